@@ -1,0 +1,388 @@
+"""What an engine must do: the one seam between the controller and Podman, Docker or plain processes.
+
+Engines are thin. They hold no state that decides anything, never look at a job as a whole, and turn
+every failure into the tree of :mod:`reconciler.errors`. An error is never an empty list: a listing
+either succeeds as a whole or raises.
+
+All calls may come from several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+ContainerStateName = Literal["created", "running", "paused", "stopping", "exited"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """Who answered.
+
+    Attributes:
+        name: ``podman``, ``docker`` or ``process``.
+        version: of the engine.
+        host: the socket or URL it was reached at; "" for processes.
+        cpus: of the engine's host.
+        memory: bytes, of the engine's host.
+        details: what ``doctor`` shows (cgroup version, network backend, ...).
+    """
+
+    name: str
+    version: str
+    host: str = ""
+    rootless: bool = False
+    cpus: float = 0
+    memory: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """A bridge network with DNS.
+
+    Attributes:
+        min_addresses: how many containers will want an address.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    min_addresses: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkState:
+    """A network as the engine has it.
+
+    Attributes:
+        subnet: CIDR, ``10.89.3.0/24``; container addresses are taken from it, the gateway's and the
+            first and last left out.
+    """
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    subnet: str
+    gateway: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A file system in a container.
+
+    Attributes:
+        kind: ``bind`` (``source`` a path on the engine's host), ``volume`` (``source`` a volume's
+            name) or ``tmpfs``.
+        size: bytes, for ``tmpfs``; None unlimited.
+        sub_path: inside the volume or bind.
+    """
+
+    kind: Literal["bind", "volume", "tmpfs"]
+    target: str
+    source: str = ""
+    read_only: bool = False
+    size: int | None = None
+    sub_path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeSpec:
+    """A named volume; ``tmpfs_size``: kept in memory (bytes; 0 unlimited), None on disk."""
+
+    name: str
+    labels: Mapping[str, str]
+    tmpfs_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeState:
+    """A volume as the engine has it."""
+
+    name: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Security:
+    """Security options, in the engine's terms."""
+
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    privileged: bool = False
+    no_new_privileges: bool = False
+    read_only_root: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    seccomp: str = ""
+    apparmor: str = ""
+    selinux: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSpec:
+    """A container to make, everything resolved.
+
+    Attributes:
+        entrypoint: replaces the image's entrypoint; None keeps it (Kubernetes ``command``). When it is
+            set and ``command`` is None the image's own command is dropped, as in Kubernetes.
+        command: replaces the image's command; None keeps it (Kubernetes ``args``).
+        network: name of the network to join at ``address``; "" when the namespace is shared.
+        share_network_with: name of the container whose network (and hostname) is shared.
+        host_network: use the host's network.
+        hosts: ``/etc/hosts``: name to address.
+        cpu_limit: CPUs; ``cpu_shares`` relative weight (1024 is one CPU).
+        memory_limit: bytes.
+        shm_size: bytes of ``/dev/shm``; None the engine's default.
+        devices: assigned device names by class: ``{"nvidia.com/gpu": ("0", "1")}``.
+        stop_grace: seconds between TERM and KILL.
+    """
+
+    name: str
+    image: str
+    labels: Mapping[str, str]
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str = ""
+    hostname: str = ""
+    network: str = ""
+    address: str = ""
+    aliases: tuple[str, ...] = ()
+    share_network_with: str = ""
+    share_pid_with: str = ""
+    host_network: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    dns_servers: tuple[str, ...] = ()
+    dns_searches: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    cpu_limit: float | None = None
+    cpu_shares: int | None = None
+    memory_limit: int | None = None
+    memory_reservation: int | None = None
+    shm_size: int | None = None
+    devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    security: Security = field(default_factory=Security)
+    stop_grace: float = 30.0
+    tty: bool = False
+    stdin: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitFacts:
+    """How a container ended.
+
+    Attributes:
+        code: exit status; 128 + signal for a signal; None when the engine does not know.
+        oom_killed: the kernel killed it for memory.
+        finished_at: seconds since the epoch.
+        error: the engine's own word (a command that does not exist, ...).
+    """
+
+    code: int | None
+    oom_killed: bool = False
+    finished_at: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerState:
+    """A container as the engine has it.
+
+    Attributes:
+        exit: facts of the end, when ``state`` is ``exited``.
+        address: on the job's network; "" when the listing does not say.
+        started_at: seconds since the epoch; None before the first start.
+    """
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    image: str
+    state: ContainerStateName
+    exit: ExitFacts | None = None
+    address: str = ""
+    created_at: float | None = None
+    started_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineEvent:
+    """Something happened to a labelled thing: a hint to look, never a fact to act on.
+
+    Attributes:
+        kind: ``container`` or ``network``.
+        action: normalized: ``create start die remove oom pause unpause health`` or the engine's own word.
+        labels: of the thing.
+    """
+
+    kind: str
+    action: str
+    name: str
+    labels: Mapping[str, str]
+
+
+class EventStream(Protocol):
+    """An iterator of events that another thread may close; ends (or raises EngineError) when broken."""
+
+    def __iter__(self) -> Iterator[EngineEvent]: ...
+
+    def close(self) -> None:
+        """End the iteration, from any thread."""
+
+
+class LogStream(Protocol):
+    """An iterator of raw log bytes (stdout and stderr as they came) that another thread may close."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None:
+        """End the iteration, from any thread."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullProgress:
+    """How far a pull is: bytes so far and in all (0 unknown), and the engine's words."""
+
+    current: int = 0
+    total: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryAuth:
+    """Credentials for a registry; never shown by ``repr``."""
+
+    username: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+class Engine(Protocol):
+    """A container engine."""
+
+    name: str
+
+    def info(self) -> EngineInfo:
+        """Ask who is there.
+
+        Raises:
+            EngineUnavailable: nobody answers; the message says what was tried and how to start it.
+        """
+
+    def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
+        """All containers, running or not, that carry all the labels; exited ones with their exit facts."""
+
+    def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
+        """All networks that carry all the labels."""
+
+    def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
+        """All volumes that carry all the labels."""
+
+    def inspect_container(self, name: str) -> ContainerState:
+        """One container by name or id, whoever owns it; with exit facts and address.
+
+        Raises:
+            NotFound: there is none.
+        """
+
+    def inspect_network(self, name: str) -> NetworkState:
+        """One network by name, whoever owns it.
+
+        Raises:
+            NotFound: there is none.
+        """
+
+    def create_network(self, spec: NetworkSpec) -> NetworkState:
+        """Create a bridge network with DNS and a subnet whose addresses can be given to containers.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network; one that is not there is no error."""
+
+    def create_volume(self, spec: VolumeSpec) -> None:
+        """Create a volume; one that exists with the same labels is no error.
+
+        Raises:
+            Conflict: the name is taken by a volume with other labels.
+        """
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume; one that is not there is no error."""
+
+    def create_container(self, spec: ContainerSpec) -> str:
+        """Create, not start, a container and check by inspect that it is what was asked for.
+
+        Returns:
+            The container's id.
+
+        Raises:
+            Conflict: the name is taken.
+            NotFound: the image, network or a volume is missing.
+            StartFailed: the spec can never start (unknown device, bad option).
+            Drifted: the engine made something else (the container is removed again).
+        """
+
+    def start_container(self, container: str) -> None:
+        """Start a created container.
+
+        Raises:
+            StartFailed: no such command, device, limit, address in use; the container is left as created.
+            NotFound: it is gone.
+        """
+
+    def stop_container(self, container: str, grace: float) -> None:
+        """TERM, then KILL after ``grace`` seconds; returns when it has ended. Gone or ended is no error."""
+
+    def kill_container(self, container: str, signal: str) -> None:
+        """Send a signal (``SIGTERM``); gone or ended is no error."""
+
+    def unpause_container(self, container: str) -> None:
+        """Let a paused container go on; one that is not paused is no error."""
+
+    def remove_container(self, container: str) -> None:
+        """Remove a container by force, its anonymous volumes too; one that is not there is no error."""
+
+    def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
+        """Run a command inside; returns exit status and output (at most 64 KiB).
+
+        Raises:
+            EngineError: it could not be run, or took longer than ``timeout`` seconds.
+        """
+
+    def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
+        """The container's output from its beginning (or the last ``tail`` lines).
+
+        A follower ends when the container has ended and all was delivered. Following a container that
+        is created but not yet started waits for its start.
+
+        Raises:
+            NotFound: it is gone.
+        """
+
+    def image_exists(self, image: str) -> bool:
+        """Whether the image is in the engine's store."""
+
+    def pull_image(
+        self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
+    ) -> None:
+        """Pull an image, telling of progress on the way.
+
+        Raises:
+            ImageError: the message names image, registry and reason.
+        """
+
+    def events(self) -> EventStream:
+        """Follow events of containers and networks from now on; ends when the connection breaks."""
+
+    def devices(self) -> Mapping[str, tuple[str, ...]]:
+        """Device classes the host offers by name: ``{"nvidia.com/gpu": ("0", "1")}`` (CDI inventory)."""
+
+    def close(self) -> None:
+        """Release connections."""
