@@ -342,7 +342,8 @@ class JobPlan:
     framework: str = "plain"
     port: int = 29500
     suspend: bool = False
-    max_restarts: int = 0
+    #: Whole-job restarts allowed (JobSet ``failurePolicy.maxRestarts``); None: no failurePolicy at all.
+    max_restarts: int | None = None
     failure_rules: tuple[FailureRule, ...] = ()
     success_operator: Literal["All", "Any"] = "All"
     success_targets: tuple[str, ...] = ()
