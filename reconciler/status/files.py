@@ -1,0 +1,189 @@
+"""Files that are whole or not there at all, and the lock that keeps a folder to one daemon.
+
+A crash, a full disk or a reader at the wrong moment must never leave or see half a record or half a
+sidecar: the new text goes to a temporary file in the same folder, is flushed to disk, and takes the
+old one's name in one step. What can go wrong: the temporary file of a killed process stays behind
+(hidden, so that no scan of manifests reads it); some file systems (FUSE, a few network ones) cannot sync
+a folder, which is then left out: the rename itself was still atomic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import Final, Self
+
+from reconciler.errors import StateError
+
+#: Start of the name of every temporary file: hidden, so that no scan of manifests reads it.
+TEMPORARY_PREFIX: Final = ".reconciler-"
+TEMPORARY_SUFFIX: Final = ".tmp"
+
+_ELSEWHERE: Final = "or point --status-dir, --log-dir or $XDG_STATE_HOME elsewhere"
+_REMEDIES: Final = {
+    errno.ENOSPC: f"Free space on that file system, {_ELSEWHERE}.",
+    errno.EDQUOT: f"The disk quota is used up: free space, {_ELSEWHERE}.",
+    errno.EROFS: f"The file system is read-only: {_ELSEWHERE.removeprefix('or ')}.",
+    errno.EACCES: f"Give this user permission to do it, {_ELSEWHERE}.",
+    errno.EPERM: f"Give this user permission to do it, {_ELSEWHERE}.",
+}
+_SYNC_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS})
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Make ``path`` hold exactly ``data``, or leave it as it was.
+
+    The folder is made if missing. A symlink at ``path`` is replaced, not followed.
+
+    Args:
+        path: of the file.
+        data: its whole content.
+        mode: permission bits of the new file, whatever the umask.
+
+    Raises:
+        StateError: it could not be written (no space, no permission, ...); the temporary file is gone.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name[:100]}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_synced(temporary, data, mode)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _state_error("write", path, error) from error
+
+
+def read_if_exists(path: Path) -> bytes | None:
+    """The file's content, or None where there is no such file.
+
+    Raises:
+        StateError: it is there and cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _state_error("read", path, error) from error
+
+
+def remove_if_exists(path: Path) -> None:
+    """Remove the file; one that is not there is no error.
+
+    Raises:
+        StateError: it is there and cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except NotADirectoryError:
+        return
+    except OSError as error:
+        raise _state_error("remove", path, error) from error
+
+
+class FileLock:
+    """An advisory lock on a file, held until closed or until the process ends, however it ends.
+
+    The file says who holds it: pid, since when, and the command, a line each. It is never removed:
+    removing it would let two processes lock two files of one name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    def acquire(self, *, command: str, since: str) -> Self:
+        """Take the lock, without waiting.
+
+        Args:
+            command: what this process is, told to whoever finds the lock taken.
+            since: the time now, as text.
+
+        Raises:
+            StateError: another process holds it (the message says which), or the file cannot be opened.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise _state_error("open the lock", self.path, error) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise self._taken() from error
+            raise _state_error("lock", self.path, error) from error
+        self._fd = fd
+        self._say_who(fd, command, since)
+        return self
+
+    def release(self) -> None:
+        """Give the lock back; without effect when it is not held."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, 0)
+            os.close(fd)
+
+    def holder(self) -> str:
+        """Who holds it, as a phrase (``pid 12, "reconciler run", since ...``); "" when nobody has said."""
+        try:
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return ""
+        if len(lines) < 3:
+            return ""
+        return f'pid {lines[0]}, "{lines[2]}", since {lines[1]}'
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _say_who(self, fd: int, command: str, since: str) -> None:
+        text = f"{os.getpid()}\n{since}\n{command.replace(chr(10), ' ')}\n"
+        # A full disk must not keep the daemon from running: the lock holds without its text.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, text.encode(), 0)
+
+    def _taken(self) -> StateError:
+        who = self.holder() or "another process"
+        return StateError(
+            f"Another reconciler works on this folder already ({who}; lock {self.path}).",
+            remedy="Stop it first, or give this one another folder with --specs.",
+        )
+
+
+def _write_synced(path: Path, data: bytes, mode: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)
+        file.write(data)
+        file.flush()
+        os.fchmod(fd, mode)
+        os.fsync(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _SYNC_UNSUPPORTED:
+            raise
+    finally:
+        os.close(fd)
+
+
+def _state_error(verb: str, path: Path, error: OSError) -> StateError:
+    reason = error.strerror or str(error)
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return StateError(f"Cannot {verb} {path}: {reason}.", remedy=remedy)
