@@ -94,7 +94,7 @@ CHANGES = (
 )
 
 
-class ImageMissing(Exception):
+class ImageMissing(Exception):  # noqa: N818  (a state of the world, not a mistake)
     """The image can't be made on this machine; the message says why."""
 
 

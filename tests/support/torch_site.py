@@ -21,7 +21,7 @@ PYTHON = "3.11"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "torch_cpu.py"
 
 
-class SiteMissing(Exception):
+class SiteMissing(Exception):  # noqa: N818  (a state of the world, not a mistake)
     """PyTorch can't be had; the message says why."""
 
 

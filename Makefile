@@ -1,0 +1,46 @@
+# `make demo` trains a small model on three nodes; `make test` runs everything that is checked.
+# Needs python3.11 or newer with venv and pip; everything else goes into .venv, or is installed by the tests.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+  $$p -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+TESTS  ?=
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint test-deps pytest bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## Make .venv with the package (editable) and the developers' tools
+
+# The package lists alone decide: the code itself is installed editable.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (name one: make PYTHON=/path/to/python)." >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "Making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing the package and the developers' tools into $(VENV)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade 'pip>=25.1' </dev/null
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable . --group dev </dev/null
+	@touch $@
+
+demo: ## Train a classifier on three nodes (ENGINE=docker|podman|process to choose)
+	@PYTHON="$(PYTHON)" ENGINE="$(ENGINE)" ./scripts/demo.sh
+
+lint: $(STAMP) ## ruff, mypy and the import contracts
+	@./scripts/lint.sh $(BIN)
+
+test-deps: ## Install what tests on real engines need (Debian: apt-get as root or sudo)
+	@./scripts/install_test_deps.sh
+
+test: $(STAMP) test-deps lint ## Everything: lint, unit, conformance, engines, end to end (TESTS=path to narrow)
+	@$(BIN)/python scripts/run_tests.py --workers $(WORKERS) $(TESTS)
+
+bench: $(STAMP) test-deps ## Measure against the bare engines and the kubeflow SDK
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+clean: ## Remove what was built here (not the caches under ~/.cache)
+	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""``make test``'s last step: images made, engines started, pytest run, engines stopped whatever happened.
+
+pytest's summary stays the last thing printed, and its exit status is this program's. An engine or image
+that can't be had on this machine is said here and its tests skip, counted. Run with .venv's Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.support import engines, images  # noqa: E402  (the repository is no installed package)
+
+
+def main() -> int:
+    """Prepare, run pytest, clean up; pytest's exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", default="2", help="pytest processes (0: none, in this order)")
+    parser.add_argument("rest", nargs="*", help="passed on to pytest")
+    options, unknown = parser.parse_known_args()
+    # A plain TERM would leave engines behind: make it an exception like ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with engines.using_engines():
+        _prepare()
+        command = [
+            sys.executable, "-m", "pytest", "-n", options.workers, "--dist", "loadgroup",
+            *unknown, *options.rest,
+        ]  # fmt: skip
+        _say(" ".join(["pytest", *command[3:]]))
+        return _pytest(command)
+
+
+def _prepare() -> None:
+    """Everything slow that tests would otherwise wait for one by one."""
+    for name in (*images.PACKAGES, "torch"):
+        started = time.monotonic()
+        try:
+            if name == "torch":
+                images.ensure_site()
+            else:
+                images.ensure_archive(name)
+        except images.ImageMissing as error:
+            _say(f"image {name}: {error}")
+        else:
+            _say(f"image {name}: ready after {time.monotonic() - started:.0f} s")
+    for kind in engines.KINDS:
+        try:
+            url = engines.ensure_engine(kind)
+            for name in images.PACKAGES:
+                images.ensure_image(kind, name, url=url)
+        except (engines.EngineMissing, images.ImageMissing) as error:
+            _say(f"{kind}: its tests are skipped: {error}")
+        else:
+            _say(f"{kind}: {url}")
+
+
+def _pytest(command: list[str]) -> int:
+    """Its exit status; on an interrupt it is given time to clean up what it made."""
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ)
+    try:
+        return process.wait()
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+
+
+def _say(text: str) -> None:
+    print(f"== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
