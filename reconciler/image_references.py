@@ -1,0 +1,94 @@
+"""Image references as engines read them: ``busybox`` is ``docker.io/library/busybox:latest``.
+
+The rules are those of the distribution project's reference grammar, as Docker and Podman use it: the part
+before the first slash is a registry only if it has a dot or a colon, or is ``localhost``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+DEFAULT_REGISTRY: Final = "docker.io"
+#: Other names of the same registry, as credential files have them.
+DOCKER_HUB: Final = frozenset(
+    {"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
+)
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST: Final = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
+_REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageReference:
+    """A reference in parts.
+
+    Attributes:
+        registry: host, with a port where one is given.
+        repository: ``library/busybox``.
+        tag: "" where only a digest is given.
+        digest: ``sha256:...`` or "".
+    """
+
+    registry: str
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Take a reference apart, the defaults filled in.
+
+        Raises:
+            ValueError: it is none; the message says which part is wrong.
+        """
+        rest, _, digest = text.strip().partition("@")
+        if "@" in text and not _DIGEST.fullmatch(digest):
+            raise ValueError(
+                f"{text!r} is no image reference: {digest!r} is no digest such as sha256:<64 hex>"
+            )
+        head, slash, tail = rest.partition("/")
+        if slash and ("." in head or ":" in head or head == "localhost"):
+            registry, path = head, tail
+        else:
+            registry, path = DEFAULT_REGISTRY, rest
+        path, colon, tag = path.partition(":")
+        if colon and not _TAG.fullmatch(tag):
+            raise ValueError(f"{text!r} is no image reference: {tag!r} is no tag")
+        if not _REPOSITORY.fullmatch(path):
+            raise ValueError(
+                f"{text!r} is no image reference: {path!r} is no repository name "
+                "(lower-case letters, digits, . _ - /)"
+            )
+        if registry in DOCKER_HUB:
+            registry = DEFAULT_REGISTRY
+            path = path if "/" in path else f"library/{path}"
+        return cls(
+            registry=registry,
+            repository=path,
+            tag=tag or ("" if digest else "latest"),
+            digest=digest,
+        )
+
+    def __str__(self) -> str:
+        name = f"{self.registry}/{self.repository}"
+        name += f":{self.tag}" if self.tag else ""
+        return name + (f"@{self.digest}" if self.digest else "")
+
+
+def registry_of(image: str) -> str:
+    """The registry an image comes from; "" when the text is no reference."""
+    try:
+        return ImageReference.parse(image).registry
+    except ValueError:
+        return ""
+
+
+def default_pull_policy(image: str) -> str:
+    """What Kubernetes takes where ``imagePullPolicy`` is not given: Always for ``:latest`` or no tag."""
+    try:
+        reference = ImageReference.parse(image)
+    except ValueError:
+        return "IfNotPresent"
+    return "Always" if reference.tag == "latest" and not reference.digest else "IfNotPresent"

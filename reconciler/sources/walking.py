@@ -1,0 +1,222 @@
+"""Which files of a folder are manifests, and what they look like from outside (no reading).
+
+A folder is rarely as tidy as its description. Editors leave files of their own, git-sync swaps a symlink
+(``current -> rev-abc``), a mounted ConfigMap is made of links into hidden folders, links may form loops.
+The rules here: a folder is walked once, however many ways lead to it, and a way through a link comes first
+(``current/job.yaml`` keeps its name when the revision behind it changes); a link to a file that
+is found under its own name anyway is left out; a link to the folder itself or above it is a loop.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+#: Files of this project's own: never manifests.
+SIDECAR_SUFFIX: Final = ".status.yaml"
+CONFIG_NAME: Final = "reconciler.yaml"
+#: More than this is a mistake (``--specs /``), and would make every rescan slow.
+MAX_ENTRIES: Final = 200_000
+
+#: mtime, ctime, size, inode, device: a file with the same is taken as unchanged.
+Signature = tuple[int, int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A manifest file; ``mtime`` in seconds since the epoch."""
+
+    path: str
+    signature: Signature
+    mtime: float
+
+
+@dataclass(kw_only=True)
+class Layout:
+    """A folder as it was walked.
+
+    Attributes:
+        state: ``ok``, or why nothing could be listed.
+        reason: the system's word for it.
+        identity: device and inode of the folder itself.
+        files: manifests by path, in the order of their paths.
+        unreadable: files, folders and dangling links that are there but cannot be followed: path to reason.
+        real_folders: the folders read, links resolved: what a watcher must watch.
+        link_folders: folders in which a symlink on the way to something lies: a swap shows up there.
+        links: those symlinks.
+        bare: there was not a single entry, hidden ones included.
+    """
+
+    state: Literal["ok", "missing", "unreadable"] = "ok"
+    reason: str = ""
+    identity: tuple[int, int] | None = None
+    files: dict[str, Found] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    real_folders: list[str] = field(default_factory=list)
+    link_folders: set[str] = field(default_factory=set)
+    links: set[str] = field(default_factory=set)
+    bare: bool = True
+
+
+def is_manifest_name(name: str) -> bool:
+    """Whether a file of this name (no folder) is read as a manifest."""
+    lower = name.lower()
+    return (
+        lower.endswith(SUFFIXES)
+        and not name.startswith((".", "#", "~"))
+        and not lower.endswith(SIDECAR_SUFFIX)
+        and name != CONFIG_NAME
+    )
+
+
+def walk(root: str) -> Layout:
+    """List the manifests under ``root``; never raises for what it finds there."""
+    layout = Layout()
+    _note_links(layout, root)
+    try:
+        facts = os.stat(root)  # noqa: PTH116  (speed: thousands of these a second)
+    except (FileNotFoundError, NotADirectoryError):
+        layout.state, layout.reason = "missing", "there is no such folder"
+        return layout
+    except OSError as error:
+        layout.state, layout.reason = "unreadable", error.strerror or str(error)
+        return layout
+    if not stat.S_ISDIR(facts.st_mode):
+        layout.state, layout.reason = "unreadable", "it is not a folder"
+        return layout
+    layout.identity = (facts.st_dev, facts.st_ino)
+    _Walk(layout, root).run()
+    layout.files = dict(sorted(layout.files.items()))
+    return layout
+
+
+class _Walk:
+    """Breadth first, so that of several ways to a folder the shortest is taken."""
+
+    def __init__(self, layout: Layout, root: str) -> None:
+        self.layout = layout
+        self.root = root
+        self.real_root = os.path.realpath(root)
+        self.pending: deque[tuple[str, str]] = deque([(root, self.real_root)])
+        self.visited = {self.real_root}
+        self.file_links: list[tuple[str, str]] = []
+        self.real_files: set[str] = set()
+        self.entries = 0
+
+    def run(self) -> None:
+        while self.pending:
+            shown, real = self.pending.popleft()
+            self._folder(shown, real)
+        for path, target in self.file_links:
+            if target not in self.real_files:
+                self.real_files.add(target)
+                self._file(path)
+
+    def _folder(self, shown: str, real: str) -> None:
+        try:
+            with os.scandir(real) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if shown == self.root:
+                self.layout.state, self.layout.reason = "unreadable", reason
+            self.layout.unreadable[shown] = f"the folder cannot be listed: {reason}"
+            return
+        self.layout.real_folders.append(real)
+        if shown == self.root:
+            self.layout.bare = not entries
+        self.entries += len(entries)
+        if self.entries > MAX_ENTRIES:
+            self.layout.state = "unreadable"
+            self.layout.reason = f"it holds more than {MAX_ENTRIES} files; give one that holds only manifests"
+            self.pending.clear()
+            return
+        folders: list[tuple[str, str]] = []
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_symlink():
+                self._link(os.path.join(shown, entry.name))  # noqa: PTH118
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append((os.path.join(shown, entry.name), os.path.join(real, entry.name)))  # noqa: PTH118
+            elif is_manifest_name(entry.name):
+                self.real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
+                self._file(os.path.join(shown, entry.name))  # noqa: PTH118
+        for path, real_path in folders:
+            self._enter(path, real_path)
+
+    def _link(self, path: str) -> None:
+        target = os.path.realpath(path)
+        name = os.path.basename(path)  # noqa: PTH119
+        if os.path.isdir(target):  # noqa: PTH112
+            _note_links(self.layout, path)
+            if not _is_inside(self.real_root, target):
+                self._enter(path, target)
+        elif os.path.exists(target):  # noqa: PTH110
+            if is_manifest_name(name):
+                _note_links(self.layout, path)
+                self.file_links.append((path, target))
+        else:
+            _note_links(self.layout, path)
+            self.layout.unreadable[path] = f"the link points to {target}, which is not there"
+
+    def _enter(self, path: str, real: str) -> None:
+        if real not in self.visited:
+            self.visited.add(real)
+            self.pending.append((path, real))
+
+    def _file(self, path: str) -> None:
+        try:
+            facts = os.stat(path)  # noqa: PTH116
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.layout.unreadable[path] = error.strerror or str(error)
+            return
+        if not stat.S_ISREG(facts.st_mode):
+            self.layout.unreadable[path] = "it is not a regular file"
+            return
+        signature = (facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino, facts.st_dev)
+        self.layout.files[path] = Found(path=path, signature=signature, mtime=facts.st_mtime)
+
+
+def _is_inside(inner: str, outer: str) -> bool:
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+
+
+def _note_links(layout: Layout, path: str) -> None:
+    """Note every symlink that ``path`` goes through, those behind links included."""
+    for link in _links_on(os.path.abspath(path)):  # noqa: PTH100  (no link may be resolved here)
+        layout.links.add(link)
+        layout.link_folders.add(os.path.realpath(os.path.dirname(link)))  # noqa: PTH120
+
+
+def _links_on(path: str, *, hops: int = 40) -> Iterator[str]:
+    """Symlinks on the way of an absolute path, each under its name in a folder without links."""
+    todo = [part for part in path.split("/") if part][::-1]
+    current = "/"
+    while todo:
+        part = todo.pop()
+        if part == "..":
+            current = os.path.dirname(current)  # noqa: PTH120
+            continue
+        step = os.path.join(current, part)  # noqa: PTH118
+        try:
+            target = os.readlink(step)  # noqa: PTH115
+        except OSError:
+            current = step
+            continue
+        yield step
+        hops -= 1
+        if hops < 0:
+            return
+        if target.startswith("/"):
+            current = "/"
+        todo.extend(part for part in reversed(target.split("/")) if part not in {"", "."})
