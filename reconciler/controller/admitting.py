@@ -1,0 +1,148 @@
+"""From a manifest to a record: first sight, updates, reruns, the runtime's snapshot. Pure.
+
+Upstream's rules for updates (``spec`` is immutable but for ``suspend``, and ``runtimePatches`` while the job
+is suspended) decide what reaches the record; the record, not the manifest, is what gets planned. That is how
+a running job survives its manifest being broken, its runtime edited or deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.api import Document, check_update
+from reconciler.names import ANNOTATION_UPDATE_POLICY, PREFIX
+from reconciler.status.records import Record
+
+ANNOTATION_RERUN = PREFIX + "rerun"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The manifest's side of one job.
+
+    Attributes:
+        job: the TrainJob, valid; the last good one if ``stale``.
+        runtime: the runtime it refers to, if there is one.
+        file: absolute path of the manifest.
+        update_policy: of the daemon, ``Refuse`` or ``Recreate``.
+    """
+
+    job: Document
+    runtime: Document | None
+    file: str
+    update_policy: str = "Refuse"
+
+
+def first_sight(wanted: Wanted, *, uid: str, now: float) -> Record:
+    """The record of a job that was never seen before."""
+    job = wanted.job
+    record = Record(
+        namespace=job.namespace,
+        name=job.name,
+        uid=uid,
+        created_at=now,
+        clock_from=now,
+        job=_plain(job),
+        seen_spec=_spec(job),
+        file=wanted.file,
+        rerun=_annotation(job, ANNOTATION_RERUN),
+    )
+    return record.with_event("Created", "TrainJob accepted", now=now)
+
+
+def update(record: Record, wanted: Wanted, *, uid: str, now: float) -> Record:
+    """Take over what changed in the manifest, as far as upstream lets it change.
+
+    Args:
+        record: of the job.
+        wanted: its manifest now.
+        uid: for the job's next life, should this be one (rerun, ``Recreate``).
+        now: seconds since the epoch.
+    """
+    job = wanted.job
+    if record.file != wanted.file:
+        record = record.model_copy(update={"file": wanted.file})
+    if _spec(job) != record.seen_spec:
+        record = record.model_copy(update={"seen_spec": _spec(job), "generation": record.generation + 1})
+    token = _annotation(job, ANNOTATION_RERUN)
+    if token and token != record.rerun:
+        return _reborn(record, wanted, uid=uid, now=now, why="rerun was asked for")
+    refusal = _refused(record, job)
+    if not refusal:
+        accepted = record.model_copy(update={"observed_generation": record.generation, "rejected": ""})
+        return accepted.model_copy(update={"job": _plain(job)}) if _plain(job) != record.job else accepted
+    policy = _annotation(job, ANNOTATION_UPDATE_POLICY) or wanted.update_policy
+    if policy == "Recreate":
+        return _reborn(record, wanted, uid=uid, now=now, why="its manifest changed")
+    return _refuse(record, job, refusal, now=now)
+
+
+def snapshot(record: Record, runtime: Document) -> Record:
+    """Keep the runtime as it is now, for the rest of the job's life (kubeflow/sdk#797)."""
+    return record.model_copy(update={"runtime": _plain(runtime), "observed_generation": record.generation})
+
+
+def _refused(record: Record, job: Document) -> str:
+    """Why the manifest as it is now may not replace the accepted one; "" when it may."""
+    if _spec(job) == record.job.get("spec"):
+        return ""
+    faults = check_update(record.job, job.raw, suspended=record.suspended or _suspends(record.job))
+    return "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
+
+
+def _suspends(job: dict[str, Any]) -> bool:
+    return bool((job.get("spec") or {}).get("suspend"))
+
+
+def _refuse(record: Record, job: Document, refusal: str, *, now: float) -> Record:
+    """Keep the running job as it is; ``suspend`` still takes effect (it is mutable on its own)."""
+    spec = {**record.job.get("spec", {})}
+    suspend = (job.raw.get("spec") or {}).get("suspend")
+    if suspend is None:
+        spec.pop("suspend", None)
+    else:
+        spec["suspend"] = suspend
+    kept = {**record.job, "spec": spec, "metadata": job.raw.get("metadata", {})}
+    record = record.model_copy(update={"job": kept, "observed_generation": record.generation})
+    message = (
+        f"The change was refused, the job goes on as it was: {refusal}. "
+        f"To run the changed manifest, use `reconciler rerun {record.name}`, give it another name, or set "
+        f"the annotation {ANNOTATION_UPDATE_POLICY}: Recreate."
+    )
+    if record.rejected == message:
+        return record
+    record = record.model_copy(update={"rejected": message})
+    return record.with_event("UpdateRefused", message, now=now, kind="Warning")
+
+
+def _reborn(record: Record, wanted: Wanted, *, uid: str, now: float, why: str) -> Record:
+    """The same name, a new life: uid and counters anew, the generation and the events go on."""
+    fresh = first_sight(wanted, uid=uid, now=now)
+    fresh = fresh.model_copy(
+        update={
+            "generation": record.generation,
+            "events": record.events,
+            "attempt": record.attempt + 1,
+            "rerun": _annotation(wanted.job, ANNOTATION_RERUN),
+            "network_id": record.network_id,
+            "subnet": record.subnet,
+            "gateway": record.gateway,
+            "port": record.port,
+        }
+    )
+    return fresh.with_event("Recreated", f"The job starts afresh: {why}.", now=now)
+
+
+def _plain(document: Document) -> dict[str, Any]:
+    return dict(document.raw)
+
+
+def _spec(document: Document) -> dict[str, Any]:
+    return dict(document.raw.get("spec") or {})
+
+
+def _annotation(document: Document, name: str) -> str:
+    annotations = (document.raw.get("metadata") or {}).get("annotations") or {}
+    value = annotations.get(name, "")
+    return value if isinstance(value, str) else ""

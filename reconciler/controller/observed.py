@@ -1,0 +1,45 @@
+"""What one pass saw: the engine's listing for one job, and what it needs to know of images and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.controller.images import ImageState
+from reconciler.engines.base import ContainerState, NetworkState
+from reconciler.names import LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_INDEX, LABEL_RESTART, LABEL_STEP, LABEL_UID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """One label query, as a whole.
+
+    Attributes:
+        containers: all that carry the job's and the instance's labels.
+        network: the job's own network, if there.
+        images: what is known of the plan's images; empty when nothing has to start.
+        ready: container ids whose readiness probe passes (containers without a probe are not listed).
+        host_restarted: the host was booted after the containers were started.
+    """
+
+    containers: tuple[ContainerState, ...] = ()
+    network: NetworkState | None = None
+    images: Mapping[str, ImageState] = field(default_factory=dict)
+    ready: frozenset[str] = frozenset()
+
+
+def identity(state: ContainerState) -> tuple[str, int, str]:
+    """Step, index and template name that a container's labels claim; index -1 when unreadable."""
+    labels = state.labels
+    return labels.get(LABEL_STEP, ""), number(labels.get(LABEL_INDEX)), labels.get(LABEL_CONTAINER, "")
+
+
+def generation_of(state: ContainerState) -> tuple[str, int, int]:
+    """The uid, attempt and restart number that a container's labels claim."""
+    labels = state.labels
+    return labels.get(LABEL_UID, ""), number(labels.get(LABEL_ATTEMPT)), number(labels.get(LABEL_RESTART))
+
+
+def number(text: str | None) -> int:
+    """A label's whole number; -1 for anything else."""
+    return int(text) if text is not None and text.isdecimal() else -1

@@ -1,0 +1,242 @@
+"""The status of a job as its sidecar shows it: upstream's ``TrainJobStatus`` and this project's additions.
+
+Pure: record, plan and listing in, plain data out. The phase is read from everything that is known, never from
+the latest condition alone (kubeflow/sdk#803: a resumed job said Created for ever).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.api.faults import Fault
+from reconciler.controller.observed import Observed
+from reconciler.controller.settling import describe_code
+from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
+from reconciler.names import API_VERSION
+from reconciler.plan.types import JobPlan
+from reconciler.status.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a status says beside the job itself.
+
+    Attributes:
+        engine: name and version; empty while none answers.
+        log_dir: where kept logs are; the path of each container's log is below it.
+        faults: what is wrong with the manifest now.
+        source: revision and path the manifest came from (a git repository), empty otherwise.
+    """
+
+    engine: tuple[str, str] = ("", "")
+    log_dir: str = ""
+    faults: Sequence[Fault] = ()
+    source: tuple[str, str] = ("", "")
+
+
+def present(
+    plan: JobPlan | None, observed: Observed | None, record: Record, around: Surroundings
+) -> dict[str, Any]:
+    """A job's document for its sidecar."""
+    view = look(plan, observed, record) if plan is not None and observed is not None else None
+    status: dict[str, Any] = {
+        "phase": phase_of(plan, view, observed, record),
+        "observedGeneration": record.observed_generation or record.generation,
+        "attempt": record.attempt,
+        "restarts": record.restarts,
+    }
+    if message := _message(plan, view, record):
+        status["message"] = message
+    status["conditions"] = [
+        {
+            "type": c.type,
+            "status": c.status,
+            "reason": c.reason,
+            "message": c.message,
+            "lastTransitionTime": stamp(c.at),
+        }
+        for c in record.conditions
+    ]
+    if plan is not None and view is not None:
+        status["jobsStatus"] = [_counts(view, n, record) for n in range(len(view.steps))]
+    if record.trainer_status:
+        status["trainerStatus"] = record.trainer_status
+    status |= _times(record)
+    if around.engine[0]:
+        status["engine"] = {"name": around.engine[0], "version": around.engine[1]}
+    if plan is not None and view is not None:
+        status["network"] = {"name": plan.network, "subnet": record.subnet}
+        status["nodes"] = [
+            _node(step, instance, record, around) for step in view.steps for instance in step.instances
+        ]
+    if around.source[0]:
+        status["source"] = {"revision": around.source[0], "path": around.source[1]}
+    status["errors"] = [
+        {"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in around.faults
+    ] + ([{"file": "", "line": 0, "path": "", "message": record.rejected}] if record.rejected else [])
+    status["events"] = [
+        {"time": stamp(e.at), "type": e.type, "reason": e.reason, "message": e.message}
+        | ({"count": e.count} if e.count > 1 else {})
+        for e in record.events
+    ]
+    return document("TrainJob", record.namespace, record.name, status, record=record)
+
+
+def document(
+    kind: str, namespace: str, name: str, status: dict[str, Any], *, record: Record | None = None
+) -> dict[str, Any]:
+    """A sidecar's document around a status."""
+    metadata: dict[str, Any] = {"name": name}
+    if namespace:
+        metadata["namespace"] = namespace
+    if record is not None:
+        metadata |= {
+            "uid": record.uid,
+            "generation": record.generation,
+            "creationTimestamp": stamp(record.created_at),
+        }
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
+
+
+def invalid(
+    kind: str, namespace: str, name: str, faults: Sequence[Fault], *, phase: str = "Invalid"
+) -> dict[str, Any]:
+    """The document of an object that cannot be used as it is (``phase: Invalid``), or waits (``Pending``)."""
+    status: dict[str, Any] = {
+        "phase": phase,
+        "message": faults[0].message if faults else "",
+        "conditions": [],
+        "errors": [{"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in faults],
+        "events": [],
+    }
+    return document(kind, namespace, name, status)
+
+
+def stamp(at: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def phase_of(plan: JobPlan | None, view: JobView | None, observed: Observed | None, record: Record) -> str:
+    """One word for where the job is."""
+    if record.is_true("Failed"):
+        return "Failed"
+    if record.is_true("Complete"):
+        return "Complete"
+    if record.suspended or (plan is not None and plan.suspend):
+        return "Suspended"
+    if record.queued:
+        return "Queued"
+    if plan is None or view is None or observed is None:
+        return "Pending"
+    if any(c.phase in {"running", "paused"} for s, _, c in view.containers if _is_training(s, c)):
+        return "Running"
+    if any(image.status == "pulling" for image in observed.images.values()):
+        return "Pulling"
+    if any(c.phase in {"running", "paused"} for _, _, c in view.containers):
+        return "Initializing"
+    if record.restarts > 0 or any(c.failures for c in record.containers.values()):
+        return "Restarting"
+    if any(record.steps_done.values()):
+        return "Initializing"
+    return "Pending"
+
+
+def _is_training(step: StepView, container: ContainerView) -> bool:
+    initializer = step.plan.role.endswith("-initializer")
+    return not initializer and container.plan.kind != "init"
+
+
+def _message(plan: JobPlan | None, view: JobView | None, record: Record) -> str:
+    """One line for a table: the end, or what keeps the job from going on."""
+    for kind in ("Failed", "Complete"):
+        condition = record.condition(kind)
+        if condition is not None and condition.status == "True":
+            return condition.message
+    if record.queued:
+        return record.queued
+    if record.problem is not None:
+        return record.problem.message
+    failure = record.failure
+    if plan is not None and view is not None and failure is not None and not record.suspended:
+        who = f"rank {failure.rank} ({failure.container})" if failure.rank is not None else failure.container
+        return f"Last failure: {who}: {failure.message}"
+    return ""
+
+
+def _counts(view: JobView, position: int, record: Record) -> dict[str, Any]:
+    """Upstream's counts of jobs (not containers): a step is one job."""
+    step = view.steps[position]
+    counts = {"ready": 0, "succeeded": 0, "failed": 0, "active": 0, "suspended": 0}
+    if step.done:
+        counts[step.done] = 1
+    elif record.finished:
+        pass
+    elif record.suspended:
+        counts["suspended"] = 1
+    elif step.plan.name in record.step_started and (may_start(view, position) or _touched(step)):
+        counts["active"] = 1
+        counts["ready"] = int(step.ready)
+    return {"name": step.plan.name} | counts
+
+
+def _touched(step: StepView) -> bool:
+    return any(c.record.container_id for i in step.instances for c in i.containers)
+
+
+def _times(record: Record) -> dict[str, str]:
+    times = {}
+    if record.started_at is not None:
+        times["startTime"] = stamp(record.started_at)
+    if record.finished_at is not None:
+        times["completionTime"] = stamp(record.finished_at)
+    return times
+
+
+def _node(step: StepView, instance: InstanceView, record: Record, around: Surroundings) -> dict[str, Any]:
+    """Facts of one instance: those of its primary container."""
+    view = instance.primary
+    known = view.record
+    result = known.result or known.last_result
+    failed = next((c for c in instance.containers if c.phase == "failed"), None)
+    node: dict[str, Any] = {
+        "rank": instance.plan.rank,
+        "step": step.plan.name,
+        "name": instance.plan.name,
+        "containerID": known.container_id,
+        "ip": known.ip,
+        "state": _state(view, record),
+        "exitCode": result.code if result is not None else None,
+        "startedAt": stamp(known.started_at) if known.started_at else None,
+        "finishedAt": stamp(result.finished_at) if result is not None else None,
+        "devices": sorted(
+            f"{kind}={index}"
+            for kind, indexes in record.devices.get(instance.plan.name, {}).items()
+            for index in indexes
+        ),
+        "restarts": known.restart,
+        "log": _log_path(record, view.plan.name, around),
+    }
+    if failed is not None and failed.record.result is not None and failed.record.result.message:
+        node["message"] = failed.record.result.message
+    elif result is not None and not result.succeeded:
+        node["message"] = result.message or describe_code(result.code)
+    return node
+
+
+def _state(view: ContainerView, record: Record) -> str:
+    if view.phase in {"succeeded", "failed"}:
+        return "exited"
+    if view.phase == "waiting":
+        ended = record.finished or record.suspended
+        return "restarting" if view.record.failures and not ended else "pending"
+    return view.phase
+
+
+def _log_path(record: Record, container: str, around: Surroundings) -> str:
+    if not around.log_dir:
+        return ""
+    return f"{around.log_dir}/{record.namespace}/{record.name}/{record.attempt}/{container}.log"

@@ -1,0 +1,132 @@
+"""The work queue: keys, not tasks. A key is queued once, and worked on by one worker at a time.
+
+The shape of controller-runtime's rate-limited queue: ``add`` while a key is being worked on makes it come
+again afterwards; an earlier time replaces a later one; failures back off per key, and success forgets them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+
+FIRST_RETRY = 0.5
+LAST_RETRY = 60.0
+
+
+class WorkQueue:
+    """A keyed queue with delays.
+
+    Args:
+        clock: seconds since the epoch; the same clock that decisions are made by.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._ready: deque[str] = deque()
+        self._queued: set[str] = set()
+        self._working: set[str] = set()
+        self._again: set[str] = set()
+        self._timers: list[tuple[float, int, str]] = []
+        self._due: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
+        self._order = itertools.count()
+        self._closed = False
+
+    def add(self, key: str) -> None:
+        """Work on the key as soon as a worker is free, and once more if one is at it now."""
+        with self._changed:
+            self._add(key)
+
+    def add_at(self, key: str, when: float) -> None:
+        """Work on the key at a time (seconds since the epoch), unless an earlier one is set."""
+        with self._changed:
+            due = self._due.get(key)
+            if due is not None and due <= when:
+                return
+            self._due[key] = when
+            heapq.heappush(self._timers, (when, next(self._order), key))
+            self._changed.notify()
+
+    def retry(self, key: str) -> float:
+        """Work on a key that failed again, after 0.5 s, 1 s, 2 s, ... 60 s; returns the delay."""
+        with self._changed:
+            failures = self._failures.get(key, 0)
+            self._failures[key] = failures + 1
+        delay = float(min(FIRST_RETRY * 2 ** min(failures, 16), LAST_RETRY))
+        self.add_at(key, self._clock() + delay)
+        return delay
+
+    def forget(self, key: str) -> None:
+        """The key did well: its next failure starts from the shortest delay."""
+        with self._changed:
+            self._failures.pop(key, None)
+
+    def get(self, timeout: float | None = None) -> str | None:
+        """The next key, now being worked on until :meth:`done`; None when closed or after ``timeout`` s."""
+        deadline = None if timeout is None else self._clock() + timeout
+        with self._changed:
+            while True:
+                self._ripen()
+                if self._closed:
+                    return None
+                if self._ready:
+                    key = self._ready.popleft()
+                    self._queued.discard(key)
+                    self._working.add(key)
+                    return key
+                wait = self._next_wait(deadline)
+                if wait is not None and wait <= 0 and deadline is not None and self._clock() >= deadline:
+                    return None
+                self._changed.wait(wait)
+
+    def done(self, key: str) -> None:
+        """The worker is through with the key."""
+        with self._changed:
+            self._working.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self._add(key)
+            self._changed.notify_all()
+
+    def idle(self) -> bool:
+        """Nothing is ready or being worked on; delayed keys do not count."""
+        with self._changed:
+            self._ripen()
+            return not self._ready and not self._working
+
+    def close(self) -> None:
+        """Wake every worker; they get None."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def __len__(self) -> int:
+        """Keys that are ready or being worked on."""
+        with self._changed:
+            return len(self._ready) + len(self._working)
+
+    def _add(self, key: str) -> None:
+        if key in self._working:
+            self._again.add(key)
+            return
+        if key not in self._queued:
+            self._queued.add(key)
+            self._ready.append(key)
+            self._changed.notify()
+
+    def _ripen(self) -> None:
+        now = self._clock()
+        while self._timers and self._timers[0][0] <= now:
+            when, _, key = heapq.heappop(self._timers)
+            if self._due.get(key) == when:
+                del self._due[key]
+                self._add(key)
+
+    def _next_wait(self, deadline: float | None) -> float | None:
+        waits = [w for w in (self._timers[0][0] if self._timers else None, deadline) if w is not None]
+        # A wall clock may jump: never sleep longer than this before looking at it again.
+        return max(0.0, min([w - self._clock() for w in waits] + [5.0])) if waits else 5.0

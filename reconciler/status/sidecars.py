@@ -1,0 +1,144 @@
+"""Status sidecars: ``<stem>.status.yaml`` beside the manifest, or in the same tree under ``--status-dir``.
+
+A document per object. Written only when it changed, at most a few times a second a file: the first change and
+any final one at once, the rest gathered. What can go wrong: a full or read-only disk (the next pass tries
+again; the record has everything), a manifest whose folder has gone (there is nothing to write beside).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reconciler.errors import StateError
+from reconciler.status.files import read_if_exists, remove_if_exists, write_atomically
+
+SUFFIX = ".status.yaml"
+#: Seconds between two writes of one file while a job only makes progress.
+INTERVAL = 0.25
+
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Path:
+    """Where the status of a manifest goes."""
+    name = manifest.name
+    for ending in (".yaml", ".yml", ".json"):
+        if name.lower().endswith(ending):
+            name = name[: -len(ending)]
+            break
+    folder = manifest.parent
+    if status_dir is not None:
+        folder = status_dir / folder.relative_to(specs) if folder.is_relative_to(specs) else status_dir
+    return folder / f"{name}{SUFFIX}"
+
+
+def read_sidecar(path: Path) -> list[dict[str, Any]]:
+    """The documents of a sidecar; none when it is not there or cannot be parsed.
+
+    Raises:
+        StateError: it is there and cannot be read.
+    """
+    data = read_if_exists(path)
+    if data is None:
+        return []
+    try:
+        return [d for d in yaml.load_all(data, Loader=_Loader) if isinstance(d, dict)]
+    except yaml.YAMLError:
+        return []
+
+
+class SidecarWriter:
+    """Gathers documents by file and writes the files that changed.
+
+    Args:
+        clock: monotonic seconds.
+        on_error: told of a write that failed; it is tried again with the next flush.
+    """
+
+    def __init__(self, *, clock: Callable[[], float], on_error: Callable[[StateError], None]) -> None:
+        self._clock = clock
+        self._on_error = on_error
+        self._lock = threading.Lock()
+        self._documents: dict[Path, dict[str, dict[str, Any]]] = {}
+        self._written: dict[Path, bytes] = {}
+        self._last: dict[Path, float] = {}
+        self._dirty: set[Path] = set()
+
+    def put(self, path: Path, key: str, document: Mapping[str, Any], *, urgent: bool = False) -> None:
+        """Set one object's document; written now if the file is due or it is urgent, else by ``flush``."""
+        with self._lock:
+            documents = self._documents.setdefault(path, {})
+            if documents.get(key) == document and path not in self._dirty:
+                return
+            documents[key] = dict(document)
+            self._dirty.add(path)
+            if urgent or self._clock() - self._last.get(path, -INTERVAL) >= INTERVAL:
+                self._write(path)
+
+    def drop(self, path: Path, key: str) -> None:
+        """Take one object out of a file; the last one takes the file along."""
+        with self._lock:
+            documents = self._documents.get(path, {})
+            documents.pop(key, None)
+            if documents:
+                self._dirty.add(path)
+                self._write(path)
+                return
+            self._documents.pop(path, None)
+            self._dirty.discard(path)
+            self._written.pop(path, None)
+            try:
+                remove_if_exists(path)
+            except StateError as error:
+                self._on_error(error)
+
+    def flush(self, *, everything: bool = False) -> float | None:
+        """Write what is due; returns seconds until the next file is, None when nothing waits."""
+        with self._lock:
+            waits = []
+            for path in sorted(self._dirty):
+                wait = self._last.get(path, -INTERVAL) + INTERVAL - self._clock()
+                if everything or wait <= 0:
+                    self._write(path)
+                else:
+                    waits.append(wait)
+            return min(waits, default=None)
+
+    def rewrite_missing(self) -> None:
+        """Write again the files that somebody removed (``git clean``)."""
+        with self._lock:
+            for path in self._documents:
+                if path in self._written and not path.exists():
+                    del self._written[path]
+                    self._write(path)
+
+    def _write(self, path: Path) -> None:
+        documents = self._documents.get(path, {})
+        data = yaml.dump_all(
+            [documents[key] for key in sorted(documents)],
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            explicit_start=len(documents) > 1,
+            width=120,
+        ).encode()
+        self._last[path] = self._clock()
+        if self._written.get(path) == data:
+            self._dirty.discard(path)
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
+        except OSError as error:
+            self._on_error(StateError(f"Cannot make the folder {path.parent}: {error.strerror}."))
+        except StateError as error:
+            self._on_error(error)
+        else:
+            self._written[path] = data
+            self._dirty.discard(path)
