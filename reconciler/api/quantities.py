@@ -1,0 +1,114 @@
+"""Kubernetes quantities: ``500m``, ``4Gi``, ``1e3``, ``1.0``.
+
+Exact: values are :class:`~decimal.Decimal`, never floats. Kubernetes rounds what is finer than a
+nano-unit up; so does this. Suffixes are case-sensitive: ``m`` is milli, ``M`` is mega, ``GB`` is nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_CEILING, ROUND_UP, Context, Decimal, localcontext
+from typing import Final
+
+PATTERN: Final = (
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|"
+    r"([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+)
+_PARTS: Final = re.compile(
+    r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))"
+    r"(?:(?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]+))?",
+    re.ASCII,
+)
+_BINARY: Final = {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)}
+_DECIMAL: Final = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "k": Decimal(10) ** 3,
+    "M": Decimal(10) ** 6,
+    "G": Decimal(10) ** 9,
+    "T": Decimal(10) ** 12,
+    "P": Decimal(10) ** 15,
+    "E": Decimal(10) ** 18,
+}
+_SCALES: Final = {"": Decimal(1), **_BINARY, **_DECIMAL}
+_NANO: Final = Decimal("1e-9")
+#: The largest quantity Kubernetes keeps; more is taken for this.
+MAXIMUM: Final = Decimal(2**63 - 1)
+#: No quantity needs more text; a longer one is refused rather than computed.
+_LONGEST: Final = 64
+_LARGEST_EXPONENT: Final = 1000
+
+
+def parse(value: str | float) -> Decimal:
+    """The value of a quantity, exact to a nano-unit (rounded away from zero beyond), at most 2**63-1.
+
+    Raises:
+        ValueError: when the text is no quantity; the message says how one is written.
+    """
+    text = _text(value)
+    match = _PARTS.fullmatch(text)
+    if match is None or len(text) > _LONGEST:
+        raise ValueError(
+            f"{text[:_LONGEST]!r} is not a quantity: write a number and a suffix, as in 500m, 2, 4Gi or 1.5G"
+        )
+    exponent = int(match["exponent"] or 0)
+    if abs(exponent) > _LARGEST_EXPONENT:
+        raise ValueError(f"{text!r} is not a quantity: its exponent is out of range")
+    with localcontext(Context(prec=120, rounding=ROUND_UP)):
+        amount = Decimal(match["number"]) * _SCALES[match["suffix"] or ""]
+        amount = amount.scaleb(exponent)
+        if abs(amount) > MAXIMUM:
+            return MAXIMUM.copy_sign(amount)
+        if amount == amount.to_integral_value():
+            return amount
+        return amount.quantize(_NANO)
+
+
+def is_quantity(value: str | float) -> bool:
+    """Whether Kubernetes takes ``value`` (text or number) for a quantity."""
+    try:
+        parse(value)
+    except ValueError:
+        return False
+    return True
+
+
+def canonical(value: str | float) -> str:
+    """The text of a quantity: text stays as it is, ``1.0`` becomes ``1``, ``0.5`` becomes ``500m``."""
+    if isinstance(value, str):
+        return value
+    amount = parse(value)
+    if amount == amount.to_integral_value():
+        return str(int(amount))
+    for suffix in ("m", "u", "n"):
+        scaled = amount / _DECIMAL[suffix]
+        if scaled == scaled.to_integral_value():
+            return f"{int(scaled)}{suffix}"
+    return format(amount.normalize(), "f")
+
+
+def cores(value: str | float) -> float:
+    """CPU cores, as in ``cpu: 500m`` -> 0.5."""
+    return float(parse(value))
+
+
+def whole(value: str | float) -> int:
+    """The next whole number up: bytes of ``4Gi``, a count of devices, seconds."""
+    return int(parse(value).to_integral_value(rounding=ROUND_CEILING))
+
+
+def to_bytes(value: str | float) -> int:
+    """Bytes of a memory or storage quantity, rounded up."""
+    return whole(value)
+
+
+def _text(value: str | float) -> str:
+    """Numbers as Kubernetes writes them: the shortest decimal text that reads back the same."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124  (NaN is unequal to itself)
+            raise ValueError(f"{value} is not a quantity: write a finite number")
+        return format(Decimal(repr(value)), "f") if abs(value) < 1e30 else repr(value)
+    return str(value)
