@@ -35,17 +35,10 @@ KEY_LABEL = "reconciler-test-key"
 SUITE = "bookworm"
 SITE = "/opt/site"
 
+_BASE = ("python3", "libgomp1", "procps", "iputils-ping")
 PACKAGES = {
-    "base": ("python3", "libgomp1", "procps", "iputils-ping"),
-    "mpi": (
-        "python3",
-        "libgomp1",
-        "procps",
-        "iputils-ping",
-        "openmpi-bin",
-        "openssh-server",
-        "openssh-client",
-    ),
+    "base": _BASE,
+    "mpi": (*_BASE, "openmpi-bin", "openssh-server", "openssh-client", "python3-mpi4py"),
 }
 
 #: Written into every image. Upstream's images have `python` and `torchrun` on the PATH.
