@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ReconcilerError
 from reconciler.names import DEFAULT_NAMESPACE, job_key
 from reconciler.options import did_you_mean
-from reconciler.status.reading import ObjectStatus, Problem, read_statuses, status_root
+from reconciler.status.reading import ObjectStatus, Problem, SidecarReader, status_root
 
 if TYPE_CHECKING:
     from reconciler.config import Settings
@@ -144,43 +144,54 @@ class Snapshot:
         return pick(list(self.jobs), text, namespace)
 
 
+class Reader:
+    """Reads folder and sidecars again and again; what has not changed is not parsed twice.
+
+    Args:
+        settings: say where both are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from reconciler.sources.builtin import builtin_runtimes  # noqa: PLC0415  (needs the models: 0.2 s)
+        from reconciler.sources.folder import FolderSource  # noqa: PLC0415
+
+        self._specs = settings.specs
+        self._folder = FolderSource(settings.specs, builtin=builtin_runtimes())
+        self._sidecars = SidecarReader(status_root(settings.specs, settings.status_dir))
+
+    def snapshot(self) -> Snapshot:
+        """What there is now.
+
+        Raises:
+            ReconcilerError: the folder is not there, or cannot be read.
+        """
+        catalog = self._folder.scan()
+        if catalog.state == "missing":
+            raise ReconcilerError(
+                f"The folder of manifests {self._specs} is not there.",
+                remedy="Name another with --specs, or make it.",
+            )
+        if catalog.state == "unreadable":
+            raise ReconcilerError(
+                f"The folder of manifests {self._specs} cannot be read.",
+                remedy="Give this user permission to read it.",
+            )
+        statuses = self._sidecars.read()
+        sidecars = statuses.jobs()
+        jobs = []
+        for key in sorted({*catalog.jobs, *sidecars}):
+            namespace, _, name = key.partition("/")
+            jobs.append(Job(namespace, name, catalog.jobs.get(key), sidecars.get(key)))
+        return Snapshot(catalog=catalog, jobs=tuple(jobs), problems=statuses.problems)
+
+
 def take(settings: Settings) -> Snapshot:
-    """Read folder and sidecars.
+    """Read folder and sidecars once.
 
     Raises:
         ReconcilerError: the folder is not there, or cannot be read.
     """
-    catalog = read_catalog(settings)
-    statuses = read_statuses(status_root(settings.specs, settings.status_dir))
-    sidecars = statuses.jobs()
-    jobs = []
-    for key in sorted({*catalog.jobs, *sidecars}):
-        namespace, _, name = key.partition("/")
-        jobs.append(Job(namespace, name, catalog.jobs.get(key), sidecars.get(key)))
-    return Snapshot(catalog=catalog, jobs=tuple(jobs), problems=statuses.problems)
-
-
-def read_catalog(settings: Settings) -> Catalog:
-    """The folder of manifests, with built-in runtimes.
-
-    Raises:
-        ReconcilerError: the folder is not there, or cannot be read.
-    """
-    from reconciler.sources.builtin import builtin_runtimes  # noqa: PLC0415  (needs the models: 0.2 s)
-    from reconciler.sources.folder import FolderSource  # noqa: PLC0415
-
-    source = FolderSource(settings.specs, builtin=builtin_runtimes())
-    catalog = source.scan()
-    if catalog.state == "missing":
-        raise ReconcilerError(
-            f"The folder of manifests {settings.specs} is not there.",
-            remedy="Name another with --specs, or make it.",
-        )
-    if catalog.state == "unreadable":
-        raise ReconcilerError(
-            f"The folder of manifests {settings.specs} cannot be read.", remedy="Give this user permission."
-        )
-    return catalog
+    return Reader(settings).snapshot()
 
 
 def find_job(settings: Settings, text: str, namespace: str | None = None) -> Job:

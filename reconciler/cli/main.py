@@ -93,7 +93,7 @@ class App(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
 
-    def main(  # type: ignore[override]  (one form of click's two: this one always ends the process)
+    def main(  # type: ignore[override]  # one of click's two forms: it always ends the process
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
         """Run a command line and end the process with its exit status."""

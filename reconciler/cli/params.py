@@ -95,7 +95,7 @@ def namespace_option(function: F) -> F:
 
 def job_argument(function: F) -> F:
     """``JOB`` or ``NAMESPACE/JOB``, completed from the manifests there are."""
-    return click.argument("job", metavar="JOB", shell_complete=_complete_job)(function)
+    return click.argument("job", metavar="JOB", shell_complete=complete_job)(function)
 
 
 def duration_option(*flags: str, help: str) -> Callable[[F], F]:  # noqa: A002  (click's own word)
@@ -116,7 +116,8 @@ class _Duration(click.ParamType[float]):
         return seconds
 
 
-def _complete_job(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_job(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of jobs that begin with what was typed."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415
 
     from reconciler.cli.jobs import job_names  # noqa: PLC0415

@@ -204,18 +204,34 @@ def status_root(specs: Path, status_dir: Path | None) -> Path:
     return specs if status_dir is None else status_dir
 
 
-def read_statuses(root: Path) -> Statuses:
-    """Every sidecar below a folder; a folder that is not there has none."""
-    objects: list[ObjectStatus] = []
-    problems: list[Problem] = []
-    for path in sidecar_files(root):
-        try:
-            objects += read_sidecar(path)
-        except FileNotFoundError:
-            continue  # removed between listing and reading
-        except (OSError, ValueError) as error:
-            problems.append(Problem(file=path, message=f"{path} cannot be read: {error}"))
-    return Statuses(objects=tuple(objects), problems=tuple(problems))
+class SidecarReader:
+    """Reads every sidecar below a folder, again and again; an unchanged file is not parsed twice.
+
+    Args:
+        root: a folder that is not there has no sidecars.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[Path, tuple[tuple[int, int, int], list[ObjectStatus]]] = {}
+
+    def read(self) -> Statuses:
+        """What all sidecars say now."""
+        known: dict[Path, tuple[tuple[int, int, int], list[ObjectStatus]]] = {}
+        problems: list[Problem] = []
+        for path in sidecar_files(self.root):
+            try:
+                stat = path.stat()
+                mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                old = self._known.get(path)
+                known[path] = old if old is not None and old[0] == mark else (mark, read_sidecar(path))
+            except FileNotFoundError:
+                continue  # removed between listing and reading
+            except (OSError, ValueError) as error:
+                problems.append(Problem(file=path, message=f"{path} cannot be read: {error}"))
+        self._known = known
+        objects = tuple(entry for _, entries in known.values() for entry in entries)
+        return Statuses(objects=objects, problems=tuple(problems))
 
 
 def sidecar_files(root: Path) -> Iterator[Path]:
