@@ -12,11 +12,13 @@ import base64
 import contextlib
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import socket
 import subprocess
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -24,6 +26,10 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import bcrypt
+
+from tests.support import engines
 
 START_SECONDS = 20.0
 
@@ -211,9 +217,6 @@ def small_archive(path: Path, files: dict[str, bytes] | None = None) -> Path:
     Raises:
         RegistryMissing: there is no static busybox on this machine.
     """
-    import io
-    import tarfile
-
     busybox = shutil.which("busybox")
     if busybox is None:
         raise RegistryMissing("busybox-static is not installed")
@@ -252,8 +255,6 @@ def _architecture() -> str:
 
 
 def _htpasswd(username: str, password: str) -> str:
-    import bcrypt
-
     return f"{username}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
 
 
@@ -273,8 +274,6 @@ def podman_service(folder: Path, *registries: Registry) -> Iterator[str]:
     Raises:
         RegistryMissing: podman is not installed or does not start.
     """
-    from tests.support import engines
-
     program = shutil.which("podman")
     if program is None:
         raise RegistryMissing("podman is not installed")
