@@ -247,7 +247,7 @@ class ImagePuller:
         except EngineError as error:
             state = self._failed(image, error)
             log.warning("image pull failed", reason=state.message, attempts=state.attempts)
-        except Exception as error:  # noqa: BLE001  (the worker's boundary: a dead thread would pull no more)
+        except Exception as error:  # the worker's boundary: a dead thread would pull no more
             self._failed(image, EngineError(f"an error of this program: {error!r}"))
             log.exception("image pull failed")
         else:

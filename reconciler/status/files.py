@@ -34,7 +34,7 @@ _REMEDIES: Final = {
 _SYNC_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS})
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Make ``path`` hold exactly ``data``, or leave it as it was.
 
     The folder is made if missing. A symlink at ``path`` is replaced, not followed.
@@ -43,6 +43,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         path: of the file.
         data: its whole content.
         mode: permission bits of the new file, whatever the umask.
+        durable: have it on the disk, not only in the system's cache, before returning.
 
     Raises:
         StateError: it could not be written (no space, no permission, ...); the temporary file is gone.
@@ -50,9 +51,10 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name[:100]}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_synced(temporary, data, mode)
+        _write_new(temporary, data, mode, durable=durable)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -163,13 +165,14 @@ class FileLock:
         )
 
 
-def _write_synced(path: Path, data: bytes, mode: int) -> None:
+def _write_new(path: Path, data: bytes, mode: int, *, durable: bool) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)
         file.write(data)
         file.flush()
         os.fchmod(fd, mode)
-        os.fsync(fd)
+        if durable:
+            os.fsync(fd)
 
 
 def _sync_folder(folder: Path) -> None:
