@@ -32,7 +32,7 @@ from reconciler.controller.failing import (
 )
 from reconciler.controller.observed import Observed
 from reconciler.controller.settling import settle
-from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look
+from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
 from reconciler.engines.base import ContainerState
 from reconciler.names import ANNOTATION_RESTART_SCOPE
 from reconciler.plan.types import ContainerPlan, JobPlan
@@ -229,17 +229,6 @@ def _mark_started(view: JobView, record: Record, now: float) -> Record:
         if s.plan.name not in record.step_started and not s.done and may_start(view, n)
     }
     return record.model_copy(update={"step_started": {**record.step_started, **fresh}}) if fresh else record
-
-
-def may_start(view: JobView, position: int) -> bool:
-    """Whether everything the step waits for (``dependsOn``) is there."""
-    for dependency in view.steps[position].plan.after:
-        before = view.step(dependency.name)
-        if dependency.status == "Complete" and before.done != "succeeded":
-            return False
-        if dependency.status == "Ready" and not before.ready:
-            return False
-    return True
 
 
 def _launches(

@@ -177,3 +177,14 @@ def _phase(known: ContainerRecord, state: ContainerState | None) -> Phase:
         return "paused"
     # "exited" without a result does not outlive settling; until then it is taken as still going on.
     return "created" if state.state == "created" else "running"
+
+
+def may_start(view: JobView, position: int) -> bool:
+    """Whether everything the step waits for (``dependsOn``) is there."""
+    for dependency in view.steps[position].plan.after:
+        before = view.step(dependency.name)
+        if dependency.status == "Complete" and before.done != "succeeded":
+            return False
+        if dependency.status == "Ready" and not before.ready:
+            return False
+    return True
