@@ -34,7 +34,9 @@ _REMEDIES: Final = {
 _SYNC_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS})
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+def write_atomically(
+    path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True, owner: tuple[int, int] | None = None
+) -> None:
     """Make ``path`` hold exactly ``data``, or leave it as it was.
 
     The folder is made if missing. A symlink at ``path`` is replaced, not followed.
@@ -44,6 +46,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, durable: boo
         data: its whole content.
         mode: permission bits of the new file, whatever the umask.
         durable: have it on the disk, not only in the system's cache, before returning.
+        owner: user and group of the new file, where this process may give them; None: this process's own.
 
     Raises:
         StateError: it could not be written (no space, no permission, ...); the temporary file is gone.
@@ -51,7 +54,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, durable: boo
     temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name[:100]}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_new(temporary, data, mode, durable=durable)
+        _write_new(temporary, data, mode, durable=durable, owner=owner)
         temporary.replace(path)
         if durable:
             _sync_folder(path.parent)
@@ -165,11 +168,15 @@ class FileLock:
         )
 
 
-def _write_new(path: Path, data: bytes, mode: int, *, durable: bool) -> None:
+def _write_new(path: Path, data: bytes, mode: int, *, durable: bool, owner: tuple[int, int] | None) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)
         file.write(data)
         file.flush()
+        if owner is not None and owner != (os.geteuid(), os.getegid()):
+            # Only root may give files away; for others the file becomes their own.
+            with contextlib.suppress(PermissionError):
+                os.fchown(fd, *owner)
         os.fchmod(fd, mode)
         if durable:
             os.fsync(fd)

@@ -1,0 +1,101 @@
+"""``reconciler plan``: the networks and containers that manifests ask for; touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import params
+
+if TYPE_CHECKING:
+    from reconciler.api import Document, Fault
+    from reconciler.sources.catalog import RuntimeKey
+
+EPILOG = """\b
+Example:
+  reconciler plan specs/
+  reconciler plan specs/ -o json | jq '.jobs[].containers[] | {name, image, env}'"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@params.output_option("yaml", "json", default="yaml")
+def plan(paths: tuple[str, ...], *, form: str) -> int:
+    """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
+    from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)
+    from reconciler.cli.output import emit, note  # noqa: PLC0415
+    from reconciler.cli.validate import as_data  # noqa: PLC0415
+
+    read = manifests.read(paths)
+    faults = manifests.check_all(read)
+    jobs, further = _plan_all(read.documents, faults)
+    faults = manifests.unique([*faults, *further])
+    emit({"jobs": jobs, **as_data(faults)}, form)
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if form == "yaml":
+        for fault in errors:
+            note(str(fault))
+    return 1 if errors else 0
+
+
+def _plan_all(
+    documents: Sequence[Document], faults: Sequence[Fault]
+) -> tuple[list[dict[str, Any]], list[Fault]]:
+    """A plan for each TrainJob without an error, and what planning has found."""
+    from reconciler.api import Fault  # noqa: PLC0415
+    from reconciler.errors import PlanError  # noqa: PLC0415
+    from reconciler.plan import build  # noqa: PLC0415
+    from reconciler.plan.render import render_job  # noqa: PLC0415
+
+    refused = {fault.object for fault in faults if fault.severity == "error"}
+    runtimes = _runtimes(documents, refused)
+    jobs: list[dict[str, Any]] = []
+    found: list[Fault] = []
+    for document in documents:
+        if document.kind != "TrainJob" or document.model is None or document.object in refused:
+            continue
+        runtime = runtimes.get(_runtime_key(document))
+        if runtime is None:
+            continue  # `check` has said why
+        try:
+            made = build(document.model, runtime.model)
+        except PlanError as error:
+            found.append(_fault(Fault, document, error.path, str(error), "error"))
+            continue
+        jobs.append(render_job(made))
+        found += [_fault(Fault, document, path, text, "warning") for path, text in made.warnings]
+    return jobs, _unsaid(found, faults)
+
+
+def _runtimes(documents: Sequence[Document], refused: set[str]) -> Mapping[RuntimeKey, Document]:
+    """Usable runtimes by kind, namespace and name: those given before those built in."""
+    from reconciler.sources.builtin import builtin_runtimes  # noqa: PLC0415
+
+    given = [d for d in documents if d.kind.endswith("TrainingRuntime") and d.object not in refused]
+    usable = [d for d in [*builtin_runtimes(), *given] if d.model is not None]
+    return {(d.kind, d.namespace, d.name): d for d in usable}
+
+
+def _runtime_key(document: Document) -> RuntimeKey:
+    from reconciler.sources.catalog import runtime_key  # noqa: PLC0415
+
+    return runtime_key(document)
+
+
+def _fault(make: type[Fault], document: Document, path: str, message: str, severity: Any) -> Fault:
+    return make(
+        file=document.file,
+        line=document.line_of(path),
+        path=path,
+        message=message,
+        object=document.object,
+        severity=severity,
+    )
+
+
+def _unsaid(found: Sequence[Fault], said: Sequence[Fault]) -> list[Fault]:
+    """Without those that the check has found, too."""
+    known = {(fault.path, fault.message) for fault in said}
+    return [fault for fault in found if (fault.path, fault.message) not in known]

@@ -1,0 +1,82 @@
+"""``reconciler validate``: what is wrong in manifests, where, and what to do; touches nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import params
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.api.faults import Fault
+
+EPILOG = """\b
+Example:
+  reconciler validate specs/
+  kubectl get trainjob demo -o yaml | reconciler validate -
+  reconciler validate new.yaml --against old.yaml   # also: may this change be made?
+  reconciler validate specs/ -o json | jq '.errors[].message'"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@click.option(
+    "--against",
+    metavar="OLD",
+    type=click.Path(exists=True),
+    help="File or folder as it was before: changes to immutable fields are faults, too.",
+)
+@params.output_option("text", "json", "yaml", default="text")
+def validate(paths: tuple[str, ...], *, against: str | None, form: str) -> int:
+    """Say what is wrong in manifests; PATHs are files, folders or - and count as one folder."""
+    from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)
+
+    new = manifests.read(paths)
+    faults = manifests.check_all(new)
+    if against is not None:
+        old = manifests.read([against])
+        faults = manifests.unique([*faults, *manifests.check_changes(old, new)])
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if form == "text":
+        _print(faults)
+        _sum_up(errors, faults, new)
+    else:
+        from reconciler.cli.output import emit  # noqa: PLC0415
+
+        emit(as_data(faults), form)
+    return 1 if errors else 0
+
+
+def as_data(faults: Sequence[Fault]) -> dict[str, list[dict[str, object]]]:
+    """``{"errors": [...], "warnings": [...]}`` of the contract."""
+    return {
+        "errors": [fault.as_dict() for fault in faults if fault.severity == "error"],
+        "warnings": [fault.as_dict() for fault in faults if fault.severity == "warning"],
+    }
+
+
+def _print(faults: Sequence[Fault]) -> None:
+    for fault in faults:
+        place = click.style(f"{fault.file}:{fault.line}:", bold=True)
+        path = f" {fault.path}:" if fault.path else ""
+        warning = click.style(" warning:", fg="yellow") if fault.severity == "warning" else ""
+        click.echo(f"{place}{warning}{path} {fault.message}")
+
+
+def _sum_up(errors: Sequence[Fault], faults: Sequence[Fault], read: object) -> None:
+    from reconciler.cli.manifests import Manifests, object_count  # noqa: PLC0415
+
+    assert isinstance(read, Manifests)  # noqa: S101  (typed late: the module is not imported for --help)
+    objects = object_count(read)
+    what = f"{_count(objects, 'object')} in {_count(read.files, 'file')}"
+    warnings = len(faults) - len(errors)
+    said = f": {_count(len(errors), 'error')}" if errors else ": valid"
+    said += f", {_count(warnings, 'warning')}" if warnings else ""
+    click.secho(what + said, err=True, fg="red" if errors else "green")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
