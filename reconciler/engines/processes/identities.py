@@ -1,0 +1,144 @@
+"""Which process a number means: numbers are reused, a number with its start time is not.
+
+What can go wrong: between the check of an identity and a signal the process may end and its number be
+given away again. The window is a few microseconds, and numbers are handed out in a circle, so that a
+number just freed is the last to be reused.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LINUX = sys.platform.startswith("linux")
+
+#: In the environment of everything a container runs: finds what escaped its process group.
+MARKER = "RECONCILER_CONTAINER_ID"
+
+_STAT_STATE, _STAT_PPID, _STAT_PGRP, _STAT_START = 0, 1, 2, 19
+_boot: list[str] = []
+
+
+def _boot_id() -> str:
+    if not _boot:
+        try:
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+                _boot.append(file.read().strip())
+        except OSError:
+            _boot.append("")
+    return _boot[0]
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of ``/proc/<pid>/stat`` after the program's name (which may hold spaces and brackets)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(") ")[2].split()
+    except OSError:
+        return None
+
+
+def _ps(pid: int, columns: str) -> str:
+    done = subprocess.run(  # noqa: PLW1510  (a process that is gone is an answer)
+        ["ps", "-o", columns, "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        env={"LC_ALL": "C", **os.environ},
+    )
+    return " ".join(done.stdout.split())
+
+
+def identity(pid: int) -> str:
+    """What tells this process from another of the same number; "" when there is none (or only a zombie)."""
+    if LINUX:
+        fields = _stat(pid)
+        if fields is None or fields[_STAT_STATE] in "ZX":
+            return ""
+        return f"{_boot_id()}/{fields[_STAT_START]}"
+    text = _ps(pid, "stat=,lstart=")
+    state, _, started = text.partition(" ")
+    return "" if not text or state.startswith("Z") else started
+
+
+def alive(pid: int, known: str) -> bool:
+    """Whether process ``pid`` is still the one of identity ``known``."""
+    return pid > 0 and known != "" and identity(pid) == known
+
+
+def stopped(pid: int) -> bool:
+    """Whether the process has been stopped by a signal (paused)."""
+    if LINUX:
+        fields = _stat(pid)
+        return fields is not None and fields[_STAT_STATE] == "T"
+    return _ps(pid, "stat=").startswith("T")
+
+
+def children(pid: int) -> list[int]:
+    """Direct children, zombies included; Linux only, empty elsewhere."""
+    found = []
+    for other in _pids():
+        fields = _stat(other)
+        if fields is not None and int(fields[_STAT_PPID]) == pid:
+            found.append(other)
+    return found
+
+
+def marked(container_id: str) -> list[int]:
+    """Processes that carry a container's marker in their environment; Linux only, empty elsewhere."""
+    needle = f"{MARKER}={container_id}".encode()
+    found = []
+    for pid in _pids():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if needle in file.read().split(b"\0"):
+                    found.append(pid)
+        except OSError:
+            continue  # gone meanwhile, or somebody else's: not ours either way
+    return found
+
+
+def _pids() -> Iterator[int]:
+    if not LINUX:
+        return
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            yield int(entry)
+
+
+def send(pid: int, number: int) -> bool:
+    """Signal one process; False when it has ended."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def send_group(group: int, number: int) -> bool:
+    """Signal a process group; False when it has ended."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
+        return False
+    return True
+
+
+def signal_number(name: str) -> int:
+    """``SIGTERM``, ``TERM`` or ``15`` as a number.
+
+    Raises:
+        ValueError: there is no such signal.
+    """
+    if name.isdigit():
+        return signal.Signals(int(name)).value
+    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
+    number = getattr(signal, full, None)
+    if not isinstance(number, signal.Signals):
+        raise ValueError(name)  # noqa: TRY004  (of the text, not of a type)
+    return number.value

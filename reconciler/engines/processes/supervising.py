@@ -1,0 +1,255 @@
+"""The parent of one container: starts its command, outlives the daemon, writes down how it ended.
+
+Runs as ``python -I -S -c <BOOT> MODE FOLDER`` (see ``starting``); modes: ``run`` a created container,
+``exec`` a further command in a running one, ``probe`` whether the kernel gives views of the file system.
+
+What can go wrong:
+
+* The supervisor is killed: on Linux the kernel kills its command with it (parent-death signal); the engine
+  finds no supervisor and no ``exit.json``, ends what is left and reports an unknown exit.
+* The command leaves processes behind, even in sessions of their own: on Linux they become the supervisor's
+  children (subreaper) and are killed before the end is written, so ``exited`` means that all have gone.
+* The daemon dies between ``start`` and the answer: the start goes on without it; ``run.json`` is created
+  exclusively, so a second start finds the first.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import time
+
+from reconciler.engines.processes import identities, records
+from reconciler.engines.processes.announcing import announce
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+#: Seconds given to killed leftovers (they may hang in the kernel, on a dead network disk).
+_LEFTOVERS = 10.0
+
+
+def main() -> None:
+    """Do what ``sys.argv`` says."""
+    mode, folder = sys.argv[1:3]
+    if mode == "run":
+        run(folder)
+    elif mode == "exec":
+        run_inside(folder)
+    else:
+        probe(folder)
+
+
+def probe(folder: str) -> None:
+    """Exit with 0 if a view with a mount point that the host does not have can be made."""
+    from reconciler.engines.processes import isolating
+
+    target = "/.reconciler-probe/deep"
+    mount = {"kind": "bind", "source": folder, "target": target, "read_only": True, "size": None}
+    try:
+        isolating.enter({"root": folder, "hostname": "probe", "mounts": [mount]})
+        os.listdir(target)
+    except OSError as error:
+        sys.exit(f"{error}")
+
+
+def run(folder: str) -> None:
+    """Start the container's command and see it to its end; the answer to the engine is one line of JSON."""
+    spec = records.read(f"{folder}/{records.SPEC}") or {}
+    if os.fork() != 0:
+        os._exit(0)  # the daemon waits for this one; its child is nobody's
+    os.umask(0o022)
+    me = os.getpid()
+    facts: dict[str, Any] = {"supervisor": me, "supervisor_identity": identities.identity(me), "main": 0}
+    run_path = f"{folder}/{records.RUN}"
+    try:
+        records.write(run_path, facts, exclusive=True)
+    except FileExistsError:
+        _answer({"error": "It is being started already.", "kind": "conflict"})
+        return
+    if identities.LINUX:
+        from reconciler.engines.processes import isolating
+
+        isolating.prctl(isolating.PR_SET_CHILD_SUBREAPER, 1)
+    pid, failure = _spawn(folder, spec["launch"])
+    if failure is not None:
+        records.remove(run_path)
+        _answer(failure)
+        return
+    facts.update(main=pid, main_identity=identities.identity(pid), started_at=time.time())
+    records.write(run_path, facts)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda got, _frame: identities.send_group(pid, got) and None)
+    tell = _teller(folder, spec)
+    tell("start")
+    _answer({"pid": pid})
+    status = _wait(pid)
+    _end_leftovers(pid)
+    code = os.waitstatus_to_exitcode(status)
+    ended = {"code": code if code >= 0 else 128 - code, "finished_at": time.time()}
+    try:
+        records.write(f"{folder}/{records.EXIT}", ended)
+    except FileNotFoundError:
+        return  # removed by force meanwhile
+    tell("die")
+
+
+def _teller(folder: str, spec: dict[str, Any]) -> Any:
+    listeners = os.path.join(os.path.dirname(os.path.dirname(folder)), "listeners")
+
+    def tell(action: str) -> None:
+        announce(listeners, kind="container", action=action, name=spec["name"], labels=spec["labels"])
+
+    return tell
+
+
+def _answer(message: dict[str, Any]) -> None:
+    """Tell the engine, and let go of its pipe: the daemon's end must not be ours."""
+    try:
+        os.write(1, json.dumps(message).encode() + b"\n")
+    except BrokenPipeError:
+        pass  # the daemon has died; it will read the files
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+
+
+def _spawn(folder: str, launch: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:
+    """Fork and exec; the pid, and what went wrong up to the exec."""
+    log = os.open(f"{folder}/{records.LOG}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    reader, writer = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            for fd in (1, 2):
+                os.dup2(log, fd)
+            _become(launch, parent=parent)
+        except BaseException as error:  # noqa: BLE001  (nothing may run on in the forked copy)
+            _fail(writer, error, launch)
+    os.close(writer)
+    os.close(log)
+    with os.fdopen(reader, "rb") as pipe:
+        report = pipe.read()
+    if not report:
+        return pid, None
+    os.waitpid(pid, 0)
+    return pid, json.loads(report)
+
+
+def _fail(writer: int, error: BaseException, launch: dict[str, Any]) -> NoReturn:
+    number = error.errno if isinstance(error, OSError) else None
+    command = launch["argv"][0]
+    if isinstance(error, _ExecError) and number in {errno.ENOENT, errno.ENOTDIR}:
+        message = (
+            f"There is no program {command!r} on this machine (PATH is {launch['env'].get('PATH', '')})."
+        )
+    elif isinstance(error, _ExecError) and number == errno.EACCES:
+        message = f"{command!r} may not be executed: permission denied."
+    elif isinstance(error, _ExecError) and number == errno.ENOEXEC:
+        message = f"{command!r} is no program of this machine, and no script that begins with #!."
+    else:
+        message = f"{error}".strip() or type(error).__name__
+    os.write(writer, json.dumps({"error": message, "errno": number}).encode())
+    os._exit(127)
+
+
+class _ExecError(OSError):
+    """The exec itself failed."""
+
+
+def _become(launch: dict[str, Any], *, parent: int) -> NoReturn:
+    """Turn this process into the container's command."""
+    if launch["view"] is not None:
+        from reconciler.engines.processes import isolating
+
+        isolating.enter(launch["view"])
+    _settle(launch)
+    if identities.LINUX:
+        from reconciler.engines.processes import isolating
+
+        # Last: a change of user clears it. The parent may have died before it was set.
+        isolating.prctl(isolating.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(137)
+    _exec(launch["argv"], launch["env"])
+
+
+def _settle(launch: dict[str, Any]) -> None:
+    """Folder, CPUs, user, signals: what the command inherits."""
+    try:
+        os.chdir(launch["cwd"])
+    except OSError as error:
+        raise OSError(
+            error.errno, f"The working directory {launch['cwd']} cannot be used: {error.strerror}."
+        ) from None
+    if launch["cpus"]:
+        os.sched_setaffinity(0, launch["cpus"])
+    if launch["no_new_privileges"]:
+        from reconciler.engines.processes import isolating
+
+        isolating.prctl(isolating.PR_SET_NO_NEW_PRIVS, 1)
+    user = launch["user"]
+    if user is not None:
+        os.setgroups(user["groups"])
+        os.setgid(user["gid"])
+        os.setuid(user["uid"])
+    # Python ignores these, and an ignored signal stays ignored through exec.
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _exec(argv: list[str], env: dict[str, str]) -> NoReturn:
+    try:
+        os.execvpe(argv[0], argv, env)  # noqa: S606  (that is its purpose; no shell is wanted)
+    except OSError as error:
+        raise _ExecError(error.errno, error.strerror) from None
+
+
+def _wait(pid: int) -> int:
+    """Wait for the command; orphans it left are reaped on the way."""
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            return status
+
+
+def _end_leftovers(pid: int) -> None:
+    """Kill the group and, on Linux, every orphan, until none is left."""
+    identities.send_group(pid, signal.SIGKILL)
+    if not identities.LINUX:
+        return
+    deadline = time.monotonic() + _LEFTOVERS
+    me = os.getpid()
+    while time.monotonic() < deadline:
+        try:
+            ended, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if ended == 0:
+            for child in identities.children(me):
+                identities.send(child, signal.SIGKILL)
+            time.sleep(0.002)
+
+
+def run_inside(folder: str) -> None:
+    """Become the command of ``sys.argv[3:]`` inside the running container."""
+    spec = records.read(f"{folder}/{records.SPEC}") or {}
+    facts = records.read(f"{folder}/{records.RUN}") or {}
+    launch = {**spec["launch"], "argv": sys.argv[3:]}
+    try:
+        if launch["view"] is not None:
+            from reconciler.engines.processes import isolating
+
+            isolating.join(facts["main"])
+        _settle(launch)
+        _exec(launch["argv"], launch["env"])
+    except _ExecError as error:
+        sys.stderr.write(f"{launch['argv'][0]}: {error.strerror}\n")
+        sys.exit(126 if error.errno == errno.EACCES else 127)
