@@ -65,6 +65,8 @@ class NetworkState:
     labels: Mapping[str, str]
     subnet: str
     gateway: str = ""
+    #: A rendezvous port of the network's own, where addresses do not tell jobs apart; None: the plan's.
+    port: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ class Mount:
             name) or ``tmpfs``.
         size: bytes, for ``tmpfs``; None unlimited.
         sub_path: inside the volume or bind.
+        relabel: for ``bind``: let SELinux-confined containers read it (only for folders that are this
+            project's own: it changes the label on disk).
     """
 
     kind: Literal["bind", "volume", "tmpfs"]
@@ -84,6 +88,7 @@ class Mount:
     read_only: bool = False
     size: int | None = None
     sub_path: str = ""
+    relabel: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,53 @@
+"""Folders inside binds and volumes (``subPath``), as the kubelet makes them.
+
+A sub-path is made when it is missing and must not lead out of its volume: a container could leave a symbolic
+link in the volume that points anywhere on the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from reconciler.errors import StartFailed
+
+
+def inside(root: str, sub_path: str) -> str:
+    """Path of ``sub_path`` under ``root``, its folders made where this process can see ``root``.
+
+    Raises:
+        StartFailed: it leads out of ``root``.
+    """
+    parts = Path(sub_path).parts
+    if Path(sub_path).is_absolute() or ".." in parts:
+        raise StartFailed(
+            f"The subPath {sub_path} leads out of its volume.", remedy="Use a relative path without `..`."
+        )
+    base, path = Path(root), Path(root, sub_path)
+    if not visible(root):
+        return str(path)
+    if not path.resolve().is_relative_to(base.resolve()):
+        raise StartFailed(f"The subPath {sub_path} leads out of its volume {root} by a symbolic link.")
+    if not path.exists():
+        with contextlib.suppress(PermissionError):
+            path.mkdir(parents=True)
+    return str(path)
+
+
+def visible(root: str) -> bool:
+    """Whether this process can look into a folder of the engine's host."""
+    try:
+        return Path(root).is_dir()
+    except OSError:
+        return False
+
+
+def open_to_all(root: str) -> None:
+    """Let any user of a container write to a new volume, as a pod's emptyDir can be.
+
+    Engines make volumes root's own with mode 755; a container that runs as another user could not use
+    them. Where the folder is out of this process's sight or power (another host, Docker without root)
+    it stays as the engine made it.
+    """
+    with contextlib.suppress(OSError):
+        Path(root).chmod(0o777)
