@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -285,7 +286,7 @@ class _Reader:
                     # The thread reads on, so that stalls are told from silence.
                     continue
                 try:
-                    writer = writer or self._file.writer()
+                    writer = writer or self._file.writer(trusted=self._ended)
                     writer.feed(chunk)
                 except (OSError, StateError) as error:
                     self._tell_disk(error)
@@ -332,7 +333,7 @@ class _LogFile:
         except OSError:
             return 0
 
-    def writer(self) -> _Writer:
+    def writer(self, *, trusted: bool) -> _Writer:
         """A writer that goes on where the file ends.
 
         Raises:
@@ -346,7 +347,7 @@ class _LogFile:
         except BaseException:
             os.close(fd)
             raise
-        return _Writer(fd, base, end)
+        return _Writer(fd, base, end, trusted=trusted)
 
     def _span(self, fd: int) -> tuple[int, int]:
         """Where this run's bytes begin and end so far."""
@@ -374,9 +375,18 @@ class _LogFile:
 
 
 class _Writer:
-    """Takes a log from its very beginning and writes only what the file lacks."""
+    """Takes a log from its very beginning and writes only what the file lacks.
 
-    def __init__(self, fd: int, base: int, end: int) -> None:
+    Args:
+        fd: of the file; closed by :meth:`close`.
+        base: where the run's bytes begin.
+        end: where they end so far.
+        trusted: the file was followed to the end: a beginning that differs was rotated away since, and
+            nothing is missing.
+    """
+
+    def __init__(self, fd: int, base: int, end: int, *, trusted: bool) -> None:
+        self._trusted = trusted
         self._fd = fd
         self._base = base
         self._skip = end - base
@@ -420,8 +430,9 @@ class _Writer:
         kept = os.pread(self._fd, self._compare, self._base)
         self._compare = 0
         if whole[: len(kept)] != kept[: len(whole)] and not self._marked_before(whole):
-            self._skip = 0
-            self._write(ROTATED)
+            self._skip = sys.maxsize if self._trusted else 0
+            if not self._trusted:
+                self._write(ROTATED)
         return whole
 
     def _marked_before(self, whole: bytes) -> bool:

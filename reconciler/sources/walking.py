@@ -49,7 +49,7 @@ class Layout:
         real_folders: the folders read, links resolved: what a watcher must watch.
         link_folders: folders in which a symlink on the way to something lies: a swap shows up there.
         links: those symlinks.
-        bare: there was not a single entry, hidden ones included.
+        sidecars: a status sidecar lies somewhere: this is a folder that has been worked on.
     """
 
     state: Literal["ok", "missing", "unreadable"] = "ok"
@@ -60,7 +60,7 @@ class Layout:
     real_folders: list[str] = field(default_factory=list)
     link_folders: set[str] = field(default_factory=set)
     links: set[str] = field(default_factory=set)
-    bare: bool = True
+    sidecars: bool = False
 
 
 def is_manifest_name(name: str) -> bool:
@@ -130,8 +130,6 @@ class _Walk:
             self.layout.unreadable[shown] = f"the folder cannot be listed: {reason}"
             return
         self.layout.real_folders.append(real)
-        if shown == self.root:
-            self.layout.bare = not entries
         self.entries += len(entries)
         if self.entries > MAX_ENTRIES:
             self.layout.state = "unreadable"
@@ -149,6 +147,8 @@ class _Walk:
             elif is_manifest_name(entry.name):
                 self.real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
                 self._file(os.path.join(shown, entry.name))  # noqa: PTH118
+            elif entry.name.endswith(SIDECAR_SUFFIX):
+                self.layout.sidecars = True
         for path, real_path in folders:
             self._enter(path, real_path)
 
