@@ -93,6 +93,7 @@ class Outcome:
         network: ``(id, subnet, gateway, port)`` of an ensured network.
         admitted: device assignment per instance; None when not asked or refused.
         waiting: why admission was refused; "" when admitted.
+        ended: containers that were stopped, with their exit facts.
         cleaned: the clean-up is complete.
     """
 
@@ -102,4 +103,5 @@ class Outcome:
     network: tuple[str, str, str, int | None] | None = None
     admitted: dict[str, dict[str, tuple[str, ...]]] | None = None
     waiting: str = ""
+    ended: tuple[ContainerState, ...] = ()
     cleaned: bool = False

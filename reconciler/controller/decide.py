@@ -38,6 +38,9 @@ from reconciler.names import ANNOTATION_RESTART_SCOPE
 from reconciler.plan.types import ContainerPlan, JobPlan
 from reconciler.status.records import Record
 
+#: Reason of a problem that ends as soon as the image is there, whatever the back-off says.
+IMAGE_PROBLEM = "ImageUnavailable"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
@@ -185,6 +188,8 @@ def _go_on(plan: JobPlan, observed: Observed, record: Record, now: float, policy
         return Decision(record=record, actions=tuple(actions), requeue_at=later)
     if not record.admitted:
         return Decision(record=record, actions=(*actions, Admit()), requeue_at=later)
+    if (held := _held_until(record)) > now:
+        return Decision(record=record, actions=tuple(actions), requeue_at=_min(later, held))
     actions.append(EnsureNetwork())
     pulls = _missing_images(plan, launches, observed, policy)
     if pulls:
@@ -195,6 +200,12 @@ def _go_on(plan: JobPlan, observed: Observed, record: Record, now: float, policy
     if record.started_at is None:
         record = record.model_copy(update={"started_at": now})
     return Decision(record=record, actions=tuple(actions), requeue_at=later)
+
+
+def _held_until(record: Record) -> float:
+    """Until when a problem keeps the job waiting; what images lack is tracked by the puller."""
+    problem = record.problem
+    return problem.retry_at if problem is not None and problem.reason != IMAGE_PROBLEM else 0.0
 
 
 def _superfluous(view: JobView) -> tuple[ContainerState, ...]:

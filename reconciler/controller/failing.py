@@ -101,6 +101,7 @@ def _first_failure(record: Record, end: Ended) -> Record:
         attempt=record.attempt,
         step=end.step,
         container=end.container,
+        container_id=end.container_id,
         rank=end.rank,
         index=end.index,
         code=end.result.code,

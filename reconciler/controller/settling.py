@@ -25,6 +25,7 @@ class Ended:
     index: int
     rank: int | None
     container: str
+    container_id: str
     template: str
     kind: str
     result: ExitRecord
@@ -120,6 +121,7 @@ def _ended(step: StepView, instance: InstanceView, view: ContainerView, result: 
         index=instance.plan.index,
         rank=instance.plan.rank,
         container=view.plan.name,
+        container_id=view.state.id if view.state is not None else "",
         template=view.plan.container,
         kind=view.plan.kind,
         result=result,

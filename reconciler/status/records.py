@@ -76,6 +76,7 @@ class Failure(_Data):
     attempt: int = 0
     step: str
     container: str
+    container_id: str = ""
     rank: int | None = None
     index: int = 0
     code: int | None = None

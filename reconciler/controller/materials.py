@@ -1,0 +1,114 @@
+"""Files that containers mount: ConfigMap and Secret volumes, hostfiles, keys, written for the engine to bind.
+
+They live under ``<state>/files/<instance>/<namespace>/<job>/`` (0700), are written anew before every launch
+and go with the job's containers. What can go wrong: a missing Secret (``PlanError``, the job waits for it), a
+full disk (``StateError``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from reconciler.errors import StateError
+from reconciler.plan.expansion import references
+from reconciler.plan.resolve import Lookup, resolve_files
+from reconciler.plan.types import InstancePlan, VolumePlan
+from reconciler.status.files import read_if_exists, write_atomically
+
+SecretMaker = Callable[[], Mapping[str, bytes]]
+
+
+def write_volumes(
+    root: Path,
+    instance: InstancePlan,
+    *,
+    addresses: Mapping[tuple[str, int], str],
+    port: int,
+    lookup: Lookup,
+) -> None:
+    """Write every ``files`` volume of one instance below ``root``.
+
+    Raises:
+        PlanError: a Secret, ConfigMap or key is not there.
+        StateError: the disk refuses.
+    """
+    known = references(addresses, port)
+    for volume in instance.volumes:
+        if volume.kind == "files":
+            _write_volume(root / instance.name / volume.name, instance, volume, known=known, lookup=lookup)
+
+
+def _write_volume(
+    folder: Path, instance: InstancePlan, volume: VolumePlan, *, known: Mapping[str, str], lookup: Lookup
+) -> None:
+    files = resolve_files(volume, known=known, lookup=lookup)
+    group = _group(instance)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, (content, mode) in files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # In place where only the content differs: the containers that run have the inode mounted.
+            write_atomically(target, content, mode=mode)
+            if group is not None and os.geteuid() == 0:
+                os.chown(target, 0, group)
+    except OSError as error:
+        raise StateError(f"Cannot write {folder}: {error.strerror}.") from error
+
+
+def _group(instance: InstancePlan) -> int | None:
+    """``fsGroup``: the group that may read the files (Kubernetes chowns such volumes to it)."""
+    return next((c.security.fs_group for c in instance.containers if c.security.fs_group is not None), None)
+
+
+def make_host_folders(instance: InstancePlan) -> None:
+    """Make what hostPath says: ``DirectoryOrCreate`` and ``FileOrCreate``.
+
+    Raises:
+        StateError: the host refuses.
+    """
+    for volume in instance.volumes:
+        try:
+            if volume.kind == "host" and volume.host_type == "DirectoryOrCreate":
+                Path(volume.source).mkdir(parents=True, exist_ok=True, mode=0o755)
+            elif volume.kind == "host" and volume.host_type == "FileOrCreate":
+                Path(volume.source).touch(mode=0o644)
+        except OSError as error:
+            raise StateError(f"Cannot make the hostPath {volume.source}: {error.strerror}.") from error
+
+
+def remove_files(root: Path) -> None:
+    """Remove a job's files; none there is no error."""
+    shutil.rmtree(root, ignore_errors=True)
+
+
+class GeneratedSecrets:
+    """Secrets that this daemon makes for a job (ssh keys), once per job, kept until it is deleted.
+
+    Args:
+        root: ``<state>/secrets/<instance>``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def ensure(self, namespace: str, name: str, make: SecretMaker) -> Mapping[str, bytes]:
+        """The secret's data, made and stored if it is not there yet."""
+        path = self._root / namespace / f"{name}.json"
+        stored = read_if_exists(path)
+        if stored is not None:
+            return {k: v.encode("latin-1") for k, v in json.loads(stored).items()}
+        data = make()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        text = json.dumps({k: v.decode("latin-1") for k, v in data.items()})
+        write_atomically(path, text.encode(), mode=0o600)
+        return data
+
+    def remove(self, namespace: str, names: tuple[str, ...]) -> None:
+        """Forget secrets of a deleted job."""
+        for name in names:
+            (self._root / namespace / f"{name}.json").unlink(missing_ok=True)

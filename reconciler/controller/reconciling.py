@@ -1,0 +1,329 @@
+"""One pass over one job: read, decide, save, act, tell; until nothing is left to do now.
+
+The order within a pass is what makes a crash harmless: the record is saved before the actions it calls for,
+so the next pass, of this daemon or another, finds either an action not yet done (and does it) or one done (and
+sees it in the listing).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import structlog
+
+from reconciler.api.faults import Fault
+from reconciler.controller import act
+from reconciler.controller.actions import (
+    Action,
+    Admit,
+    CleanUp,
+    EnsureNetwork,
+    Launch,
+    Outcome,
+    PullImages,
+    Remove,
+    Stop,
+)
+from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
+from reconciler.controller.decide import IMAGE_PROBLEM, Policy, decide
+from reconciler.controller.images import ImageState
+from reconciler.controller.ledger import Ledger
+from reconciler.controller.noting import note, trouble
+from reconciler.controller.observed import Observed
+from reconciler.controller.planning import Planner
+from reconciler.controller.presenting import Surroundings, present
+from reconciler.engines.base import NetworkState
+from reconciler.errors import PlanError
+from reconciler.plan.types import JobPlan
+from reconciler.status.records import Record
+
+#: Passes over one job in a row; more means that decision and engine disagree, and time has to pass.
+MAX_PASSES = 12
+TAIL_LINES = 20
+
+_log = structlog.get_logger(__name__)
+
+
+class Outlet(Protocol):
+    """Where a job's record and status go."""
+
+    def load(self, key: str) -> Record | None:
+        """The record, recovered from the sidecar if need be; None for a job never seen."""
+
+    def save(self, record: Record) -> None:
+        """Write the record for good.
+
+        Raises:
+            StateError: the disk refuses; nothing may be done on the engine then.
+        """
+
+    def tell(self, record: Record, document: Mapping[str, object], *, urgent: bool) -> None:
+        """Show the status."""
+
+    def forget(self, record: Record) -> None:
+        """The job is gone: so are record and sidecar."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one call is about.
+
+    Attributes:
+        wanted: the manifest's side; None when the job is to be deleted.
+        faults: what is wrong with the manifest now, shown beside the status.
+        surroundings: the rest of what the status shows.
+    """
+
+    key: str
+    wanted: Wanted | None
+    faults: tuple[Fault, ...] = ()
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+
+class Reconciler:
+    """Brings one job at a time nearer to what is wanted; safe to call for different jobs at once.
+
+    Args:
+        hands: how to act; ``None`` results in :class:`EngineUnavailable` being raised by ``hands()``.
+        clock: seconds since the epoch.
+        probe: ids of those containers among the listed whose readiness probe passes.
+        pull: asks for an image: ``(image, policy, pull secrets, namespace, token)``.
+    """
+
+    def __init__(
+        self,
+        *,
+        hands: Callable[[JobPlan | None, Record], act.Hands],
+        outlet: Outlet,
+        planner: Planner,
+        ledger: Ledger,
+        policy: Policy,
+        clock: Callable[[], float],
+        probe: Callable[[JobPlan, Observed], frozenset[str]],
+        pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
+    ) -> None:
+        self._hands = hands
+        self._outlet = outlet
+        self._planner = planner
+        self._ledger = ledger
+        self._policy = policy
+        self._clock = clock
+        self._probe = probe
+        self._pull = pull
+
+    def reconcile(self, request: Request) -> float | None:
+        """One job, as far as it goes now.
+
+        Returns:
+            When to look again, seconds since the epoch; None: when something happens.
+
+        Raises:
+            EngineUnavailable: nobody answers; nothing was changed by guess.
+            EngineError: a listing failed.
+            StateError: the record could not be written; nothing was done.
+        """
+        old = self._outlet.load(request.key)
+        if request.wanted is None:
+            if old is not None:
+                self._delete(old)
+            return None
+        now = self._clock()
+        uid = str(uuid.uuid4())
+        record = (
+            update(old, request.wanted, uid=uid, now=now)
+            if old is not None
+            else first_sight(request.wanted, uid=uid, now=now)
+        )
+        record = self._snapshot(record, request.wanted, now)
+        saved = self._save(record, old)
+        if not record.runtime:
+            self._tell(request, None, None, record, old)
+            return None
+        try:
+            plan = self._planner.plan(record)
+        except PlanError as error:
+            record = self._save(trouble(saved, "PlanFailed", str(error), now=now), saved)
+            self._tell(request, None, None, record, old)
+            return None
+        return self._converge(request, plan, self._warn(record, plan, now), saved)
+
+    def _snapshot(self, record: Record, wanted: Wanted, now: float) -> Record:
+        if record.runtime:
+            return record
+        if wanted.runtime is not None:
+            return snapshot(record, wanted.runtime).model_copy(update={"problem": None})
+        ref = wanted.job.raw.get("spec", {}).get("runtimeRef", {})
+        kind, name = ref.get("kind", "ClusterTrainingRuntime"), ref.get("name", "")
+        message = (
+            f"spec.runtimeRef: the {kind} {name!r} is not there; it must be created before the job. "
+            "Add it to the folder, and the job starts by itself."
+        )
+        return trouble(record, "RuntimeNotFound", message, now=now)
+
+    def _warn(self, record: Record, plan: JobPlan, now: float) -> Record:
+        """Fields without meaning on one host: said once per job, never silently dropped."""
+        for path, message in plan.warnings:
+            if path not in record.warned:
+                record = record.model_copy(update={"warned": (*record.warned, path)})
+                record = record.with_event("FieldIgnored", f"{path}: {message}", now=now, kind="Warning")
+        return record
+
+    def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
+        hands = self._hands(plan, record)
+        observed = self._observe(plan, hands)
+        requeue_at: float | None = None
+        for _ in range(MAX_PASSES):
+            decision = decide(plan, observed, record, self._clock(), self._policy)
+            requeue_at = decision.requeue_at
+            record = self._with_log_tail(decision.record, hands)
+            self._tell(request, plan, observed, record, saved)
+            saved = self._save(record, saved)
+            self._ledger.follow(record)
+            after, seen, touched = self._do_all(plan, record, observed, decision.actions, hands)
+            rests = not touched and after == record and seen == observed
+            record, observed = after, seen
+            if rests or not decision.actions:
+                break
+            if touched:
+                observed = self._observe(plan, hands)
+        saved = self._save(record, saved)
+        self._tell(request, plan, observed, record, saved)
+        held = record.problem.retry_at if record.problem is not None else None
+        return min((t for t in (requeue_at, held) if t is not None), default=None)
+
+    def _do_all(
+        self,
+        plan: JobPlan,
+        record: Record,
+        observed: Observed,
+        actions: tuple[Action, ...],
+        hands: act.Hands,
+    ) -> tuple[Record, Observed, bool]:
+        """Carry out actions in order; launches that follow each other go side by side.
+
+        Returns:
+            The record with how they went, the listing as far as it is known to have changed, and
+            whether a new listing is needed.
+        """
+        touched = False
+        for group in _grouped(actions):
+            now = self._clock()
+            match group:
+                case [Admit()]:
+                    outcome = self._admit(plan, record)
+                case [PullImages() as wanted]:
+                    outcome, images = self._pull_all(record, wanted)
+                    observed = replace(observed, images={**observed.images, **images})
+                case [EnsureNetwork()]:
+                    outcome = act.ensure_network(plan, record, observed.network, hands)
+                    observed = replace(observed, network=_network(plan, observed, outcome))
+                case [Remove() | Stop() as ending]:
+                    outcome, touched = act.stop(plan, ending, hands), True
+                case [CleanUp()]:
+                    outcome, touched = act.clean_up(record, hands, volumes=False), True
+                case _:
+                    launches = [action for action in group if isinstance(action, Launch)]
+                    if observed.network is None:
+                        break
+                    outcome, touched = act.launch(plan, record, observed.network, launches, hands), True
+            record = note(record, outcome, now)
+            if outcome.problem is not None:
+                break
+        return record, observed, touched
+
+    def _admit(self, plan: JobPlan, record: Record) -> Outcome:
+        grant = self._ledger.admit(record.key, plan)
+        return Outcome(waiting=grant.waiting) if grant.waiting else Outcome(admitted=grant.devices)
+
+    def _pull_all(self, record: Record, wanted: PullImages) -> tuple[Outcome, dict[str, ImageState]]:
+        token = f"{record.uid}/{record.attempt}"
+        states = {
+            image: self._pull(image, policy, secrets, record.namespace, token)
+            for image, policy, secrets in wanted.images
+        }
+        missing = [s.message for s in states.values() if s.status in {"failed", "absent"} and s.message]
+        problem = (IMAGE_PROBLEM, "; ".join(missing)) if missing else None
+        return Outcome(problem=problem), states
+
+    def _observe(self, plan: JobPlan, hands: act.Hands) -> Observed:
+        """One listing; it succeeds as a whole or raises."""
+        mine = act.selector(plan.namespace, plan.name, hands.host.instance)
+        containers = tuple(hands.engine.list_containers(mine))
+        for state in containers:
+            if state.state in {"running", "paused"}:
+                hands.logs.attach(state.id, act.place_of(state))
+        networks = hands.engine.list_networks(mine)
+        network = next((n for n in networks if n.name == plan.network), None)
+        observed = Observed(containers=containers, network=network)
+        return replace(observed, ready=self._probe(plan, observed))
+
+    def _with_log_tail(self, record: Record, hands: act.Hands) -> Record:
+        """The last lines of the first failure's log, so that nobody has to open it to know why."""
+        failure = record.failure
+        if failure is None or failure.log or failure.reason == "StartError":
+            return record
+        place = replace(act.log_place(record, failure.container), attempt=failure.attempt)
+        if failure.container_id:
+            hands.logs.finish(failure.container_id, place, timeout=act.LOG_TIMEOUT)
+        lines = tuple(hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
+        return record.model_copy(update={"failure": failure.model_copy(update={"log": lines})})
+
+    def _delete(self, record: Record) -> None:
+        """The manifest is gone: everything the job has on the engine goes, logs stay."""
+        plan: JobPlan | None = None
+        if record.runtime:
+            try:
+                plan = self._planner.plan(record)
+            except PlanError:
+                plan = None
+        hands = self._hands(plan, record)
+        mine = act.selector(record.namespace, record.name, hands.host.instance)
+        containers = tuple(hands.engine.list_containers(mine))
+        if containers:
+            act.stop(plan, Remove(containers=containers, why="the manifest was removed"), hands)
+        act.clean_up(record, hands, volumes=True)
+        self._outlet.forget(record)
+        self._ledger.drop(record.key)
+        self._planner.forget(record.key)
+        _log.info("job deleted", job=record.name, namespace=record.namespace)
+
+    def _save(self, record: Record, saved: Record | None) -> Record:
+        if record != saved:
+            self._outlet.save(record)
+        return record
+
+    def _tell(
+        self,
+        request: Request,
+        plan: JobPlan | None,
+        observed: Observed | None,
+        record: Record,
+        before: Record | None,
+    ) -> None:
+        around = replace(request.surroundings, faults=request.faults)
+        document = present(plan, observed, record, around)
+        urgent = before is None or record.finished != before.finished
+        self._outlet.tell(record, document, urgent=urgent)
+
+
+def _grouped(actions: tuple[Action, ...]) -> list[list[Action]]:
+    """Actions in order, launches that follow each other as one group."""
+    groups: list[list[Action]] = []
+    for action in actions:
+        if isinstance(action, Launch) and groups and isinstance(groups[-1][-1], Launch):
+            groups[-1].append(action)
+        else:
+            groups.append([action])
+    return groups
+
+
+def _network(plan: JobPlan, observed: Observed, outcome: Outcome) -> NetworkState | None:
+    if outcome.network is None:
+        return observed.network
+    identifier, subnet, gateway, port = outcome.network
+    return NetworkState(
+        id=identifier, name=plan.network, labels={}, subnet=subnet, gateway=gateway, port=port
+    )
