@@ -29,7 +29,7 @@ class KeyRef:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvVar:
-    """One environment variable: a ``value`` (``$(NAME)`` and address references unexpanded) or a reference."""
+    """One environment variable: ``value`` (``$(NAME)`` and address references unexpanded) or ``ref``."""
 
     name: str
     value: str = ""
@@ -54,12 +54,14 @@ class MountPlan:
         volume: name of a :class:`VolumePlan` of the instance.
         path: absolute path in the container.
         sub_path: folder or file inside the volume.
+        expand: ``sub_path`` is a ``subPathExpr``: ``$(NAME)`` in it stands for the container's variable.
     """
 
     volume: str
     path: str
     read_only: bool = False
     sub_path: str = ""
+    expand: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,11 +308,17 @@ class StepPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRule:
-    """A JobSet ``failurePolicy`` rule: what a failed job of ``targets`` (empty: any) leads to."""
+    """A JobSet ``failurePolicy`` rule: what a failed job of ``targets`` (empty: any) leads to.
+
+    Attributes:
+        reasons: of the job's failure (``BackoffLimitExceeded``, ...); empty is any.
+        patterns: regular expressions, one of which the failure's message has to match; empty is any.
+    """
 
     name: str
     action: str
     reasons: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
 

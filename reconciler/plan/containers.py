@@ -1,0 +1,93 @@
+"""Containers of a pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.plan.downward import PodView
+from reconciler.plan.environments import plan_env, plan_env_from
+from reconciler.plan.notices import Notices
+from reconciler.plan.probes import plan_probe
+from reconciler.plan.quotas import plan_resources
+from reconciler.plan.security import plan_security
+from reconciler.plan.types import ContainerKind, ContainerPlan, MountPlan
+
+
+def plan_container(
+    container: Mapping[str, Any],
+    *,
+    kind: ContainerKind,
+    name: str,
+    primary: bool,
+    pod_spec: Mapping[str, Any],
+    pod: PodView,
+    notices: Notices,
+) -> ContainerPlan:
+    """One container of one instance.
+
+    Args:
+        container: as in the template, patches and the job's own sections merged.
+        kind: main, init or sidecar.
+        name: its name on the engine.
+        primary: whether it carries the instance's name.
+        pod_spec: for the pod's security context.
+        pod: what it may learn about its pod.
+        notices: at the container.
+    """
+    lifecycle = _stop_hook(container, notices)
+    probes = {
+        "readiness": plan_probe(container.get("readinessProbe"), container),
+        "startup": plan_probe(container.get("startupProbe"), container),
+    }
+    return ContainerPlan(
+        name=name,
+        container=container["name"],
+        kind=kind,
+        primary=primary,
+        image=container.get("image") or "",
+        pull_policy=container.get("imagePullPolicy") or "",
+        command=tuple(container["command"]) if container.get("command") else None,
+        args=tuple(container["args"]) if container.get("args") else None,
+        env=plan_env(container, pod, notices),
+        env_from=plan_env_from(container.get("envFrom") or ()),
+        working_dir=container.get("workingDir") or "",
+        resources=plan_resources(container.get("resources") or {}),
+        mounts=tuple(_mount(mount, pod_spec) for mount in container.get("volumeMounts") or ()),
+        ports=tuple(port["containerPort"] for port in container.get("ports") or ()),
+        security=plan_security(container.get("securityContext") or {}, pod_spec.get("securityContext") or {}),
+        readiness=probes["readiness"],
+        startup=probes["startup"],
+        pre_stop=tuple((lifecycle.get("exec") or {}).get("command") or ()),
+        pre_stop_sleep=float((lifecycle.get("sleep") or {}).get("seconds") or 0),
+        tty=bool(container.get("tty")),
+        stdin=bool(container.get("stdin")),
+    )
+
+
+def _stop_hook(container: Mapping[str, Any], notices: Notices) -> Mapping[str, Any]:
+    """The ``preStop`` handler; what no engine does of the hooks is warned of."""
+    lifecycle = container.get("lifecycle") or {}
+    if lifecycle.get("postStart"):
+        notices.say("lifecycle.postStart", "hooks after the start are not run")
+    hook: Mapping[str, Any] = lifecycle.get("preStop") or {}
+    for kind in ("httpGet", "tcpSocket"):
+        if hook.get(kind):
+            notices.say(f"lifecycle.preStop.{kind}", f"{kind} hooks before the stop are not run: use exec")
+    if container.get("livenessProbe"):
+        notices.say("livenessProbe", "liveness probes are not run: a hanging container is not restarted")
+    return hook
+
+
+def _mount(mount: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> MountPlan:
+    """A mount; a claim that is read-only makes its mounts so."""
+    volumes = {volume["name"]: volume for volume in pod_spec.get("volumes") or ()}
+    claim = (volumes.get(mount["name"]) or {}).get("persistentVolumeClaim") or {}
+    expression = mount.get("subPathExpr") or ""
+    return MountPlan(
+        volume=mount["name"],
+        path=mount["mountPath"],
+        read_only=bool(mount.get("readOnly") or claim.get("readOnly")),
+        sub_path=expression or mount.get("subPath") or "",
+        expand=bool(expression),
+    )

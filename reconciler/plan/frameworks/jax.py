@@ -1,0 +1,27 @@
+"""JAX: what ``jax.distributed.initialize()`` needs, one process a node whatever the GPUs."""
+
+from __future__ import annotations
+
+from reconciler import names
+from reconciler.plan.drafts import NODE, JobDraft, set_env, set_index, set_port, set_value
+from reconciler.plan.expansion import PORT_REFERENCE
+from reconciler.plan.frameworks.counts import rank_trainer
+
+
+class Jax:
+    """Upstream's Jax plugin. Its variables are not reserved: the job's own win."""
+
+    name = "jax"
+
+    def apply(self, draft: JobDraft) -> None:
+        """Set the number of nodes and ``JAX_*``."""
+        rank_trainer(draft)
+        step = draft.trainer_step
+        node = step.container(NODE) if step else None
+        if node is None:
+            return
+        set_value(node, "JAX_NUM_PROCESSES", draft.nodes)
+        set_index(node, "JAX_PROCESS_ID")
+        set_value(node, "JAX_COORDINATOR_ADDRESS", f"{draft.master}:{PORT_REFERENCE}")
+        set_env(node, *draft.trainer_env)
+        set_port(node, names.MASTER_PORT)

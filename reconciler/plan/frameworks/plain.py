@@ -1,0 +1,20 @@
+"""No framework: the job's nodes and environment, and nothing else."""
+
+from __future__ import annotations
+
+from reconciler.plan.drafts import NODE, JobDraft, set_env
+from reconciler.plan.frameworks.counts import rank_trainer
+
+
+class Plain:
+    """Upstream's PlainML."""
+
+    name = "plain"
+
+    def apply(self, draft: JobDraft) -> None:
+        """Set the number of nodes, and the job's environment ahead of everything."""
+        rank_trainer(draft)
+        step = draft.trainer_step
+        node = step.container(NODE) if step else None
+        if node is not None:
+            set_env(node, *draft.trainer_env)

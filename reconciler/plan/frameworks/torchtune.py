@@ -1,0 +1,73 @@
+"""torchtune: ``tune run`` is completed with recipe, config and what the runtime manages.
+
+Chosen when the job's command is exactly ``[tune, run]``; which model it is about is in the runtime's
+name (``torchtune-<family>-<size>``). Admission has refused what has no recipe.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler import names
+from reconciler.plan.drafts import NODE, JobDraft, Raw, set_env, set_port
+from reconciler.plan.expansion import PORT_REFERENCE
+from reconciler.plan.frameworks.counts import rank_trainer
+from reconciler.plan.frameworks.torch import inject, processes_per_node, set_topology
+
+ENTRYPOINT: Final = ["tune", "run"]
+#: Settings that belong to the runtime; the job's arguments may not name them.
+MANAGED: Final = ("output_dir", "tokenizer.path", "tokenizer.merges_file", "checkpointer.checkpoint_dir")
+
+
+class Torchtune:
+    """Upstream's Torch plugin where the job runs torchtune."""
+
+    name = "torchtune"
+
+    def apply(self, draft: JobDraft) -> None:
+        """Set the number of nodes and three of ``PET_*``; the rendezvous goes into the command."""
+        rank_trainer(draft)
+        step = draft.trainer_step
+        node = step.container(NODE) if step else None
+        if node is not None:
+            set_env(node, *draft.trainer_env)
+            set_topology(draft, node)
+            set_port(node, names.MASTER_PORT)
+            draft.trainer["command"] = [*ENTRYPOINT, *_completion(draft, node)]
+        inject(draft)
+
+
+def _completion(draft: JobDraft, node: Raw) -> list[str]:
+    """What follows ``tune run``."""
+    single = draft.nodes == 1 and (processes_per_node(draft) == "1" or draft.gpus == 1)
+    recipe, suffix = _recipe(draft, single=single)
+    rendezvous = [] if single else [f"--rdzv_endpoint={draft.master}:{PORT_REFERENCE}"]
+    managed = [word for word in node.get("command") or () if word.partition("=")[0] in MANAGED]
+    return [*rendezvous, recipe, "--config", f"{_model(draft.runtime)}{suffix}", *managed]
+
+
+def _recipe(draft: JobDraft, *, single: bool) -> tuple[str, str]:
+    """Recipe, and the ending of its config's name."""
+    devices = "single_device" if single else "distributed"
+    ending = "_single_device" if single else ""
+    args: list[str] = draft.trainer.get("args") or []
+    if draft.nodes > 1:
+        return "full_finetune_distributed", "_full_multinode"
+    if _is_quantized(args):
+        return f"lora_finetune_{devices}", f"_qlora{ending}"
+    if any("model.lora_attn_modules" in arg for arg in args):
+        return f"lora_finetune_{devices}", f"_lora{ending}"
+    return f"full_finetune_{devices}", f"_full{ending}"
+
+
+def _is_quantized(args: list[str]) -> bool:
+    """QLoRA: a quantized base, and not DoRA."""
+    return any("model.quantize_base" in a for a in args) and not any("model.use_dora" in a for a in args)
+
+
+def _model(runtime: str) -> str:
+    """``torchtune-llama3.2-1b`` is about ``llama3_2/1B``."""
+    parts = runtime.split("-")
+    if len(parts) != 3:
+        return ""
+    return f"{parts[1].replace('.', '_')}/{parts[2].upper()}"

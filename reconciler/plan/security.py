@@ -1,0 +1,52 @@
+"""Security contexts: the container's laid over the pod's, as Kubernetes does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from reconciler.plan.types import SecurityPlan
+
+#: Fields that the pod's context has too.
+_SHARED: Final = (
+    "runAsUser",
+    "runAsGroup",
+    "runAsNonRoot",
+    "seccompProfile",
+    "appArmorProfile",
+    "seLinuxOptions",
+)
+_POD_ONLY: Final = ("fsGroup", "supplementalGroups", "sysctls")
+
+
+def plan_security(container: Mapping[str, Any], pod: Mapping[str, Any]) -> SecurityPlan:
+    """What one container runs with."""
+    both = {key: pod[key] for key in (*_SHARED, *_POD_ONLY) if pod.get(key) is not None} | dict(container)
+    capabilities = both.get("capabilities") or {}
+    return SecurityPlan(
+        run_as_user=both.get("runAsUser"),
+        run_as_group=both.get("runAsGroup"),
+        run_as_non_root=both.get("runAsNonRoot"),
+        supplemental_groups=tuple(both.get("supplementalGroups") or ()),
+        fs_group=both.get("fsGroup"),
+        privileged=bool(both.get("privileged")),
+        allow_privilege_escalation=both.get("allowPrivilegeEscalation"),
+        read_only_root=bool(both.get("readOnlyRootFilesystem")),
+        cap_add=tuple(capabilities.get("add") or ()),
+        cap_drop=tuple(capabilities.get("drop") or ()),
+        seccomp=_profile(both.get("seccompProfile")),
+        apparmor=_profile(both.get("appArmorProfile")),
+        selinux=dict(both.get("seLinuxOptions") or {}),
+        sysctls={sysctl["name"]: sysctl["value"] for sysctl in both.get("sysctls") or ()},
+        proc_mount=both.get("procMount") or "",
+        raw=dict(both),
+    )
+
+
+def _profile(profile: Mapping[str, Any] | None) -> str:
+    """``""`` is the engine's default profile, ``unconfined`` none, anything else the host's profile."""
+    if not profile or profile.get("type") == "RuntimeDefault":
+        return ""
+    if profile.get("type") == "Unconfined":
+        return "unconfined"
+    return str(profile.get("localhostProfile") or "")
