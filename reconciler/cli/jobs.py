@@ -165,7 +165,7 @@ class Reader:
         Raises:
             ReconcilerError: the folder is not there, or cannot be read.
         """
-        catalog = self._folder.scan()
+        catalog = self._folder.scan(patient=False)
         if catalog.state == "missing":
             raise ReconcilerError(
                 f"The folder of manifests {self._specs} is not there.",

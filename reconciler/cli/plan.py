@@ -44,7 +44,7 @@ def _plan_all(
     documents: Sequence[Document], faults: Sequence[Fault]
 ) -> tuple[list[dict[str, Any]], list[Fault]]:
     """A plan for each TrainJob without an error, and what planning has found."""
-    from reconciler.api import Fault  # noqa: PLC0415
+    from reconciler.api import ClusterTrainingRuntime, Fault, TrainingRuntime, TrainJob  # noqa: PLC0415
     from reconciler.errors import PlanError  # noqa: PLC0415
     from reconciler.plan import build  # noqa: PLC0415
     from reconciler.plan.render import render_job  # noqa: PLC0415
@@ -54,10 +54,10 @@ def _plan_all(
     jobs: list[dict[str, Any]] = []
     found: list[Fault] = []
     for document in documents:
-        if document.kind != "TrainJob" or document.model is None or document.object in refused:
+        if not isinstance(document.model, TrainJob) or document.object in refused:
             continue
         runtime = runtimes.get(_runtime_key(document))
-        if runtime is None:
+        if runtime is None or not isinstance(runtime.model, ClusterTrainingRuntime | TrainingRuntime):
             continue  # `check` has said why
         try:
             made = build(document.model, runtime.model)

@@ -75,7 +75,7 @@ def node_rows(job: Job, *, wide: bool, with_job: bool) -> list[Row]:
     for node in nodes:
         cells = {"JOB": job.key if job.namespace != DEFAULT_NAMESPACE else job.name} if with_job else {}
         cells |= {
-            "RANK": "-" if node.rank is None else str(node.rank),
+            "RANK": node.step or "-" if node.rank is None else str(node.rank),
             "CONTAINER": node.name,
             "STATE": node.state or "-",
             "IP": node.ip or "-",
@@ -83,6 +83,7 @@ def node_rows(job: Job, *, wide: bool, with_job: bool) -> list[Row]:
             "DEVICES": node.devices or "-",
         }
         if wide:
+            cells["RESTARTS"] = str(node.restarts)
             cells["ID"] = node.container_id[:12] or "-"
             cells["LOG"] = node.log or "-"
         rows.append(Row(cells=cells, styles={"STATE": _state_style(node)}))

@@ -41,6 +41,7 @@ class NodeStatus:
 
     rank: int | None
     name: str
+    step: str = ""
     state: str = ""
     ip: str = ""
     container_id: str = ""
@@ -139,7 +140,7 @@ class ObjectStatus:
     @property
     def started_at(self) -> float | None:
         """When the first node started, seconds since the epoch."""
-        own = parse_time(self.status.get("startedAt"))
+        own = parse_time(self.status.get("startTime"))
         return (
             own if own is not None else min((n.started_at for n in self.nodes if n.started_at), default=None)
         )
@@ -150,7 +151,7 @@ class ObjectStatus:
         if self.phase not in FINISHED:
             return None
         condition = self.condition(self.phase)
-        own = parse_time(self.status.get("finishedAt"))
+        own = parse_time(self.status.get("completionTime"))
         if own is None and condition is not None:
             own = parse_time(condition.get("lastTransitionTime"))
         return (
@@ -307,6 +308,7 @@ def _node(entry: Mapping[str, Any]) -> NodeStatus:
     return NodeStatus(
         rank=_integer(entry.get("rank")),
         name=_text(entry.get("name")),
+        step=_text(entry.get("step")),
         state=_text(entry.get("state")),
         ip=_text(entry.get("ip")),
         container_id=_text(entry.get("containerID")),

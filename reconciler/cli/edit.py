@@ -1,0 +1,126 @@
+"""``reconciler suspend|resume|rerun|delete``: change what is wanted, by changing the manifest.
+
+The engine is the daemon's; these commands work the same with the daemon stopped, on a checkout, in a
+pipeline that commits the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import params
+
+if TYPE_CHECKING:
+    from reconciler.cli.jobs import Job
+    from reconciler.client.editing import Target
+    from reconciler.config import Settings
+
+
+def _example(*lines: str) -> str:
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+_jobs_argument = click.argument(
+    "jobs", nargs=-1, required=True, metavar="JOB...", shell_complete=params.complete_job
+)
+
+
+@click.command(epilog=_example("reconciler suspend demo", "reconciler suspend team-a/demo"))
+@_jobs_argument
+@params.namespace_option
+@params.settings_options("specs", "status_dir")
+def suspend(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) -> int:
+    """Stop the containers of a job; `resume` starts it anew."""
+
+    def change(_job: Job, target: Target) -> str:
+        from reconciler.client.editing import set_suspend  # noqa: PLC0415
+
+        changed = set_suspend(target, suspend=True)
+        return "suspended" if changed else "was suspended already"
+
+    return _each(jobs, namespace, settings, change)
+
+
+@click.command(epilog=_example("reconciler resume demo"))
+@_jobs_argument
+@params.namespace_option
+@params.settings_options("specs", "status_dir")
+def resume(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) -> int:
+    """Let a suspended job run again."""
+
+    def change(_job: Job, target: Target) -> str:
+        from reconciler.client.editing import set_suspend  # noqa: PLC0415
+
+        changed = set_suspend(target, suspend=False)
+        return "resumed" if changed else "was not suspended"
+
+    return _each(jobs, namespace, settings, change)
+
+
+@click.command(epilog=_example("reconciler rerun demo", "reconciler wait demo"))
+@_jobs_argument
+@params.namespace_option
+@params.settings_options("specs", "status_dir")
+def rerun(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) -> int:
+    """Run a job again from its beginning, whatever became of it."""
+
+    def change(job: Job, target: Target) -> str:
+        from reconciler.client.editing import ANNOTATION_RERUN, set_annotation  # noqa: PLC0415
+
+        # Micro-seconds, so that every request differs from the one before.
+        token = datetime.now(tz=UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        set_annotation(target, ANNOTATION_RERUN, token)
+        held = " (it is suspended: resume it, too)" if job.spec.get("suspend") is True else ""
+        return f"will run again{held}"
+
+    return _each(jobs, namespace, settings, change)
+
+
+@click.command(epilog=_example("reconciler delete demo", "reconciler delete demo other"))
+@_jobs_argument
+@params.namespace_option
+@params.settings_options("specs", "status_dir")
+def delete(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) -> int:
+    """Remove a job from its file (and a file that is empty then); the daemon removes all it has."""
+
+    def change(_job: Job, target: Target) -> str:
+        from reconciler.client.editing import remove_object  # noqa: PLC0415
+
+        return "deleted, the file with it" if remove_object(target) == "file" else "deleted"
+
+    return _each(jobs, namespace, settings, change)
+
+
+def _each(
+    names: Sequence[str], namespace: str | None, settings: Settings, change: Callable[[Job, Target], str]
+) -> int:
+    """Change each job, looking anew for each: the change before may have moved it in its file."""
+    from reconciler.cli.jobs import Reader  # noqa: PLC0415  (not for --help)
+
+    reader = Reader(settings)
+    snapshot = reader.snapshot()
+    for name in names:
+        snapshot.find(name, namespace)  # all of them are there, or none is changed
+    for name in names:
+        job = reader.snapshot().find(name, namespace)
+        target = _target(job)
+        done = change(job, target)
+        click.echo(f"{job.name}: {done} ({target.file})")
+    return 0
+
+
+def _target(job: Job) -> Target:
+    from reconciler.client.editing import Target  # noqa: PLC0415
+    from reconciler.errors import ReconcilerError  # noqa: PLC0415
+
+    if job.entry is None or not job.entry.file:
+        raise ReconcilerError(
+            f"The manifest of {job.name} is gone already; only its status is left.",
+            remedy="A running daemon clears it up.",
+        )
+    return Target(file=Path(job.entry.file), kind="TrainJob", namespace=job.namespace, name=job.name)
