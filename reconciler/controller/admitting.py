@@ -7,14 +7,16 @@ a running job survives its manifest being broken, its runtime edited or deleted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.api import Document, check_update
+from reconciler.api import check_update
 from reconciler.names import ANNOTATION_UPDATE_POLICY, PREFIX
 from reconciler.status.records import Record
 
 ANNOTATION_RERUN = PREFIX + "rerun"
+Raw = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +24,16 @@ class Wanted:
     """The manifest's side of one job.
 
     Attributes:
-        job: the TrainJob, valid; the last good one if ``stale``.
-        runtime: the runtime it refers to, if there is one.
+        job: the TrainJob's document, valid; the last good one where its file is not.
+        runtime: the document of the runtime it refers to, if there is one.
         file: absolute path of the manifest.
         update_policy: of the daemon, ``Refuse`` or ``Recreate``.
     """
 
-    job: Document
-    runtime: Document | None
+    namespace: str
+    name: str
+    job: Raw
+    runtime: Raw | None
     file: str
     update_policy: str = "Refuse"
 
@@ -38,8 +42,8 @@ def first_sight(wanted: Wanted, *, uid: str, now: float) -> Record:
     """The record of a job that was never seen before."""
     job = wanted.job
     record = Record(
-        namespace=job.namespace,
-        name=job.name,
+        namespace=wanted.namespace,
+        name=wanted.name,
         uid=uid,
         created_at=now,
         clock_from=now,
@@ -78,16 +82,16 @@ def update(record: Record, wanted: Wanted, *, uid: str, now: float) -> Record:
     return _refuse(record, job, refusal, now=now)
 
 
-def snapshot(record: Record, runtime: Document) -> Record:
+def snapshot(record: Record, runtime: Raw) -> Record:
     """Keep the runtime as it is now, for the rest of the job's life (kubeflow/sdk#797)."""
     return record.model_copy(update={"runtime": _plain(runtime), "observed_generation": record.generation})
 
 
-def _refused(record: Record, job: Document) -> str:
+def _refused(record: Record, job: Raw) -> str:
     """Why the manifest as it is now may not replace the accepted one; "" when it may."""
     if _spec(job) == record.job.get("spec"):
         return ""
-    faults = check_update(record.job, job.raw, suspended=record.suspended or _suspends(record.job))
+    faults = check_update(record.job, job, suspended=record.suspended or _suspends(record.job))
     return "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
 
 
@@ -95,15 +99,15 @@ def _suspends(job: dict[str, Any]) -> bool:
     return bool((job.get("spec") or {}).get("suspend"))
 
 
-def _refuse(record: Record, job: Document, refusal: str, *, now: float) -> Record:
+def _refuse(record: Record, job: Raw, refusal: str, *, now: float) -> Record:
     """Keep the running job as it is; ``suspend`` still takes effect (it is mutable on its own)."""
     spec = {**record.job.get("spec", {})}
-    suspend = (job.raw.get("spec") or {}).get("suspend")
+    suspend = (job.get("spec") or {}).get("suspend")
     if suspend is None:
         spec.pop("suspend", None)
     else:
         spec["suspend"] = suspend
-    kept = {**record.job, "spec": spec, "metadata": job.raw.get("metadata", {})}
+    kept = {**record.job, "spec": spec, "metadata": job.get("metadata", {})}
     record = record.model_copy(update={"job": kept, "observed_generation": record.generation})
     message = (
         f"The change was refused, the job goes on as it was: {refusal}. "
@@ -134,15 +138,15 @@ def _reborn(record: Record, wanted: Wanted, *, uid: str, now: float, why: str) -
     return fresh.with_event("Recreated", f"The job starts afresh: {why}.", now=now)
 
 
-def _plain(document: Document) -> dict[str, Any]:
-    return dict(document.raw)
+def _plain(document: Raw) -> dict[str, Any]:
+    return dict(document)
 
 
-def _spec(document: Document) -> dict[str, Any]:
-    return dict(document.raw.get("spec") or {})
+def _spec(document: Raw) -> dict[str, Any]:
+    return dict(document.get("spec") or {})
 
 
-def _annotation(document: Document, name: str) -> str:
-    annotations = (document.raw.get("metadata") or {}).get("annotations") or {}
+def _annotation(document: Raw, name: str) -> str:
+    annotations = (document.get("metadata") or {}).get("annotations") or {}
     value = annotations.get(name, "")
     return value if isinstance(value, str) else ""

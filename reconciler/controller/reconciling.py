@@ -1,14 +1,14 @@
 """One pass over one job: read, decide, save, act, tell; until nothing is left to do now.
 
 The order within a pass is what makes a crash harmless: the record is saved before the actions it calls for,
-so the next pass, of this daemon or another, finds either an action not yet done (and does it) or one done (and
-sees it in the listing).
+so the next pass, of this daemon or another, finds either an action not yet done (and does it) or one done
+(and sees it in the listing).
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -35,7 +35,7 @@ from reconciler.controller.noting import note, trouble
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
-from reconciler.engines.base import NetworkState
+from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import Record
@@ -43,6 +43,7 @@ from reconciler.status.records import Record
 #: Passes over one job in a row; more means that decision and engine disagree, and time has to pass.
 MAX_PASSES = 12
 TAIL_LINES = 20
+Digest = frozenset[tuple[str, str]]
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +53,9 @@ class Outlet(Protocol):
 
     def load(self, key: str) -> Record | None:
         """The record, recovered from the sidecar if need be; None for a job never seen."""
+
+    def told(self, record: Record) -> bool:
+        """Whether the sidecar on disk is there and about this life of the job."""
 
     def save(self, record: Record) -> None:
         """Write the record for good.
@@ -113,6 +117,8 @@ class Reconciler:
         self._clock = clock
         self._probe = probe
         self._pull = pull
+        #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
+        self.seen: dict[str, Digest] = {}
 
     def reconcile(self, request: Request) -> float | None:
         """One job, as far as it goes now.
@@ -126,17 +132,19 @@ class Reconciler:
             StateError: the record could not be written; nothing was done.
         """
         old = self._outlet.load(request.key)
-        if request.wanted is None:
-            if old is not None:
-                self._delete(old)
-            return None
         now = self._clock()
+        if request.wanted is None:
+            namespace, _, name = request.key.partition("/")
+            self._delete(old or Record(namespace=namespace, name=name, uid="", created_at=now))
+            return None
         uid = str(uuid.uuid4())
         record = (
             update(old, request.wanted, uid=uid, now=now)
             if old is not None
             else first_sight(request.wanted, uid=uid, now=now)
         )
+        if record == old and record.finished and record.cleaned and self._outlet.told(record):
+            return None
         record = self._snapshot(record, request.wanted, now)
         saved = self._save(record, old)
         if not record.runtime:
@@ -155,7 +163,7 @@ class Reconciler:
             return record
         if wanted.runtime is not None:
             return snapshot(record, wanted.runtime).model_copy(update={"problem": None})
-        ref = wanted.job.raw.get("spec", {}).get("runtimeRef", {})
+        ref = wanted.job.get("spec", {}).get("runtimeRef", {})
         kind, name = ref.get("kind", "ClusterTrainingRuntime"), ref.get("name", "")
         message = (
             f"spec.runtimeRef: the {kind} {name!r} is not there; it must be created before the job. "
@@ -258,6 +266,7 @@ class Reconciler:
         networks = hands.engine.list_networks(mine)
         network = next((n for n in networks if n.name == plan.network), None)
         observed = Observed(containers=containers, network=network)
+        self.seen[f"{plan.namespace}/{plan.name}"] = digest(containers, networks)
         return replace(observed, ready=self._probe(plan, observed))
 
     def _with_log_tail(self, record: Record, hands: act.Hands) -> Record:
@@ -288,6 +297,7 @@ class Reconciler:
         self._outlet.forget(record)
         self._ledger.drop(record.key)
         self._planner.forget(record.key)
+        self.seen.pop(record.key, None)
         _log.info("job deleted", job=record.name, namespace=record.namespace)
 
     def _save(self, record: Record, saved: Record | None) -> Record:
@@ -307,6 +317,11 @@ class Reconciler:
         document = present(plan, observed, record, around)
         urgent = before is None or record.finished != before.finished
         self._outlet.tell(record, document, urgent=urgent)
+
+
+def digest(containers: Iterable[ContainerState], networks: Iterable[NetworkState]) -> Digest:
+    """What a listing comes down to: which things there are, and in which state."""
+    return frozenset([(c.id, c.state) for c in containers] + [(n.name, "network") for n in networks])
 
 
 def _grouped(actions: tuple[Action, ...]) -> list[list[Action]]:

@@ -8,7 +8,7 @@ again; the record has everything), a manifest whose folder has gone (there is no
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,13 @@ def read_sidecar(path: Path) -> list[dict[str, Any]]:
         return []
 
 
+def document_key(document: Mapping[str, Any]) -> str:
+    """``Kind/namespace/name`` of a sidecar's document."""
+    metadata = document.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return f"{document.get('kind', '')}/{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+
+
 class SidecarWriter:
     """Gathers documents by file and writes the files that changed.
 
@@ -73,7 +80,7 @@ class SidecarWriter:
     def put(self, path: Path, key: str, document: Mapping[str, Any], *, urgent: bool = False) -> None:
         """Set one object's document; written now if the file is due or it is urgent, else by ``flush``."""
         with self._lock:
-            documents = self._documents.setdefault(path, {})
+            documents = self._known(path)
             if documents.get(key) == document and path not in self._dirty:
                 return
             documents[key] = dict(document)
@@ -84,7 +91,7 @@ class SidecarWriter:
     def drop(self, path: Path, key: str) -> None:
         """Take one object out of a file; the last one takes the file along."""
         with self._lock:
-            documents = self._documents.get(path, {})
+            documents = self._known(path)
             documents.pop(key, None)
             if documents:
                 self._dirty.add(path)
@@ -97,6 +104,18 @@ class SidecarWriter:
                 remove_if_exists(path)
             except StateError as error:
                 self._on_error(error)
+
+    def retain(self, path: Path, keys: Collection[str]) -> None:
+        """Drop the documents of objects that the manifest does not define any more."""
+        with self._lock:
+            gone = [key for key in self._known(path) if key not in keys]
+        for key in gone:
+            self.drop(path, key)
+
+    def document(self, path: Path, key: str) -> Mapping[str, Any] | None:
+        """What the sidecar says of an object; None if nothing."""
+        with self._lock:
+            return self._known(path).get(key)
 
     def flush(self, *, everything: bool = False) -> float | None:
         """Write what is due; returns seconds until the next file is, None when nothing waits."""
@@ -113,10 +132,25 @@ class SidecarWriter:
     def rewrite_missing(self) -> None:
         """Write again the files that somebody removed (``git clean``)."""
         with self._lock:
-            for path in self._documents:
-                if path in self._written and not path.exists():
+            for path, documents in self._documents.items():
+                if documents and path in self._written and not path.exists():
                     del self._written[path]
                     self._write(path)
+
+    def _known(self, path: Path) -> dict[str, dict[str, Any]]:
+        """The documents of a file; those of an earlier daemon the first time, so that none gets lost."""
+        known = self._documents.get(path)
+        if known is None:
+            known = self._documents[path] = {}
+            try:
+                data = read_if_exists(path)
+                known.update({document_key(d): d for d in read_sidecar(path)})
+            except StateError as error:
+                self._on_error(error)
+            else:
+                if data is not None:
+                    self._written[path] = data
+        return known
 
     def _write(self, path: Path) -> None:
         documents = self._documents.get(path, {})

@@ -1,0 +1,141 @@
+"""Where records and statuses go: the record store and the sidecars, as one outlet per specs folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reconciler.api.faults import Fault
+from reconciler.controller.presenting import invalid
+from reconciler.status.records import Record, RecordStore
+from reconciler.status.recovery import recover
+from reconciler.status.sidecars import SidecarWriter, document_key, sidecar_path
+
+
+class FolderOutlet:
+    """Records on disk, sidecars beside the manifests.
+
+    Args:
+        locate: the manifest that defines a job now, by ``namespace/name``; None when nobody does.
+        on_phase: told when a job's phase has changed: key and the whole document.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: RecordStore,
+        sidecars: SidecarWriter,
+        specs: Path,
+        status_dir: Path | None,
+        locate: Callable[[str], str | None],
+        on_phase: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        self._records = records
+        self._sidecars = sidecars
+        self._specs = specs
+        self._status_dir = status_dir
+        self._locate = locate
+        self._on_phase = on_phase
+        self._lock = threading.Lock()
+        self._cache: dict[str, Record] = {}
+        self._paths: dict[str, Path] = {}
+        self._phases: dict[str, str] = {}
+
+    def path(self, file: str) -> Path:
+        """The sidecar of a manifest."""
+        return sidecar_path(Path(file), specs=self._specs, status_dir=self._status_dir)
+
+    def load(self, key: str) -> Record | None:
+        """The record; from the sidecar when it was lost."""
+        with self._lock:
+            if key in self._cache:
+                return self._cache[key]
+        record = self._records.load(key)
+        if record is None and (file := self._locate(key)) is not None:
+            document = self._sidecars.document(self.path(file), f"TrainJob/{key}")
+            record = recover(document) if document is not None else None
+            if record is not None:
+                record = record.model_copy(update={"file": file})
+                self._records.save(record)
+        if record is not None:
+            with self._lock:
+                self._cache[key] = record
+        return record
+
+    def told(self, record: Record) -> bool:
+        """Whether the sidecar is on disk and about this life of the job."""
+        path = self.path(record.file)
+        document = self._sidecars.document(path, f"TrainJob/{record.key}")
+        if document is None or document.get("metadata", {}).get("uid") != record.uid or not path.exists():
+            return False
+        self._phase(record.key, document)
+        return True
+
+    def save(self, record: Record) -> None:
+        """Write the record for good (StateError when the disk refuses)."""
+        self._records.save(record)
+        with self._lock:
+            self._cache[record.key] = record
+
+    def tell(self, record: Record, document: Mapping[str, Any], *, urgent: bool) -> None:
+        """Show the status; a manifest that moved takes its sidecar along."""
+        path = self.path(record.file)
+        key = document_key(document)
+        with self._lock:
+            before = self._paths.get(key)
+            self._paths[key] = path
+        if before is not None and before != path:
+            self._sidecars.drop(before, key)
+        changed = self._phases.get(record.key) != document["status"]["phase"]
+        self._sidecars.put(path, key, document, urgent=urgent or changed)
+        self._phase(record.key, document)
+
+    def tell_invalid(
+        self, kind: str, key: str, file: str, faults: Sequence[Fault], *, phase: str = "Invalid"
+    ) -> None:
+        """Show that a manifest cannot be used."""
+        namespace, _, name = key.partition("/")
+        document = invalid(kind, namespace, name, faults, phase=phase)
+        with self._lock:
+            self._paths[document_key(document)] = self.path(file)
+        self._sidecars.put(self.path(file), document_key(document), document, urgent=True)
+        if kind == "TrainJob":
+            self._phase(key, document)
+
+    def forget(self, record: Record) -> None:
+        """The job is gone: sidecar first, so that a crash in between is repeated, not forgotten."""
+        self.drop_sidecar("TrainJob", record.key, record.file)
+        self._records.delete(record.key)
+        with self._lock:
+            self._cache.pop(record.key, None)
+            self._phases.pop(record.key, None)
+
+    def drop_sidecar(self, kind: str, key: str, file: str) -> None:
+        """Take an object out of its sidecar."""
+        name = f"{kind}/{key}"
+        with self._lock:
+            path = self._paths.pop(name, None)
+            self._phases.pop(key, None)
+        if path is None and file:
+            path = self.path(file)
+        if path is not None:
+            self._sidecars.drop(path, name)
+
+    def phase(self, key: str) -> str:
+        """The phase last told; "" for a job not yet told of."""
+        with self._lock:
+            return self._phases.get(key, "")
+
+    def keys(self) -> list[str]:
+        """Keys of every record there is."""
+        return list(self._records.keys())
+
+    def _phase(self, key: str, document: Mapping[str, Any]) -> None:
+        phase = document["status"].get("phase", "")
+        with self._lock:
+            changed = self._phases.get(key) != phase
+            self._phases[key] = phase
+        if changed:
+            self._on_phase(key, document)
