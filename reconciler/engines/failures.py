@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
+from reconciler.engines.images import full_name, registry_of
 from reconciler.engines.refusals import PULL_RULES, START_RULES
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
-from reconciler.engines.images import full_name, registry_of
 
 
 class Refused(EngineError):  # noqa: N818  (as its siblings in reconciler.errors)
@@ -36,6 +36,9 @@ _NAME_TAKEN = re.compile(
 _NO_IMAGE = re.compile(r"image not known|no such image|image .* not found", re.IGNORECASE)
 _NO_NETWORK = re.compile(r"network .*not found|unable to find network|no such network", re.IGNORECASE)
 _NO_VOLUME = re.compile(r"no such volume|volume .*not found", re.IGNORECASE)
+_NOT_RUNNING = re.compile(
+    r"state improper|is not running|is not paused|can only kill running|not running", re.IGNORECASE
+)
 _NO_CONTAINER = re.compile(r"no such container|no container with name or id", re.IGNORECASE)
 
 
@@ -86,19 +89,29 @@ def missing(kind: str, name: str, refused: Refused) -> NotFound:
     return NotFound(f"{refused.engine} has no {kind} {name}.")
 
 
-def is_gone(refused: Refused) -> bool:
-    """Whether the thing named in the call is not there."""
-    return refused.status == 404
+def is_past(refused: Refused) -> bool:
+    """A signal came too late: the container is gone, or in no state to get it."""
+    return refused.status in {304, 404} or bool(_NOT_RUNNING.search(refused.detail))
+
+
+def is_removed(refused: Refused) -> bool:
+    """A removal came too late: the thing is gone, or somebody else is removing it."""
+    return refused.status == 404 or "already in progress" in refused.detail
 
 
 def taken(kind: str, name: str, refused: Refused) -> EngineError:
     """A create of a network or volume was refused: the name is taken, or something else."""
     if refused.status == 409 or _NAME_TAKEN.search(refused.detail):
-        return Conflict(
-            f"The name {name} is taken by another {kind}.",
-            remedy=f"See `{refused.engine.lower()} {kind} inspect {name}`; remove or rename it.",
-        )
+        return name_taken(refused.engine, kind, name)
     return refused
+
+
+def name_taken(engine: str, kind: str, name: str) -> Conflict:
+    """The name belongs to another network or volume."""
+    return Conflict(
+        f"The name {name} is taken by another {kind}.",
+        remedy=f"See `{engine.lower()} {kind} inspect {name}`; remove or rename it.",
+    )
 
 
 def pull_failure(image: str, detail: str) -> ImageError:

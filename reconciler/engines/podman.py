@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from threading import Event, Lock
-from typing import Any, Final
+from threading import Lock
+from typing import Any, ClassVar, Final
 
 from reconciler.engines import cdi, failures, images, mounts, subnets
 from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
-    EngineEvent,
     EngineInfo,
-    EventStream,
     ExitFacts,
-    LogStream,
     Mount,
     NetworkSpec,
     NetworkState,
@@ -28,21 +24,12 @@ from reconciler.engines.base import (
     VolumeState,
 )
 from reconciler.engines.checks import Difference, differences, raise_if_drifted
-from reconciler.engines.executing import collect
-from reconciler.engines.facts import (
-    Remembered,
-    action_name,
-    event_labels,
-    exit_facts,
-    has_labels,
-    parse_time,
-    state_name,
-)
+from reconciler.engines.facts import Remembered, exit_facts, has_labels, parse_time, state_name
 from reconciler.engines.failures import Refused
-from reconciler.engines.podman_api import CALL_SECONDS, PodmanApi
+from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
+from reconciler.engines.podman_api import PodmanApi
 from reconciler.engines.podman_specs import container_body
 from reconciler.engines.pulling import follow_pull
-from reconciler.engines.streams import Events, Logs, RawStream, StartSignals
 from reconciler.errors import Conflict, Drifted, NotFound, StartFailed
 
 #: Volume sub-paths came with this version; before it the folder is bind-mounted.
@@ -51,13 +38,8 @@ _SUB_PATHS: Final = (5, 4)
 #: What Podman gives a network by itself: a /24.
 _AUTOMATIC_PREFIX: Final = 24
 
-_START_SECONDS: Final = 180.0
 
-#: Without a byte from the registry for so long, a pull is given up.
-_PULL_SECONDS: Final = 600.0
-
-
-class PodmanEngine:
+class PodmanEngine(HttpEngine):
     """Podman at a service's address.
 
     Args:
@@ -66,13 +48,10 @@ class PodmanEngine:
     """
 
     name = "podman"
+    _removal: ClassVar[Mapping[str, Any]] = {"depend": "true", "timeout": 0}
 
     def __init__(self, url: str, *, subnet_pool: Sequence[str] = subnets.DEFAULT_POOL) -> None:
-        self.url = url
-        self._pool = tuple(subnet_pool)
-        self._api = PodmanApi(url)
-        self._exits: Remembered[ExitFacts] = Remembered()
-        self._signals = StartSignals()
+        super().__init__(PodmanApi(url), subnet_pool=subnet_pool)
         self._cdi_asked: Remembered[tuple[str, ...]] = Remembered()
         self._version: tuple[int, ...] | None = None
         self._version_lock = Lock()
@@ -81,7 +60,7 @@ class PodmanEngine:
 
     def info(self) -> EngineInfo:
         """Ask who is there (see :class:`~reconciler.engines.base.Engine`, as for all that follows)."""
-        answer = self._api.call("GET", "/info", "tell about itself")
+        answer = self._http.call("GET", "/info", "tell about itself")
         host = answer.get("host") or {}
         version = answer.get("version") or {}
         return EngineInfo(
@@ -110,7 +89,7 @@ class PodmanEngine:
 
         The listing doesn't tell whether memory killed a container: those that failed are inspected, once.
         """
-        listed = self._api.call(
+        listed = self._http.call(
             "GET", "/containers/json", "list containers", params={"all": "true", "filters": _filters(labels)}
         )
         states = []
@@ -147,7 +126,7 @@ class PodmanEngine:
 
     def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
         """All networks that carry all the labels."""
-        listed = self._api.call(
+        listed = self._http.call(
             "GET", "/networks/json", "list networks", params={"filters": _filters(labels)}
         )
         states = [_network_state(item) for item in listed or ()]
@@ -155,7 +134,7 @@ class PodmanEngine:
 
     def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
         """All volumes that carry all the labels."""
-        listed = self._api.call("GET", "/volumes/json", "list volumes", params={"filters": _filters(labels)})
+        listed = self._http.call("GET", "/volumes/json", "list volumes", params={"filters": _filters(labels)})
         states = [VolumeState(name=item["Name"], labels=item.get("Labels") or {}) for item in listed or ()]
         return [state for state in states if has_labels(state.labels, labels)]
 
@@ -177,23 +156,9 @@ class PodmanEngine:
             started_at=parse_time(state.get("StartedAt")),
         )
 
-    def _inspect(self, container: str) -> Any:
-        try:
-            return self._api.call("GET", f"/containers/{container}/json", f"inspect container {container}")
-        except Refused as refused:
-            if failures.is_gone(refused):
-                raise failures.missing("container", container, refused) from refused
-            raise
-
     def inspect_network(self, name: str) -> NetworkState:
         """One network by name, whoever owns it."""
-        try:
-            found = self._api.call("GET", f"/networks/{name}/json", f"inspect network {name}")
-        except Refused as refused:
-            if failures.is_gone(refused):
-                raise failures.missing("network", name, refused) from refused
-            raise
-        return _network_state(found)
+        return _network_state(self._get("network", name, f"/networks/{name}/json"))
 
     # --- networks and volumes
 
@@ -205,14 +170,11 @@ class PodmanEngine:
             "dns_enabled": True,
             "labels": dict(spec.labels),
         }
-        prefix = subnets.prefix_for(spec.min_addresses)
-        if prefix >= _AUTOMATIC_PREFIX:
+        if subnets.prefix_for(spec.min_addresses) >= _AUTOMATIC_PREFIX:
             return self._create_network(body)
-        for subnet in subnets.candidates(
-            spec.name, prefix=prefix, pool=self._pool, avoid=subnets.host_routes()
-        ):
+        for subnet in self._subnets(spec.name, spec.min_addresses):
             try:
-                return self._create_network(body | {"subnets": [{"subnet": str(subnet)}]})
+                return self._create_network(body | {"subnets": [{"subnet": subnet}]})
             except Refused as refused:
                 if "subnet" not in refused.detail:
                     raise
@@ -222,16 +184,12 @@ class PodmanEngine:
         name = str(body["name"])
         try:
             return _network_state(
-                self._api.call("POST", "/networks/create", f"create the network {name}", body=body)
+                self._http.call("POST", "/networks/create", f"create the network {name}", body=body)
             )
         except Refused as refused:
             if "subnet" in refused.detail:
                 raise
             raise failures.taken("network", name, refused) from refused
-
-    def remove_network(self, name: str) -> None:
-        """Remove a network; one that is not there is no error."""
-        self._remove(f"/networks/{name}", f"remove the network {name}")
 
     def create_volume(self, spec: VolumeSpec) -> None:
         """Create a volume; one that exists with the same labels is no error."""
@@ -240,7 +198,7 @@ class PodmanEngine:
             size = f",size={spec.tmpfs_size}" if spec.tmpfs_size else ""
             body["Options"] = {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777{size}"}
         try:
-            made = self._api.call("POST", "/volumes/create", f"create the volume {spec.name}", body=body)
+            made = self._http.call("POST", "/volumes/create", f"create the volume {spec.name}", body=body)
         except Refused as refused:
             failure = failures.taken("volume", spec.name, refused)
             if isinstance(failure, Conflict) and has_labels(self._volume(spec.name)["Labels"], spec.labels):
@@ -250,23 +208,7 @@ class PodmanEngine:
             mounts.open_to_all(made["Mountpoint"])
 
     def _volume(self, name: str) -> Any:
-        try:
-            return self._api.call("GET", f"/volumes/{name}/json", f"inspect the volume {name}")
-        except Refused as refused:
-            if failures.is_gone(refused):
-                raise failures.missing("volume", name, refused) from refused
-            raise
-
-    def remove_volume(self, name: str) -> None:
-        """Remove a volume; one that is not there is no error."""
-        self._remove(f"/volumes/{name}", f"remove the volume {name}")
-
-    def _remove(self, path: str, what: str, params: Mapping[str, Any] | None = None) -> None:
-        try:
-            self._api.call("DELETE", path, what, params=params, seconds=_START_SECONDS)
-        except Refused as refused:
-            if not failures.is_gone(refused):
-                raise
+        return self._get("volume", name, f"/volumes/{name}/json")
 
     # --- containers
 
@@ -292,7 +234,7 @@ class PodmanEngine:
     def _create(self, spec: ContainerSpec, body: dict[str, Any]) -> Any:
         what = f"create the container {spec.name}"
         try:
-            return self._api.call("POST", "/containers/create", what, body=body, seconds=_START_SECONDS)
+            return self._http.call("POST", "/containers/create", what, body=body, seconds=WORK_SECONDS)
         except Refused as refused:
             failure = failures.create_failure(refused, name=spec.name, image=spec.image)
             full = images.full_name(spec.image)
@@ -301,7 +243,7 @@ class PodmanEngine:
         try:
             # A short name means Docker Hub's, whatever registries.conf says: as on a cluster.
             body = body | {"image": full}
-            return self._api.call("POST", "/containers/create", what, body=body, seconds=_START_SECONDS)
+            return self._http.call("POST", "/containers/create", what, body=body, seconds=WORK_SECONDS)
         except Refused as refused:
             raise failures.create_failure(refused, name=spec.name, image=spec.image) from refused
 
@@ -326,23 +268,14 @@ class PodmanEngine:
     def _at_least(self, version: tuple[int, ...]) -> bool:
         with self._version_lock:
             if self._version is None:
-                answer = self._api.call("GET", "/version", "tell its version")
+                answer = self._http.call("GET", "/version", "tell its version")
                 digits = str(answer.get("Version", "0")).split("-")[0].split(".")
                 self._version = tuple(int(part) for part in digits if part.isdigit())
             return self._version >= version
 
     def start_container(self, container: str) -> None:
         """Start a created container; asked-for devices are checked, as Podman resolves them only now."""
-        try:
-            self._api.call(
-                "POST",
-                f"/containers/{container}/start",
-                f"start the container {container}",
-                seconds=_START_SECONDS,
-            )
-        except Refused as refused:
-            raise failures.start_failure(refused, name=container) from refused
-        self._signals.notify(container)
+        super().start_container(container)
         asked = self._cdi_asked.get(container, None)
         if asked:
             self._check_devices(container, asked)
@@ -365,95 +298,6 @@ class PodmanEngine:
                 [Difference(field="devices", asked=", ".join(lacking), got=", ".join(sorted(there)))],
             )
 
-    def stop_container(self, container: str, grace: float) -> None:
-        """TERM, then KILL after ``grace`` seconds; returns when it has ended. Gone or ended is no error."""
-        # A paused process does not see the signal.
-        self.unpause_container(container)
-        self._signal(
-            f"/containers/{container}/stop",
-            f"stop the container {container}",
-            {"timeout": math.ceil(grace)},
-            seconds=grace + CALL_SECONDS,
-        )
-
-    def kill_container(self, container: str, signal: str) -> None:
-        """Send a signal (``SIGTERM``); gone or ended is no error."""
-        self._signal(f"/containers/{container}/kill", f"signal the container {container}", {"signal": signal})
-
-    def unpause_container(self, container: str) -> None:
-        """Let a paused container go on; one that is not paused is no error."""
-        self._signal(f"/containers/{container}/unpause", f"unpause the container {container}", {})
-
-    def _signal(
-        self, path: str, what: str, params: Mapping[str, Any], *, seconds: float = CALL_SECONDS
-    ) -> None:
-        try:
-            self._api.call("POST", path, what, params=params, seconds=seconds)
-        except Refused as refused:
-            if not failures.is_gone(refused) and "state improper" not in refused.detail:
-                raise
-
-    def remove_container(self, container: str) -> None:
-        """Remove a container by force, its anonymous volumes too; one that is not there is no error.
-
-        Containers that share its namespaces are removed with it: Podman keeps none of them alone.
-        """
-        self._remove(
-            f"/containers/{container}",
-            f"remove the container {container}",
-            {"force": "true", "v": "true", "depend": "true", "timeout": 0},
-        )
-
-    def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
-        """Run a command inside; returns exit status and output (at most 64 KiB)."""
-        what = f"run {command[0]} in the container {container}"
-        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
-        try:
-            made = self._api.call("POST", f"/containers/{container}/exec", what, body=body)
-        except Refused as refused:
-            if failures.is_gone(refused):
-                raise failures.missing("container", container, refused) from refused
-            raise
-        stream = self._api.stream(
-            "POST",
-            f"/exec/{made['Id']}/start",
-            what,
-            body={"Detach": False, "Tty": False},
-            seconds=timeout + 5,
-        )
-        output = collect(stream, what=what, timeout=timeout)
-        result = self._api.call("GET", f"/exec/{made['Id']}/json", what)
-        return int(result["ExitCode"]), output
-
-    def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
-        """The container's output from its beginning (or the last ``tail`` lines)."""
-        found = self.inspect_container(container)
-
-        def started(closed: Event) -> None:
-            if follow and found.state == "created":
-                self._signals.wait((found.id, found.name), lambda: self._is_created(found.id), closed)
-
-        def open_stream() -> tuple[RawStream, bool]:
-            params: dict[str, Any] = {
-                "stdout": "true",
-                "stderr": "true",
-                "follow": "true" if follow else "false",
-            }
-            if tail is not None:
-                params["tail"] = tail
-            what = f"read the output of {container}"
-            try:
-                return self._api.stream("GET", f"/containers/{found.id}/logs", what, params=params), False
-            except Refused as refused:
-                if failures.is_gone(refused):
-                    raise failures.missing("container", container, refused) from refused
-                raise
-
-        return Logs(started=started, open_stream=open_stream)
-
-    def _is_created(self, container: str) -> bool:
-        return self.inspect_container(container).state == "created"
-
     # --- images
 
     def image_exists(self, image: str) -> bool:
@@ -462,9 +306,9 @@ class PodmanEngine:
 
     def _has_image(self, name: str) -> bool:
         try:
-            self._api.call("GET", f"/images/{name}/exists", f"look for the image {name}")
+            self._http.call("GET", f"/images/{name}/exists", f"look for the image {name}")
         except Refused as refused:
-            if failures.is_gone(refused):
+            if refused.status == 404:
                 return False
             raise
         return True
@@ -485,31 +329,13 @@ class PodmanEngine:
             credentials = json.dumps({"username": auth.username, "password": auth.password})
             headers["X-Registry-Auth"] = base64.urlsafe_b64encode(credentials.encode()).decode()
         try:
-            stream = self._api.stream(
+            stream = self._http.stream(
                 "POST", "/images/create", f"pull the image {image}", params=params, headers=headers,
-                seconds=_PULL_SECONDS, compatible=True,
+                seconds=PULL_SECONDS, compatible=True,
             )  # fmt: skip
         except Refused as refused:
             raise failures.pull_failure(image, refused.detail) from refused
         follow_pull(image, stream, progress)
-
-    # --- the rest
-
-    def events(self) -> EventStream:
-        """Follow events of containers and networks from now on; ends when the connection breaks."""
-        filters = json.dumps({"type": ["container", "network"]})
-        stream = self._api.stream(
-            "GET", "/events", "tell of events", params={"stream": "true", "filters": filters}
-        )
-        return Events(stream, _event)
-
-    def devices(self) -> Mapping[str, tuple[str, ...]]:
-        """Device classes the host offers by name (CDI's inventory, and GPUs no specification describes)."""
-        return cdi.host_devices()
-
-    def close(self) -> None:
-        """Release connections."""
-        self._api.close()
 
 
 def _filters(labels: Mapping[str, str]) -> str:
@@ -526,18 +352,4 @@ def _network_state(item: Mapping[str, Any]) -> NetworkState:
         labels=item.get("labels") or {},
         subnet=subnet.get("subnet", ""),
         gateway=subnet.get("gateway", ""),
-    )
-
-
-def _event(item: Mapping[str, Any]) -> EngineEvent | None:
-    kind = item.get("Type")
-    actor = item.get("Actor") or {}
-    attributes = actor.get("Attributes") or {}
-    if kind not in {"container", "network"}:
-        return None
-    return EngineEvent(
-        kind=str(kind),
-        action=action_name(str(item.get("Action") or item.get("status") or "")),
-        name=str(attributes.get("name") or actor.get("ID") or ""),
-        labels=event_labels(attributes),
     )

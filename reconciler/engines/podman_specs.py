@@ -127,7 +127,7 @@ def device_paths(spec: ContainerSpec, inventory: list[cdi.CdiDevice]) -> list[st
                 raise StartFailed(
                     f"Container {spec.name} asks for the device {kind}={name}, but the host has only "
                     f"{', '.join(sorted(known[kind]))}.",
-                    remedy="See `nvidia-ctk cdi list`; when devices changed, generate the CDI specification anew.",
+                    remedy="See `nvidia-ctk cdi list`; when devices changed, generate the CDI spec anew.",
                 )
             paths.append(f"{kind}={name}")
     return paths

@@ -21,6 +21,7 @@ class Rule:
 
 
 def rule(pattern: str, says: str, remedy: str = "") -> Rule:
+    """A rule whose pattern ignores the letter case."""
     return Rule(re.compile(pattern, re.IGNORECASE | re.DOTALL), says, remedy)
 
 

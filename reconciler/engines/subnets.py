@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import itertools
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network
@@ -71,6 +72,27 @@ def _search(
             subnet = IPv4Network((first, prefix))
             if not any(net.overlaps(subnet) for net in near):
                 yield subnet
+
+
+def some(
+    name: str,
+    *,
+    addresses: int,
+    pool: Sequence[str] = DEFAULT_POOL,
+    avoid: Iterable[IPv4Network] = (),
+    limit: int = 64,
+) -> list[str]:
+    """The first few candidates with room for so many containers.
+
+    Raises:
+        EngineError: no network is that large.
+    """
+    try:
+        prefix = prefix_for(addresses)
+    except ValueError as error:
+        raise EngineError(f"The network {name} cannot be made: {error}.") from error
+    found = candidates(name, prefix=prefix, pool=pool, avoid=avoid)
+    return [str(subnet) for subnet in itertools.islice(found, limit)]
 
 
 def exhausted(name: str, pool: Sequence[str]) -> EngineError:

@@ -1,0 +1,356 @@
+"""Docker as an engine, through its Engine API (20.10 and later)."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from reconciler.engines import failures, images, mounts, subnets
+from reconciler.engines.base import (
+    ContainerSpec,
+    ContainerState,
+    EngineInfo,
+    Mount,
+    NetworkSpec,
+    NetworkState,
+    PullProgress,
+    RegistryAuth,
+    VolumeSpec,
+    VolumeState,
+)
+from reconciler.engines.checks import Difference, differences, raise_if_drifted
+from reconciler.engines.docker_api import DockerApi
+from reconciler.engines.docker_specs import container_body
+from reconciler.engines.facts import Remembered, exit_facts, has_labels, parse_time, state_name
+from reconciler.engines.failures import Refused
+from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
+from reconciler.engines.pulling import follow_pull
+from reconciler.errors import Drifted, NotFound, StartFailed
+
+#: Volume sub-paths came with this API version (Docker 26).
+_SUB_PATHS: Final = (1, 45)
+
+
+class DockerEngine(HttpEngine):
+    """Docker at a daemon's address.
+
+    Args:
+        url: ``unix://``, ``tcp://`` or ``ssh://``.
+        subnet_pool: where networks get their subnet (CIDR): Docker takes fixed addresses only on a
+            network whose subnet was given.
+    """
+
+    name = "docker"
+    _grace_parameter = "t"
+
+    def __init__(self, url: str, *, subnet_pool: Sequence[str] = subnets.DEFAULT_POOL) -> None:
+        self._api = DockerApi(url)
+        super().__init__(self._api, subnet_pool=subnet_pool)
+        self._starts: Remembered[float | None] = Remembered()
+        self._with_cdi: bool | None = None
+
+    # --- looking
+
+    def info(self) -> EngineInfo:
+        """Ask who is there (see :class:`~reconciler.engines.base.Engine`, as for all that follows)."""
+        answer = self._http.call("GET", "/info", "tell about itself")
+        options = answer.get("SecurityOptions") or ()
+        return EngineInfo(
+            name=self.name,
+            version=str(answer.get("ServerVersion", "")),
+            host=self.url,
+            rootless=any("rootless" in option for option in options),
+            cpus=float(answer.get("NCPU") or 0),
+            memory=int(answer.get("MemTotal") or 0),
+            details={
+                "api_version": ".".join(map(str, self._api.version)),
+                "cgroup_version": str(answer.get("CgroupVersion", "")),
+                "cgroup_controllers": _controllers(answer),
+                "cgroup_manager": answer.get("CgroupDriver", ""),
+                "network_backend": "bridge",
+                "runtime": answer.get("DefaultRuntime", ""),
+                "storage_driver": answer.get("Driver", ""),
+                "storage_root": answer.get("DockerRootDir", ""),
+                "warnings": tuple(answer.get("Warnings") or ()),
+                "cdi": bool(answer.get("CDISpecDirs")),
+                "cdi_devices": {kind: len(names) for kind, names in self.devices().items()},
+            },
+        )
+
+    def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
+        """All containers that carry all the labels, in one call.
+
+        The listing tells neither when a container started nor why it ended: each is inspected for that, once.
+        """
+        listed = self._http.call(
+            "GET", "/containers/json", "list containers", params={"all": "true", "filters": _filters(labels)}
+        )
+        states = []
+        for item in listed or ():
+            if not has_labels(item.get("Labels"), labels):
+                continue
+            try:
+                states.append(self._listed(item))
+            except NotFound:
+                continue  # removed between the listing and the look at it
+        return states
+
+    def _listed(self, item: Mapping[str, Any]) -> ContainerState:
+        identity = item["Id"]
+        state = state_name(str(item.get("State") or ""))
+        started, ended = None, None
+        if state != "created":
+            # A container that was started again tells so by another state in between, or by its status.
+            version = "exited" if state == "exited" else "up"
+            started, ended = self._starts.get(identity, version), self._exits.get(identity, version)
+            if started is None or (state == "exited" and ended is None):
+                found = self._inspect(identity).get("State") or {}
+                started = parse_time(found.get("StartedAt"))
+                self._starts.put(identity, version, started)
+                if state == "exited":
+                    ended = exit_facts(found)
+                    self._exits.put(identity, version, ended)
+        return ContainerState(
+            id=identity,
+            name=_own_name(item.get("Names") or ()),
+            labels=item.get("Labels") or {},
+            image=item.get("Image") or "",
+            state=state,
+            exit=ended if state == "exited" else None,
+            address=_address((item.get("NetworkSettings") or {}).get("Networks")),
+            created_at=float(item["Created"]) if item.get("Created") else None,
+            started_at=started,
+        )
+
+    def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
+        """All networks that carry all the labels."""
+        listed = self._http.call("GET", "/networks", "list networks", params={"filters": _filters(labels)})
+        states = [_network_state(item) for item in listed or ()]
+        return [state for state in states if has_labels(state.labels, labels)]
+
+    def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
+        """All volumes that carry all the labels."""
+        answer = self._http.call("GET", "/volumes", "list volumes", params={"filters": _filters(labels)})
+        listed = (answer or {}).get("Volumes") or ()
+        states = [VolumeState(name=item["Name"], labels=item.get("Labels") or {}) for item in listed]
+        return [state for state in states if has_labels(state.labels, labels)]
+
+    def inspect_container(self, name: str) -> ContainerState:
+        """One container by name or id, with exit facts and address."""
+        found = self._inspect(name)
+        state = found.get("State") or {}
+        word = state_name(str(state.get("Status") or ""))
+        return ContainerState(
+            id=found["Id"],
+            name=str(found.get("Name") or "").removeprefix("/"),
+            labels=(found.get("Config") or {}).get("Labels") or {},
+            image=(found.get("Config") or {}).get("Image") or "",
+            state=word,
+            exit=exit_facts(state) if word == "exited" else None,
+            address=_address((found.get("NetworkSettings") or {}).get("Networks")),
+            created_at=parse_time(found.get("Created")),
+            started_at=parse_time(state.get("StartedAt")),
+        )
+
+    def inspect_network(self, name: str) -> NetworkState:
+        """One network by name, whoever owns it."""
+        return _network_state(self._get("network", name, f"/networks/{name}"))
+
+    # --- networks and volumes
+
+    def create_network(self, spec: NetworkSpec) -> NetworkState:
+        """Create a bridge network (DNS included) with a subnet from the pool."""
+        for subnet in self._subnets(spec.name, spec.min_addresses):
+            gateway = str(next(ipaddress.IPv4Network(subnet).hosts()))
+            body = {
+                "Name": spec.name,
+                "Driver": "bridge",
+                "CheckDuplicate": True,
+                "Labels": dict(spec.labels),
+                "IPAM": {"Driver": "default", "Config": [{"Subnet": subnet, "Gateway": gateway}]},
+            }
+            try:
+                made = self._http.call(
+                    "POST", "/networks/create", f"create the network {spec.name}", body=body
+                )
+            except Refused as refused:
+                if "overlap" in refused.detail or "already in use" in refused.detail:
+                    continue
+                raise failures.taken("network", spec.name, refused) from refused
+            return NetworkState(
+                id=made["Id"], name=spec.name, labels=dict(spec.labels), subnet=subnet, gateway=gateway
+            )
+        raise subnets.exhausted(spec.name, self._pool)
+
+    def create_volume(self, spec: VolumeSpec) -> None:
+        """Create a volume; one that exists with the same labels is no error."""
+        body: dict[str, Any] = {"Name": spec.name, "Labels": dict(spec.labels), "Driver": "local"}
+        if spec.tmpfs_size is not None:
+            size = f",size={spec.tmpfs_size}" if spec.tmpfs_size else ""
+            body["DriverOpts"] = {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777{size}"}
+        try:
+            # An existing one is returned as it is.
+            made = self._http.call("POST", "/volumes/create", f"create the volume {spec.name}", body=body)
+        except Refused as refused:
+            raise failures.taken("volume", spec.name, refused) from refused
+        if not has_labels(made.get("Labels"), spec.labels):
+            raise failures.name_taken("Docker", "volume", spec.name)
+        if spec.tmpfs_size is None:
+            mounts.open_to_all(made["Mountpoint"])
+
+    # --- containers
+
+    def create_container(self, spec: ContainerSpec) -> str:
+        """Create, not start, a container and check by inspect that it is what was asked for."""
+        spec = replace(spec, mounts=tuple(self._usable(mount) for mount in spec.mounts))
+        if spec.network and not spec.share_network_with and not spec.host_network:
+            # Docker would notice a missing network only at start.
+            self._get("network", spec.network, f"/networks/{spec.network}")
+        body = container_body(spec, with_cdi=bool(spec.devices) and self._resolves_cdi())
+        try:
+            created = self._http.call(
+                "POST",
+                "/containers/create",
+                f"create the container {spec.name}",
+                params={"name": spec.name},
+                body=body,
+                seconds=WORK_SECONDS,
+            )
+        except Refused as refused:
+            raise failures.create_failure(refused, name=spec.name, image=spec.image) from refused
+        identity = str(created["Id"])
+        try:
+            found = self._inspect(identity)
+            drifted = [*differences(spec, found), *_own_differences(spec, body, found)]
+            raise_if_drifted(spec.name, drifted, created.get("Warnings") or ())
+        except Drifted:
+            self.remove_container(identity)
+            raise
+        return identity
+
+    def _usable(self, mount: Mount) -> Mount:
+        """The mount as this version can do it; volumes are checked: Docker would make a missing one."""
+        if mount.kind != "volume":
+            return mount
+        volume = self._get("volume", mount.source, f"/volumes/{mount.source}")
+        if not mount.sub_path:
+            return mount
+        root = volume["Mountpoint"]
+        if self._api.version >= _SUB_PATHS:
+            mounts.inside(root, mount.sub_path)
+            return mount
+        if not mounts.visible(root) or volume.get("Options"):
+            raise StartFailed(
+                f"This Docker cannot mount the volume {mount.source} with a subPath ({mount.sub_path}).",
+                remedy="Use Docker 26 or later, or mount the whole volume.",
+            )
+        return replace(mount, kind="bind", source=root)
+
+    def _resolves_cdi(self) -> bool:
+        if self._with_cdi is None:
+            answer = self._http.call("GET", "/info", "tell about itself")
+            self._with_cdi = bool(answer.get("CDISpecDirs"))
+        return self._with_cdi
+
+    def _has_raw_logs(self, container: str) -> bool:
+        return bool((self._inspect(container).get("Config") or {}).get("Tty"))
+
+    # --- images
+
+    def image_exists(self, image: str) -> bool:
+        """Whether the image is in Docker's store."""
+        try:
+            self._http.call("GET", f"/images/{image}/json", f"look for the image {image}")
+        except Refused as refused:
+            if refused.status == 404:
+                return False
+            raise
+        return True
+
+    def pull_image(
+        self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
+    ) -> None:
+        """Pull an image, telling of progress on the way; without ``auth``, as ``docker login`` left it."""
+        full = images.full_name(image)
+        registry = images.registry_of(image)
+        if auth is not None:
+            credentials = json.dumps(
+                {"username": auth.username, "password": auth.password, "serveraddress": registry}
+            )
+            header = base64.urlsafe_b64encode(credentials.encode()).decode()
+        else:
+            header = self._api.registry_auth(registry)
+        try:
+            stream = self._http.stream(
+                "POST",
+                "/images/create",
+                f"pull the image {image}",
+                params={"fromImage": full},
+                headers={"X-Registry-Auth": header} if header else {},
+                seconds=PULL_SECONDS,
+            )
+        except Refused as refused:
+            raise failures.pull_failure(image, refused.detail) from refused
+        follow_pull(image, stream, progress)
+
+
+def _filters(labels: Mapping[str, str]) -> str:
+    return json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+
+
+def _own_name(names: Sequence[str]) -> str:
+    """The container's name; links add names with another container's in front."""
+    return next((name[1:] for name in names if name.count("/") == 1), "")
+
+
+def _address(networks: Mapping[str, Any] | None) -> str:
+    """The address on the only network: as it runs, or as it was given."""
+    for network in (networks or {}).values():
+        given = (network.get("IPAMConfig") or {}).get("IPv4Address")
+        if address := network.get("IPAddress") or given:
+            return str(address)
+    return ""
+
+
+def _network_state(item: Mapping[str, Any]) -> NetworkState:
+    configs = (item.get("IPAM") or {}).get("Config") or ()
+    config: Mapping[str, Any] = next((each for each in configs if ":" not in each.get("Subnet", "")), {})
+    return NetworkState(
+        id=item["Id"],
+        name=item["Name"],
+        labels=item.get("Labels") or {},
+        subnet=config.get("Subnet", ""),
+        gateway=config.get("Gateway", ""),
+    )
+
+
+def _own_differences(
+    spec: ContainerSpec, body: Mapping[str, Any], found: Mapping[str, Any]
+) -> list[Difference]:
+    """What only Docker's inspect tells before the start: the address and the device requests."""
+    differing = []
+    networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+    if spec.network in networks and spec.address:
+        got = _address({spec.network: networks[spec.network]})
+        if got != spec.address:
+            differing.append(Difference(field="address", asked=spec.address, got=got))
+    wanted, host = body["HostConfig"], found.get("HostConfig") or {}
+    asked = {name for request in wanted["DeviceRequests"] for name in request["DeviceIDs"]}
+    asked |= {device["PathOnHost"] for device in wanted["Devices"]}
+    there = {name for request in host.get("DeviceRequests") or () for name in request.get("DeviceIDs") or ()}
+    there |= {device.get("PathOnHost") for device in host.get("Devices") or ()}
+    if asked - there:
+        differing.append(
+            Difference(field="devices", asked=", ".join(sorted(asked)), got=", ".join(sorted(there)))
+        )
+    return differing
+
+
+def _controllers(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Cgroup controllers as far as ``info`` tells of them."""
+    told = {"memory": "MemoryLimit", "cpu": "CpuCfsQuota", "cpuset": "CPUSet", "pids": "PidsLimit"}
+    return tuple(name for name, key in told.items() if answer.get(key))

@@ -1,0 +1,221 @@
+"""What Podman and Docker do alike: their HTTP APIs name the same calls on containers.
+
+Each engine's own module has what differs: listing, networks, volumes, creating, images.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from threading import Event
+from typing import Any, ClassVar, Final
+
+from reconciler.engines import cdi, failures, subnets
+from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
+from reconciler.engines.executing import collect
+from reconciler.engines.facts import Remembered, action_name, event_labels
+from reconciler.engines.failures import Refused
+from reconciler.engines.http_api import CALL_SECONDS, HttpApi
+from reconciler.engines.streams import Events, Logs, RawStream, StartSignals
+from reconciler.errors import EngineError
+
+#: Seconds for an engine under load to create, start or remove a container.
+WORK_SECONDS: Final = 180.0
+
+#: Without a byte from the registry for so long, a pull is given up.
+PULL_SECONDS: Final = 600.0
+
+
+class HttpEngine(ABC):
+    """The calls that are the same (see :class:`~reconciler.engines.base.Engine` for what each promises)."""
+
+    #: The query of a stop that says how long to wait for the end.
+    _grace_parameter = "timeout"
+    #: Further query of a removal.
+    _removal: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, api: HttpApi, *, subnet_pool: Sequence[str]) -> None:
+        self.url = api.url
+        self._http = api
+        self._pool = tuple(subnet_pool)
+        self._exits: Remembered[ExitFacts] = Remembered()
+        self._signals = StartSignals()
+
+    @abstractmethod
+    def inspect_container(self, name: str) -> ContainerState:
+        """One container by name or id, with exit facts and address."""
+
+    def _get(self, kind: str, name: str, path: str) -> Any:
+        """Inspect the thing of this kind and name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        try:
+            return self._http.call("GET", path, f"inspect the {kind} {name}")
+        except Refused as refused:
+            if refused.status == 404:
+                raise failures.missing(kind, name, refused) from refused
+            raise
+
+    def _inspect(self, container: str) -> Any:
+        return self._get("container", container, f"/containers/{container}/json")
+
+    def start_container(self, container: str) -> None:
+        """Start a created container."""
+        try:
+            self._http.call(
+                "POST",
+                f"/containers/{container}/start",
+                f"start the container {container}",
+                seconds=WORK_SECONDS,
+            )
+        except Refused as refused:
+            raise failures.start_failure(refused, name=container) from refused
+        self._signals.notify(container)
+
+    def stop_container(self, container: str, grace: float) -> None:
+        """TERM, then KILL after ``grace`` seconds; returns when it has ended. Gone or ended is no error."""
+        # A paused process does not see the signal.
+        self.unpause_container(container)
+        seconds = math.ceil(grace)
+        self._signal(container, "stop", {self._grace_parameter: seconds}, seconds=seconds + CALL_SECONDS)
+
+    def kill_container(self, container: str, signal: str) -> None:
+        """Send a signal (``SIGTERM``); gone or ended is no error."""
+        self._signal(container, "kill", {"signal": signal})
+
+    def unpause_container(self, container: str) -> None:
+        """Let a paused container go on; one that is not paused is no error."""
+        self._signal(container, "unpause", {})
+
+    def _signal(
+        self, container: str, verb: str, params: Mapping[str, Any], *, seconds: float = CALL_SECONDS
+    ) -> None:
+        path = f"/containers/{container}/{verb}"
+        try:
+            self._http.call("POST", path, f"{verb} the container {container}", params=params, seconds=seconds)
+        except Refused as refused:
+            if not failures.is_past(refused):
+                raise
+
+    def remove_container(self, container: str) -> None:
+        """Remove a container by force, its anonymous volumes too; one that is not there is no error.
+
+        On Podman the containers that share its network go with it: it keeps none of them alone.
+        """
+        self._remove("container", container, {"force": "true", "v": "true", **self._removal})
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network; one that is not there is no error."""
+        self._remove("network", name, {})
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume; one that is not there is no error."""
+        self._remove("volume", name, {})
+
+    def _remove(self, kind: str, name: str, params: Mapping[str, Any]) -> None:
+        try:
+            self._http.call(
+                "DELETE", f"/{kind}s/{name}", f"remove the {kind} {name}", params=params, seconds=WORK_SECONDS
+            )
+        except Refused as refused:
+            if not failures.is_removed(refused):
+                raise
+
+    def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
+        """Run a command inside; returns exit status and output (at most 64 KiB)."""
+        what = f"run {command[0]} in the container {container}"
+        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
+        try:
+            made = self._http.call("POST", f"/containers/{container}/exec", what, body=body)
+        except Refused as refused:
+            if refused.status == 404:
+                raise failures.missing("container", container, refused) from refused
+            raise
+        stream = self._http.stream(
+            "POST",
+            f"/exec/{made['Id']}/start",
+            what,
+            body={"Detach": False, "Tty": False},
+            seconds=timeout + CALL_SECONDS,
+        )
+        output = collect(stream, what=what, timeout=timeout)
+        code = self._http.call("GET", f"/exec/{made['Id']}/json", what)["ExitCode"]
+        if not isinstance(code, int):
+            raise EngineError(f"{self._http.engine} does not know how it ended to {what}.")
+        return code, output
+
+    def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
+        """The container's output from its beginning (or the last ``tail`` lines)."""
+        found = self.inspect_container(container)
+
+        def started(closed: Event) -> None:
+            if follow and found.state == "created":
+                self._signals.wait((found.id, found.name), lambda: self._is_created(found.id), closed)
+
+        return Logs(started=started, open_stream=lambda: self._open_logs(found, follow=follow, tail=tail))
+
+    def _is_created(self, container: str) -> bool:
+        return self.inspect_container(container).state == "created"
+
+    def _open_logs(
+        self, container: ContainerState, *, follow: bool, tail: int | None
+    ) -> tuple[RawStream, bool]:
+        params = {"stdout": "true", "stderr": "true", "follow": "true" if follow else "false"}
+        if tail is not None:
+            params["tail"] = str(tail)
+        path = f"/containers/{container.id}/logs"
+        try:
+            stream = self._http.stream("GET", path, f"read the output of {container.name}", params=params)
+        except Refused as refused:
+            if refused.status == 404:
+                raise failures.missing("container", container.name, refused) from refused
+            raise
+        return stream, self._has_raw_logs(container.id)
+
+    def _has_raw_logs(self, container: str) -> bool:
+        """Whether the output comes without frames (Docker's, of a container with a tty)."""
+        del container
+        return False
+
+    def events(self) -> EventStream:
+        """Follow events of containers and networks from now on; ends when the connection breaks."""
+        filters = json.dumps({"type": ["container", "network"]})
+        params = {"stream": "true", "filters": filters}
+        return Events(self._http.stream("GET", "/events", "tell of events", params=params), _event)
+
+    def devices(self) -> Mapping[str, tuple[str, ...]]:
+        """Device classes the host offers by name (CDI's inventory, and GPUs no specification describes)."""
+        return cdi.host_devices()
+
+    def _subnets(self, name: str, addresses: int) -> list[str]:
+        """A few free subnets to try for a network, the best first.
+
+        Raises:
+            EngineError: none is free, or none is large enough.
+        """
+        found = subnets.some(name, addresses=addresses, pool=self._pool, avoid=subnets.host_routes())
+        if not found:
+            raise subnets.exhausted(name, self._pool)
+        return found
+
+    def close(self) -> None:
+        """Release connections."""
+        self._http.close()
+
+
+def _event(item: Mapping[str, Any]) -> EngineEvent | None:
+    kind = item.get("Type")
+    actor = item.get("Actor") or {}
+    attributes = actor.get("Attributes") or {}
+    if kind not in {"container", "network"}:
+        return None
+    return EngineEvent(
+        kind=str(kind),
+        action=action_name(str(item.get("Action") or item.get("status") or "")),
+        name=str(attributes.get("name") or actor.get("ID") or ""),
+        labels=event_labels(attributes),
+    )
