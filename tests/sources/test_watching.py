@@ -94,7 +94,7 @@ def test_editors_ways_to_save_are_told(watched):
 
     def by_replacing():
         spare.write_text("three")
-        (spare).replace(path)
+        spare.replace(path)
 
     assert watched.told(by_renaming_the_old) is not None
     assert watched.told(by_replacing) is not None
@@ -147,7 +147,7 @@ def test_a_swapped_link_is_told_and_its_new_target_watched(watched, tmp_path):
 
     def swap():
         spare.symlink_to(tmp_path / "outside" / "two")
-        (spare).replace(link)
+        spare.replace(link)
 
     assert watched.told(lambda: link.symlink_to(tmp_path / "outside" / "one")) is not None
     assert watched.told(lambda: (tmp_path / "outside" / "one" / "a.yaml").write_text("x")) is not None
