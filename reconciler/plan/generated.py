@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from reconciler.plan.frameworks.flux import CERTIFICATE_SUFFIX
 from reconciler.plan.frameworks.mpi import KEYS_SUFFIX
 from reconciler.plan.types import JobPlan
 
 GeneratedKind = Literal["ssh-keypair", "curve-certificate"]
-_KINDS: Final[dict[str, GeneratedKind]] = {KEYS_SUFFIX: "ssh-keypair"}
+#: By framework: ending of the Secret's name, and what it holds.
+_KINDS: Final[Mapping[str, tuple[str, GeneratedKind]]] = {
+    "mpi": (KEYS_SUFFIX, "ssh-keypair"),
+    "flux": (CERTIFICATE_SUFFIX, "curve-certificate"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedSecret:
     """A Secret to be made once a job and kept as long as it.
 
-    ``ssh-keypair``: ``ssh-privatekey`` (PEM) and ``ssh-publickey`` (a line of ``authorized_keys``).
+    ``ssh-keypair``: ``ssh-privatekey`` (PEM) and ``ssh-publickey`` (a line of ``authorized_keys``);
+    ``curve-certificate``: ``curve.cert``, as ``flux keygen`` writes it.
     """
 
     namespace: str
@@ -26,18 +33,14 @@ class GeneratedSecret:
 
 def generated_secrets(plan: JobPlan) -> tuple[GeneratedSecret, ...]:
     """The Secrets that ``plan`` refers to and that have to be made."""
-    wanted = (
-        {f"{plan.name}-{suffix}": kind for suffix, kind in _KINDS.items()} if plan.framework == "mpi" else {}
-    )
-    named = {
-        file.ref.name
+    if plan.framework not in _KINDS:
+        return ()
+    suffix, kind = _KINDS[plan.framework]
+    name = f"{plan.name}-{suffix}"
+    wanted = any(
+        file.ref is not None and file.ref.kind == "Secret" and file.ref.name == name
         for instance in plan.instances
         for volume in instance.volumes
         for file in volume.files
-        if file.ref is not None and file.ref.kind == "Secret"
-    }
-    return tuple(
-        GeneratedSecret(namespace=plan.namespace, name=name, kind=kind)
-        for name, kind in wanted.items()
-        if name in named
     )
+    return (GeneratedSecret(namespace=plan.namespace, name=name, kind=kind),) if wanted else ()
