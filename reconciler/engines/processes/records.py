@@ -30,6 +30,8 @@ def read(path: str) -> dict[str, Any] | None:
             value = json.load(file)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds no JSON object")  # noqa: TRY004  (a fault of the content)
     return value

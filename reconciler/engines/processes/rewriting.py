@@ -34,7 +34,9 @@ class Rewriter:
         self._paths = dict(paths)
         ordered = sorted(paths, key=len, reverse=True)  # the innermost mount wins
         alternatives = "|".join(re.escape(path) for path in ordered)
-        self._path = re.compile(rf"(?<![\w./~-])(?:{alternatives})(?![\w.-])") if paths else None
+        self._path = (
+            re.compile(rf"(?:(?<=://)|(?<![\w./~)}}*-]))(?:{alternatives})(?![\w.-])") if paths else None
+        )
         self._port = port if port != MASTER_PORT else None
         self._subnet = ipaddress.ip_network(subnet) if subnet else None
 
