@@ -8,6 +8,7 @@ matched here, and only here. What no rule knows stays an :class:`EngineError` wi
 from __future__ import annotations
 
 import re
+import sys
 
 from reconciler.engines.images import full_name, registry_of
 from reconciler.engines.refusals import PULL_RULES, START_RULES
@@ -138,19 +139,15 @@ def timed_out(engine: str, what: str) -> EngineError:
 
 
 def how_to_start(engine: str, url: str = "") -> str:
-    """The commands that start an engine."""
-    import sys  # noqa: PLC0415  (so that tests can say what platform it is)
-
+    """The commands that start Podman or Docker."""
     if sys.platform == "darwin":
-        return (
-            "Start it with `podman machine start`."
-            if engine == "Podman"
-            else "Start Docker Desktop or Colima."
-        )
+        if engine == "Podman":
+            return "Start Podman with `podman machine start`."
+        return "Start Docker Desktop, or Colima with `colima start`."
     if engine == "Podman":
         socket = url if url.startswith("unix://") else "unix:///tmp/podman.sock"
         return (
-            "Start it with `systemctl --user enable --now podman.socket` "
-            f"(without systemd: `podman system service --time=0 {socket}`)."
+            "Start Podman with `systemctl --user enable --now podman.socket`, or without systemd with "
+            f"`podman system service --time=0 {socket}` (then `--container-host {socket}`)."
         )
-    return "Start it with `sudo systemctl start docker` (rootless: `systemctl --user start docker`)."
+    return "Start Docker with `sudo systemctl start docker` (rootless: `systemctl --user start docker`)."

@@ -1,0 +1,88 @@
+"""Who answers at an address: one request with the standard library, before a client is imported.
+
+Podman answers Docker's calls too, on its own socket and often on a symbolic link at Docker's; its answer
+to ``/_ping`` carries a header that Docker's does not.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+_SECONDS: Final = 5.0
+
+
+class NoAnswer(Exception):  # noqa: N818  (what was found, not what went wrong)
+    """Nobody answers; the message says why in a few words."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_SECONDS)
+        self.sock.connect(self._path)
+
+
+def who_answers(url: str) -> Literal["podman", "docker"]:
+    """Which engine answers at a ``unix``, ``tcp``, ``http`` or ``https`` URL.
+
+    Raises:
+        NoAnswer: none.
+    """
+    connection = _connection(url)
+    try:
+        connection.request("GET", "/_ping")
+        answer = connection.getresponse()
+        answer.read()
+    except FileNotFoundError:
+        raise NoAnswer("there is no such socket") from None
+    except ConnectionRefusedError:
+        raise NoAnswer("nobody listens (connection refused)") from None
+    except PermissionError:
+        raise NoAnswer(_no_permission(url)) from None
+    except TimeoutError:
+        raise NoAnswer(f"no answer within {_SECONDS:g} s") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(str(error) or type(error).__name__) from error
+    finally:
+        connection.close()
+    if answer.getheader("Libpod-API-Version"):
+        return "podman"
+    if answer.status == 200 and (answer.getheader("Api-Version") or answer.getheader("Docker-Experimental")):
+        return "docker"
+    raise NoAnswer(f"something answers there (status {answer.status}), but neither Podman nor Docker")
+
+
+def _no_permission(url: str) -> str:
+    group = " (is this user in the group `docker`?)" if url.endswith("docker.sock") else ""
+    return f"permission denied{group}"
+
+
+def _connection(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return _UnixConnection(parts.netloc + parts.path)
+    secure = parts.scheme == "https" or bool(os.environ.get("DOCKER_TLS_VERIFY"))
+    host, port = parts.hostname or "localhost", parts.port or (2376 if secure else 2375)
+    if not secure:
+        return http.client.HTTPConnection(host, port, timeout=_SECONDS)
+    return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=_tls())
+
+
+def _tls() -> ssl.SSLContext:
+    """As Docker's client does: the authority and the client's certificate are in one folder."""
+    folder = Path(os.environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
+    authority = folder / "ca.pem"
+    context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
+    if (folder / "cert.pem").exists():
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context

@@ -1,0 +1,138 @@
+"""Which engine is used: the one asked for, or the first that answers.
+
+Nothing here keeps a connection: an engine that goes away later is reported by its own calls, and whoever
+runs for long asks again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from reconciler.engines import addresses, failures, probes
+from reconciler.engines.base import Engine
+from reconciler.errors import ConfigError, EngineUnavailable
+
+Kind = Literal["docker", "podman"]
+
+ENGINES: Final = ("auto", "docker", "podman", "process")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What discovery looks at, so that a test can say what there is.
+
+    Attributes:
+        environment: variables.
+        home: the user's folder.
+        uid: the user's number.
+        who_answers: which engine answers at a URL; raises :class:`~reconciler.engines.probes.NoAnswer`.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    home: Path = field(default_factory=Path.home)
+    uid: int = field(default_factory=os.getuid)
+    who_answers: Callable[[str], Kind] = probes.who_answers
+
+
+@dataclass(frozen=True)
+class _Tried:
+    kind: Kind
+    url: str
+    why: str
+
+
+def connect(
+    engine: str = "auto", container_host: str | None = None, *, surroundings: Surroundings | None = None
+) -> Engine:
+    """The engine to use.
+
+    Args:
+        engine: ``docker``, ``podman``, ``process``, or ``auto``: Docker, then Podman, never processes.
+        container_host: its address; without one it is looked for.
+        surroundings: what discovery looks at; this process's by default.
+
+    Raises:
+        EngineUnavailable: none answers; the message lists what was tried and how to start one.
+        ConfigError: there is no such engine, or the address is none.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"There is no engine {engine!r}.", remedy=f"Choose one of {', '.join(ENGINES)}.")
+    if engine == "process":
+        if container_host:
+            raise ConfigError(
+                "The process engine has no container host.", remedy="Leave out `--container-host`."
+            )
+        from reconciler.engines.process import ProcessEngine  # noqa: PLC0415  (late, as the others)
+
+        return ProcessEngine()
+    around = surroundings or Surroundings()
+    tried: list[_Tried] = []
+    for kind, url in _places(engine, container_host, around):
+        try:
+            found = _who(kind, url, around)
+        except probes.NoAnswer as no_answer:
+            tried.append(_Tried(kind, url, str(no_answer)))
+            continue
+        if engine in {"auto", found}:
+            return make(found, url)
+        other = "Podman" if found == "podman" else "Docker"
+        tried.append(_Tried(kind, url, f"{other} answers there: use `--engine {found}`"))
+    raise _nobody(engine, tried)
+
+
+def make(kind: Kind, url: str) -> Engine:
+    """The engine of this kind at this address, whether it answers or not."""
+    if kind == "podman":
+        from reconciler.engines.podman import PodmanEngine  # noqa: PLC0415  (late: it imports requests)
+
+        return PodmanEngine(url)
+    from reconciler.engines.docker import DockerEngine  # noqa: PLC0415
+
+    return DockerEngine(url)
+
+
+def _places(engine: str, container_host: str | None, around: Surroundings) -> list[tuple[Kind, str]]:
+    kinds: tuple[Kind, ...] = ("docker", "podman") if engine == "auto" else (_kind(engine),)
+    if container_host:
+        # One place, whichever engine it turns out to be.
+        return [(kinds[-1], addresses.normalized(container_host))]
+    found: list[tuple[Kind, str]] = []
+    for kind in kinds:
+        look = addresses.docker_addresses if kind == "docker" else addresses.podman_addresses
+        found += [(kind, url) for url in look(around.environment, around.home, uid=around.uid)]
+    return found
+
+
+def _kind(engine: str) -> Kind:
+    return "podman" if engine == "podman" else "docker"
+
+
+def _who(kind: Kind, url: str, around: Surroundings) -> Kind:
+    """Who answers; over ssh, where only the clients can ask, the one that was expected."""
+    if not url.startswith("ssh://"):
+        return around.who_answers(url)
+    candidate = make(kind, url)
+    try:
+        candidate.info()
+    except EngineUnavailable as error:
+        raise probes.NoAnswer(f"{error.message} (is `ssh` installed, and its key accepted?)") from error
+    finally:
+        candidate.close()
+    return kind
+
+
+def _nobody(engine: str, tried: list[_Tried]) -> EngineUnavailable:
+    wanted = {"docker": "Docker", "podman": "Podman"}.get(engine, "container engine")
+    lines = "; ".join(f"{place.url} ({place.why})" for place in tried)
+    commands = [
+        failures.how_to_start(name)
+        for kind, name in (("podman", "Podman"), ("docker", "Docker"))
+        if engine in {"auto", kind}
+    ]
+    if engine == "auto":
+        commands.append("Without either, `--engine process` runs plain processes.")
+    return EngineUnavailable(f"No {wanted} answers. Tried: {lines}.", remedy=" ".join(commands))
