@@ -83,6 +83,7 @@ def _draft(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, uid
         name=manifest["metadata"]["name"],
         uid=uid,
         runtime=spec["runtimeRef"]["name"],
+        blueprint=blueprint_spec,
         policy=policy,
         trainer=dict(spec.get("trainer") or {}),
         initializer=spec.get("initializer") or {},
@@ -118,7 +119,10 @@ def _plan(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
     spec: dict[str, Any] = draft.template.get("spec") or {}
     metadata = draft.template.get("metadata") or {}
     notices = Notices("")
-    for path, message in (*draft.warnings, *warn_meaningless(draft.template, "spec.template")):
+    for path, message in (
+        *draft.warnings,
+        *warn_meaningless({**draft.blueprint, "template": draft.template}, "spec"),
+    ):
         notices.say(path, message)
     warn_job_set(spec, notices.at("spec.template.spec"))
     failure = spec.get("failurePolicy")

@@ -110,9 +110,11 @@ class JobDraft:
 
     Attributes:
         runtime: name of the runtime.
+        blueprint: the runtime's spec as it is.
         policy: the runtime's ``mlPolicy``.
         trainer: the job's ``spec.trainer``, a copy that frameworks may change (command, args).
         initializer: the job's ``spec.initializer``.
+        template: the runtime's ``spec.template`` with the job's patches in it.
         files: content of the files that frameworks write, by ``(ConfigMap name, key)``.
         warnings: ``(path, message)``.
     """
@@ -121,6 +123,7 @@ class JobDraft:
     name: str
     uid: str
     runtime: str
+    blueprint: Raw
     policy: Raw
     trainer: Raw
     initializer: Raw

@@ -87,7 +87,7 @@ class LookedUp:
         raise PlanError(
             f"The {what} has no key {ref.key!r}.",
             path="spec",
-            remedy=f"It has {', '.join(sorted(data)) or 'none'}. Add the key, or make the reference optional.",
+            remedy=f"It has {', '.join(sorted(data)) or 'none'}. Add the key, or make it optional.",
         )
 
     def of_all(self, source: EnvFrom) -> Mapping[str, bytes]:

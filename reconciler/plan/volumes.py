@@ -2,7 +2,7 @@
 
 emptyDir is a scratch folder or memory; hostPath a folder of the host; a persistentVolumeClaim a volume
 of the engine by the claim's name; configMap, secret, projected and downwardAPI are files. Storage that
-needs a cluster (csi, nfs, ephemeral, ...) is an empty scratch folder, and said to be.
+needs a cluster (csi, nfs, ephemeral, ...) is an empty scratch folder; :func:`warn_meaningless` says so.
 """
 
 from __future__ import annotations
@@ -84,7 +84,6 @@ def _volume(draft: JobDraft, volume: Raw, pod: PodView, notices: Notices) -> Vol
         return _claim(draft, volume, source)
     if kind in ("configMap", "secret", "downwardAPI", "projected"):
         return _files(draft, volume, kind, pod, notices.at(kind))
-    notices.say(kind, f"{kind} volumes need a cluster: the containers see an empty folder instead")
     return VolumePlan(name=name, kind="scratch", raw=volume)
 
 
@@ -129,8 +128,6 @@ def _project(
     if part.get("downwardAPI") is not None:
         items = part["downwardAPI"].get("items") or ()
         return [_shown(item, pod, notices.at(f"items[{n}]")) for n, item in enumerate(items)], []
-    for kind in part:
-        notices.say(kind, f"{kind} needs a cluster's API server: no file is made of it")
     return [], []
 
 
