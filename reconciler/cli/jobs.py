@@ -152,9 +152,12 @@ class Reader:
     """
 
     def __init__(self, settings: Settings) -> None:
-        from reconciler.sources.builtin import builtin_runtimes  # noqa: PLC0415  (needs the models: 0.2 s)
+        from reconciler import logging_setup  # noqa: PLC0415  (none of this for --help)
+        from reconciler.sources.builtin import builtin_runtimes  # noqa: PLC0415
         from reconciler.sources.folder import FolderSource  # noqa: PLC0415
 
+        # What the reading parts have to say goes to standard error, whatever structlog does by default.
+        logging_setup.configure(form=settings.log_format, level="warning")
         self._specs = settings.specs
         self._folder = FolderSource(settings.specs, builtin=builtin_runtimes())
         self._sidecars = SidecarReader(status_root(settings.specs, settings.status_dir))

@@ -1,0 +1,70 @@
+"""``reconciler doctor``: looks at all that a job needs of this machine; says how to mend it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from reconciler.cli import params
+
+if TYPE_CHECKING:
+    from reconciler.cli.checks import Check
+    from reconciler.config import Settings
+
+EPILOG = """\b
+Example:
+  reconciler doctor
+  reconciler doctor --engine podman -o json | jq '.checks[] | select(.status != "ok")'"""
+
+_MARKS: Final = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
+
+
+@click.command(epilog=EPILOG)
+@params.output_option("table", "json", "yaml", default="table")
+@params.settings_options(*params.PLACES, *params.ENGINE)
+def doctor(*, form: str, settings: Settings) -> int:
+    """Check engine, folders, network, cgroups, GPUs and the like; exit status 1 when something fails."""
+    checks = list(run_checks(settings))
+    failed = any(check.status == "fail" for check in checks)
+    if form == "table":
+        _print(checks)
+    else:
+        from reconciler.cli.checks import as_data  # noqa: PLC0415
+        from reconciler.cli.output import emit  # noqa: PLC0415
+
+        emit({"ok": not failed, "checks": [as_data(check) for check in checks]}, form)
+    return 1 if failed else 0
+
+
+def run_checks(settings: Settings) -> Iterable[Check]:
+    """All checks, in the order of reading."""
+    from reconciler.cli import engine_checks, folder_checks, kernel_checks  # noqa: PLC0415
+    from reconciler.cli.checks import Machine  # noqa: PLC0415  (none of this for --help)
+
+    machine = Machine()
+    yield from engine_checks.engine_checks(settings, machine)
+    yield from folder_checks.folder_checks(settings, machine)
+    if os.name == "posix" and machine.exists("proc/sys"):
+        rootless = machine.uid != 0 and settings.engine in {"auto", "podman"}
+        yield from kernel_checks.kernel_checks(machine, rootless=rootless)
+
+
+def _print(checks: Iterable[Check]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from reconciler.cli.output import console  # noqa: PLC0415
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for check in checks:
+        mark, style = _MARKS[check.status]
+        grid.add_row(Text(mark, style=style), check.name, Text(check.detail))
+        if check.remedy:
+            grid.add_row("", "", Text(f"→ {check.remedy}", style=style))
+    console().print(grid)
