@@ -158,7 +158,7 @@ def _unknown_kind(kind: str, version: str) -> str:
     return f'no matches for kind "{kind}" in version "{version}"; {remedy}'
 
 
-def _validated(raw: dict[str, Any], model_class: type[Model], errors: list[_Found]) -> Model | None:
+def _validated(raw: dict[str, Any], model_class: type[Model], errors: list[_Found]) -> Any:
     try:
         return model_class.model_validate(_without_nulls(raw))
     except ValidationError as error:
