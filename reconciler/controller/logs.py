@@ -201,8 +201,8 @@ class _Reader:
         """See :meth:`LogKeeper.finish`."""
         try:
             if self._never_started():
+                # Not joined: there is nothing to come, and an engine may take a second to let go.
                 self.stop()
-                self.join(timeout)
                 return True
         except NotFound:
             self.join(timeout)
