@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.api import check_update
-from reconciler.names import ANNOTATION_UPDATE_POLICY, PREFIX
+from reconciler.names import ANNOTATION_UPDATE_POLICY, API_VERSION, PREFIX
 from reconciler.status.records import Record
 
 ANNOTATION_RERUN = PREFIX + "rerun"
@@ -91,7 +90,20 @@ def _refused(record: Record, job: Raw) -> str:
     """Why the manifest as it is now may not replace the accepted one; "" when it may."""
     if _spec(job) == record.job.get("spec"):
         return ""
-    faults = check_update(record.job, job, suspended=record.suspended or _suspends(record.job))
+    from reconciler.api import Document, TrainJob, check_update  # noqa: PLC0415  (slow to import)
+
+    new = Document(
+        kind="TrainJob",
+        api_version=API_VERSION,
+        namespace=record.namespace,
+        name=record.name,
+        file=record.file,
+        line=0,
+        raw=job,
+        model=TrainJob.model_validate(job),
+    )
+    old = TrainJob.model_validate(record.job)
+    faults = check_update(old, new, suspended=record.suspended or _suspends(record.job))
     return "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
 
 

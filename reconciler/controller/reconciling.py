@@ -91,10 +91,10 @@ class Reconciler:
     """Brings one job at a time nearer to what is wanted; safe to call for different jobs at once.
 
     Args:
-        hands: how to act; ``None`` results in :class:`EngineUnavailable` being raised by ``hands()``.
+        hands: how to act for a job; raises :class:`EngineUnavailable` while no engine answers.
         clock: seconds since the epoch.
         probe: ids of those containers among the listed whose readiness probe passes.
-        pull: asks for an image: ``(image, policy, pull secrets, namespace, token)``.
+        pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
     """
 
     def __init__(
@@ -249,7 +249,7 @@ class Reconciler:
     def _pull_all(self, record: Record, wanted: PullImages) -> tuple[Outcome, dict[str, ImageState]]:
         token = f"{record.uid}/{record.attempt}"
         states = {
-            image: self._pull(image, policy, secrets, record.namespace, token)
+            image: self._pull(image, policy, secrets, record.key, token)
             for image, policy, secrets in wanted.images
         }
         missing = [s.message for s in states.values() if s.status in {"failed", "absent"} and s.message]

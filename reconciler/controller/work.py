@@ -1,0 +1,435 @@
+"""The daemon's work: which jobs there are, the queue of their keys, and the passes over them."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from reconciler.config import Settings
+from reconciler.controller import act
+from reconciler.controller.admitting import Wanted
+from reconciler.controller.attached import Attachment
+from reconciler.controller.decide import Policy
+from reconciler.controller.images import ImageState, pull_policy
+from reconciler.controller.keys import make_secret
+from reconciler.controller.ledger import Ledger
+from reconciler.controller.materials import GeneratedSecrets
+from reconciler.controller.observed import Observed
+from reconciler.controller.outlets import FolderOutlet
+from reconciler.controller.planning import Planner
+from reconciler.controller.presenting import Surroundings
+from reconciler.controller.queue import WorkQueue
+from reconciler.controller.reconciling import Reconciler, Request, digest
+from reconciler.controller.registry_auths import auth_for
+from reconciler.controller.specs import Host
+from reconciler.engines.base import ContainerState, Engine, EngineInfo, NetworkState
+from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
+from reconciler.names import API_GROUP, LABEL_INSTANCE, LABEL_JOB, LABEL_NAMESPACE, job_key
+from reconciler.plan.addresses import plan_addresses
+from reconciler.plan.generated import generated_secrets
+from reconciler.plan.types import JobPlan
+from reconciler.sources.catalog import Catalog, JobEntry
+from reconciler.status.records import Record, RecordStore
+from reconciler.status.sidecars import SidecarWriter
+
+ENDED = frozenset({"Complete", "Failed", "Invalid"})
+#: Upstream's own name for itself in ``spec.managedBy``; any other value means hands off.
+MANAGER = f"{API_GROUP}/trainjob-controller"
+
+_log = structlog.get_logger(__name__)
+
+
+class Work:
+    """Everything between the folder's catalog and the engine.
+
+    Args:
+        settings: as chosen by the user.
+        clock: seconds since the epoch.
+        on_phase: told of each change of a job's phase.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        on_phase: Callable[[str, Mapping[str, Any]], None],
+    ) -> None:
+        self.catalog = Catalog()
+        self._settings = settings
+        self._clock = clock
+        self._on_phase = on_phase
+        self._queue = WorkQueue(clock)
+        self._attachment: Attachment | None = None
+        self._unavailable = EngineUnavailable("The container engine has not answered yet.")
+        self._planner = Planner()
+        self._closed = False
+        self._waiting_for_images: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+        state = settings.state_dir
+        self._secrets = GeneratedSecrets(state / "secrets" / settings.instance)
+        self._sidecars = SidecarWriter(clock=time.monotonic, on_error=self._cannot_write)
+        self._outlet = FolderOutlet(
+            records=RecordStore(state / "records" / settings.instance),
+            sidecars=self._sidecars,
+            specs=settings.specs.absolute(),
+            status_dir=settings.status_dir.absolute() if settings.status_dir else None,
+            locate=self._locate,
+            on_phase=self._phase_changed,
+        )
+        self._ledger = Ledger(inventory=self._devices, max_jobs=settings.max_jobs, on_release=self._queue.add)
+        self._recorded = set(self._outlet.keys())
+        for key in self._recorded:
+            record = self._outlet.load(key)
+            if record is not None:
+                self._ledger.follow(record)
+        self._reconciler = Reconciler(
+            hands=self._hands,
+            outlet=self._outlet,
+            planner=self._planner,
+            ledger=self._ledger,
+            policy=Policy(
+                auto_remove=settings.auto_remove,
+                pull_policy=settings.pull_policy,
+                restart_scope=settings.restart_scope,
+            ),
+            clock=clock,
+            probe=self._ready,
+            pull=self._pull,
+        )
+
+    # -- what makes jobs come up
+
+    def attach(self, engine: Engine) -> None:
+        """Work with this engine from now on.
+
+        Raises:
+            EngineUnavailable: it does not answer.
+        """
+        info = engine.info()
+        _log.info("using container engine", engine=info.name, version=info.version, host=info.host)
+        self._attachment = Attachment(
+            engine,
+            info,
+            instance=self._settings.instance,
+            log_dir=self._settings.log_dir,
+            clock=self._clock,
+            on_key=self._queue.add,
+            on_image=self._image_changed,
+            on_relist=self.resync,
+        )
+        self._enqueue_all()
+
+    def no_engine(self, error: EngineUnavailable) -> None:
+        """No engine answers so far: jobs say so, and wait."""
+        self._unavailable = error
+
+    def take(self, catalog: Catalog) -> None:
+        """The folder has been read; the jobs that this changes come up."""
+        old, self.catalog = self.catalog, catalog
+        if catalog is old:
+            return
+        for key, entry in catalog.jobs.items():
+            if old.jobs.get(key) != entry or self._resources_changed(old):
+                self._queue.add(key)
+        for key in self._gone():
+            self._queue.add(key)
+        self._tell_others(old)
+
+    def resync(self) -> None:
+        """One listing of everything that is this instance's; jobs that look different now come up."""
+        attachment = self._attachment
+        if attachment is None:
+            return
+        try:
+            mine = {LABEL_INSTANCE: self._settings.instance}
+            containers = attachment.engine.list_containers(mine)
+            networks = attachment.engine.list_networks(mine)
+        except EngineError as error:
+            _log.warning("resync failed", reason=str(error))
+            return
+        listed = _by_job(containers, networks)
+        for key in listed.keys() | self._reconciler.seen.keys():
+            found = listed.get(key, ([], []))
+            if digest(*found) != self._reconciler.seen.get(key, frozenset()):
+                self._queue.add(key)
+        for key in self._gone():
+            self._queue.add(key)
+        self._sidecars.rewrite_missing()
+
+    def _enqueue_all(self) -> None:
+        for key in self.catalog.jobs.keys() | self._recorded:
+            self._queue.add(key)
+
+    def _resources_changed(self, old: Catalog) -> bool:
+        now = self.catalog
+        return (
+            now.runtimes != old.runtimes
+            or now.builtin != old.builtin
+            or now.secrets != old.secrets
+            or now.configmaps != old.configmaps
+        )
+
+    def _gone(self) -> list[str]:
+        """Jobs with a record whose manifest was removed for good."""
+        gone = []
+        for key in set(self._outlet.keys()) - self.catalog.jobs.keys():
+            record = self._outlet.load(key)
+            if record is not None and self._may_delete(record.file):
+                gone.append(key)
+        return gone
+
+    def _may_delete(self, file: str) -> bool:
+        if self.catalog.may_prune(file):
+            return True
+        return self._settings.allow_empty and self.catalog.state == "empty"
+
+    def _image_changed(self, image: str) -> None:
+        with self._lock:
+            keys = self._waiting_for_images.pop(image, set())
+        for key in keys:
+            self._queue.add(key)
+
+    # -- working
+
+    def loop(self) -> None:
+        """A worker: passes over keys until the work is closed."""
+        while (key := self._queue.get()) is not None:
+            try:
+                self._pass(key)
+            finally:
+                self._queue.done(key)
+
+    def _pass(self, key: str) -> None:
+        namespace, _, name = key.partition("/")
+        structlog.contextvars.bind_contextvars(
+            job=name, namespace=namespace, reconcile_id=uuid.uuid4().hex[:8]
+        )
+        try:
+            when = self._reconcile(key)
+        except EngineUnavailable as error:
+            delay = self._queue.retry(key)
+            _log.warning("the engine does not answer", reason=str(error), retry_in=delay)
+        except ReconcilerError as error:
+            delay = self._queue.retry(key)
+            _log.warning("could not reconcile", reason=str(error), retry_in=delay)
+        except Exception:  # noqa: BLE001  (see below)
+            # The worker's boundary: an error of this program in one job must not take the others along.
+            delay = self._queue.retry(key)
+            _log.exception("an error of this program; please report it", retry_in=delay)
+        else:
+            self._queue.forget(key)
+            if when is not None:
+                self._queue.add_at(key, when)
+        finally:
+            structlog.contextvars.clear_contextvars()
+
+    def _reconcile(self, key: str) -> float | None:
+        entry = self.catalog.jobs.get(key)
+        record = self._outlet.load(key)
+        if entry is None:
+            if record is None or self._may_delete(record.file):
+                if record is not None or self.catalog.state == "ok":
+                    return self._reconciler.reconcile(Request(key=key, wanted=None))
+                return None
+            faults = self.catalog.file_faults.get(record.file, ())
+            return self._reconciler.reconcile(self._request(key, _from_record(record), faults))
+        job = entry.document.raw if entry.document is not None else record.job if record is not None else None
+        if not job:
+            waiting = entry.waiting_for_runtime and not entry.refused
+            if waiting and entry.candidate is not None:
+                job = entry.candidate.raw
+            else:
+                self._outlet.tell_invalid("TrainJob", key, entry.file, entry.errors)
+                return None
+        if (job.get("spec") or {}).get("managedBy", MANAGER) != MANAGER:
+            return None
+        wanted = Wanted(
+            namespace=entry.namespace,
+            name=entry.name,
+            job=job,
+            runtime=self._runtime(entry),
+            file=entry.file,
+            update_policy=self._settings.update_policy,
+        )
+        return self._reconciler.reconcile(self._request(key, wanted, entry.errors))
+
+    def _request(self, key: str, wanted: Wanted, faults: Any) -> Request:
+        info = self._attachment.info if self._attachment is not None else EngineInfo(name="", version="")
+        around = Surroundings(engine=(info.name, info.version), log_dir=str(self._settings.log_dir))
+        return Request(key=key, wanted=wanted, faults=tuple(faults), surroundings=around)
+
+    def _runtime(self, entry: JobEntry) -> Mapping[str, Any] | None:
+        document = entry.document or entry.candidate
+        runtime = self.catalog.runtime_for(document) if document is not None else None
+        return runtime.raw if runtime is not None else None
+
+    # -- what the reconciler asks for
+
+    def _hands(self, plan: JobPlan | None, record: Record) -> act.Hands:
+        attachment = self._attachment
+        if attachment is None:
+            raise self._unavailable
+        host = Host(
+            instance=self._settings.instance,
+            files=str(self._settings.state_dir.absolute() / "files" / self._settings.instance),
+            memory=attachment.info.memory,
+        )
+        hands = act.Hands(
+            engine=attachment.engine,
+            logs=attachment.logs,
+            launching=attachment.launching,
+            stopping=attachment.stopping,
+            host=host,
+            lookup=self._lookup(plan, record),
+            spec_hash=self._planner.digest(record) if plan is not None else "",
+            forget_image=attachment.puller.forget,
+        )
+        return act.for_job(hands, record)
+
+    def _lookup(
+        self, plan: JobPlan | None, record: Record
+    ) -> Callable[[str, str], Mapping[str, bytes | str] | None]:
+        made = {s.name: s for s in generated_secrets(plan)} if plan is not None else {}
+
+        def look(kind: str, name: str) -> Mapping[str, bytes | str] | None:
+            where = self.catalog.secrets if kind == "Secret" else self.catalog.configmaps
+            found: Mapping[str, bytes | str] | None = where.get((record.namespace, name))
+            if found is None and kind == "Secret" and name in made:
+                return dict(self._secrets.ensure(record.namespace, name, lambda: make_secret(made[name])))
+            return found
+
+        return look
+
+    def _ready(self, plan: JobPlan, observed: Observed) -> frozenset[str]:
+        attachment = self._attachment
+        network = observed.network
+        if attachment is None or network is None:
+            return frozenset()
+        if all(c.readiness is None for i in plan.instances for c in i.containers):
+            return frozenset()
+        addresses = plan_addresses(plan, network.subnet, network.gateway)
+        return attachment.prober.ready(plan, observed, addresses)
+
+    def _pull(self, image: str, policy: str, secrets: tuple[str, ...], key: str, token: str) -> ImageState:
+        attachment = self._attachment
+        if attachment is None:
+            raise self._unavailable
+        namespace = key.partition("/")[0]
+        data = [d for s in secrets if (d := self.catalog.secrets.get((namespace, s))) is not None]
+        with self._lock:
+            self._waiting_for_images.setdefault(image, set()).add(key)
+        chosen = pull_policy(policy, self._settings.pull_policy)
+        return attachment.puller.request(image, chosen, token=token, auth=auth_for(image, data))
+
+    def _devices(self) -> Mapping[str, tuple[str, ...]]:
+        if self._attachment is None:
+            raise self._unavailable
+        return self._attachment.engine.devices()
+
+    def _locate(self, key: str) -> str | None:
+        entry = self.catalog.jobs.get(key)
+        return entry.file if entry is not None else None
+
+    # -- telling
+
+    def _phase_changed(self, key: str, document: Mapping[str, Any]) -> None:
+        status = document["status"]
+        _log.info("phase", job=key, phase=status.get("phase"), message=status.get("message", ""))
+        self._on_phase(key, document)
+
+    def _tell_others(self, old: Catalog) -> None:
+        """Sidecars of what is no TrainJob: runtimes that are invalid, files that do not parse."""
+        told = _other_faults(old)
+        faulty = _other_faults(self.catalog)
+        for (kind, key, file), faults in faulty.items():
+            if told.get((kind, key, file)) != faults:
+                self._outlet.tell_invalid(kind, key, file, faults)
+                for fault in faults:
+                    _log.error("manifest fault", fault=str(fault))
+        for kind, key, file in told.keys() - faulty.keys():
+            self._outlet.drop_sidecar(kind, key, file)
+
+    def _cannot_write(self, error: StateError) -> None:
+        _log.error("status not written; trying again", reason=str(error))
+
+    # -- the end
+
+    def flush(self) -> float | None:
+        """Write statuses that are due; seconds until the next is."""
+        return self._sidecars.flush()
+
+    def at_rest(self) -> bool:
+        """Nothing is being worked on or pulled."""
+        attachment = self._attachment
+        with self._lock:
+            images = [i for i, keys in self._waiting_for_images.items() if keys]
+        pulling = attachment is not None and any(
+            attachment.puller.state(image).status == "pulling" for image in images
+        )
+        return self._queue.idle() and not pulling
+
+    def all_ended(self) -> bool:
+        """Every job of the folder has ended, and so has the removal of what it left."""
+        return all(self._outlet.phase(key) in ENDED for key in self._mine())
+
+    def all_complete(self) -> bool:
+        """Every job of the folder is Complete, and no file is broken."""
+        broken = any(_other_faults(self.catalog))
+        return not broken and all(self._outlet.phase(key) == "Complete" for key in self._mine())
+
+    def _mine(self) -> list[str]:
+        return [
+            key
+            for key, entry in self.catalog.jobs.items()
+            if (entry.document is None)
+            or (entry.document.raw.get("spec") or {}).get("managedBy", MANAGER) == MANAGER
+        ]
+
+    def close(self) -> None:
+        """Stop working; write statuses out; leave containers alone."""
+        self._queue.close()
+        self._sidecars.flush(everything=True)
+        if self._attachment is not None:
+            self._attachment.close()
+
+
+def _by_job(
+    containers: list[ContainerState], networks: list[NetworkState]
+) -> dict[str, tuple[list[ContainerState], list[NetworkState]]]:
+    listed: dict[str, tuple[list[ContainerState], list[NetworkState]]] = {}
+    for container in containers:
+        listed.setdefault(_key_of(container.labels), ([], []))[0].append(container)
+    for network in networks:
+        listed.setdefault(_key_of(network.labels), ([], []))[1].append(network)
+    return listed
+
+
+def _key_of(labels: Mapping[str, str]) -> str:
+    return job_key(labels.get(LABEL_NAMESPACE, "default"), labels.get(LABEL_JOB, ""))
+
+
+def _from_record(record: Record) -> Wanted:
+    """What is wanted of a job whose manifest cannot be read now: what was accepted last."""
+    return Wanted(
+        namespace=record.namespace, name=record.name, job=record.job, runtime=None, file=record.file
+    )
+
+
+def _other_faults(catalog: Catalog) -> dict[tuple[str, str, str], tuple[Any, ...]]:
+    """Faults that no TrainJob's status shows: by kind, ``namespace/name`` and file."""
+    found: dict[tuple[str, str, str], tuple[Any, ...]] = {}
+    for document in catalog.documents:
+        errors = tuple(f for f in document.faults if f.severity == "error")
+        if errors and document.kind != "TrainJob":
+            found[document.kind, f"{document.namespace}/{document.name}", document.file] = errors
+    for file, faults in catalog.file_faults.items():
+        if Path(file).suffix:
+            found["Manifest", f"/{Path(file).name}", file] = tuple(faults)
+    return found
