@@ -53,7 +53,6 @@ class Machine:
         user: its name.
         disk_free: bytes free on the file system of a path.
         now: seconds since the epoch.
-        find_program: path of a program, or None.
     """
 
     root: Path = Path("/")
@@ -61,7 +60,6 @@ class Machine:
     user: str = field(default_factory=_user_name)
     disk_free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     now: Callable[[], float] = time.time
-    find_program: Callable[[str], str | None] = shutil.which
 
     def text(self, path: str) -> str | None:
         """A small file's text; None when it is not there or closed to us."""
