@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 
 TYPE_CHECKING = False
@@ -45,6 +44,8 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _ps(pid: int, columns: str) -> str:
+    import subprocess  # 10 ms that Linux never needs
+
     done = subprocess.run(  # noqa: PLW1510  (a process that is gone is an answer)
         ["ps", "-o", columns, "-p", str(pid)],
         capture_output=True,

@@ -91,11 +91,21 @@ def run(folder: str) -> None:
     _end_leftovers(pid)
     code = os.waitstatus_to_exitcode(status)
     ended = {"code": code if code >= 0 else 128 - code, "finished_at": time.time()}
-    try:
-        records.write(f"{folder}/{records.EXIT}", ended)
-    except FileNotFoundError:
-        return  # removed by force meanwhile
-    tell("die")
+    if _write_end(folder, ended):
+        tell("die")
+
+
+def _write_end(folder: str, ended: dict[str, Any]) -> bool:
+    """Write how it ended, however long a full disk takes to be cleared; False if the folder has gone."""
+    while True:
+        try:
+            records.write(f"{folder}/{records.EXIT}", ended)
+        except FileNotFoundError:
+            return False  # removed by force meanwhile
+        except OSError:
+            time.sleep(1)
+        else:
+            return True
 
 
 def _teller(folder: str, spec: dict[str, Any]) -> Any:
@@ -152,7 +162,7 @@ def _fail(writer: int, error: BaseException, launch: dict[str, Any]) -> NoReturn
     elif isinstance(error, _ExecError) and number == errno.EACCES:
         message = f"{command!r} may not be executed: permission denied."
     elif isinstance(error, _ExecError) and number == errno.ENOEXEC:
-        message = f"{command!r} is no program of this machine, and no script that begins with #!."
+        message = f"{command!r} is no program for this machine, nor a script whose first line (#!) names one."
     else:
         message = f"{error}".strip() or type(error).__name__
     os.write(writer, json.dumps({"error": message, "errno": number}).encode())
@@ -206,10 +216,25 @@ def _settle(launch: dict[str, Any]) -> None:
 
 
 def _exec(argv: list[str], env: dict[str, str]) -> NoReturn:
-    try:
-        os.execvpe(argv[0], argv, env)  # noqa: S606  (that is its purpose; no shell is wanted)
-    except OSError as error:
-        raise _ExecError(error.errno, error.strerror) from None
+    """Replace this process by the first program of that name on ``PATH``.
+
+    Not ``os.execvpe``: it imports modules, which the user that this process has become may not be able to read.
+    """
+    name = argv[0]
+    paths = [name] if "/" in name else [f"{d or '.'}/{name}" for d in env.get("PATH", os.defpath).split(":")]
+    failure = OSError(errno.ENOENT, "no such program")
+    for path in paths:
+        try:
+            os.execve(path, argv, env)  # noqa: S606  (that is its purpose; no shell is wanted)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if os.path.lexists(path):
+                failure = OSError(errno.ENOEXEC, f"{error.strerror}: {path}")  # a script without interpreter
+                break
+        except OSError as error:
+            failure = error
+            if error.errno != errno.EACCES:  # one that may not be run does not hide another
+                break
+    raise _ExecError(failure.errno, failure.strerror) from None
 
 
 def _wait(pid: int) -> int:

@@ -226,6 +226,10 @@ def limitations(spec: ContainerSpec, *, isolated: bool) -> list[str]:
         (bool(security.sysctls), "Kernel parameters (sysctls) are not set."),
         (security.privileged, "The container is not privileged: it has the daemon's own rights."),
         (security.read_only_root, "The root file system is not read-only."),
+        (
+            bool(spec.share_pid_with) and not spec.host_pid,
+            "There is no process namespace of its own to share: it sees all processes of this machine.",
+        ),
         (spec.tty or spec.stdin, "There is no terminal and no standard input."),
         (
             bool(spec.hosts) and not isolated,

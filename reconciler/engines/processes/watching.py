@@ -100,7 +100,9 @@ def wait_for_end(home: Path, run: Json, timeout: float) -> bool:
         fd = os.pidfd_open(run["supervisor"])
         try:
             if identities.alive(run["supervisor"], run["supervisor_identity"]):
-                select.select([fd], [], [], max(0.0, timeout))
+                poll = select.poll()
+                poll.register(fd, select.POLLIN)
+                poll.poll(max(0.0, timeout) * 1000)
         finally:
             os.close(fd)
     while (home / records.RUN).exists() and identities.alive(run["supervisor"], run["supervisor_identity"]):

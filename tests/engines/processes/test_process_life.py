@@ -315,3 +315,32 @@ def test_secrets_in_the_specification_are_for_the_owner_only(bench, state_dir):
     bench.create("true", env={"TOKEN": "secret"})
 
     assert (state_dir / "containers" / "job-node-0" / "spec.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        ("#!/no/such/interpreter\n", 0o755, "nor a script whose first line"),
+        ("echo no first line\n", 0o755, "nor a script whose first line"),
+        ("#!/bin/sh\n", 0o644, "permission denied"),
+    ],
+)
+def test_a_program_that_cannot_be_run_says_why(bench, tmp_path, text, mode, said):
+    program = tmp_path / "program"
+    program.write_text(text)
+    program.chmod(mode)
+    bench.create(str(program))
+
+    with pytest.raises(StartFailed, match=said):
+        bench.engine.start_container("job-node-0")
+
+
+def test_a_program_that_may_not_be_run_does_not_hide_another(bench, tmp_path):
+    for name, mode, text in (("first", 0o644, "no"), ("second", 0o755, "yes")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tool").write_text(f"#!/bin/sh\necho {text}\n")
+        (tmp_path / name / "tool").chmod(mode)
+
+    out = bench.run("tool", env={"PATH": f"{tmp_path}/first:{tmp_path}/second:/bin:/usr/bin"})
+
+    assert out == "yes\n"
