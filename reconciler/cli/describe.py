@@ -29,12 +29,11 @@ Example:
 def describe(job: str, *, namespace: str | None, settings: Settings) -> None:
     """Tell everything about one job: spec, conditions, nodes, events, faults, logs."""
     from reconciler.cli.jobs import take  # noqa: PLC0415  (not for --help)
-    from reconciler.cli.output import console  # noqa: PLC0415
+    from reconciler.cli.output import show  # noqa: PLC0415
 
     found = take(settings).find(job, namespace)
-    screen = console()
     for block in blocks(found, settings, now=time.time()):
-        screen.print(block)
+        show(block)
 
 
 def blocks(job: Job, settings: Settings, *, now: float) -> Iterable[RenderableType]:

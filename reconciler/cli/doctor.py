@@ -56,7 +56,7 @@ def _print(checks: Iterable[Check]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from reconciler.cli.output import console  # noqa: PLC0415
+    from reconciler.cli.output import show  # noqa: PLC0415
 
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
@@ -67,4 +67,4 @@ def _print(checks: Iterable[Check]) -> None:
         grid.add_row(Text(mark, style=style), check.name, Text(check.detail))
         if check.remedy:
             grid.add_row("", "", Text(f"→ {check.remedy}", style=style))
-    console().print(grid)
+    show(grid)

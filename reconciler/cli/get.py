@@ -85,7 +85,7 @@ class _View:
 
     def show(self, snapshot: Snapshot, *, now: float) -> None:
         """Print once."""
-        from reconciler.cli.output import console, emit, note  # noqa: PLC0415
+        from reconciler.cli.output import console, emit, note, show  # noqa: PLC0415
         from reconciler.cli.tables import table  # noqa: PLC0415
 
         if self.form in {"json", "yaml"}:
@@ -95,7 +95,7 @@ class _View:
             return
         rows = self.rows(snapshot, now=now, bars=console().is_terminal)
         if rows:
-            console().print(table(rows))
+            show(table(rows))
         else:
             note(f"There are no {self.kind} here.")
 
@@ -182,7 +182,7 @@ def _watch_table(view: _View, reader: Reader, snapshot: Snapshot, settings: Sett
 
 
 def _append_rows(view: _View, reader: Reader, snapshot: Snapshot, settings: Settings) -> None:
-    from reconciler.cli.output import console  # noqa: PLC0415
+    from reconciler.cli.output import show  # noqa: PLC0415
     from reconciler.cli.tables import table  # noqa: PLC0415
 
     shown: set[tuple[tuple[str, str], ...]] = set()
@@ -194,7 +194,7 @@ def _append_rows(view: _View, reader: Reader, snapshot: Snapshot, settings: Sett
         fresh = [row for row in rows if row.steady not in shown]
         shown = {row.steady for row in rows}
         if fresh:
-            console().print(table(fresh, header=header))
+            show(table(fresh, header=header))
             sys.stdout.flush()
             header = False
 

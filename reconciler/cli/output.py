@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 PHASE_STYLES: Final[Mapping[str, str]] = {
     "Pending": "yellow",
@@ -38,6 +38,17 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else 10_000
     return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+def show(block: RenderableType) -> None:
+    """Print a table or text on standard output; into a pipe without the blanks that fill up its lines."""
+    screen = console()
+    if screen.is_terminal:
+        screen.print(block)
+        return
+    with screen.capture() as captured:
+        screen.print(block)
+    click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
 
 def note(message: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import params
+from reconciler.names import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
     from reconciler.api import Document, Fault
@@ -61,10 +62,11 @@ def _plan_all(
             continue  # `check` has said why
         try:
             made = build(document.model, runtime.model)
+            rendered = render_job(made, lookup=_lookup(documents, document.namespace, refused))
         except PlanError as error:
             found.append(_fault(Fault, document, error.path, str(error), "error"))
             continue
-        jobs.append(render_job(made))
+        jobs.append(rendered)
         found += [_fault(Fault, document, path, text, "warning") for path, text in made.warnings]
     return jobs, _unsaid(found, faults)
 
@@ -76,6 +78,26 @@ def _runtimes(documents: Sequence[Document], refused: set[str]) -> Mapping[Runti
     given = [d for d in documents if d.kind.endswith("TrainingRuntime") and d.object not in refused]
     usable = [d for d in [*builtin_runtimes(), *given] if d.model is not None]
     return {(d.kind, d.namespace, d.name): d for d in usable}
+
+
+def _lookup(
+    documents: Sequence[Document], namespace: str, refused: set[str]
+) -> Callable[[str, str], Mapping[str, bytes] | None]:
+    """Data of a namespace's Secrets and ConfigMaps by kind and name."""
+    from reconciler.sources.resolving import configmap_data, secret_data  # noqa: PLC0415
+
+    decode = {"Secret": secret_data, "ConfigMap": configmap_data}
+    found = {
+        (d.kind, d.name): d
+        for d in documents
+        if d.kind in decode and (d.namespace or DEFAULT_NAMESPACE) == namespace and d.object not in refused
+    }
+
+    def lookup(kind: str, name: str) -> Mapping[str, bytes] | None:
+        document = found.get((kind, name))
+        return decode[kind](document) if document is not None and document.model is not None else None
+
+    return lookup
 
 
 def _runtime_key(document: Document) -> RuntimeKey:

@@ -43,7 +43,12 @@ def run(*, once: bool, wait: bool, settings: Settings) -> int:
     settings = _quieter_under_a_table(settings, mode)
     logging_setup.configure(form=settings.log_format, level=settings.log_level)
     with _shown(settings, mode):
-        return daemon.serve(settings, mode=mode)
+        # What Progress shows need not be logged as well.
+        return daemon.serve(settings, mode=mode, on_phase=None if mode == "forever" else _ignore)
+
+
+def _ignore(_key: str, _document: object) -> None:
+    pass
 
 
 def _quieter_under_a_table(settings: Settings, mode: str) -> Settings:
