@@ -47,7 +47,7 @@ events_logger = "file"
 """
 
 
-class EngineMissing(Exception):
+class EngineMissing(Exception):  # noqa: N818  (a state of the world, not a mistake)
     """This machine has no such engine and none can be started; the message says why."""
 
 

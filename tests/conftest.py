@@ -1,0 +1,17 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_CONFORMANCE = Path(__file__).resolve().parents[1].parent / "shared" / "conformance"
+
+
+@pytest.fixture(scope="session")
+def conformance() -> Path:
+    """Folder of upstream's behaviour as data, read in place; tests that need it are skipped without it."""
+    if not _CONFORMANCE.is_dir():
+        pytest.skip(f"the conformance data is not at {_CONFORMANCE}")
+    return _CONFORMANCE

@@ -1,0 +1,97 @@
+"""Benches on each engine. An engine that can't be had on this machine is skipped, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.engines.base import Engine
+from reconciler.engines.docker import DockerEngine
+from reconciler.engines.podman import PodmanEngine
+from reconciler.engines.process import ProcessEngine
+from tests.support import engines, images
+from tests.support.benches import Abilities, Bench
+
+PROCESS = Abilities(images=False, limits=False, namespaces=False, dns=False)
+
+MakeBench = Callable[[str], Bench]
+
+
+@pytest.fixture(scope="session")
+def _engines() -> Iterator[None]:
+    with engines.using_engines():
+        yield
+
+
+@pytest.fixture(scope="session")
+def engine_url(_engines: None) -> Callable[[str], str]:
+    """Address of a running engine that has the test image."""
+    known: dict[str, str] = {}
+
+    def find(kind: str) -> str:
+        if kind not in known:
+            try:
+                known[kind] = engines.ensure_engine(kind)
+                images.ensure_image(kind, url=known[kind])
+            except (engines.EngineMissing, images.ImageMissing) as error:
+                pytest.skip(f"{kind}: {error}")
+        return known[kind]
+
+    return find
+
+
+@pytest.fixture
+def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[MakeBench]:
+    """Makes a bench on an engine; what it leaves there is removed at the end, also after a failure."""
+    made: list[Bench] = []
+
+    def make(kind: str) -> Bench:
+        engine: Engine
+        if kind == "process":
+            engine = ProcessEngine(tmp_path / "processes")
+            bench = Bench(engine, "", PROCESS)
+        else:
+            url = engine_url(kind)
+            engine = PodmanEngine(url) if kind == "podman" else DockerEngine(url)
+            bench = Bench(engine, images.reference(), Abilities(devices=kind == "podman"))
+        made.append(bench)
+        return bench
+
+    yield make
+    for bench in made:
+        try:
+            bench.clean()
+        finally:
+            bench.engine.close()
+
+
+@pytest.fixture(params=["podman", "docker", "process"])
+def bench(request: pytest.FixtureRequest, make_bench: MakeBench) -> Bench:
+    """A bench on each engine."""
+    return make_bench(request.param)
+
+
+@pytest.fixture(params=["podman", "docker"])
+def containers(request: pytest.FixtureRequest, make_bench: MakeBench) -> Bench:
+    """A bench on each engine that has images and isolation: what processes have no counterpart of."""
+    return make_bench(request.param)
+
+
+@pytest.fixture
+def podman(make_bench: MakeBench) -> Bench:
+    """A bench on Podman."""
+    return make_bench("podman")
+
+
+@pytest.fixture
+def docker(make_bench: MakeBench) -> Bench:
+    """A bench on Docker."""
+    return make_bench("docker")
+
+
+@pytest.fixture
+def engine(bench: Bench) -> Engine:
+    """The engine itself."""
+    return bench.engine
