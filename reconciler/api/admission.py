@@ -15,7 +15,7 @@ from reconciler.api.documents import Document
 from reconciler.api.faults import Fault
 from reconciler.api.meaningless import warn_meaningless
 from reconciler.api.patches import RuntimePatch
-from reconciler.api.rules import jobs, jobsets, pods, runtimes
+from reconciler.api.rules import completeness, jobs, jobsets, pods, runtimes
 from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
 from reconciler.api.trainjobs import TrainJob
 from reconciler.names import API_GROUP
@@ -124,6 +124,8 @@ def _job_faults(
         return
     for path, message in jobs.check(job, runtime):
         yield document.error(path, message)
+    for path, message in completeness.check(job, runtime):
+        yield document.warning(path, message)
     if runtimes.is_deprecated(runtime):
         message = f'Referenced {found.kind} "{found.name}" is deprecated and will be removed; move to another'
         yield document.warning("spec.runtimeRef", message)

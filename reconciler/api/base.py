@@ -87,18 +87,21 @@ def at_least_one(value: int) -> bool:
     return value >= 1
 
 
+@dataclass(frozen=True)
 class Immutable:
     """Marks a field that may not change after the object was made (upstream: ``self == oldSelf``)."""
 
-    _rule: ClassVar = Rule("self == oldSelf", "field is immutable")
+    message: str = "field is immutable"
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return _with_rules(dict(handler(schema)), [self._rule])
+        return _with_rules(dict(handler(schema)), [Rule("self == oldSelf", self.message)])
 
 
 IMMUTABLE: Final = Immutable()
+#: As JobSet's CRD words it.
+IMMUTABLE_VALUE: Final = Immutable("Value is immutable")
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,10 @@ class ListMap:
     def __init__(self, *keys: str) -> None:
         object.__setattr__(self, "keys", keys)
 
+    def key_of(self, item: Model) -> tuple[Any, ...]:
+        """What identifies an item of the list."""
+        return tuple(item.by_alias(name) for name in self.keys)
+
     def verify(self, items: Sequence[Model]) -> Sequence[Model]:
         """Return ``items``, or raise an error that names each item whose key came before."""
         if len(items) < 2:
@@ -117,7 +124,7 @@ class ListMap:
         seen: set[tuple[Any, ...]] = set()
         twice: list[tuple[int, str]] = []
         for index, item in enumerate(items):
-            key = tuple(item.by_alias(name) for name in self.keys)
+            key = self.key_of(item)
             if key in seen:
                 shown = ", ".join(f"{name}: {value}" for name, value in zip(self.keys, key, strict=True))
                 twice.append((index, f"Duplicate value: {{{shown}}} is in this list already; give it once"))
@@ -244,12 +251,9 @@ def _timestamp(value: str) -> str:
 
 
 Flag = Annotated[bool, Strict()]
-Int32 = Annotated[
-    int, Strict(), Field(ge=-(2**31), lt=2**31), WithJsonSchema({"type": "integer", "format": "int32"})
-]
-Int64 = Annotated[
-    int, Strict(), Field(ge=-(2**63), lt=2**63), WithJsonSchema({"type": "integer", "format": "int64"})
-]
+#: The range stands in the models only: in a CRD the format says it.
+Int32 = Annotated[int, Strict(), Field(ge=-(2**31), lt=2**31, json_schema_extra={"format": "int32"})]
+Int64 = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63, json_schema_extra={"format": "int64"})]
 #: An RFC 3339 time, kept as text.
 Timestamp = Annotated[
     str, AfterValidator(_timestamp), WithJsonSchema({"type": "string", "format": "date-time"})

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.api.base import Flag, Int32, Int64, ListMap, Model, Rule
+from reconciler.api.base import IMMUTABLE_VALUE, Flag, Int32, Int64, ListMap, Model, Rule
 from reconciler.api.claims import PersistentVolumeClaim
 from reconciler.api.jobs import JobTemplateSpec
 from reconciler.api.metadata import EmbeddedMetadata
@@ -64,7 +64,7 @@ class ReplicatedJob(Model):
 
     name: str
     template: JobTemplateSpec
-    depends_on: Annotated[tuple[DependsOn, ...], Field(max_length=5), ListMap("name")] = ()
+    depends_on: Annotated[tuple[DependsOn, ...], Field(max_length=5), ListMap("name"), IMMUTABLE_VALUE] = ()
     group_name: str = "default"
     replicas: Int32 = 1
 
@@ -116,15 +116,17 @@ class JobSetSpec(Model):
     )
 
     coordinator: Coordinator | None = None
-    failure_policy: FailurePolicy | None = None
+    failure_policy: Annotated[FailurePolicy | None, IMMUTABLE_VALUE] = None
     managed_by: str | None = None
-    network: Network | None = None
+    network: Annotated[Network | None, IMMUTABLE_VALUE] = None
     replicated_jobs: Annotated[tuple[ReplicatedJob, ...], ListMap("name")] = ()
-    startup_policy: StartupPolicy | None = None
-    success_policy: SuccessPolicy | None = None
+    startup_policy: Annotated[StartupPolicy | None, IMMUTABLE_VALUE] = None
+    success_policy: Annotated[SuccessPolicy | None, IMMUTABLE_VALUE] = None
     suspend: Flag | None = None
     ttl_seconds_after_finished: Annotated[Int32, Field(ge=0)] | None = None
-    volume_claim_policies: Annotated[tuple[VolumeClaimPolicy, ...], Field(max_length=50)] = ()
+    volume_claim_policies: Annotated[
+        tuple[VolumeClaimPolicy, ...], Field(max_length=50), IMMUTABLE_VALUE
+    ] = ()
 
     @property
     def in_order(self) -> bool:

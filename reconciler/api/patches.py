@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from reconciler.api.base import Int64, ListMap, Model, StringMap, Timestamp
+from reconciler.api.base import IMMUTABLE, Int64, ListMap, Model, StringMap, Timestamp
 from reconciler.api.containers import VolumeMount
 from reconciler.api.environment import EnvVar
 from reconciler.api.metadata import EmbeddedMetadata, LocalObjectReference
@@ -31,18 +31,20 @@ class PodSpecPatch(Model):
     """... of its pods."""
 
     affinity: Affinity | None = None
-    containers: Annotated[tuple[ContainerPatch, ...], Field(max_length=64), ListMap("name")] = ()
+    containers: Annotated[tuple[ContainerPatch, ...], Field(max_length=64), ListMap("name"), IMMUTABLE] = ()
     image_pull_secrets: Annotated[
-        tuple[LocalObjectReference, ...], Field(max_length=64), ListMap("name")
+        tuple[LocalObjectReference, ...], Field(max_length=64), ListMap("name"), IMMUTABLE
     ] = ()
-    init_containers: Annotated[tuple[ContainerPatch, ...], Field(max_length=64), ListMap("name")] = ()
+    init_containers: Annotated[
+        tuple[ContainerPatch, ...], Field(max_length=64), ListMap("name"), IMMUTABLE
+    ] = ()
     node_selector: StringMap = Field(default_factory=dict)
     scheduling_gates: Annotated[tuple[PodSchedulingGate, ...], Field(max_length=16), ListMap("name")] = ()
-    security_context: PodSecurityContext | None = None
-    service_account_name: Annotated[str, Field(max_length=253)] | None = None
-    termination_grace_period_seconds: Annotated[Int64, Field(ge=0)] | None = None
+    security_context: Annotated[PodSecurityContext | None, IMMUTABLE] = None
+    service_account_name: Annotated[Annotated[str, Field(max_length=253)] | None, IMMUTABLE] = None
+    termination_grace_period_seconds: Annotated[Annotated[Int64, Field(ge=0)] | None, IMMUTABLE] = None
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=128)] = ()
-    volumes: Annotated[tuple[Volume, ...], Field(max_length=128), ListMap("name")] = ()
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=128), ListMap("name"), IMMUTABLE] = ()
 
 
 class PodTemplatePatch(Model):
@@ -94,6 +96,6 @@ class TrainingRuntimeSpecPatch(Model):
 class RuntimePatch(Model):
     """Changes that one manager lays over the runtime, for this job."""
 
-    manager: Annotated[str, Field(min_length=1, max_length=253)]
+    manager: Annotated[str, Field(min_length=1, max_length=253), IMMUTABLE]
     time: Timestamp | None = None
     training_runtime_spec: TrainingRuntimeSpecPatch | None = None

@@ -1,0 +1,129 @@
+"""The models as CustomResourceDefinitions, for ``crds/`` and for clusters and editors that read them.
+
+pydantic's JSON schema is turned into a *structural* schema: no references, no ``null`` alternatives, no
+``additionalProperties: false`` (an API server prunes or refuses unknown fields by itself).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.api.base import Model
+from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.trainjobs import TrainJob
+from reconciler.names import API_GROUP
+
+VERSION: Final = "v1alpha1"
+#: JSON schema's words that a structural schema does not have, or that say nothing.
+_DROPPED: Final = frozenset(
+    {"title", "additionalProperties", "$defs", "exclusiveMaximum", "exclusiveMinimum"}
+)
+_INTEGER_MINIMA: Final = (-(2**31), -(2**63))
+_JOB_STATE: Final = '.status.conditions[?(@.status=="True")].type'
+_AGE: Final = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    model: type[Model]
+    plural: str
+    scope: str
+    columns: tuple[dict[str, str], ...] = (_AGE,)
+    status: bool = False
+
+
+_KINDS: Final = (
+    _Kind(
+        TrainJob,
+        "trainjobs",
+        "Namespaced",
+        ({"name": "State", "type": "string", "jsonPath": _JOB_STATE}, _AGE),
+        status=True,
+    ),
+    _Kind(TrainingRuntime, "trainingruntimes", "Namespaced"),
+    _Kind(ClusterTrainingRuntime, "clustertrainingruntimes", "Cluster"),
+)
+
+
+def definitions() -> dict[str, dict[str, Any]]:
+    """File name in ``crds/`` -> CustomResourceDefinition, of every kind of the Trainer's group."""
+    return {f"{API_GROUP}_{kind.plural}.yaml": _definition(kind) for kind in _KINDS}
+
+
+def _definition(kind: _Kind) -> dict[str, Any]:
+    name = kind.model.__name__
+    version: dict[str, Any] = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "additionalPrinterColumns": list(kind.columns),
+        "schema": {"openAPIV3Schema": structural_schema(kind.model)},
+    }
+    if kind.status:
+        version["subresources"] = {"status": {}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{API_GROUP}"},
+        "spec": {
+            "group": API_GROUP,
+            "names": {
+                "kind": name,
+                "listKind": f"{name}List",
+                "plural": kind.plural,
+                "singular": name.lower(),
+            },
+            "scope": kind.scope,
+            "versions": [version],
+        },
+    }
+
+
+def structural_schema(model: type[Model]) -> dict[str, Any]:
+    """The OpenAPI v3 schema of an object, as a CustomResourceDefinition takes it."""
+    schema = model.model_json_schema(by_alias=True)
+    result = _structural(schema, schema.get("$defs", {}))
+    properties = result["properties"]
+    properties["apiVersion"] = {"type": "string"}
+    properties["kind"] = {"type": "string"}
+    properties["metadata"] = {"type": "object"}
+    result["required"] = [
+        name for name in result["required"] if name not in ("apiVersion", "kind", "metadata")
+    ]
+    return result
+
+
+def _structural(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(schema)
+    if reference := merged.pop("$ref", None):
+        merged = {**defs[reference.rpartition("/")[2]], **merged}
+    if (alternatives := _without_null(merged)) is not None:
+        del merged["anyOf"]
+        merged = {**_structural(alternatives, defs), **merged}
+    result: dict[str, Any] = {}
+    for key, value in merged.items():
+        if key == "properties":
+            result[key] = {name: _structural(inner, defs) for name, inner in sorted(value.items())}
+        elif key == "items" or (key == "additionalProperties" and isinstance(value, Mapping)):
+            result[key] = _structural(value, defs)
+        elif key == "const":
+            result["enum"] = [value]
+        elif key == "default":
+            if value not in (None, [], {}):
+                result[key] = value
+        elif key == "minimum" and value in _INTEGER_MINIMA:
+            continue
+        elif key not in _DROPPED:
+            result[key] = value
+    if result.get("description"):
+        result["description"] = result["description"].replace("``", "")
+    return result
+
+
+def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The other alternative of an ``anyOf`` with ``null``; None where there is no such ``anyOf``."""
+    alternatives = schema.get("anyOf", [])
+    others = [alternative for alternative in alternatives if alternative != {"type": "null"}]
+    return others[0] if len(others) == 1 and len(alternatives) == 2 else None
