@@ -113,12 +113,11 @@ class _Round:
 
     def for_check(self) -> list[Document]:
         """The documents to judge side by side: of each object one, or all where several files have it."""
-        chosen = [doc for doc in self.held.values() if doc.valid]
+        chosen = list(self.held.values())
         for identity, docs in self.current.items():
-            valid = [doc for doc in docs if doc.valid and doc.object not in self.refused_runtimes]
-            if not valid and identity[0] != JOB and identity in self.last_good:
-                valid = [self.last_good[identity]]
-            chosen += valid
+            good = self.last_good.get(identity)
+            usable = any(doc.valid and doc.object not in self.refused_runtimes for doc in docs)
+            chosen += docs if usable or good is None or identity[0] == JOB else [good]
         return chosen
 
     def replace_refused_runtimes(self, faults: Iterable[Fault]) -> bool:
@@ -154,7 +153,7 @@ class _Round:
         self, crosswise: Sequence[Fault], *, builtin: Sequence[Document], folder: FolderView
     ) -> Catalog:
         by_object: defaultdict[str, list[Fault]] = defaultdict(list)
-        for fault in (*crosswise, *self._duplicates(crosswise)):
+        for fault in crosswise:
             by_object[fault.object].append(fault)
         file_faults = {path: list(faults) for path, faults in folder.faults.items()}
         for view in self.views:
@@ -168,7 +167,7 @@ class _Round:
         return Catalog(
             jobs={job.key: job for job in jobs},
             runtimes={identity: doc for identity, doc in good.items() if identity[0] in RUNTIMES},
-            builtin=_first_wins(builtin),
+            builtin=_first_wins(doc for doc in builtin if object_id(doc) not in self.current),
             secrets={i[1:]: secret_data(doc) for i, doc in good.items() if i[0] == "Secret"},
             configmaps={i[1:]: configmap_data(doc) for i, doc in good.items() if i[0] == "ConfigMap"},
             documents=self.documents,
@@ -178,29 +177,6 @@ class _Round:
             state=folder.state,
             unsettled_until=folder.unsettled_until,
         )
-
-    def _duplicates(self, crosswise: Sequence[Fault]) -> list[Fault]:
-        """Faults for objects defined more than once, in every place that the check has not named."""
-        told = {
-            (fault.object, fault.file)
-            for fault in crosswise
-            if fault.severity == "error" and fault.reason != RUNTIME_NOT_FOUND
-        }
-        return [
-            Fault(
-                file=doc.file,
-                line=doc.line,
-                path="metadata.name",
-                message=f"{doc.object} is defined more than once, also in {_places(docs, doc)}: "
-                "keep one of them; until then the version that was there first stays in force",
-                object=doc.object,
-                reason="Duplicate",
-            )
-            for docs in self.current.values()
-            if len(docs) > 1
-            for doc in docs
-            if (doc.object, doc.file) not in told
-        ]
 
     def _jobs(self, crosswise: Mapping[str, list[Fault]]) -> list[JobEntry]:
         jobs = [self._entry(i, docs, crosswise) for i, docs in self.current.items() if i[0] == JOB]
@@ -320,7 +296,3 @@ def _nameless_faults(view: FileView) -> tuple[Fault, ...]:
 
 def _unique(*faults: Fault) -> tuple[Fault, ...]:
     return tuple(dict.fromkeys(faults))
-
-
-def _places(docs: Sequence[Document], but: Document) -> str:
-    return ", ".join(f"{doc.file}:{doc.line}" for doc in docs if doc is not but)

@@ -376,6 +376,36 @@ def test_a_runtime_that_becomes_invalid_keeps_its_last_good_version(folder):
     assert catalog.faults
 
 
+def test_jobs_of_an_invalid_runtime_wait_and_name_it_whatever_is_built_in(tmp_path):
+    builtin = load(runtime(image="builtin").encode(), "builtin.yaml").documents
+    folder = Folder(tmp_path / "specs", builtin=builtin)
+    folder.write("a.yaml", job())
+    folder.write("r.yaml", runtime(image="[one]"))
+
+    catalog = folder.scan()
+
+    entry = catalog.jobs["default/demo"]
+    assert entry.waiting_for_runtime
+    assert "r.yaml" in messages(entry.errors)
+    assert catalog.runtime_for(entry.document) is None
+
+
+def test_a_runtime_edited_so_that_it_is_refused_keeps_its_last_good_version(folder):
+    folder.write("a.yaml", job())
+    folder.write("r.yaml", runtime())
+    folder.scan()
+
+    refused = runtime().replace(
+        "- name: node\n", "- name: node\n          dependsOn: [{name: nobody, status: Ready}]\n", 1
+    )
+    folder.write("r.yaml", refused)
+    catalog = folder.scan()
+
+    assert catalog.jobs["default/demo"].errors == ()
+    assert "nobody" not in str(catalog.runtime_for(catalog.jobs["default/demo"].document).raw)
+    assert any(fault.object == "ClusterTrainingRuntime/plain" for fault in catalog.faults)
+
+
 def test_builtin_runtimes_come_last(tmp_path):
     builtin = load(runtime(image="builtin").encode(), "builtin.yaml").documents
     folder = Folder(tmp_path / "specs", builtin=builtin)
