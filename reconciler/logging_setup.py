@@ -69,7 +69,7 @@ def configure(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream or _CurrentStderr())  # type: ignore[arg-type]  # a file in all it needs
+    handler = logging.StreamHandler(stream or _CurrentStderr())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(form, stream))
     )

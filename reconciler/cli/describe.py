@@ -57,7 +57,7 @@ def blocks(job: Job, settings: Settings, *, now: float) -> Iterable[RenderableTy
         yield from _section("Faults", "\n".join(faults))
     if job.status is not None and job.status.events:
         yield from _section("Events", _events(job, now))
-    yield from _section("Logs", f"  {settings.log_dir / job.namespace / job.name}")
+    yield from _section("Logs", str(settings.log_dir / job.namespace / job.name))
 
 
 def _head(job: Job, now: float) -> Mapping[str, str]:
@@ -142,7 +142,7 @@ def _conditions(job: Job) -> RenderableType:
     rows = [
         Row(
             cells={
-                "  TYPE": f"  {c.get('type', '')}",
+                "TYPE": str(c.get("type", "")),
                 "STATUS": str(c.get("status", "")),
                 "REASON": str(c.get("reason", "")),
                 "SINCE": str(c.get("lastTransitionTime", "-")),
@@ -162,7 +162,7 @@ def _counts(job: Job) -> RenderableType | None:
     rows = [
         Row(
             cells={
-                "  STEP": f"  {step.get('name', '')}",
+                "STEP": str(step.get("name", "")),
                 **{state.upper(): str(step.get(state, 0)) for state in states},
             }
         )
@@ -176,12 +176,12 @@ def _faults(job: Job) -> Iterable[str]:
     for error in job.status.errors if job.status is not None else ():
         place = f"{error.get('file')}:{error.get('line')}: " if error.get("file") else ""
         path = f"{error['path']}: " if error.get("path") else ""
-        seen[f"  {place}{path}{error.get('message', '')}"] = None
+        seen[f"{place}{path}{error.get('message', '')}"] = None
     if job.entry is not None:
         for fault in job.entry.errors:
-            seen[f"  {fault}"] = None
+            seen[str(fault)] = None
         for fault in job.entry.warnings:
-            seen[f"  warning: {fault}"] = None
+            seen[f"warning: {fault}"] = None
     return seen
 
 
@@ -198,7 +198,7 @@ def _events(job: Job, now: float) -> RenderableType:
         rows.append(
             Row(
                 cells={
-                    "  AGE": f"  {short_duration(None if at is None else now - at)}{times}",
+                    "AGE": f"{short_duration(None if at is None else now - at)}{times}",
                     "TYPE": str(event.get("type", "")),
                     "REASON": str(event.get("reason", "")),
                     "MESSAGE": str(event.get("message", "")),
@@ -210,12 +210,13 @@ def _events(job: Job, now: float) -> RenderableType:
 
 
 def _section(title: str, body: RenderableType) -> Iterable[RenderableType]:
+    from rich.padding import Padding  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     yield ""
     yield Text(f"{title}:", style="bold")
     # A plain text of ours may hold [brackets], which are no markup.
-    yield Text(body) if isinstance(body, str) else body
+    yield Padding(Text(body) if isinstance(body, str) else body, (0, 0, 0, 2), expand=False)
 
 
 def _fields(fields: Mapping[str, str]) -> RenderableType:

@@ -264,7 +264,7 @@ def _no_log(job: Job, choice: Choice) -> ReconcilerError:
     wanted = choice.expected(job) or job.name
     why = f"{job.name} is {job.phase}" + (f": {job.message}" if job.message else "")
     remedy = f"Its containers: {names}." if names and wanted not in names else ""
-    return ReconcilerError(f"There is no log of {wanted} yet; {why.rstrip('.')}.", remedy=remedy)
+    return ReconcilerError(f"There is no log of {wanted}; {why.rstrip('.')}.", remedy=remedy)
 
 
 def _write(piece: bytes) -> None:

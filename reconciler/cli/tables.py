@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli.jobs import Job
 from reconciler.cli.output import PHASE_STYLES, short_duration
 from reconciler.names import DEFAULT_NAMESPACE
+from reconciler.status.reading import FINISHED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -151,7 +152,7 @@ def _progress(job: Job, *, bars: bool) -> str:
     percent = trainer.get("progressPercentage") if isinstance(trainer, dict) else None
     if not isinstance(trainer, dict) or not isinstance(percent, (int, float)):
         return ""
-    left = trainer.get("estimatedRemainingSeconds")
+    left = None if job.phase in FINISHED else trainer.get("estimatedRemainingSeconds")
     eta = f" {short_duration(left)} left" if isinstance(left, (int, float)) and left > 0 else ""
     done = round(BAR_WIDTH * min(max(percent, 0), 100) / 100)
     bar = "━" * done + "╌" * (BAR_WIDTH - done) + " " if bars else ""

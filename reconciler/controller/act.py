@@ -7,15 +7,17 @@ already is looked at before it is made again, and what belongs to somebody else 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
-from reconciler.controller.actions import Launch, Outcome, Remove, Stop
+from reconciler.controller.actions import Launch, Outcome, Remove, Started, Stop
 from reconciler.controller.logs import LogKeeper, LogPlace
 from reconciler.controller.materials import make_host_folders, remove_files, write_volumes
 from reconciler.controller.observed import generation_of, number
@@ -52,6 +54,8 @@ from reconciler.status.records import Record
 
 #: Seconds to wait for the rest of a log after its container has ended.
 LOG_TIMEOUT = 10.0
+#: Seconds the other ranks wait at most for rank 0 to be created.
+FIRST_TIMEOUT = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -138,9 +142,13 @@ def launch(
         return Outcome(problem=("AddressesExhausted", str(error)))
     port = network.port or plan.port
     placement = Placement(network=network, addresses=addresses, port=port, spec_hash=hands.spec_hash)
+    # Rank 0 exists before any other rank does; from then on nobody waits for anybody.
+    first = threading.Event()
     futures = [
-        hands.launching.submit(_launch_instance, plan, record, placement, wanted, hands)
-        for wanted in launches
+        hands.launching.submit(
+            copy_context().run, _launch_instance, plan, record, placement, wanted, hands, number, first
+        )
+        for number, wanted in enumerate(launches)
     ]
     outcomes: list[Outcome] = []
     gone: EngineUnavailable | None = None
@@ -158,36 +166,55 @@ def launch(
     )
 
 
-def _launch_instance(
-    plan: JobPlan, record: Record, placement: Placement, wanted: Launch, hands: Hands
+def _launch_instance(  # noqa: PLR0917  (called through an executor)
+    plan: JobPlan,
+    record: Record,
+    placement: Placement,
+    wanted: Launch,
+    hands: Hands,
+    number: int,
+    first: threading.Event,
 ) -> Outcome:
     instance = plan.step(wanted.step).instances[wanted.index]
     existing = dict(wanted.existing)
-    started: list[tuple[str, str]] = []
+    address = placement.addresses[instance.step, instance.index]
+    started: list[Started] = []
+    name = ""
     try:
         _prepare(plan, instance, record, placement, hands)
+        if number:
+            first.wait(FIRST_TIMEOUT)
         for name in wanted.containers:
             container = next(c for c in instance.containers if c.name == name)
             identifier = existing.get(name) or _create(
                 plan, instance, container, record=record, placement=placement, hands=hands
             )
+            first.set()
             hands.logs.attach(identifier, log_place(record, name))
             _start(identifier, hands)
-            started.append((name, identifier))
+            started.append(Started(name=name, id=identifier, ip=address))
             _log.info("started container", container=name, rank=instance.rank, id=identifier[:12])
     except (StartFailed, Drifted) as error:
         return Outcome(started=tuple(started), failed=((name, str(error)),))
-    except _NameTakenError as error:
-        return Outcome(started=tuple(started), problem=("NameTaken", str(error)))
-    except PlanError as error:
-        return Outcome(started=tuple(started), problem=("ConfigurationMissing", str(error)))
-    except StateError as error:
-        return Outcome(started=tuple(started), problem=("HostError", str(error)))
     except EngineUnavailable:
         raise
-    except EngineError as error:
-        return Outcome(started=tuple(started), problem=("EngineError", str(error)))
+    except (_NameTakenError, PlanError, StateError, EngineError) as error:
+        return Outcome(started=tuple(started), problem=(_reason(error), str(error)))
+    finally:
+        first.set()
     return Outcome(started=tuple(started))
+
+
+def _reason(error: Exception) -> str:
+    """The word for a problem, as conditions and events have it."""
+    match error:
+        case _NameTakenError():
+            return "NameTaken"
+        case PlanError():
+            return "ConfigurationMissing"
+        case StateError():
+            return "HostError"
+    return "EngineError"
 
 
 class _NameTakenError(Exception):
@@ -278,7 +305,9 @@ def place_of(state: ContainerState) -> LogPlace:
 def stop(plan: JobPlan | None, action: Stop | Remove, hands: Hands) -> Outcome:
     """Stop containers together; after :class:`Remove` they are gone, their logs kept."""
     futures = [
-        hands.stopping.submit(_stop_one, plan, state, hands, remove=isinstance(action, Remove))
+        hands.stopping.submit(
+            copy_context().run, _stop_one, plan, state, hands, remove=isinstance(action, Remove)
+        )
         for state in action.containers
     ]
     ends: list[ContainerState] = []

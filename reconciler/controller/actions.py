@@ -83,11 +83,20 @@ Action = Admit | PullImages | EnsureNetwork | Launch | Remove | Stop | CleanUp
 
 
 @dataclass(frozen=True, kw_only=True)
+class Started:
+    """A container that runs now; ``ip`` is the address it was given."""
+
+    name: str
+    id: str
+    ip: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How an action went, for :func:`reconciler.controller.noting.note`.
 
     Attributes:
-        started: container name to its id, for those that run now.
+        started: those that run now.
         failed: container name to the sentence why it did not start (counts as the container's failure).
         problem: ``(reason, message)``: the action could not be done; the job waits and tries again.
         network: ``(id, subnet, gateway, port)`` of an ensured network.
@@ -97,7 +106,7 @@ class Outcome:
         cleaned: the clean-up is complete.
     """
 
-    started: tuple[tuple[str, str], ...] = ()
+    started: tuple[Started, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
     problem: tuple[str, str] | None = None
     network: tuple[str, str, str, int | None] | None = None

@@ -1,8 +1,8 @@
 """An engine that answers, and what goes with it: log readers, image pulls, probes, events.
 
 The daemon outlives its engine. :class:`Attachment` is made when an engine answers and is kept until the
-daemon ends: the clients reconnect by themselves, call by call. Until the first answer there is none, and every
-job's pass says so.
+daemon ends: the clients reconnect by themselves, call by call. Until the first answer there is none, and
+every job's pass says so.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Level-triggered throughout: file events, engine events, finished pulls and passed probes do nothing but put a
 job's key on the queue; the pass over the key reads everything anew. A resync, every thirty seconds, finds
-what no event told of. What goes wrong for one job is that job's trouble: it is told in its status, tried again
-with back-off, and holds up nobody else.
+what no event told of. What goes wrong for one job is that job's trouble: it is told in its status, tried
+again with back-off, and holds up nobody else.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Daemon:
         self._stop = stop or threading.Event()
         self._rescan = threading.Event()
         self._source = FolderSource(settings.specs.absolute(), builtin=builtin_runtimes(), clock=time.time)
-        self._work = Work(settings, clock=time.time, on_phase=on_phase or (lambda _k, _d: None))
+        self._work = Work(settings, clock=time.time, on_phase=on_phase)
 
     def run(self) -> int:
         """Until stopped, or as far as the mode says."""

@@ -26,9 +26,9 @@ def note(record: Record, outcome: Outcome, now: float) -> Record:
         record = record.model_copy(update={"queued": outcome.waiting})
         if queued:
             record = record.with_event("Queued", outcome.waiting, now=now)
-    for name, identifier in outcome.started:
-        record = record.with_container(name, container_id=identifier, started_at=now)
-        record = record.with_event("Started", f"Started container {name}", now=now)
+    for one in outcome.started:
+        record = record.with_container(one.name, container_id=one.id, ip=one.ip, started_at=now)
+        record = record.with_event("Started", f"Started container {one.name}", now=now)
     for name, message in outcome.failed:
         record = record.with_container(name, start_error=message)
         record = record.with_event("StartFailed", f"{name}: {message}", now=now, kind="Warning")

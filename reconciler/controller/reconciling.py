@@ -237,7 +237,7 @@ class Reconciler:
                     if observed.network is None:
                         break
                     outcome, touched = act.launch(plan, record, observed.network, launches, hands), True
-            record = note(record, outcome, now)
+            record = note(record, outcome, self._clock() if outcome.started else now)
             if outcome.problem is not None:
                 break
         return record, observed, touched

@@ -58,7 +58,7 @@ def _seen(record: Record, view: ContainerView) -> Record:
         changes["container_id"] = state.id
     if state.address and state.address != view.record.ip:
         changes["ip"] = state.address
-    if state.started_at is not None and state.started_at != view.record.started_at:
+    if state.started_at is not None and view.record.started_at is None:
         changes["started_at"] = state.started_at
     return record.with_container(view.plan.name, **changes) if changes else record
 

@@ -51,7 +51,7 @@ class Work:
     Args:
         settings: as chosen by the user.
         clock: seconds since the epoch.
-        on_phase: told of each change of a job's phase.
+        on_phase: told of each change of a job's phase, in place of the log.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Work:
         settings: Settings,
         *,
         clock: Callable[[], float],
-        on_phase: Callable[[str, Mapping[str, Any]], None],
+        on_phase: Callable[[str, Mapping[str, Any]], None] | None,
     ) -> None:
         self.catalog = Catalog()
         self._settings = settings
@@ -341,8 +341,12 @@ class Work:
 
     def _phase_changed(self, key: str, document: Mapping[str, Any]) -> None:
         status = document["status"]
-        _log.info("phase", job=key, phase=status.get("phase"), message=status.get("message", ""))
-        self._on_phase(key, document)
+        if self._on_phase is not None:
+            self._on_phase(key, document)
+            return
+        namespace, _, name = key.partition("/")
+        message = status.get("message", "")
+        _log.info("phase", namespace=namespace, job=name, phase=status.get("phase"), message=message)
 
     def _tell_others(self, old: Catalog) -> None:
         """Sidecars of what is no TrainJob: runtimes that are invalid, files that do not parse."""

@@ -433,7 +433,9 @@ class ProcessEngine:
                 records.remove(str(home / records.EXIT))
             answer = starting.start(home)
         if "error" in answer:
-            raise StartFailed(f"{spec['name']} could not be started: {answer['error']}")
+            raise StartFailed(
+                f"{spec['name']} could not be started: {answer['error']}", remedy=answer.get("remedy", "")
+            )
 
     def _check_address(self, spec: Json) -> None:
         if not spec["address"] or spec["shared"]:

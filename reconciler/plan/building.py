@@ -133,7 +133,7 @@ def _plan(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
         name=draft.name,
         nodes=draft.nodes,
         network=names.network_name(draft.namespace, draft.name),
-        steps=tuple(_plan_step(draft, step, notices) for step in draft.steps if step.count),
+        steps=tuple(_plan_step(draft, step, notices) for step in draft.steps),
         labels=dict(metadata.get("labels") or {}),
         annotations={**(metadata.get("annotations") or {}), **_own_annotations(manifest)},
         framework=framework,

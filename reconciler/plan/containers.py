@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.errors import PlanError
 from reconciler.plan.downward import PodView
 from reconciler.plan.environments import plan_env, plan_env_from
 from reconciler.plan.notices import Notices
+from reconciler.plan.paths import inside
 from reconciler.plan.probes import plan_probe
 from reconciler.plan.quotas import plan_resources
 from reconciler.plan.security import plan_security
@@ -34,8 +36,13 @@ def plan_container(
         pod_spec: for the pod's security context.
         pod: what it may learn about its pod.
         notices: at the container.
+
+    Raises:
+        PlanError: a mount leads out of its volume, two are at one place, a probe names an unknown port.
     """
     lifecycle = _stop_hook(container, notices)
+    if not container.get("image"):
+        notices.say("image", "no image is named: only the process engine, which needs none, can run it")
     probes = {
         "readiness": plan_probe(container.get("readinessProbe"), container),
         "startup": plan_probe(container.get("startupProbe"), container),
@@ -53,7 +60,7 @@ def plan_container(
         env_from=plan_env_from(container.get("envFrom") or ()),
         working_dir=container.get("workingDir") or "",
         resources=plan_resources(container.get("resources") or {}),
-        mounts=tuple(_mount(mount, pod_spec) for mount in container.get("volumeMounts") or ()),
+        mounts=_mounts(container, pod_spec),
         ports=tuple(port["containerPort"] for port in container.get("ports") or ()),
         security=plan_security(container.get("securityContext") or {}, pod_spec.get("securityContext") or {}),
         readiness=probes["readiness"],
@@ -79,11 +86,25 @@ def _stop_hook(container: Mapping[str, Any], notices: Notices) -> Mapping[str, A
     return hook
 
 
+def _mounts(container: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> tuple[MountPlan, ...]:
+    mounts = tuple(_mount(mount, pod_spec) for mount in container.get("volumeMounts") or ())
+    paths = [mount.path.rstrip("/") for mount in mounts]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise PlanError(
+            f"The container {container['name']!r} mounts two volumes at {twice}.",
+            path="spec.runtimeRef",
+            remedy="Give one of them another mountPath.",
+        )
+    return mounts
+
+
 def _mount(mount: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> MountPlan:
     """A mount; a claim that is read-only makes its mounts so."""
     volumes = {volume["name"]: volume for volume in pod_spec.get("volumes") or ()}
     claim = (volumes.get(mount["name"]) or {}).get("persistentVolumeClaim") or {}
     expression = mount.get("subPathExpr") or ""
+    inside(expression or mount.get("subPath") or "", what=f"the mount at {mount['mountPath']}")
     return MountPlan(
         volume=mount["name"],
         path=mount["mountPath"],

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from reconciler.errors import PlanError
 from reconciler.plan.expansion import expand, expand_references, references
+from reconciler.plan.paths import file_name, inside
 from reconciler.plan.types import (
     ContainerPlan,
     EnvFrom,
@@ -124,7 +125,8 @@ def resolve_container(
         port: the rendezvous port, where it is not the plan's.
 
     Raises:
-        PlanError: a Secret, ConfigMap or key is not there; the message names it and who wants it.
+        PlanError: a Secret, ConfigMap or key is not there, or a ``subPathExpr`` leads out of its volume;
+            the message names it and who wants it.
     """
     known = references(addresses, port or plan.port)
     try:
@@ -148,12 +150,16 @@ def resolve_with(container: ContainerPlan, *, known: Mapping[str, str], values: 
         command=words(container.command),
         args=words(container.args),
         env=env,
-        mounts=tuple(
-            replace(m, sub_path=expand(m.sub_path, env, known), expand=False) if m.expand else m
-            for m in container.mounts
-        ),
+        mounts=tuple(_mount(mount, env, known) for mount in container.mounts),
         secret_names=frozenset(secret),
     )
+
+
+def _mount(mount: MountPlan, env: Mapping[str, str], known: Mapping[str, str]) -> MountPlan:
+    if not mount.expand:
+        return mount
+    path = inside(expand(mount.sub_path, env, known), what=f"the mount at {mount.path}")
+    return replace(mount, sub_path=path, expand=False)
 
 
 def _environment(
@@ -200,7 +206,7 @@ def files_with(
     files: dict[str, tuple[bytes, int]] = {}
     for source in volume.all_of:
         for key, value in values.of_all(source).items():
-            files[key] = (value, volume.default_mode)
+            files[file_name(key, what=f"the {source.kind} {source.name!r}")] = (value, volume.default_mode)
     for file in volume.files:
         content = (
             expand_references(file.content, known).encode() if file.ref is None else values.of_key(file.ref)

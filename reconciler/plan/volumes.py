@@ -17,6 +17,7 @@ from reconciler.plan.downward import PodView
 from reconciler.plan.drafts import JobDraft, Raw, StepDraft
 from reconciler.plan.environments import field_value, resource_value
 from reconciler.plan.notices import Notices
+from reconciler.plan.paths import inside
 from reconciler.plan.types import EnvFrom, FileSource, KeyRef, VolumePlan
 
 DEFAULT_MODE: Final = 0o644
@@ -79,6 +80,7 @@ def _volume(draft: JobDraft, volume: Raw, pod: PodView, notices: Notices) -> Vol
         return VolumePlan(name=name, kind="memory" if in_memory else "scratch", size=size, raw=volume)
     if kind == "hostPath":
         host_type = source.get("type") or ""
+        inside(source["path"].lstrip("/"), what=f"the hostPath volume {name!r}")
         return VolumePlan(name=name, kind="host", source=source["path"], host_type=host_type, raw=volume)
     if kind == "persistentVolumeClaim":
         return _claim(draft, volume, source)
@@ -146,10 +148,9 @@ def _keys(draft: JobDraft, kind: str, source: Mapping[str, Any]) -> tuple[list[F
     for item in items or [{"key": key, "path": key} for key in written]:
         own = item["key"] in written
         ref = None if own else KeyRef(kind=title, name=name, key=item["key"], optional=optional)
+        path = inside(item["path"], what=f"the {title} {name!r}")
         files.append(
-            FileSource(
-                path=item["path"], content=written.get(item["key"], ""), ref=ref, mode=item.get("mode")
-            )
+            FileSource(path=path, content=written.get(item["key"], ""), ref=ref, mode=item.get("mode"))
         )
     return files, []
 
@@ -161,4 +162,5 @@ def _shown(item: Mapping[str, Any], pod: PodView, notices: Notices) -> FileSourc
         content = content if ref["fieldPath"].startswith("status.") else content.replace("$$", "$")
     else:
         content = resource_value(item["resourceFieldRef"], "", pod, notices.at("resourceFieldRef"))
-    return FileSource(path=item["path"], content=content, mode=item.get("mode"))
+    path = inside(item["path"], what="the downward API")
+    return FileSource(path=path, content=content, mode=item.get("mode"))

@@ -80,6 +80,8 @@ def _check(world: World, expect: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(not CASES, reason="no conformance data beside this checkout")
-@pytest.mark.parametrize("case", [c for c in CASES if c["name"] not in OF_THE_DAEMON], ids=lambda c: c["name"])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c["name"] not in OF_THE_DAEMON], ids=lambda c: c["name"]
+)
 def test_the_job_goes_through_upstreams_conditions_and_counts(case: dict[str, Any]) -> None:
     _play(case)

@@ -37,7 +37,11 @@ MAX_PASSES = 30
 
 
 def plan_of(
-    runtime: dict[str, Any], *, name: str = "demo", spec: dict[str, Any] | None = None, image: str = "example/train:1"
+    runtime: dict[str, Any],
+    *,
+    name: str = "demo",
+    spec: dict[str, Any] | None = None,
+    image: str = "example/train:1",
 ) -> JobPlan:
     """A plan of bare containers from the short form that the timelines use."""
     spec = spec or {}

@@ -153,20 +153,31 @@ def _spawn(folder: str, launch: dict[str, Any]) -> tuple[int, dict[str, Any] | N
 
 
 def _fail(writer: int, error: BaseException, launch: dict[str, Any]) -> NoReturn:
-    number = error.errno if isinstance(error, OSError) else None
-    command = launch["argv"][0]
-    if isinstance(error, _ExecError) and number in {errno.ENOENT, errno.ENOTDIR}:
-        message = (
-            f"There is no program {command!r} on this machine (PATH is {launch['env'].get('PATH', '')})."
-        )
-    elif isinstance(error, _ExecError) and number == errno.EACCES:
-        message = f"{command!r} may not be executed: permission denied."
-    elif isinstance(error, _ExecError) and number == errno.ENOEXEC:
-        message = f"{command!r} is no program for this machine, nor a script whose first line (#!) names one."
-    else:
-        message = f"{error}".strip() or type(error).__name__
-    os.write(writer, json.dumps({"error": message, "errno": number}).encode())
+    error_text, remedy = _said(error, launch)
+    os.write(writer, json.dumps({"error": error_text, "remedy": remedy}).encode())
     os._exit(127)
+
+
+def _said(error: BaseException, launch: dict[str, Any]) -> tuple[str, str]:
+    """What went wrong, and what to do, for a person."""
+    command = launch["argv"][0]
+    number = error.errno if isinstance(error, OSError) else None
+    if not isinstance(error, _ExecError):
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return (text or type(error).__name__), ""
+    if number == errno.EACCES:
+        return f"{command!r} may not be executed: permission denied.", "Make it executable for its user."
+    if number == errno.ENOEXEC:
+        return (
+            f"{command!r} is no program for this machine, nor a script whose first line (#!) names one.",
+            "Name its interpreter in the command, as in [sh, script].",
+        )
+    if number == errno.ENOENT:
+        return (
+            f"There is no program {command!r} on this machine (PATH is {launch['env'].get('PATH', '')}).",
+            "Install it here, or run the job on Podman or Docker, whose images bring their programs.",
+        )
+    return f"{command!r} cannot be executed: {error.strerror}.", ""
 
 
 class _ExecError(OSError):
@@ -196,7 +207,7 @@ def _settle(launch: dict[str, Any]) -> None:
         os.chdir(launch["cwd"])
     except OSError as error:
         raise OSError(
-            error.errno, f"The working directory {launch['cwd']} cannot be used: {error.strerror}."
+            error.errno, f"the working directory {launch['cwd']} cannot be used: {error.strerror}."
         ) from None
     if launch["cpus"]:
         os.sched_setaffinity(0, launch["cpus"])
@@ -218,7 +229,8 @@ def _settle(launch: dict[str, Any]) -> None:
 def _exec(argv: list[str], env: dict[str, str]) -> NoReturn:
     """Replace this process by the first program of that name on ``PATH``.
 
-    Not ``os.execvpe``: it imports modules, which the user that this process has become may not be able to read.
+    Not ``os.execvpe``: it imports modules, and the user that this process has become may not be able to
+    read them.
     """
     name = argv[0]
     paths = [name] if "/" in name else [f"{d or '.'}/{name}" for d in env.get("PATH", os.defpath).split(":")]

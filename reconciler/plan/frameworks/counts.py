@@ -20,4 +20,6 @@ def rank_trainer(draft: JobDraft) -> None:
     step.ranked = True
     wanted = draft.trainer.get("numNodes")
     if wanted is not None:
-        step.pods = max(int(wanted), 1)
+        step.pods = max(int(wanted), 0)
+        if not step.pods:
+            draft.warnings.append(("spec.trainer.numNodes", "there are no nodes: the job completes at once"))

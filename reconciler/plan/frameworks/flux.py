@@ -99,7 +99,7 @@ class Flux:
         rank_trainer(draft)
         step = draft.ranked_step
         node = step.container(NODE) if step else None
-        if step is None or node is None:
+        if step is None or node is None or not step.count:
             return
         set_env(node, *draft.trainer_env)
         settings = _settings(node)

@@ -100,7 +100,7 @@ def test_a_missing_working_directory_of_a_volume_is_named(bench, tmp_path):
     mount = Mount(kind="bind", source=str(tmp_path), target="/data")
     bench.create("true", working_dir="/data/gone", mounts=(mount,))
 
-    with pytest.raises(StartFailed, match=r"The working directory .*/gone cannot be used"):
+    with pytest.raises(StartFailed, match=r"the working directory .*/gone cannot be used"):
         bench.engine.start_container("job-node-0")
 
 
