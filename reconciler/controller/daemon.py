@@ -19,6 +19,7 @@ from typing import Any, Literal
 import structlog
 
 from reconciler.config import Settings
+from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.work import Work
 from reconciler.engines.base import Engine
 from reconciler.errors import EngineUnavailable, ReconcilerError
@@ -77,6 +78,30 @@ def serve(
     finally:
         daemon.close()
         lock.release()
+
+
+def preview(settings: Settings) -> list[Change]:
+    """What ``run --once`` would do now, touching nothing.
+
+    Raises:
+        EngineUnavailable: no engine answers.
+        ReconcilerError: the folder is not there.
+    """
+    source = FolderSource(settings.specs.absolute(), builtin=builtin_runtimes(), clock=time.time)
+    _require_folder(settings)
+    engine = connect(settings)
+    try:
+        return preview_folder(settings, source.scan(patient=False), engine)
+    finally:
+        engine.close()
+
+
+def _require_folder(settings: Settings) -> None:
+    if not settings.specs.is_dir():
+        raise ReconcilerError(
+            f"The folder of manifests {settings.specs} is not there.",
+            remedy="Make it and put manifests in, or name another one with --specs DIR.",
+        )
 
 
 class Daemon:
@@ -141,15 +166,11 @@ class Daemon:
         self._work.take(self._source.scan())
 
     def _check_folder(self) -> None:
-        specs = self._settings.specs
-        if specs.is_dir():
-            return
         if self._mode != "forever":
-            raise ReconcilerError(
-                f"The folder of manifests {specs} is not there.",
-                remedy="Make it and put manifests in, or name another one with --specs DIR.",
-            )
-        _log.warning("the folder of manifests is not there; waiting for it", specs=str(specs))
+            _require_folder(self._settings)
+        elif not self._settings.specs.is_dir():
+            specs = str(self._settings.specs)
+            _log.warning("the folder of manifests is not there; waiting for it", specs=specs)
 
     def _keep_connecting(self) -> None:
         """Until an engine answers; from then on its clients reconnect by themselves."""

@@ -1,0 +1,172 @@
+"""What a pass would do now, without doing it: ``reconciler diff``.
+
+The same decision as the daemon's, over the same listing; admission and pulls are taken to succeed, and the
+first wave of containers is where it ends: what comes after depends on how those do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from reconciler.config import Settings
+from reconciler.controller.act import selector
+from reconciler.controller.actions import (
+    Action,
+    Admit,
+    CleanUp,
+    EnsureNetwork,
+    Launch,
+    PullImages,
+    Remove,
+    Stop,
+)
+from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
+from reconciler.controller.decide import Policy, decide
+from reconciler.controller.images import ImageState
+from reconciler.controller.observed import Observed
+from reconciler.controller.planning import Planner
+from reconciler.engines.base import Engine, NetworkState
+from reconciler.errors import PlanError
+from reconciler.plan.types import JobPlan
+from reconciler.sources.catalog import Catalog, JobEntry
+from reconciler.status.records import Record, RecordStore
+
+MAX_PASSES = 6
+#: Stands in for what only the engine will say.
+PLANNED = NetworkState(id="planned", name="", labels={}, subnet="10.0.0.0/16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One thing that would be done.
+
+    Attributes:
+        verb: create, remove, stop, pull, wait or refuse.
+        kind: container, network, image or job.
+        job: ``namespace/name``.
+    """
+
+    verb: str
+    kind: str
+    name: str
+    job: str
+    reason: str = ""
+
+
+def preview_folder(settings: Settings, catalog: Catalog, engine: Engine) -> list[Change]:
+    """Every change that ``run --once`` would make now.
+
+    Raises:
+        EngineError: the engine could not be asked.
+        StateError: a record cannot be read.
+    """
+    records = RecordStore(settings.state_dir / "records" / settings.instance)
+    changes: list[Change] = []
+    for key, entry in sorted(catalog.jobs.items()):
+        changes += _of_job(settings, catalog, engine, entry, records.load(key))
+    for key in list(records.keys()):  # noqa: SIM118  (a store, not a mapping)
+        record = records.load(key)
+        if key not in catalog.jobs and record is not None and catalog.may_prune(record.file):
+            changes += _removed(settings, engine, record)
+    return changes
+
+
+def _of_job(
+    settings: Settings, catalog: Catalog, engine: Engine, entry: JobEntry, record: Record | None
+) -> list[Change]:
+    document = entry.document or entry.candidate
+    if entry.refused or document is None:
+        reason = str(entry.refused[0]) if entry.refused else "its file does not parse"
+        return (
+            []
+            if record is not None
+            else [Change(verb="refuse", kind="job", name=entry.name, job=entry.key, reason=reason)]
+        )
+    runtime = catalog.runtime_for(document)
+    now = time.time()
+    wanted = Wanted(
+        namespace=entry.namespace,
+        name=entry.name,
+        job=document.raw,
+        runtime=runtime.raw if runtime is not None else None,
+        file=entry.file,
+        update_policy=settings.update_policy,
+    )
+    old = record
+    record = (
+        update(old, wanted, uid="planned", now=now) if old else first_sight(wanted, uid="planned", now=now)
+    )
+    if not record.runtime:
+        if runtime is None:
+            reason = "its runtime is not there"
+            return [Change(verb="wait", kind="job", name=entry.name, job=entry.key, reason=reason)]
+        record = snapshot(record, runtime.raw)
+    try:
+        plan = Planner().plan(record)
+    except PlanError as error:
+        return [Change(verb="refuse", kind="job", name=entry.name, job=entry.key, reason=str(error))]
+    return _passes(settings, engine, plan, record, now)
+
+
+def _passes(settings: Settings, engine: Engine, plan: JobPlan, record: Record, now: float) -> list[Change]:
+    mine = selector(plan.namespace, plan.name, settings.instance)
+    network = next((n for n in engine.list_networks(mine) if n.name == plan.network), None)
+    observed = Observed(containers=tuple(engine.list_containers(mine)), network=network)
+    policy = Policy(
+        auto_remove=settings.auto_remove,
+        pull_policy=settings.pull_policy,
+        restart_scope=settings.restart_scope,
+    )
+    changes: list[Change] = []
+    for _ in range(MAX_PASSES):
+        decision = decide(plan, observed, record, now, policy)
+        record = decision.record
+        again = False
+        for action in decision.actions:
+            changes += _changes(plan, observed, engine, action)
+            match action:
+                case Admit():
+                    record, again = record.model_copy(update={"admitted": True}), True
+                case EnsureNetwork():
+                    observed = replace(observed, network=observed.network or PLANNED)
+                case PullImages():
+                    there = {i: ImageState(image=i, status="present") for i, _, _ in action.images}
+                    observed, again = replace(observed, images={**observed.images, **there}), True
+        if not again:
+            break
+    return changes
+
+
+def _changes(plan: JobPlan, observed: Observed, engine: Engine, action: Action) -> Iterator[Change]:
+    job = f"{plan.namespace}/{plan.name}"
+    match action:
+        case EnsureNetwork() if observed.network is None:
+            yield Change(verb="create", kind="network", name=plan.network, job=job)
+        case PullImages():
+            for image, policy, _ in action.images:
+                if not engine.image_exists(image):
+                    verb = "wait" if policy == "Never" else "pull"
+                    yield Change(verb=verb, kind="image", name=image, job=job, reason=f"policy {policy}")
+        case Launch():
+            for name in action.containers:
+                yield Change(verb="create", kind="container", name=name, job=job)
+        case Remove() | Stop():
+            verb = "remove" if isinstance(action, Remove) else "stop"
+            for state in action.containers:
+                yield Change(verb=verb, kind="container", name=state.name, job=job, reason=action.why)
+        case CleanUp() if observed.network is not None:
+            yield Change(verb="remove", kind="network", name=plan.network, job=job)
+
+
+def _removed(settings: Settings, engine: Engine, record: Record) -> list[Change]:
+    mine = selector(record.namespace, record.name, settings.instance)
+    reason = "its manifest was removed"
+    return [
+        Change(verb="remove", kind="container", name=c.name, job=record.key, reason=reason)
+        for c in engine.list_containers(mine)
+    ] + [
+        Change(verb="remove", kind="network", name=n.name, job=record.key, reason=reason)
+        for n in engine.list_networks(mine)
+    ]
