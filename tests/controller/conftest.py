@@ -61,7 +61,8 @@ def engine(request, loopback, locked_registry, tmp_path_factory):
 def small_image(engine, loopback):
     image = loopback.image("small")
     engine.pull_image(image, auth=None, progress=lambda _: None)
-    return image
+    yield image
+    engine._http.call("DELETE", f"/images/{image}", "remove the image", params={"force": "true"})
 
 
 @pytest.fixture
