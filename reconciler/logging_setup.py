@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TextIO
 #: Keys whose values never reach a log.
 SECRET_KEYS: Final = ("password", "token", "secret", "authorization", "auth", "credential", "private_key")
 MASK: Final = "****"
-_ORDER: Final = ("job", "rank", "container", "reconcile_id")
+_ORDER: Final = ("namespace", "job", "rank", "container", "reconcile_id")
 _QUIET_LIBRARIES: Final = ("urllib3", "docker", "podman", "watchdog", "requests", "asyncio")
 
 Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]

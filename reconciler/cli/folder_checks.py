@@ -27,6 +27,7 @@ def folder_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
         ("logs", settings.log_dir),
     ):
         yield _writable(name, path)
+    yield _lock(settings)
     yield _space("disk for logs and records", settings.state_dir, machine)
 
 
@@ -68,6 +69,14 @@ def _writable(name: str, path: Path) -> Check:
     )
     remedy = f"Let this user write there, or name another folder with {option}."
     return Check(name=name, status="fail", detail=f"{path}: {place} cannot be written.", remedy=remedy)
+
+
+def _lock(settings: Settings) -> Check:
+    """Who works on the folder; nobody is no fault."""
+    from reconciler.status.files import FileLock  # noqa: PLC0415
+
+    holder = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock").holder()
+    return Check(name="daemon", status="ok", detail=holder or "none works on this folder now")
 
 
 def _space(name: str, path: Path, machine: Machine) -> Check:

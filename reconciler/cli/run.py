@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -12,6 +12,7 @@ import click
 from reconciler.cli import params
 
 if TYPE_CHECKING:
+    from reconciler.cli.progress import OnPhase
     from reconciler.config import Settings
 
 EPILOG = """\b
@@ -40,37 +41,22 @@ def run(*, once: bool, wait: bool, settings: Settings) -> int:
     if once and wait:
         raise ConfigError("--once and --wait exclude each other.", remedy="Give one of them.")
     mode: Literal["forever", "once", "wait"] = "once" if once else "wait" if wait else "forever"
-    settings = _quieter_under_a_table(settings, mode)
-    logging_setup.configure(form=settings.log_format, level=settings.log_level)
-    with _shown(settings, mode):
-        # What Progress shows need not be logged as well.
-        return daemon.serve(settings, mode=mode, on_phase=None if mode == "forever" else _ignore)
-
-
-def _ignore(_key: str, _document: object) -> None:
-    pass
-
-
-def _quieter_under_a_table(settings: Settings, mode: str) -> Settings:
-    """On a terminal the table tells how the jobs go; the log adds only what is amiss."""
-    if _draws_table(settings, mode) and settings.log_level == "info":
-        return replace(settings, log_level="warning")
-    return settings
-
-
-def _draws_table(settings: Settings, mode: str) -> bool:
-    import sys  # noqa: PLC0415
-
-    return mode == "wait" and settings.log_format != "json" and sys.stderr.isatty()
+    form = logging_setup.chosen_format(settings.log_format)
+    table = mode == "wait" and form == "console" and sys.stderr.isatty()
+    # Under a table that tells how the jobs go, the log adds only what is amiss.
+    level = "warning" if table and settings.log_level == "info" else settings.log_level
+    logging_setup.configure(form=form, level=level)
+    with _shown(settings, table=table, lines=mode != "forever" and form == "console") as on_phase:
+        return daemon.serve(settings, mode=mode, on_phase=on_phase)
 
 
 @contextlib.contextmanager
-def _shown(settings: Settings, mode: str) -> Iterator[None]:
-    """Tell of the jobs' phases while the daemon works; a daemon for ever has its log."""
-    if mode == "forever":
-        yield
-        return
-    from reconciler.cli.progress import Progress  # noqa: PLC0415
+def _shown(settings: Settings, *, table: bool, lines: bool) -> Iterator[OnPhase | None]:
+    """Where changes of phase are told while the daemon works; None: in its log."""
+    from reconciler.cli.progress import LiveTable, tell_phase  # noqa: PLC0415
 
-    with Progress(settings, table=_draws_table(settings, mode)):
-        yield
+    if table:
+        with LiveTable(settings) as live:
+            yield live.on_phase
+    else:
+        yield tell_phase if lines else None
