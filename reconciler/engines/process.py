@@ -485,20 +485,22 @@ class ProcessEngine:
     @_told
     def pause_container(self, container: str) -> None:
         """Stop all its processes until :meth:`unpause_container`."""
-        self._toggle(container, signal.SIGSTOP, "pause")
+        self._toggle(container, signal.SIGSTOP, "pause", unless=True)
 
     @_told
     def unpause_container(self, container: str) -> None:
         """Let a paused container go on."""
-        self._toggle(container, signal.SIGCONT, "unpause")
+        self._toggle(container, signal.SIGCONT, "unpause", unless=False)
 
-    def _toggle(self, container: str, number: int, action: str) -> None:
+    def _toggle(self, container: str, number: int, action: str, *, unless: bool) -> None:
         found = self._folders.find(container)
         run = watching.running(found[0]) if found else None
-        if found is None or run is None or identities.stopped(run["main"]) == (action == "pause"):
+        if found is None or run is None:
             return
+        before = identities.stopped(run["main"])
         watching.send(run, number, group=True)
-        self._announce("container", action, found[1]["name"], found[1]["labels"])
+        if before is not unless:
+            self._announce("container", action, found[1]["name"], found[1]["labels"])
 
     @_told
     def remove_container(self, container: str) -> None:

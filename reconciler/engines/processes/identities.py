@@ -76,8 +76,20 @@ def stopped(pid: int) -> bool:
     """Whether the process has been stopped by a signal (paused)."""
     if LINUX:
         fields = _stat(pid)
-        return fields is not None and fields[_STAT_STATE] == "T"
+        state = fields[_STAT_STATE] if fields is not None else ""
+        # A shell in vfork sleeps until its child has come to exec, and that child has been stopped.
+        return state == "T" or (state == "D" and _stop_pending(pid))
     return _ps(pid, "stat=").startswith("T")
+
+
+def _stop_pending(pid: int) -> bool:
+    bit = 1 << (signal.SIGSTOP - 1)
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return False
+    return any(int(words[1], 16) & bit for words in lines if words[0] in {"SigPnd:", "ShdPnd:"})
 
 
 def children(pid: int) -> list[int]:
