@@ -20,11 +20,11 @@ from typing import Final, Literal
 
 import structlog
 
+from reconciler.controller.image_states import ImageState
 from reconciler.engines.base import Engine, PullProgress, RegistryAuth
 from reconciler.errors import EngineError, EngineUnavailable
 from reconciler.image_references import registry_of
 
-ImageStatus = Literal["present", "pulling", "failed", "absent"]
 PullPolicy = Literal["IfNotPresent", "Always", "Never"]
 
 FIRST_RETRY: Final = 10.0
@@ -36,27 +36,6 @@ TELL_EVERY: Final = 0.5
 LOG_EVERY: Final = 5.0
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageState:
-    """How it stands with an image.
-
-    Attributes:
-        status: ``present``: containers can be made; ``pulling``: waits for its turn or is being pulled;
-            ``failed``: the last try failed, the next is at ``retry_at``; ``absent``: not there, and the
-            policy is Never (looked for again at ``retry_at``), or nobody has asked.
-        message: for people: what is wrong and what to do, or how far a pull is.
-        retry_at: seconds since the epoch; ask again then.
-        attempts: tries that failed in a row.
-    """
-
-    image: str
-    status: ImageStatus
-    progress: PullProgress | None = None
-    message: str = ""
-    retry_at: float | None = None
-    attempts: int = 0
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.controller.images import ImageState
+from reconciler.controller.image_states import ImageState
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.names import LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_INDEX, LABEL_RESTART, LABEL_STEP, LABEL_UID
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from reconciler.api.faults import Fault
 from reconciler.controller.presenting import invalid
-from reconciler.status.records import Record, RecordStore
+from reconciler.status.record_store import RecordStore
+from reconciler.status.records import Record
 from reconciler.status.recovery import recover
 from reconciler.status.sidecars import SidecarWriter, document_key, sidecar_path
 

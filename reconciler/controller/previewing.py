@@ -24,14 +24,15 @@ from reconciler.controller.actions import (
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.decide import Policy, decide
-from reconciler.controller.images import ImageState
+from reconciler.controller.image_states import ImageState
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
 from reconciler.engines.base import Engine, NetworkState
 from reconciler.errors import PlanError
 from reconciler.plan.types import JobPlan
 from reconciler.sources.catalog import Catalog, JobEntry
-from reconciler.status.records import Record, RecordStore
+from reconciler.status.record_store import RecordStore
+from reconciler.status.records import Record
 
 MAX_PASSES = 6
 #: Stands in for what only the engine will say.
@@ -66,7 +67,7 @@ def preview_folder(settings: Settings, catalog: Catalog, engine: Engine) -> list
     changes: list[Change] = []
     for key, entry in sorted(catalog.jobs.items()):
         changes += _of_job(settings, catalog, engine, entry, records.load(key))
-    for key in list(records.keys()):  # noqa: SIM118  (a store, not a mapping)
+    for key in list(records.keys()):
         record = records.load(key)
         if key not in catalog.jobs and record is not None and catalog.may_prune(record.file):
             changes += _removed(settings, engine, record)

@@ -29,7 +29,7 @@ from reconciler.controller.actions import (
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.decide import IMAGE_PROBLEM, Policy, decide
-from reconciler.controller.images import ImageState
+from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.noting import note, trouble
 from reconciler.controller.observed import Observed

@@ -16,7 +16,8 @@ from reconciler.controller import act
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
 from reconciler.controller.decide import Policy
-from reconciler.controller.images import ImageState, pull_policy
+from reconciler.controller.image_states import ImageState
+from reconciler.controller.images import pull_policy
 from reconciler.controller.keys import make_secret
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.materials import GeneratedSecrets
@@ -35,7 +36,8 @@ from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.generated import generated_secrets
 from reconciler.plan.types import JobPlan
 from reconciler.sources.catalog import Catalog, JobEntry
-from reconciler.status.records import Record, RecordStore
+from reconciler.status.record_store import RecordStore
+from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
 
 ENDED = frozenset({"Complete", "Failed", "Invalid"})

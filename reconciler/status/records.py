@@ -1,24 +1,14 @@
 """A job's record: what must outlive its containers, and nothing that the engine can be asked.
 
-One JSON file per job under ``<state>/records/<instance>/<namespace>/<name>.json``, written before the
-actions it calls for. The status sidecar is its view; either one is enough
-(:mod:`reconciler.status.recovery`).
-
-What can go wrong: a record from a newer version (unknown fields are kept out, never a crash), a torn write
-(atomic writes make that impossible short of a broken disk: then the record counts as lost), a full disk
-(``StateError``, the job waits: nothing is started that could not be remembered).
+Pure data; :mod:`reconciler.status.record_store` has it on disk. The status sidecar is its view; either one is
+enough (:mod:`reconciler.status.recovery`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from reconciler.errors import StateError
-from reconciler.status.files import read_if_exists, write_atomically
+from pydantic import BaseModel, ConfigDict
 
 EVENTS_KEPT = 50
 
@@ -223,56 +213,3 @@ class Record(_Data):
                 return self.model_copy(update={"events": (*self.events[:-1], again)})
         event = EventRecord(at=now, type=kind, reason=reason, message=message)
         return self.model_copy(update={"events": (*self.events, event)[-EVENTS_KEPT:]})
-
-
-class RecordStore:
-    """The records of one instance on disk.
-
-    Args:
-        root: ``<state>/records/<instance>``; made when the first record is written.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def _path(self, key: str) -> Path:
-        namespace, name = key.split("/", 1)
-        return self._root / namespace / f"{name}.json"
-
-    def load(self, key: str) -> Record | None:
-        """The record, or None when there is none or it cannot be used (broken disk, foreign format).
-
-        Raises:
-            StateError: the file is there and cannot be read.
-        """
-        data = read_if_exists(self._path(key))
-        if data is None:
-            return None
-        try:
-            return Record.model_validate_json(data)
-        except ValidationError:
-            return None
-
-    def save(self, record: Record) -> None:
-        """Write the record for good.
-
-        Raises:
-            StateError: the disk refuses.
-        """
-        path = self._path(record.key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise StateError(f"Cannot make the folder {path.parent}: {error.strerror}.") from error
-        write_atomically(path, record.model_dump_json(exclude_defaults=True).encode(), mode=0o600)
-
-    def delete(self, key: str) -> None:
-        """Forget a job. One that is not there is no error."""
-        self._path(key).unlink(missing_ok=True)
-
-    def keys(self) -> Iterator[str]:
-        """``namespace/name`` of every record."""
-        if not self._root.is_dir():
-            return
-        for path in sorted(self._root.glob("*/*.json")):
-            yield f"{path.parent.name}/{path.stem}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.controller.actions import Admit, CleanUp, EnsureNetwork, Launch, PullImages, Remove, Stop
 from reconciler.controller.decide import Policy, decide
-from reconciler.controller.images import ImageState
+from reconciler.controller.image_states import ImageState
 from reconciler.controller.observed import Observed
 from reconciler.controller.presenting import Surroundings, present
 from reconciler.engines.base import ContainerState, ExitFacts, NetworkState
