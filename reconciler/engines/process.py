@@ -40,6 +40,7 @@ from reconciler.engines.processes import (
     addressing,
     hosting,
     identities,
+    limiting,
     records,
     starting,
     translating,
@@ -145,6 +146,7 @@ class ProcessEngine:
                 "state": str(self.root),
                 "python": sys.executable,
                 "volumes": "mounted" if self._isolated else "paths rewritten",
+                "limits": ", ".join(self._limits) or "not enforced",
                 "addresses": "127.0.0.0/8" if self._many_addresses else addressing.LOCALHOST,
             },
         )
@@ -157,9 +159,14 @@ class ProcessEngine:
                 self._views = starting.probe_views(self.root) == ""
             return self._views
 
+    @functools.cached_property
+    def _limits(self) -> dict[str, str]:
+        """Where control groups can be made; asked of the kernel once."""
+        return limiting.offers()
+
     def limitations(self, spec: ContainerSpec) -> list[str]:
         """What this engine does not keep of a specification, each in a sentence."""
-        return translating.limitations(spec, isolated=self._isolated)
+        return translating.limitations(spec, isolated=self._isolated, limits=self._limits)
 
     def image_exists(self, image: str) -> bool:  # noqa: ARG002  (the Protocol's)
         """Always: no image is used."""
@@ -384,6 +391,7 @@ class ProcessEngine:
             port=network["port"] if network else None,
             subnet=network["subnet"] if network and not self._many_addresses else "",
             inventory=self.devices(),
+            limits=self._limits,
         )
         launch, rewriter = translating.translate(spec, place)
         if launch["user"] is not None:
@@ -511,6 +519,7 @@ class ProcessEngine:
         home, spec = found
         self._end(container, 0)
         watching.kill_leftovers(None, spec["id"])
+        limiting.remove(spec["launch"]["groups"])
         self._folders.drop_container(home)
         self._announce("container", "remove", spec["name"], spec["labels"])
 

@@ -22,7 +22,7 @@ import signal
 import sys
 import time
 
-from reconciler.engines.processes import identities, records
+from reconciler.engines.processes import identities, limiting, records
 from reconciler.engines.processes.announcing import announce
 
 TYPE_CHECKING = False
@@ -75,8 +75,10 @@ def run(folder: str) -> None:
         from reconciler.engines.processes import isolating
 
         isolating.prctl(isolating.PR_SET_CHILD_SUBREAPER, 1)
+    groups = spec["launch"]["groups"]
     pid, failure = _spawn(folder, spec["launch"])
     if failure is not None:
+        limiting.remove(groups)
         records.remove(run_path)
         _answer(failure)
         return
@@ -90,7 +92,12 @@ def run(folder: str) -> None:
     status = _wait(pid)
     _end_leftovers(pid)
     code = os.waitstatus_to_exitcode(status)
-    ended = {"code": code if code >= 0 else 128 - code, "finished_at": time.time()}
+    ended = {
+        "code": code if code >= 0 else 128 - code,
+        "finished_at": time.time(),
+        "oom_killed": limiting.out_of_memory(groups),
+    }
+    limiting.remove(groups)
     if _write_end(folder, ended):
         tell("die")
 
@@ -137,6 +144,8 @@ def _spawn(folder: str, launch: dict[str, Any]) -> tuple[int, dict[str, Any] | N
     if pid == 0:
         try:
             os.setsid()
+            limiting.prepare(launch["groups"])
+            limiting.enter(launch["groups"])
             for fd in (1, 2):
                 os.dup2(log, fd)
             _become(launch, parent=parent)
@@ -281,6 +290,7 @@ def run_inside(folder: str) -> None:
     facts = records.read(f"{folder}/{records.RUN}") or {}
     launch = {**spec["launch"], "argv": sys.argv[3:]}
     try:
+        limiting.enter(launch["groups"])
         if launch["view"] is not None:
             from reconciler.engines.processes import isolating
 

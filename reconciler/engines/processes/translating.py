@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.engines.base import ContainerSpec, Mount
-from reconciler.engines.processes import hosting
+from reconciler.engines.processes import hosting, limiting
 from reconciler.engines.processes.identities import LINUX, MARKER
 from reconciler.engines.processes.mounting import Layout, lay_out
 from reconciler.engines.processes.rewriting import Rewriter
@@ -43,6 +43,7 @@ class Place:
         port: of the network, in place of 29500; None leaves it.
         subnet: whose addresses become 127.0.0.1; "" leaves them.
         inventory: devices the machine has.
+        limits: what ``limiting.offers`` found.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Place:
     port: int | None = None
     subnet: str = ""
     inventory: Mapping[str, tuple[str, ...]]
+    limits: Mapping[str, str]
 
 
 def translate(spec: ContainerSpec, place: Place) -> tuple[dict[str, Any], Rewriter]:
@@ -76,7 +78,10 @@ def translate(spec: ContainerSpec, place: Place) -> tuple[dict[str, Any], Rewrit
         "view": _view(spec, place, layout) if place.isolated else None,
         "user": _user(spec),
         "no_new_privileges": LINUX and spec.security.no_new_privileges,
-        "cpus": _cpus(spec, place),
+        "cpus": None if "cpu" in place.limits else _cpus(spec, place),
+        "groups": limiting.groups(
+            dict(place.limits), name=place.id[:16], memory=spec.memory_limit, cpus=spec.cpu_limit
+        ),
         "notes": layout.notes,
     }
     return launch, rewriter
@@ -201,17 +206,18 @@ def _cpus(spec: ContainerSpec, place: Place) -> list[int] | None:
     return sorted(allowed[(first + step) % len(allowed)] for step in range(wanted))
 
 
-def limitations(spec: ContainerSpec, *, isolated: bool) -> list[str]:
+def limitations(spec: ContainerSpec, *, isolated: bool, limits: Mapping[str, str]) -> list[str]:
     """What the process engine does not keep of a specification, each in a sentence."""
     security = spec.security
+    bound = spec.cpu_limit is not None and "cpu" not in limits
     checks = (
         (True, f"The image {spec.image} is not used: the command runs with the programs of this machine."),
-        (spec.memory_limit is not None, "The memory limit is not enforced."),
+        (spec.memory_limit is not None and "memory" not in limits, "The memory limit is not enforced."),
         (
-            spec.cpu_limit is not None and LINUX and spec.cpu_limit != math.ceil(spec.cpu_limit),
+            bound and LINUX and spec.cpu_limit != math.ceil(spec.cpu_limit or 0),
             f"The CPU limit is rounded up to whole CPUs ({math.ceil(spec.cpu_limit or 0)}).",
         ),
-        (spec.cpu_limit is not None and not LINUX, "The CPU limit is not enforced."),
+        (bound and not LINUX, "The CPU limit is not enforced."),
         (bool(security.user) and not _may_be(security.user), f"The user {security.user} is not applied."),
         (
             bool(

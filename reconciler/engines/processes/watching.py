@@ -55,7 +55,12 @@ def _records(home: Path) -> tuple[Json | None, Json | None]:
 
 
 def _facts(ended: Json) -> ExitFacts:
-    return ExitFacts(code=ended["code"], finished_at=ended["finished_at"], error=ended.get("error", ""))
+    return ExitFacts(
+        code=ended["code"],
+        oom_killed=ended.get("oom_killed", False),
+        finished_at=ended["finished_at"],
+        error=ended.get("error", ""),
+    )
 
 
 def _settled(home: Path, spec: Json, *, listeners: Path) -> tuple[Json | None, Json | None]:

@@ -1,6 +1,7 @@
 """Networks, volumes, environment, devices: what a container finds around it."""
 
 import ipaddress
+import json
 import os
 import socket
 import stat
@@ -11,7 +12,7 @@ import pytest
 
 from reconciler.engines.base import ContainerSpec, Mount, NetworkSpec, Security, VolumeSpec
 from reconciler.engines.process import ProcessEngine
-from reconciler.engines.processes import addressing, hosting
+from reconciler.engines.processes import addressing, hosting, limiting
 from reconciler.errors import Conflict, EngineError, NotFound, StartFailed
 
 
@@ -405,10 +406,49 @@ def test_files_made_by_a_container_can_be_read_by_others_as_usual(bench):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no CPU binding here")
-def test_a_cpu_limit_binds_to_as_many_cpus(bench):
+def test_without_control_groups_a_cpu_limit_binds_to_as_many_cpus(bench, monkeypatch):
+    monkeypatch.setattr(bench.engine, "_limits", {})
+
     out = bench.run("python", "-c", "import os; print(len(os.sched_getaffinity(0)))", cpu_limit=0.5)
 
     assert out == "1\n"
+
+
+needs_groups = pytest.mark.skipif(
+    not {"memory", "cpu"} <= set(limiting.offers()), reason="no control groups can be made here"
+)
+
+
+@needs_groups
+def test_memory_beyond_the_limit_ends_it_and_says_so(bench):
+    bench.run("python", "-c", "x = bytearray(300 << 20)", memory_limit=64 << 20)
+
+    ended = bench.engine.inspect_container("job-node-0").exit
+    assert ended.code == 137
+    assert ended.oom_killed
+
+
+@needs_groups
+def test_a_cpu_limit_throttles_and_leaves_no_group_behind(bench):
+    program = "import time; a = time.time()\nwhile time.process_time() < 0.2: pass\nprint(time.time() - a)"
+
+    took = float(bench.run("python", "-S", "-c", program, cpu_limit=0.25))
+    groups = json.loads((bench.engine.root / "containers/job-node-0/spec.json").read_text())["launch"][
+        "groups"
+    ]
+
+    assert took > 0.5
+    assert groups
+    assert not any(Path(group["path"]).exists() for group in groups)
+
+
+@needs_groups
+def test_exec_is_under_the_limits_too(bench):
+    bench.start("sleep", "60", memory_limit=64 << 20)
+
+    code, _ = bench.engine.exec("job-node-0", ("python", "-c", "x = bytearray(300 << 20)"), timeout=30)
+
+    assert code == 137
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
@@ -443,7 +483,8 @@ def test_assigned_devices_are_the_visible_ones(state_dir, bench_of, tmp_path, mo
 # What cannot be kept
 
 
-def test_what_is_not_kept_is_said(rewriting):
+def test_what_is_not_kept_is_said(rewriting, monkeypatch):
+    monkeypatch.setattr(rewriting, "_limits", {})
     spec = ContainerSpec(
         name="c", image="img:1", labels={}, memory_limit=1, cpu_limit=1.5, tty=True, hosts={"a": "127.0.0.2"},
         mounts=(Mount(kind="bind", target="/d", source="/tmp", read_only=True),),
