@@ -121,4 +121,4 @@ def leftovers_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
         return
     jobs = {state.labels.get(LABEL_JOB, "") for state in mine}
     running = sum(state.state == "running" for state in mine)
-    yield Check(name=name, status="ok", detail=f"{len(mine)} of {len(jobs)} jobs, {running} running")
+    yield Check(name=name, status="ok", detail=f"{len(mine)} (jobs: {len(jobs)}), {running} running")

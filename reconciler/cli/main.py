@@ -108,6 +108,7 @@ class App(click.Group):
 
 
 @click.group(
+    name="reconciler",
     cls=App,
     epilog=EXAMPLE,
     no_args_is_help=True,

@@ -1,0 +1,185 @@
+"""The command's frame: help, laziness, failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from reconciler import __version__
+from reconciler.cli.main import COMMANDS, report
+from reconciler.errors import ConfigError, ReconcilerError
+from tests.cli.samples import trainjob, write
+
+
+def python(code: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--version"], ["nonsense"], ["run", "--help"]])
+def test_help_imports_nothing_heavy(arguments):
+    code = f"""
+import sys, json
+from reconciler.cli.main import app
+try:
+    app.main({arguments!r})
+except SystemExit:
+    pass
+sys.stderr.write(json.dumps(sorted(sys.modules)))
+"""
+
+    done = python(code)
+
+    loaded = set(json.loads(done.stderr[done.stderr.index("[") :]))
+    heavy = {"pydantic", "docker", "podman", "requests", "rich", "yaml", "ruamel", "structlog", "watchdog"}
+    assert loaded & heavy == set()
+
+
+def test_a_command_imports_no_module_of_another():
+    code = """
+import sys
+from reconciler.cli.main import app
+try:
+    app.main(["completion", "bash"])
+except SystemExit:
+    pass
+sys.stderr.write(" ".join(m for m in sys.modules if m.startswith("reconciler.cli.")))
+"""
+
+    assert python(code).stderr.split() == ["reconciler.cli.main", "reconciler.cli.completion"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_explains_itself_with_an_example(cli, command, flag):
+    done = cli(command, flag)
+
+    assert done.exit_code == 0
+    assert f"Usage: reconciler {command}" in done.stdout
+    assert "Example:" in done.stdout
+    assert f"reconciler {command}" in done.stdout.split("Example:")[1]
+
+
+def test_the_help_names_every_command(cli):
+    words = cli("--help").stdout.split()
+
+    assert set(COMMANDS) <= set(words)
+
+
+def test_no_arguments_show_the_help_and_are_a_usage_error(cli):
+    done = cli()
+
+    assert done.exit_code == 2
+    assert "Usage:" in done.output
+
+
+def test_the_version_is_printed(cli):
+    assert cli("--version").stdout.strip() == f"reconciler {__version__}"
+
+
+def test_a_misspelt_command_is_answered_with_the_right_one(cli):
+    done = cli("vaildate")
+
+    assert done.exit_code == 2
+    assert "Did you mean validate?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["get"], "Missing argument"),
+        (["get", "cows"], "not one of jobs, runtimes, nodes"),
+        (["run", "--engine", "dokcer"], "--engine"),
+        (["run", "--resync", "soon"], "'soon' is no duration"),
+        (["run", "--once", "--wait"], "exclude each other"),
+        (["wait", "demo", "--for", "Runing"], "did you mean Running?"),
+        (["wait", "demo", "--timeout", "x"], "no duration"),
+        (["logs", "demo", "--node", "1", "--all"], "Give one of"),
+        (["get", "jobs", "--config", "none.yaml"], "none.yaml"),
+    ],
+)
+def test_usage_errors_exit_with_2_and_one_sentence(cli, arguments, words):
+    done = cli(*arguments)
+
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+
+
+def test_a_bad_variable_or_file_is_a_usage_error(cli, home, monkeypatch):
+    monkeypatch.setenv("RECONCILER_ENGINE", "cow")
+    assert cli("get", "jobs").exit_code == 2
+    monkeypatch.delenv("RECONCILER_ENGINE")
+
+    (home / "reconciler.yaml").write_text("engin: podman\n")
+    done = cli("get", "jobs")
+
+    assert done.exit_code == 2
+    assert "reconciler.yaml:1: engin is no setting (did you mean engine?)" in done.stderr
+
+
+def test_a_failure_is_a_sentence_and_a_remedy(cli):
+    done = cli("get", "jobs", "--specs", "nowhere")
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: The folder of manifests nowhere is not there.")
+    assert "--specs" in done.stderr
+
+
+def test_exit_statuses_of_failures(capsys):
+    assert report(ReconcilerError("x")) == 1
+    assert report(ConfigError("x")) == 2
+    assert report(KeyboardInterrupt()) == 130
+    assert report(RuntimeError("x")) == 1
+    assert report(OSError(2, "No such file", "f")) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_traceback_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("RECONCILER_DEBUG", "1")
+
+    with pytest.raises(ReconcilerError):
+        report(ReconcilerError("x"))
+
+
+def test_a_reader_that_has_gone_is_no_trouble(specs):
+    command = f"{sys.executable} -m reconciler get runtimes -o json | head -c 1"
+
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_call_back(cli, shell):
+    done = cli("completion", shell)
+
+    assert done.exit_code == 0
+    assert f"_RECONCILER_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_names_of_jobs_are_completed(specs):
+    write(specs / "a.yaml", trainjob("alpha"))
+    write(specs / "b.yaml", trainjob("beta"))
+    environ = {
+        "_RECONCILER_COMPLETE": "bash_complete",
+        "COMP_WORDS": "reconciler describe al",
+        "COMP_CWORD": "2",
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", "from reconciler.cli.main import main; main()"],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout.split() == ["plain,alpha"], done.stderr
