@@ -17,24 +17,18 @@ not read yet with it.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from reconciler.controller.logfiles import LogFile, LogWriter, tail
 from reconciler.engines.base import Engine, LogStream
 from reconciler.errors import EngineError, NotFound, StateError
-from reconciler.status.files import read_if_exists, write_atomically
 
-FILE_MODE: Final = 0o600
-FOLDER_MODE: Final = 0o700
 #: Seconds between tries to reach a broken stream again: doubled up to the last.
 FIRST_RETRY: Final = 0.1
 LAST_RETRY: Final = 5.0
@@ -42,12 +36,8 @@ LAST_RETRY: Final = 5.0
 DISK_RETRY: Final = 15.0
 #: A finished log up to this size is read once more, to be sure that its end is on disk.
 VERIFY_LIMIT: Final = 16 * 1024 * 1024
-#: How many of a log's first bytes tell it from one whose beginning was rotated away.
-HEAD: Final = 1024
-ROTATED: Final = (
-    b"[reconciler: the engine has dropped the beginning of this log; what it still has follows]\n"
-)
-TAIL_BLOCK: Final = 64 * 1024
+#: How many containers are remembered whose log is complete.
+FINISHED_KEPT: Final = 4096
 
 _log = structlog.get_logger(__name__)
 
@@ -81,6 +71,8 @@ class LogKeeper:
         self._clock = clock
         self._lock = threading.Lock()
         self._readers: dict[str, _Reader] = {}
+        #: When containers ended whose log is complete.
+        self._finished: dict[str, float] = {}
         self._closing = threading.Event()
 
     def path(self, place: LogPlace) -> Path:
@@ -88,22 +80,27 @@ class LogKeeper:
         return place.path(self._log_dir)
 
     def attach(self, container_id: str, place: LogPlace) -> None:
-        """Read this container's log from now on; call it between create and start, and on every pass.
+        """Read this container's log from now on; call it between create and start, and while it runs.
 
-        Without effect where a reader is at work or has read all. Never waits, never fails: trouble is
-        logged, and :meth:`finish` reads what is missing.
+        Without effect where a reader is at work. Never waits, never fails: trouble is logged, and
+        :meth:`finish` reads what is missing.
         """
         with self._lock:
-            if container_id in self._readers or self._closing.is_set():
+            known = self._readers.get(container_id)
+            if self._closing.is_set() or (known is not None and known.at_work):
                 return
             reader = self._reader(container_id, place)
+            if known is not None:
+                # It had ended and runs again (somebody started it by hand).
+                reader.last_activity = known.last_activity
             self._readers[container_id] = reader
             reader.start()
 
     def finish(self, container_id: str, place: LogPlace, *, timeout: float) -> bool:
         """See that all of an ended container's log is on disk; call it before the container is removed.
 
-        Also where nobody has read it so far. The container is forgotten afterwards.
+        Also where nobody has read it so far. Called again it costs a look, unless the container has run
+        since.
 
         Args:
             container_id: that has exited, or was never started.
@@ -115,9 +112,16 @@ class LogKeeper:
         """
         with self._lock:
             reader = self._readers.pop(container_id, None)
+            finished = self._finished.get(container_id)
         if reader is None:
             reader = self._reader(container_id, place)
-        return reader.finish(timeout)
+        ended = reader.finish(timeout, finished=finished)
+        if ended is not None:
+            with self._lock:
+                self._finished[container_id] = ended
+                while len(self._finished) > FINISHED_KEPT:
+                    del self._finished[next(iter(self._finished))]
+        return ended is not None
 
     def _reader(self, container_id: str, place: LogPlace) -> _Reader:
         return _Reader(
@@ -167,7 +171,7 @@ class _Reader:
         self.last_activity: float | None = None
         self._engine = engine
         self._id = container_id
-        self._file = _LogFile(place.path(log_dir), log_dir, container_id)
+        self._file = LogFile(place.path(log_dir), log_dir, container_id)
         self._clock = clock
         self._closing = closing
         self._stopping = threading.Event()
@@ -180,6 +184,11 @@ class _Reader:
         self._heard = 0
         self._told_disk = False
         self._ended = False
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the thread still reads."""
+        return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._follow, name=f"log-{self._id[:12]}", daemon=True)
@@ -197,31 +206,40 @@ class _Reader:
         if self._thread is not None:
             self._thread.join(timeout)
 
-    def finish(self, timeout: float) -> bool:
-        """See :meth:`LogKeeper.finish`."""
+    def finish(self, timeout: float, *, finished: float | None) -> float | None:
+        """See :meth:`LogKeeper.finish`.
+
+        Args:
+            timeout: in seconds.
+            finished: when the container ended, in an earlier run whose log is complete.
+
+        Returns:
+            When the container ended, 0 not known; None where the log may lack its end.
+        """
         try:
-            if self._never_started():
-                # Not joined: there is nothing to come, and an engine may take a second to let go.
-                self.stop()
-                return True
+            state = self._engine.inspect_container(self._id)
         except NotFound:
             self.join(timeout)
-            return self._ended
+            return 0.0 if self._ended or finished is not None else None
         except EngineError as error:
             self._log.warning("log may lack its end: the engine does not answer", reason=str(error))
-            return False
+            return None
+        if state.state == "created":
+            # Not joined: there is nothing to come, and an engine may take a second to let go.
+            self.stop()
+            return 0.0
+        ended = (state.exit.finished_at if state.exit else None) or 0.0
+        if finished is not None and ended and ended == finished:
+            return finished
         self.join(timeout)
         self.stop()
         self.join(1.0)
-        if self._thread is not None and self._thread.is_alive():
+        if self.at_work:
             self._log.warning("log may lack its end: its reader hangs")
-            return False
+            return None
         if self._ended and self._file.size() > VERIFY_LIMIT:
-            return True
-        return self._read_rest()
-
-    def _never_started(self) -> bool:
-        return self._engine.inspect_container(self._id).state == "created"
+            return ended
+        return ended if self._read_rest() else None
 
     def _read_rest(self) -> bool:
         """Read the whole log once, without following, and write what is missing."""
@@ -275,7 +293,7 @@ class _Reader:
             self._stream = stream
         if follow and self._done():
             stream.close()
-        writer: _Writer | None = None
+        writer: LogWriter | None = None
         position = 0
         refused = False
         try:
@@ -316,172 +334,3 @@ class _Reader:
                 "log cannot be written; it is read again from the engine when there is room",
                 reason=str(error),
             )
-
-
-class _LogFile:
-    """A log file of one container's run, and where in it that run begins."""
-
-    def __init__(self, path: Path, log_dir: Path, container_id: str) -> None:
-        self.path = path
-        self._log_dir = log_dir
-        self._id = container_id
-        self._index = path.with_name(f".{path.name}.json")
-
-    def size(self) -> int:
-        try:
-            return self.path.stat().st_size
-        except OSError:
-            return 0
-
-    def writer(self, *, trusted: bool) -> _Writer:
-        """A writer that goes on where the file ends.
-
-        Raises:
-            OSError: the file cannot be opened (no space, no permission).
-            StateError: where the run begins could not be kept.
-        """
-        _make_folder(self.path.parent, self._log_dir)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
-        try:
-            base, end = self._span(fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        return _Writer(fd, base, end, trusted=trusted)
-
-    def _span(self, fd: int) -> tuple[int, int]:
-        """Where this run's bytes begin and end so far."""
-        size = os.fstat(fd).st_size
-        runs = self._runs()
-        for place, (run, base) in enumerate(runs):
-            if run == self._id and base <= size:
-                return base, runs[place + 1][1] if place + 1 < len(runs) else size
-        if size and os.pread(fd, 1, size - 1) != b"\n":
-            size += os.write(fd, b"\n")
-        runs = [*(run for run in runs if run[0] != self._id and run[1] <= size), (self._id, size)]
-        write_atomically(self._index, json.dumps(runs).encode(), mode=FILE_MODE, durable=False)
-        return size, size
-
-    def _runs(self) -> list[tuple[str, int]]:
-        """Container ids and where each one's bytes begin, in order; empty when lost or damaged."""
-        data = read_if_exists(self._index)
-        if data is None:
-            return []
-        try:
-            return [(str(run), int(base)) for run, base in json.loads(data)]
-        except (ValueError, TypeError):
-            _log.warning("index of a log is damaged; the log may hold lines twice", path=str(self._index))
-            return []
-
-
-class _Writer:
-    """Takes a log from its very beginning and writes only what the file lacks.
-
-    Args:
-        fd: of the file; closed by :meth:`close`.
-        base: where the run's bytes begin.
-        end: where they end so far.
-        trusted: the file was followed to the end: a beginning that differs was rotated away since, and
-            nothing is missing.
-    """
-
-    def __init__(self, fd: int, base: int, end: int, *, trusted: bool) -> None:
-        self._trusted = trusted
-        self._fd = fd
-        self._base = base
-        self._skip = end - base
-        self._compare = min(self._skip, HEAD)
-        self._head = b""
-
-    def feed(self, chunk: bytes) -> None:
-        """The next bytes of the stream.
-
-        Raises:
-            OSError: the disk refused; what was written of the chunk stays.
-        """
-        if self._compare:
-            self._head += chunk
-            if len(self._head) < self._compare:
-                return
-            chunk = self._compared()
-        self._write_new(chunk)
-
-    def end(self) -> None:
-        """The stream has ended: nothing is held back any more, and the file is brought to the disk.
-
-        Raises:
-            OSError: the disk refused.
-        """
-        if self._head:
-            self._write_new(self._compared())
-        os.fsync(self._fd)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-    def _write_new(self, chunk: bytes) -> None:
-        skipped = min(self._skip, len(chunk))
-        self._skip -= skipped
-        self._write(chunk[skipped:])
-
-    def _compared(self) -> bytes:
-        """The first bytes, held back so far, now that they can be compared with the file's."""
-        whole, self._head = self._head, b""
-        kept = os.pread(self._fd, self._compare, self._base)
-        self._compare = 0
-        if whole[: len(kept)] != kept[: len(whole)] and not self._marked_before(whole):
-            self._skip = sys.maxsize if self._trusted else 0
-            if not self._trusted:
-                self._write(ROTATED)
-        return whole
-
-    def _marked_before(self, whole: bytes) -> bool:
-        """Whether the file says already that the beginning is gone; then go on after that line's text."""
-        size = os.fstat(self._fd).st_size
-        start = max(self._base, size - VERIFY_LIMIT)
-        text = os.pread(self._fd, size - start, start)
-        mark = text.rfind(ROTATED)
-        after = text[mark + len(ROTATED) :] if mark >= 0 else b""
-        if mark < 0 or whole[: min(len(after), len(whole))] != after[: len(whole)]:
-            return False
-        self._skip = len(after)
-        return True
-
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
-
-
-def tail(path: Path, lines: int) -> list[str]:
-    """The last lines of a log, for failure messages; empty when there is no such file.
-
-    Of a line that overwrote itself (a progress bar's carriage returns) its last state; undecodable bytes
-    are replaced. At most the last 64 KiB are looked at.
-
-    Args:
-        path: of the log.
-        lines: how many at most.
-    """
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            start = max(0, size - TAIL_BLOCK)
-            file.seek(start)
-            data = file.read(TAIL_BLOCK)
-    except OSError:
-        return []
-    text = data.decode(errors="replace")
-    split = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")]
-    if start and len(split) > 1:
-        del split[0]
-    return split[-lines:] if lines > 0 and text else []
-
-
-def _make_folder(folder: Path, log_dir: Path) -> None:
-    """Make ``folder`` and those above it up to ``log_dir``, for this user's eyes only."""
-    missing = [path for path in (folder, *folder.parents) if path == log_dir or log_dir in path.parents]
-    log_dir.parent.mkdir(parents=True, exist_ok=True)
-    for path in reversed(missing):
-        with suppress(FileExistsError):
-            path.mkdir(mode=FOLDER_MODE)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.controller import logs
-from reconciler.controller.logs import ROTATED, LogKeeper, LogPlace, tail
+from reconciler.controller.logfiles import ROTATED, tail
+from reconciler.controller.logs import LogKeeper, LogPlace
 from reconciler.engines.base import ContainerState
 from reconciler.errors import EngineError, NotFound
 
@@ -125,6 +126,35 @@ def test_a_restart_in_the_same_attempt_appends(engine, container, keeper):
         engine.remove_container(made)
 
     assert read(keeper) == b"first\nsecond"
+
+
+@pytest.mark.engine
+def test_a_container_that_is_started_again_by_hand_is_heard_again(engine, container, keeper):
+    made = container("echo run")
+    keeper.attach(made, PLACE)
+    engine.start_container(made)
+    await_exit(engine, made)
+    eventually(lambda: keeper.path(PLACE).exists() and read(keeper) == b"run\n")
+    assert keeper.finish(made, PLACE, timeout=DEADLINE)
+
+    engine._http.call("POST", f"/containers/{made}/start", "start it again")
+    await_exit(engine, made)
+
+    assert keeper.finish(made, PLACE, timeout=DEADLINE)
+    assert read(keeper) == b"run\nrun\n"
+
+
+@pytest.mark.engine
+def test_finishing_twice_keeps_the_log_as_it_is(engine, container, keeper):
+    made = container("echo one")
+    engine.start_container(made)
+    await_exit(engine, made)
+    assert keeper.finish(made, PLACE, timeout=DEADLINE)
+    assert keeper.finish(made, PLACE, timeout=DEADLINE)
+    engine.remove_container(made)
+
+    assert keeper.finish(made, PLACE, timeout=DEADLINE)
+    assert read(keeper) == b"one\n"
 
 
 @pytest.mark.engine
@@ -320,7 +350,7 @@ def test_a_full_disk_is_said_once_and_made_good_when_there_is_room(tmp_path, mon
             raise OSError(28, "No space left on device")
         return write(fd, data)
 
-    monkeypatch.setattr(logs.os, "write", refusing)
+    monkeypatch.setattr(os, "write", refusing)
     engine = ScriptedEngine(b"one\ntwo\n")
     keeper = scripted(engine, tmp_path)
     keeper.attach("c1", PLACE)
