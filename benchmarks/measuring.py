@@ -96,6 +96,9 @@ def last_all_reduce(client: docker.DockerClient, job: str, nodes: int, *, second
 def remove(client: docker.DockerClient, job: str, nodes: int) -> None:
     """Remove a job's containers and network, whoever made them."""
     for name in names(job, nodes):
+        # Podman's forced removal asks politely first, for ten seconds.
+        with contextlib.suppress(docker.errors.APIError):
+            client.api.kill(name)
         with contextlib.suppress(docker.errors.APIError):
             client.api.remove_container(name, force=True, v=True)
     with contextlib.suppress(docker.errors.APIError):

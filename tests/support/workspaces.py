@@ -251,6 +251,9 @@ class Workspace:
         label = {"label": f"{names.LABEL_INSTANCE}={self.instance}"}
         with self.api() as client:
             for container in client.api.containers(all=True, filters=label):
+                # Podman's forced removal asks politely first, for ten seconds.
+                with contextlib.suppress(docker.errors.APIError):
+                    client.api.kill(container["Id"])
                 with contextlib.suppress(docker.errors.APIError):
                     client.api.remove_container(container["Id"], force=True, v=True)
             for network in client.api.networks(filters=label):
