@@ -152,6 +152,9 @@ def _fresh(record: Record, name: str, *, not_before: float) -> Record:
 def _restart_in_place(record: Record, instance: InstancePlan, end: Ended, *, now: float) -> Record:
     """Restart one container; those that share its network namespace go with it."""
     record = _restart(record, end.container, now=now)
+    wait = record.container(end.container).not_before - now
+    message = f"{end.container}: {end.result.message}; started again in {wait:.0f} s"
+    record = record.with_event("BackOff", message, now=now, kind="Warning")
     if end.kind != "main" or not owns_network(instance, end.container):
         return record
     not_before = record.container(end.container).not_before

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -95,20 +96,21 @@ class GeneratedSecrets:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._lock = threading.Lock()
 
-    def ensure(self, namespace: str, name: str, make: SecretMaker) -> Mapping[str, bytes]:
+    def ensure(self, namespace: str, job: str, name: str, make: SecretMaker) -> Mapping[str, bytes]:
         """The secret's data, made and stored if it is not there yet."""
-        path = self._root / namespace / f"{name}.json"
-        stored = read_if_exists(path)
-        if stored is not None:
-            return {k: v.encode("latin-1") for k, v in json.loads(stored).items()}
-        data = make()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        text = json.dumps({k: v.decode("latin-1") for k, v in data.items()})
-        write_atomically(path, text.encode(), mode=0o600)
-        return data
+        path = self._root / namespace / job / f"{name}.json"
+        with self._lock:
+            stored = read_if_exists(path)
+            if stored is not None:
+                return {k: v.encode("latin-1") for k, v in json.loads(stored).items()}
+            data = make()
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            text = json.dumps({k: v.decode("latin-1") for k, v in data.items()})
+            write_atomically(path, text.encode(), mode=0o600)
+            return data
 
-    def remove(self, namespace: str, names: tuple[str, ...]) -> None:
-        """Forget secrets of a deleted job."""
-        for name in names:
-            (self._root / namespace / f"{name}.json").unlink(missing_ok=True)
+    def remove(self, namespace: str, job: str) -> None:
+        """Forget the secrets of a deleted job."""
+        shutil.rmtree(self._root / namespace / job, ignore_errors=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.faults import Fault
-from reconciler.controller.presenting import invalid
+from reconciler.controller.presenting import invalid, waiting
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 from reconciler.status.recovery import recover
@@ -93,17 +93,27 @@ class FolderOutlet:
         self._sidecars.put(path, key, document, urgent=urgent or changed)
         self._phase(record.key, document)
 
-    def tell_invalid(
-        self, kind: str, key: str, file: str, faults: Sequence[Fault], *, phase: str = "Invalid"
-    ) -> None:
+    def tell_invalid(self, kind: str, key: str, file: str, faults: Sequence[Fault]) -> None:
         """Show that a manifest cannot be used."""
         namespace, _, name = key.partition("/")
-        document = invalid(kind, namespace, name, faults, phase=phase)
+        document = invalid(kind, namespace, name, faults)
         with self._lock:
             self._paths[document_key(document)] = self.path(file)
         self._sidecars.put(self.path(file), document_key(document), document, urgent=True)
         if kind == "TrainJob":
             self._phase(key, document)
+
+    def amend(self, key: str, file: str, message: str) -> None:
+        """Say what is amiss in the status as it stands; a job without one is Pending."""
+        if not file:
+            return
+        namespace, _, name = key.partition("/")
+        path = self.path(file)
+        known = self._sidecars.document(path, f"TrainJob/{key}")
+        document = known or waiting("TrainJob", namespace, name)
+        changed = {**document, "status": {**document["status"], "message": message}}
+        self._sidecars.put(path, document_key(changed), changed, urgent=True)
+        self._phase(key, changed)
 
     def forget(self, record: Record) -> None:
         """The job is gone: sidecar first, so that a crash in between is repeated, not forgotten."""

@@ -101,12 +101,15 @@ def document(
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
 
 
-def invalid(
-    kind: str, namespace: str, name: str, faults: Sequence[Fault], *, phase: str = "Invalid"
-) -> dict[str, Any]:
-    """The document of an object that cannot be used as it is (``phase: Invalid``), or waits (``Pending``)."""
+def waiting(kind: str, namespace: str, name: str) -> dict[str, Any]:
+    """The document of an object of which nothing is known yet."""
+    return document(kind, namespace, name, {"phase": "Pending", "message": "", "conditions": []})
+
+
+def invalid(kind: str, namespace: str, name: str, faults: Sequence[Fault]) -> dict[str, Any]:
+    """The document of an object that cannot be used as it is."""
     status: dict[str, Any] = {
-        "phase": phase,
+        "phase": "Invalid",
         "message": faults[0].message if faults else "",
         "conditions": [],
         "errors": [{"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in faults],

@@ -134,8 +134,7 @@ class Reconciler:
         old = self._outlet.load(request.key)
         now = self._clock()
         if request.wanted is None:
-            namespace, _, name = request.key.partition("/")
-            self._delete(old or Record(namespace=namespace, name=name, uid="", created_at=now))
+            self._delete(request.key, old, now)
             return None
         uid = str(uuid.uuid4())
         record = (
@@ -280,17 +279,20 @@ class Reconciler:
         lines = tuple(hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
         return record.model_copy(update={"failure": failure.model_copy(update={"log": lines})})
 
-    def _delete(self, record: Record) -> None:
-        """The manifest is gone: everything the job has on the engine goes, logs stay."""
-        plan: JobPlan | None = None
-        if record.runtime:
-            try:
-                plan = self._planner.plan(record)
-            except PlanError:
-                plan = None
+    def _delete(self, key: str, known: Record | None, now: float) -> None:
+        """The manifest is gone: everything the job has on the engine goes, logs stay.
+
+        What carries this folder's labels and has no record (lost, or left by a crash) goes as well.
+        """
+        namespace, _, name = key.partition("/")
+        record = known or Record(namespace=namespace, name=name, uid="", created_at=now)
+        plan = self._plan_if_any(record)
         hands = self._hands(plan, record)
         mine = act.selector(record.namespace, record.name, hands.host.instance)
         containers = tuple(hands.engine.list_containers(mine))
+        if known is None and not containers and not hands.engine.list_networks(mine):
+            self.seen.pop(key, None)
+            return
         if containers:
             act.stop(plan, Remove(containers=containers, why="the manifest was removed"), hands)
         act.clean_up(record, hands, volumes=True)
@@ -298,7 +300,13 @@ class Reconciler:
         self._ledger.drop(record.key)
         self._planner.forget(record.key)
         self.seen.pop(record.key, None)
-        _log.info("job deleted", job=record.name, namespace=record.namespace)
+        _log.info("job deleted")
+
+    def _plan_if_any(self, record: Record) -> JobPlan | None:
+        try:
+            return self._planner.plan(record) if record.runtime else None
+        except PlanError:
+            return None
 
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:

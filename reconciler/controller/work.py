@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from reconciler.engines.base import ContainerState, Engine, EngineInfo, NetworkS
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import API_GROUP, LABEL_INSTANCE, LABEL_JOB, LABEL_NAMESPACE, job_key
 from reconciler.plan.addresses import plan_addresses
-from reconciler.plan.generated import generated_secrets
+from reconciler.plan.generated import GeneratedSecret, generated_secrets
 from reconciler.plan.types import JobPlan
 from reconciler.sources.catalog import Catalog, JobEntry
 from reconciler.status.record_store import RecordStore
@@ -69,7 +70,7 @@ class Work:
         self._on_phase = on_phase
         self._queue = WorkQueue(clock)
         self._attachment: Attachment | None = None
-        self._unavailable = EngineUnavailable("The container engine has not answered yet.")
+        self._unavailable = EngineUnavailable("Waits for the container engine.")
         self._planner = Planner()
         self._closed = False
         self._waiting_for_images: dict[str, set[str]] = {}
@@ -130,7 +131,9 @@ class Work:
 
     def no_engine(self, error: EngineUnavailable) -> None:
         """No engine answers so far: jobs say so, and wait."""
-        self._unavailable = error
+        if str(error) != str(self._unavailable):
+            self._unavailable = error
+            self._enqueue_all()
 
     def take(self, catalog: Catalog) -> None:
         """The folder has been read; the jobs that this changes come up."""
@@ -216,8 +219,11 @@ class Work:
         try:
             when = self._reconcile(key)
         except EngineUnavailable as error:
-            delay = self._queue.retry(key)
-            _log.warning("the engine does not answer", reason=str(error), retry_in=delay)
+            self._outlet.amend(key, self._file_of(key), str(error))
+            # Before the first answer everything comes up by itself when there is one.
+            if self._attachment is not None:
+                delay = self._queue.retry(key)
+                _log.warning("the engine does not answer", reason=str(error), retry_in=delay)
         except ReconcilerError as error:
             delay = self._queue.retry(key)
             _log.warning("could not reconcile", reason=str(error), retry_in=delay)
@@ -237,9 +243,7 @@ class Work:
         record = self._outlet.load(key)
         if entry is None:
             if record is None or self._may_delete(record.file):
-                if record is not None or self.catalog.state == "ok":
-                    return self._reconciler.reconcile(Request(key=key, wanted=None))
-                return None
+                return self._delete(key, record)
             faults = self.catalog.file_faults.get(record.file, ())
             return self._reconciler.reconcile(self._request(key, _from_record(record), faults))
         job = entry.document.raw if entry.document is not None else record.job if record is not None else None
@@ -261,6 +265,14 @@ class Work:
             update_policy=self._settings.update_policy,
         )
         return self._reconciler.reconcile(self._request(key, wanted, entry.errors))
+
+    def _delete(self, key: str, record: Record | None) -> None:
+        """A job without manifest goes; one without a record, too, but only from a folder that can be read."""
+        if record is None and self.catalog.state != "ok":
+            return
+        self._reconciler.reconcile(Request(key=key, wanted=None))
+        namespace, _, name = key.partition("/")
+        self._secrets.remove(namespace, name)
 
     def _request(self, key: str, wanted: Wanted, faults: Any) -> Request:
         info = self._attachment.info if self._attachment is not None else EngineInfo(name="", version="")
@@ -304,10 +316,14 @@ class Work:
             where = self.catalog.secrets if kind == "Secret" else self.catalog.configmaps
             found: Mapping[str, bytes | str] | None = where.get((record.namespace, name))
             if found is None and kind == "Secret" and name in made:
-                return dict(self._secrets.ensure(record.namespace, name, lambda: make_secret(made[name])))
+                return dict(self._made(record, made[name]))
             return found
 
         return look
+
+    def _made(self, record: Record, secret: GeneratedSecret) -> Mapping[str, bytes]:
+        make = partial(make_secret, secret)
+        return self._secrets.ensure(record.namespace, record.name, secret.name, make)
 
     def _ready(self, plan: JobPlan, observed: Observed) -> frozenset[str]:
         attachment = self._attachment
@@ -338,6 +354,10 @@ class Work:
     def _locate(self, key: str) -> str | None:
         entry = self.catalog.jobs.get(key)
         return entry.file if entry is not None else None
+
+    def _file_of(self, key: str) -> str:
+        record = self._outlet.load(key)
+        return self._locate(key) or (record.file if record is not None else "")
 
     # -- telling
 
