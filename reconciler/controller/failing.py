@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.controller.settling import Ended, describe_code
+from reconciler.names import ANNOTATION_RESTART_SCOPE
 from reconciler.plan.types import ExitRule, FailureRule, InstancePlan, JobPlan, StepPlan
 from reconciler.status.records import Failure, Record
 
@@ -19,6 +20,9 @@ CONTAINER_BACKOFF: Final = 10.0
 BACKOFF_LIMIT: Final = 360.0
 #: A gang restart waits 1 s, 2 s, 4 s, ... 6 min (this project's; JobSet has none).
 GANG_BACKOFF: Final = 1.0
+
+#: Reason of the event that says, once, what restarting one rank alone means.
+ALONE: Final = "RestartedAlone"
 
 BACKOFF_EXCEEDED: Final = "BackoffLimitExceeded"
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
@@ -85,7 +89,7 @@ def absorb(
         elif step.restart_policy == "Never":
             record = _replace(record, instance, end, now=now)
         else:
-            record = _restart_in_place(record, instance, end, now=now)
+            record = _restart_in_place(record, step, end, now=now)
     return record, verdict, gang
 
 
@@ -149,12 +153,20 @@ def _fresh(record: Record, name: str, *, not_before: float) -> Record:
     )
 
 
-def _restart_in_place(record: Record, instance: InstancePlan, end: Ended, *, now: float) -> Record:
+def _restart_in_place(record: Record, step: StepPlan, end: Ended, *, now: float) -> Record:
     """Restart one container; those that share its network namespace go with it."""
+    instance = step.instances[end.index]
     record = _restart(record, end.container, now=now)
     wait = record.container(end.container).not_before - now
     message = f"{end.container}: {end.result.message}; started again in {wait:.0f} s"
     record = record.with_event("BackOff", message, now=now, kind="Warning")
+    if len(step.instances) > 1 and end.rank is not None and ALONE not in record.warned:
+        hint = (
+            f"{end.container} is restarted alone; where the others wait for it in a collective, they hang. "
+            f"The annotation {ANNOTATION_RESTART_SCOPE}: gang restarts all ranks together."
+        )
+        record = record.model_copy(update={"warned": (*record.warned, ALONE)})
+        record = record.with_event(ALONE, hint, now=now)
     if end.kind != "main" or not owns_network(instance, end.container):
         return record
     not_before = record.container(end.container).not_before

@@ -17,7 +17,7 @@ from reconciler.controller.settling import describe_code
 from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
 from reconciler.names import API_VERSION
 from reconciler.plan.types import JobPlan
-from reconciler.status.records import Record
+from reconciler.status.records import Failure, Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def present(
         "attempt": record.attempt,
         "restarts": record.restarts,
     }
-    if message := _message(plan, view, record):
+    if message := _message(observed, record):
         status["message"] = message
     status["conditions"] = [
         {
@@ -62,6 +62,8 @@ def present(
     ]
     if plan is not None and view is not None:
         status["jobsStatus"] = [_counts(view, n, record) for n in range(len(view.steps))]
+    if record.failure is not None:
+        status["failure"] = _failure(record.failure)
     if record.trainer_status:
         status["trainerStatus"] = record.trainer_status
     status |= _times(record)
@@ -153,7 +155,7 @@ def _is_training(step: StepView, container: ContainerView) -> bool:
     return not initializer and container.plan.kind != "init"
 
 
-def _message(plan: JobPlan | None, view: JobView | None, record: Record) -> str:
+def _message(observed: Observed | None, record: Record) -> str:
     """One line for a table: the end, or what keeps the job from going on."""
     for kind in ("Failed", "Complete"):
         condition = record.condition(kind)
@@ -163,11 +165,33 @@ def _message(plan: JobPlan | None, view: JobView | None, record: Record) -> str:
         return record.queued
     if record.problem is not None:
         return record.problem.message
+    images = observed.images.values() if observed is not None else ()
+    pulls = [f"{i.image}: {i.message or 'pulling'}" for i in images if i.status == "pulling"]
+    if pulls:
+        return "; ".join(pulls)
     failure = record.failure
-    if plan is not None and view is not None and failure is not None and not record.suspended:
-        who = f"rank {failure.rank} ({failure.container})" if failure.rank is not None else failure.container
-        return f"Last failure: {who}: {failure.message}"
+    if failure is not None and not record.suspended:
+        return f"Last failure: {_who(failure)}: {failure.message}"
     return ""
+
+
+def _who(failure: Failure) -> str:
+    return f"rank {failure.rank} ({failure.container})" if failure.rank is not None else failure.container
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    """Who failed first, and its last words: nobody should need to open a log to know why."""
+    return {
+        "attempt": failure.attempt,
+        "step": failure.step,
+        "rank": failure.rank,
+        "container": failure.container,
+        "exitCode": failure.code,
+        "reason": failure.reason,
+        "message": failure.message,
+        "time": stamp(failure.at),
+        "log": list(failure.log),
+    }
 
 
 def _counts(view: JobView, position: int, record: Record) -> dict[str, Any]:

@@ -243,7 +243,8 @@ class Work:
         record = self._outlet.load(key)
         if entry is None:
             if record is None or self._may_delete(record.file):
-                return self._delete(key, record)
+                self._delete(key, record)
+                return None
             faults = self.catalog.file_faults.get(record.file, ())
             return self._reconciler.reconcile(self._request(key, _from_record(record), faults))
         job = entry.document.raw if entry.document is not None else record.job if record is not None else None
@@ -268,7 +269,7 @@ class Work:
 
     def _delete(self, key: str, record: Record | None) -> None:
         """A job without manifest goes; one without a record, too, but only from a folder that can be read."""
-        if record is None and self.catalog.state != "ok":
+        if record is None and (self.catalog.state != "ok" or self.catalog.doubtful):
             return
         self._reconciler.reconcile(Request(key=key, wanted=None))
         namespace, _, name = key.partition("/")
