@@ -22,6 +22,7 @@ from reconciler.plan.expansion import reference
 from reconciler.plan.frameworks import framework_of
 from reconciler.plan.merging import patched_template
 from reconciler.plan.notices import Notices
+from reconciler.plan.omissions import warn_pod
 from reconciler.plan.overlays import add_rendezvous, lay_initializers, lay_trainer
 from reconciler.plan.pods import add_index, host_names, plan_instance
 from reconciler.plan.policies import (
@@ -161,6 +162,7 @@ def _plan_step(draft: JobDraft, step: StepDraft, notices: Notices) -> StepPlan:
     at = notices.at(f"{step.path}")
     job = at.at("template.spec")
     warn_job(step, job)
+    warn_pod(step, job.at("template.spec"))
     limit, deadline = step.job_spec.get("backoffLimit"), step.job_spec.get("activeDeadlineSeconds")
     return StepPlan(
         name=step.name,

@@ -40,9 +40,7 @@ def plan_container(
     Raises:
         PlanError: a mount leads out of its volume, two are at one place, a probe names an unknown port.
     """
-    lifecycle = _stop_hook(container, notices)
-    if not container.get("image"):
-        notices.say("image", "no image is named: only the process engine, which needs none, can run it")
+    hook = (container.get("lifecycle") or {}).get("preStop") or {}
     probes = {
         "readiness": plan_probe(container.get("readinessProbe"), container),
         "startup": plan_probe(container.get("startupProbe"), container),
@@ -65,25 +63,11 @@ def plan_container(
         security=plan_security(container.get("securityContext") or {}, pod_spec.get("securityContext") or {}),
         readiness=probes["readiness"],
         startup=probes["startup"],
-        pre_stop=tuple((lifecycle.get("exec") or {}).get("command") or ()),
-        pre_stop_sleep=float((lifecycle.get("sleep") or {}).get("seconds") or 0),
+        pre_stop=tuple((hook.get("exec") or {}).get("command") or ()),
+        pre_stop_sleep=float((hook.get("sleep") or {}).get("seconds") or 0),
         tty=bool(container.get("tty")),
         stdin=bool(container.get("stdin")),
     )
-
-
-def _stop_hook(container: Mapping[str, Any], notices: Notices) -> Mapping[str, Any]:
-    """The ``preStop`` handler; what no engine does of the hooks is warned of."""
-    lifecycle = container.get("lifecycle") or {}
-    if lifecycle.get("postStart"):
-        notices.say("lifecycle.postStart", "hooks after the start are not run")
-    hook: Mapping[str, Any] = lifecycle.get("preStop") or {}
-    for kind in ("httpGet", "tcpSocket"):
-        if hook.get(kind):
-            notices.say(f"lifecycle.preStop.{kind}", f"{kind} hooks before the stop are not run: use exec")
-    if container.get("livenessProbe"):
-        notices.say("livenessProbe", "liveness probes are not run: a hanging container is not restarted")
-    return hook
 
 
 def _mounts(container: Mapping[str, Any], pod_spec: Mapping[str, Any]) -> tuple[MountPlan, ...]:

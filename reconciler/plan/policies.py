@@ -17,6 +17,7 @@ RESTART_POLICY: Final = "OnFailure"
 _NOT_DONE: Final = {
     "backoffLimitPerIndex": "failures are counted for the step as a whole, not by index",
     "maxFailedIndexes": "failures are counted for the step as a whole, not by index",
+    "completionMode": "instances have an index all the same",
     "successPolicy": "a step is complete when all of its instances are",
 }
 
@@ -57,15 +58,11 @@ def warn_job(step: StepDraft, notices: Notices) -> None:
     """Say what of a Job's spec is not acted on."""
     spec = step.job_spec
     for field, message in _NOT_DONE.items():
-        if spec.get(field) is not None:
+        if spec.get(field) not in (None, "Indexed"):
             notices.say(field, message)
     completions = spec.get("completions")
     if completions is not None and step.role == "" and completions != (spec.get("parallelism") or 1):
         notices.say("completions", "set to the parallelism, as Kubeflow Trainer does")
-    if step.pod.get("activeDeadlineSeconds") is not None:
-        notices.say(
-            "template.spec.activeDeadlineSeconds", "not watched by pod: set it on the Job or the TrainJob"
-        )
 
 
 def failure_rules(policy: Mapping[str, Any]) -> tuple[FailureRule, ...]:

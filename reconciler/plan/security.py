@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from reconciler.errors import PlanError
 from reconciler.plan.types import SecurityPlan
 
 #: Fields that the pod's context has too.
@@ -20,8 +21,18 @@ _POD_ONLY: Final = ("fsGroup", "supplementalGroups", "sysctls")
 
 
 def plan_security(container: Mapping[str, Any], pod: Mapping[str, Any]) -> SecurityPlan:
-    """What one container runs with."""
+    """What one container runs with.
+
+    Raises:
+        PlanError: it must not run as root, and is told to.
+    """
     both = {key: pod[key] for key in (*_SHARED, *_POD_ONLY) if pod.get(key) is not None} | dict(container)
+    if both.get("runAsNonRoot") and both.get("runAsUser") == 0:
+        raise PlanError(
+            "A security context says both runAsNonRoot: true and runAsUser: 0, which is root.",
+            path="spec.runtimeRef",
+            remedy="Give another runAsUser, or leave runAsNonRoot out.",
+        )
     capabilities = both.get("capabilities") or {}
     return SecurityPlan(
         run_as_user=both.get("runAsUser"),

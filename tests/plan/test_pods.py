@@ -483,3 +483,52 @@ class TestPodFields:
         plan = plan_of(trainjob(annotations={own: "gang", "other": "x"}))
 
         assert plan.annotations == {own: "gang"}
+
+
+class TestOmissions:
+    @pytest.mark.parametrize(
+        ("pod", "node", "field"),
+        [
+            ({"runtimeClassName": "gvisor"}, {}, "runtimeClassName"),
+            ({"hostUsers": False}, {}, "hostUsers"),
+            ({"subdomain": "x"}, {}, "subdomain"),
+            (
+                {},
+                {
+                    "restartPolicyRules": [
+                        {"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}}
+                    ]
+                },
+                "restartPolicyRules",
+            ),
+            ({}, {"lifecycle": {"preStop": {"httpGet": {"port": 1}}}}, "lifecycle.preStop.httpGet"),
+            ({}, {"securityContext": {"procMount": "Unmasked"}}, "procMount"),
+            ({}, {"image": ""}, "image"),
+            (
+                {},
+                {"resources": {"limits": {"ephemeral-storage": "1Gi"}}},
+                "resources.limits[ephemeral-storage]",
+            ),
+        ],
+    )
+    def test_what_is_not_done_is_said_once(
+        self, pod: dict[str, Any], node: dict[str, Any], field: str
+    ) -> None:
+        plan = plan_of(trainjob({"numNodes": 3}), runtime(step("node", container(**node), pod=pod)))
+
+        assert [path.endswith(field) for path, _ in plan.warnings] == [True]
+
+    def test_what_happens_anyway_is_not(self) -> None:
+        pod = {"hostUsers": True, "volumes": [{"name": "v", "emptyDir": {}}]}
+        mounts = [{"name": "v", "mountPath": "/v", "mountPropagation": "None"}]
+        node = container(volumeMounts=mounts, stdinOnce=False, securityContext={"procMount": "Default"})
+
+        plan = plan_of(trainjob(), runtime(step("node", node, pod=pod, job={"completionMode": "Indexed"})))
+
+        assert plan.warnings == ()
+
+    def test_root_that_must_not_be_is_refused(self) -> None:
+        context = {"securityContext": {"runAsNonRoot": True, "runAsUser": 0}}
+
+        with pytest.raises(PlanError, match="runAsNonRoot: true and runAsUser: 0"):
+            plan_of(trainjob(), with_node(**context))
