@@ -40,7 +40,7 @@ POLL_SECONDS = 0.2
 
 EPOCH = re.compile(r"^epoch=(?P<epoch>\d+) loss=(?P<loss>[0-9.]+) accuracy=(?P<accuracy>[0-9.]+)\s*$")
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass
@@ -112,10 +112,11 @@ def _choose_engine(environment: Mapping[str, str]) -> Choice:
             problem = _pull(engine, kind, image)
             if not problem:
                 return Choice(kind, f"it answers and got the image {image}")
-            reasons.append(f"{kind} answers but cannot get {image}: {problem}")
+            console.print(f"  [yellow]{escape(problem)}[/]")
+            reasons.append(f"{kind.capitalize()} answers but cannot get the image")
         finally:
             engine.close()
-    return Choice("process", "each node is a group of processes on this machine; " + "; ".join(reasons))
+    return Choice("process", f"nodes are processes of this machine: {', '.join(reasons)}")
 
 
 def _connect(kind: str) -> tuple[Any, str]:
@@ -232,15 +233,18 @@ class _Follower:
 
     def __init__(self, old: set[Path]) -> None:
         self._old = old
+        self._before = _status()
         self._phase = ""
-        self._events: set[tuple[str, str]] = set()
+        self._events = {_event_key(event) for event in self._before.get("events") or []}
         self._log: Path | None = None
         self._offset = 0
 
     def show(self) -> None:
         status = _status()
+        if status == self._before:  # of the run before this one
+            return
         for event in status.get("events") or []:
-            key = (str(event.get("time", "")), str(event.get("message", "")))
+            key = _event_key(event)
             if key not in self._events:
                 self._events.add(key)
                 if event.get("type") == "Warning":
@@ -264,6 +268,10 @@ class _Follower:
         for line in complete.decode(errors="replace").splitlines():
             if line.strip():
                 console.print(f"    [dim]node 0 |[/] {escape(line)}")
+
+
+def _event_key(event: Mapping[str, Any]) -> tuple[str, str]:
+    return str(event.get("time", "")), str(event.get("message", ""))
 
 
 def _status() -> Mapping[str, Any]:
@@ -312,12 +320,12 @@ def _report(environment: Mapping[str, str], status: int, took: float) -> int:
 def _figures(logs: Mapping[int, Path]) -> int:
     """The table of epochs; 1 when the nodes do not agree on every figure, as all-reduced ones must."""
     epochs = {rank: _epochs(path) for rank, path in logs.items()}
-    table = Table(title="Loss and accuracy of all nodes together")
+    console.print("\n[bold]Loss and accuracy of all nodes together:[/]")
+    table = Table()
     for heading in ("epoch", "loss", "accuracy"):
         table.add_column(heading, justify="right")
     for epoch, loss, accuracy in epochs.get(0, []):
         table.add_row(epoch, f"{float(loss):.4f}", f"{float(accuracy):.1%}")
-    console.print()
     console.print(table)
     if len(epochs) != NODES or len(set(map(tuple, epochs.values()))) != 1 or not epochs.get(0):
         console.print("[red]The nodes' logs do not show the same figures.[/]")
