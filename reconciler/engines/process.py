@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -47,10 +47,13 @@ from reconciler.engines.processes import (
     watching,
 )
 from reconciler.engines.processes.announcing import announce
-from reconciler.engines.processes.folders import Folders
+from reconciler.engines.processes.creating import Creator
+from reconciler.engines.processes.folders import Folders, carries
 from reconciler.engines.processes.following import Events, FileLog
+from reconciler.engines.processes.networking import Networks
 from reconciler.engines.processes.rewriting import Rewriter
-from reconciler.errors import Conflict, EngineError, EngineUnavailable, NotFound, StartFailed
+from reconciler.engines.processes.storing import Volumes
+from reconciler.errors import EngineError, EngineUnavailable, NotFound, StartFailed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +66,6 @@ _FOR_ALL: Final = frozenset(
     {signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP, signal.SIGCONT}
 )
 _INVENTORY_AGE: Final = 60.0
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108  (the system's own place for files in memory)
 
 
 def default_state_dir() -> Path:
@@ -122,12 +124,13 @@ class ProcessEngine:
                 f"The process engine cannot keep its state in {self.root}: {error.strerror}.",
                 remedy="Make it writable, or set XDG_STATE_HOME.",
             ) from error
+        self._networks = Networks(self._folders)
+        self._volumes = Volumes(self._folders)
         self._views = views
         self._many_addresses = addressing.many_addresses() if many_addresses is None else many_addresses
         self._now = now
         self._new_id = new_id
         self._lock = threading.Lock()
-        self._prepared = False
         self._inventory: tuple[float, Mapping[str, tuple[str, ...]]] | None = None
         self._streams: list[Events] = []
 
@@ -200,7 +203,7 @@ class ProcessEngine:
     @_told
     def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
         """All networks with the labels."""
-        return [_network_state(r) for r in self._folders.all_networks() if _carries(r["labels"], labels)]
+        return [state for state in self._networks.all() if carries(state.labels, labels)]
 
     @_told
     def inspect_network(self, name: str) -> NetworkState:
@@ -209,13 +212,7 @@ class ProcessEngine:
         Raises:
             NotFound: there is none.
         """
-        return _network_state(self._network(name))
-
-    def _network(self, name: str) -> Json:
-        record = self._folders.network(name)
-        if record is None:
-            raise NotFound(f"There is no network named {name}.")
-        return record
+        return self._networks.inspect(name)
 
     @_told
     def create_network(self, spec: NetworkSpec) -> NetworkState:
@@ -224,24 +221,9 @@ class ProcessEngine:
         Raises:
             Conflict: the name is taken.
         """
-        with self._folders.locked():
-            others = self._folders.all_networks()
-            if any(other["name"] == spec.name for other in others):
-                raise Conflict(f"A network named {spec.name} exists already.")
-            subnet = addressing.choose_subnet(
-                (other["subnet"] for other in others), addresses=spec.min_addresses, seed=str(self.root)
-            )
-            record = {
-                "id": self._new_id(),
-                "name": spec.name,
-                "labels": dict(spec.labels),
-                "subnet": subnet,
-                "gateway": addressing.gateway_of(subnet),
-                "port": addressing.choose_port(other["port"] for other in others),
-            }
-            self._folders.add_network(record)
+        state = self._networks.create(spec, self._new_id())
         self._announce("network", "create", spec.name, spec.labels)
-        return _network_state(record)
+        return state
 
     @_told
     def remove_network(self, name: str) -> None:
@@ -250,25 +232,14 @@ class ProcessEngine:
         Raises:
             EngineError: containers are on it.
         """
-        record = self._folders.network(name)
-        if record is None:
-            return
-        users = [spec["name"] for _, spec in self._all() if spec["network"] == name]
-        if users:
-            raise EngineError(
-                f"Network {name} is used by {', '.join(sorted(users))}.", remedy="Remove them first."
-            )
-        self._folders.drop_network(name)
-        self._announce("network", "remove", name, record["labels"])
+        removed = self._networks.remove(name)
+        if removed is not None:
+            self._announce("network", "remove", name, removed.labels)
 
     @_told
     def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
         """All volumes with the labels."""
-        return [
-            VolumeState(name=r["name"], labels=r["labels"])
-            for r in self._folders.all_volumes()
-            if _carries(r["labels"], labels)
-        ]
+        return [state for state in self._volumes.all() if carries(state.labels, labels)]
 
     @_told
     def create_volume(self, spec: VolumeSpec) -> None:
@@ -277,15 +248,7 @@ class ProcessEngine:
         Raises:
             Conflict: the name is taken by a volume with other labels.
         """
-        memory = None
-        if spec.tmpfs_size is not None and os.access(_MEMORY, os.W_OK):
-            memory = _MEMORY / f"reconciler-{self._new_id()[:16]}"
-        try:
-            self._folders.add_volume(spec.name, spec.labels, memory=memory)
-        except Conflict:
-            existing = self._folders.volume(spec.name)
-            if existing is None or existing["labels"] != dict(spec.labels):
-                raise
+        self._volumes.create(spec, self._new_id())
 
     @_told
     def remove_volume(self, name: str) -> None:
@@ -294,30 +257,9 @@ class ProcessEngine:
         Raises:
             EngineError: containers mount it.
         """
-        record = self._folders.volume(name)
-        if record is None:
-            return
-        users = [spec["name"] for _, spec in self._all() if name in spec["volumes"]]
-        if users:
-            raise EngineError(
-                f"Volume {name} is used by {', '.join(sorted(users))}.", remedy="Remove them first."
-            )
-        self._folders.drop_volume(record)
-
-    def _volume_data(self, name: str) -> Path:
-        data = self._folders.volume_data(name)
-        if data is None:
-            raise NotFound(f"There is no volume named {name}.")
-        return data
+        self._volumes.remove(name)
 
     # Containers
-
-    def _all(self) -> Iterator[tuple[Path, Json]]:
-        for name in self._folders.container_names():
-            home = self._folders.containers / name
-            spec = self._folders.spec(home)
-            if spec is not None:
-                yield home, spec
 
     def _state(self, home: Path, spec: Json) -> ContainerState | None:
         """Its state; None if it was removed while being looked at."""
@@ -328,7 +270,11 @@ class ProcessEngine:
     @_told
     def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
         """All containers with the labels, running or not."""
-        found = (self._state(home, spec) for home, spec in self._all() if _carries(spec["labels"], labels))
+        found = (
+            self._state(home, spec)
+            for home, spec in self._folders.all_containers()
+            if carries(spec["labels"], labels)
+        )
         return [state for state in found if state is not None]
 
     @_told
@@ -359,69 +305,22 @@ class ProcessEngine:
             StartFailed: it can never start: no command, no such device, folder or user.
         """
         container_id = self._new_id()
+        inventory = self.devices()
         with self._folders.locked():
-            self._prepare()
-            self._folders.add_container(
-                spec.name, lambda home, build: self._make(spec, home, build, container_id=container_id)
-            )
+            self._creator.create(spec, container_id, inventory=inventory)
         self._announce("container", "create", spec.name, spec.labels)
         return container_id
 
-    def _prepare(self) -> None:
-        if not self._prepared:
-            hosting.write_shims(self._folders.shims)
-            self._prepared = True
-
-    def _make(self, spec: ContainerSpec, home: Path, build: Path, *, container_id: str) -> Json:
-        """Everything the container's folder holds; returns its specification."""
-        owner = self._find(spec.share_network_with)[1] if spec.share_network_with else None
-        network_name = owner["network"] if owner else spec.network
-        network = self._network(network_name) if network_name else None
-        address = owner["address"] if owner else self._address(spec, network)
-        place = translating.Place(
-            id=container_id,
-            home=home,
-            build=build,
-            shims=self._folders.shims,
-            volume=self._volume_data,
+    @functools.cached_property
+    def _creator(self) -> Creator:
+        hosting.write_shims(self._folders.shims)
+        return Creator(
+            self._folders,
             isolated=self._isolated,
-            address=address,
-            hostname=owner["hostname"] if owner else "" if spec.host_network else spec.hostname,
-            network=network_name,
-            port=network["port"] if network else None,
-            subnet=network["subnet"] if network and not self._many_addresses else "",
-            inventory=self.devices(),
+            many_addresses=self._many_addresses,
             limits=self._limits,
+            now=self._now,
         )
-        launch, rewriter = translating.translate(spec, place)
-        if launch["user"] is not None:
-            os.chown(build / "work", launch["user"]["uid"], launch["user"]["gid"])
-        return {
-            "id": container_id,
-            "name": spec.name,
-            "labels": dict(spec.labels),
-            "image": spec.image,
-            "created_at": self._now(),
-            "address": address,
-            "network": network_name,
-            "shared": bool(owner),
-            "hostname": place.hostname,
-            "volumes": [m.source for m in spec.mounts if m.kind == "volume"],
-            "rewrite": rewriter.facts,
-            "launch": launch,
-        }
-
-    def _address(self, spec: ContainerSpec, network: Json | None) -> str:
-        if network is None:
-            return ""
-        if not spec.address:
-            taken = (other["address"] for _, other in self._all() if other["network"] == network["name"])
-            return addressing.choose_address(network["subnet"], taken)
-        if not addressing.usable(network["subnet"], spec.address):
-            raise StartFailed(
-                f"{spec.address} is no address that {network['subnet']} ({network['name']}) can give."
-            )
-        return spec.address
 
     @_told
     def start_container(self, container: str) -> None:
@@ -432,23 +331,33 @@ class ProcessEngine:
             NotFound: it is gone.
         """
         home, spec = self._find(container)
-        with self._folders.locked(home):
-            if watching.running(home) is not None:
-                return
-            self._check_address(spec)
-            if self.inspect_container(spec["id"]).state == "exited":
-                records.remove(str(home / records.RUN))
-                records.remove(str(home / records.EXIT))
-            answer = starting.start(home)
+        try:
+            with self._folders.locked(home):
+                answer = self._start(home, spec)
+        except FileNotFoundError:
+            raise NotFound(f"{spec['name']} has been removed.") from None
         if "error" in answer:
             raise StartFailed(
                 f"{spec['name']} could not be started: {answer['error']}", remedy=answer.get("remedy", "")
             )
 
+    def _start(self, home: Path, spec: Json) -> Json:
+        """The supervisor's answer; empty when it runs already. Under the container's lock."""
+        now = self._folders.spec(home)
+        if now is None or now["id"] != spec["id"]:
+            raise NotFound(f"{spec['name']} has been removed.")
+        if watching.running(home) is not None:
+            return {}
+        self._check_address(spec)
+        if self.inspect_container(spec["id"]).state == "exited":
+            records.remove(str(home / records.RUN))
+            records.remove(str(home / records.EXIT))
+        return starting.start(home)
+
     def _check_address(self, spec: Json) -> None:
         if not spec["address"] or spec["shared"]:
             return
-        for home, other in self._all():
+        for home, other in self._folders.all_containers():
             same = (other["network"], other["address"]) == (spec["network"], spec["address"])
             if (
                 same
@@ -517,10 +426,17 @@ class ProcessEngine:
         if found is None:
             return
         home, spec = found
-        self._end(container, 0)
-        watching.kill_leftovers(None, spec["id"])
-        limiting.remove(spec["launch"]["groups"])
-        self._folders.drop_container(home)
+        try:
+            with self._folders.locked(home):  # not while it is being started: its command would be lost
+                now = self._folders.spec(home)
+                if now is None or now["id"] != spec["id"]:
+                    return  # another remover was first
+                self._end(spec["id"], 0)
+                watching.kill_leftovers(None, spec["id"])
+                limiting.remove(spec["launch"]["groups"])
+                self._folders.drop_container(home)
+        except FileNotFoundError:
+            return  # likewise
         self._announce("container", "remove", spec["name"], spec["labels"])
 
     @_told
@@ -567,18 +483,3 @@ class ProcessEngine:
         with self._lock:
             self._streams.append(stream)
         return stream
-
-
-def _carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(labels.get(name) == value for name, value in wanted.items())
-
-
-def _network_state(record: Json) -> NetworkState:
-    return NetworkState(
-        id=record["id"],
-        name=record["name"],
-        labels=record["labels"],
-        subnet=record["subnet"],
-        gateway=record["gateway"],
-        port=record["port"],
-    )

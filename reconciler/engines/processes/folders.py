@@ -91,18 +91,21 @@ class Folders:
                 self._cache[home] = (key, spec)
         return spec
 
+    def all_containers(self) -> Iterator[tuple[Path, Json]]:
+        """Folder and specification of every container."""
+        for name in self.container_names():
+            home = self.containers / name
+            spec = self.spec(home)
+            if spec is not None:
+                yield home, spec
+
     def find(self, container: str) -> tuple[Path, Json] | None:
         """The folder and specification of a container by name or id."""
         if _NAME.fullmatch(container):
             home = self.containers / container
             if (spec := self.spec(home)) is not None:
                 return home, spec
-        for name in self.container_names():
-            home = self.containers / name
-            spec = self.spec(home)
-            if spec is not None and spec["id"] == container:
-                return home, spec
-        return None
+        return next((found for found in self.all_containers() if found[1]["id"] == container), None)
 
     def add_container(self, name: str, make: Callable[[Path, Path], Json]) -> None:
         """Make a container's folder and give it its name.
@@ -206,6 +209,11 @@ class Folders:
         _discard(self.volumes / record["name"])
         if record["memory"]:
             shutil.rmtree(record["memory"], ignore_errors=True)
+
+
+def carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether ``labels`` has all of ``wanted``."""
+    return all(labels.get(name) == value for name, value in wanted.items())
 
 
 def _checked(name: str) -> str:

@@ -1,0 +1,87 @@
+"""Networks that are loopback subnets: what is taken, and by whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.engines.base import NetworkSpec, NetworkState
+from reconciler.engines.processes import addressing
+from reconciler.engines.processes.folders import Folders
+from reconciler.errors import Conflict, EngineError, NotFound
+
+
+class Networks:
+    """The networks of one state folder."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+
+    def all(self) -> list[NetworkState]:
+        """Every network."""
+        return [_state(record) for record in self._folders.all_networks()]
+
+    def inspect(self, name: str) -> NetworkState:
+        """One network.
+
+        Raises:
+            NotFound: there is none.
+        """
+        record = self._folders.network(name)
+        if record is None:
+            raise NotFound(f"There is no network named {name}.")
+        return _state(record)
+
+    def create(self, spec: NetworkSpec, network_id: str) -> NetworkState:
+        """Take a subnet and a port that no other network has.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+        with self._folders.locked():
+            others = self._folders.all_networks()
+            if any(other["name"] == spec.name for other in others):
+                raise Conflict(f"A network named {spec.name} exists already.")
+            subnet = addressing.choose_subnet(
+                (other["subnet"] for other in others),
+                addresses=spec.min_addresses,
+                seed=str(self._folders.root),
+            )
+            record = {
+                "id": network_id,
+                "name": spec.name,
+                "labels": dict(spec.labels),
+                "subnet": subnet,
+                "gateway": addressing.gateway_of(subnet),
+                "port": addressing.choose_port(other["port"] for other in others),
+            }
+            self._folders.add_network(record)
+        return _state(record)
+
+    def remove(self, name: str) -> NetworkState | None:
+        """Free the subnet and port; what it was, None if it was not there.
+
+        Raises:
+            EngineError: containers are on it.
+        """
+        with self._folders.locked():
+            record = self._folders.network(name)
+            if record is None:
+                return None
+            users = sorted(s["name"] for _, s in self._folders.all_containers() if s["network"] == name)
+            if users:
+                raise EngineError(
+                    f"Network {name} is used by {', '.join(users)}.", remedy="Remove them first."
+                )
+            self._folders.drop_network(name)
+        return _state(record)
+
+
+def _state(record: dict[str, Any]) -> NetworkState:
+    return NetworkState(
+        id=record["id"],
+        name=record["name"],
+        labels=record["labels"],
+        subnet=record["subnet"],
+        gateway=record["gateway"],
+        port=record["port"],
+    )
