@@ -6,6 +6,7 @@ manifest for the moment until the daemon has cleared up.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -153,13 +154,14 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         from reconciler import logging_setup  # noqa: PLC0415  (none of this for --help)
-        from reconciler.sources.builtin import builtin_runtimes  # noqa: PLC0415
+        from reconciler.sources.available import available_runtimes  # noqa: PLC0415
         from reconciler.sources.folder import FolderSource  # noqa: PLC0415
 
         # What the reading parts have to say goes to standard error, whatever structlog does by default.
         logging_setup.configure(form=settings.log_format, level="warning")
         self._specs = settings.specs
-        self._folder = FolderSource(settings.specs, builtin=builtin_runtimes())
+        runtimes = available_runtimes(settings.runtime_sources, clock=time.time, offline=True).documents
+        self._folder = FolderSource(settings.specs, builtin=runtimes)
         self._sidecars = SidecarReader(status_root(settings.specs, settings.status_dir))
 
     def snapshot(self) -> Snapshot:

@@ -12,9 +12,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
@@ -23,9 +23,13 @@ from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.work import Work
 from reconciler.engines.base import Engine
 from reconciler.errors import EngineUnavailable, ReconcilerError
-from reconciler.sources.builtin import builtin_runtimes
+from reconciler.sources.available import RuntimeRefresher, available_runtimes
 from reconciler.sources.folder import FolderSource
+from reconciler.sources.remote import remote_sources
 from reconciler.status.files import FileLock
+
+if TYPE_CHECKING:
+    from reconciler.api import Document
 
 Mode = Literal["forever", "once", "wait"]
 Connect = Callable[[], Engine]
@@ -87,7 +91,8 @@ def preview(settings: Settings) -> list[Change]:
         EngineUnavailable: no engine answers.
         ReconcilerError: the folder is not there.
     """
-    source = FolderSource(settings.specs.absolute(), builtin=builtin_runtimes(), clock=time.time)
+    runtimes = available_runtimes(settings.runtime_sources, clock=time.time).documents
+    source = FolderSource(settings.specs.absolute(), builtin=runtimes, clock=time.time)
     _require_folder(settings)
     engine = connect(settings)
     try:
@@ -119,7 +124,12 @@ class Daemon:
         self._mode = mode
         self._stop = stop or threading.Event()
         self._rescan = threading.Event()
-        self._source = FolderSource(settings.specs.absolute(), builtin=builtin_runtimes(), clock=time.time)
+        self._runtimes = RuntimeRefresher(
+            remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes
+        )
+        self._source = FolderSource(
+            settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
+        )
         self._work = Work(settings, clock=time.time, on_phase=on_phase)
 
     def run(self) -> int:
@@ -131,6 +141,10 @@ class Daemon:
         else:
             threading.Thread(target=self._keep_connecting, name="engine-connect", daemon=True).start()
         watcher = self._source.watch(self._rescan.set)
+        if self._settings.runtime_sources and self._mode == "once":
+            self._runtimes.look()
+        elif self._settings.runtime_sources:
+            self._runtimes.start()
         try:
             self._scan()
             workers = WORKERS if self._mode != "once" else 4
@@ -139,6 +153,7 @@ class Daemon:
             return self._oversee()
         finally:
             watcher.close()
+            self._runtimes.close()
 
     def close(self) -> None:
         """Stop working; containers go on, statuses are written out."""
@@ -164,6 +179,10 @@ class Daemon:
 
     def _scan(self) -> None:
         self._work.take(self._source.scan())
+
+    def _take_runtimes(self, runtimes: Sequence[Document]) -> None:
+        self._source.replace_builtin(runtimes)
+        self._rescan.set()
 
     def _check_folder(self) -> None:
         if self._mode != "forever":

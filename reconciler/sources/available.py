@@ -1,8 +1,7 @@
 """All runtimes there are besides the folder's own: remote sources, then what is built in; kept up to date.
 
 A daemon may not wait for a server at its start: it begins with what is in the cache and built in, and a
-thread
-brings in what the servers have. A source that fails is said once, and tried again.
+thread brings in what the servers have. A source that fails is said once, and tried again.
 """
 
 from __future__ import annotations
@@ -25,14 +24,17 @@ REFRESH_EVERY: Final = 300.0
 _log = structlog.get_logger(__name__)
 
 
-def available_runtimes(sources: Sequence[str], *, clock: Callable[[], float]) -> RemoteRuntimes:
-    """Remote runtimes before built-in ones, servers asked: for a command that runs once.
+def available_runtimes(
+    sources: Sequence[str], *, clock: Callable[[], float], offline: bool = False
+) -> RemoteRuntimes:
+    """Remote runtimes before built-in ones, for a command that runs once.
 
     Args:
         sources: as ``--runtime-source`` has them.
         clock: seconds since the epoch.
+        offline: ask no server: for a command that only looks.
     """
-    found = remote_sources(sources, clock=clock).load() if sources else RemoteRuntimes()
+    found = remote_sources(sources, clock=clock).load(offline=offline) if sources else RemoteRuntimes()
     return RemoteRuntimes(documents=(*found.documents, *builtin_runtimes()), faults=found.faults)
 
 
@@ -74,13 +76,17 @@ class RuntimeRefresher:
         """End; a request under way ends by its own time limit."""
         self._stop.set()
 
+    def look(self) -> None:
+        """Look once, now, and wait for it: for a run that does not go on."""
+        found = self._sources.load()
+        self._tell(found)
+        if found.documents != self._remote and not self._stop.is_set():
+            self._remote = found.documents
+            self._on_change(self.documents)
+
     def _run(self) -> None:
         while not self._stop.is_set():
-            found = self._sources.load()
-            self._tell(found)
-            if found.documents != self._remote and not self._stop.is_set():
-                self._remote = found.documents
-                self._on_change(self.documents)
+            self.look()
             self._stop.wait(self._every)
 
     def _tell(self, found: RemoteRuntimes) -> None:
