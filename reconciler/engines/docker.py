@@ -14,6 +14,7 @@ from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
     EngineInfo,
+    LogStream,
     Mount,
     NetworkSpec,
     NetworkState,
@@ -24,11 +25,13 @@ from reconciler.engines.base import (
 )
 from reconciler.engines.checks import Difference, differences, raise_if_drifted
 from reconciler.engines.docker_api import DockerApi
+from reconciler.engines.docker_logs import FollowedLogs
 from reconciler.engines.docker_specs import container_body
 from reconciler.engines.facts import Remembered, exit_facts, has_labels, parse_time, state_name
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
 from reconciler.engines.pulling import follow_pull
+from reconciler.engines.streams import Framed, RawStream
 from reconciler.errors import Drifted, NotFound, StartFailed
 
 #: Volume sub-paths came with this API version (Docker 26).
@@ -256,8 +259,19 @@ class DockerEngine(HttpEngine):
             self._with_cdi = bool(answer.get("CDISpecDirs"))
         return self._with_cdi
 
-    def _has_raw_logs(self, container: str) -> bool:
-        return bool((self._inspect(container).get("Config") or {}).get("Tty"))
+    def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
+        tty = bool((self._inspect(container.id).get("Config") or {}).get("Tty"))
+        if tty or not follow:
+            return Framed(self._read_logs(container, follow=follow, tail=tail), tty=tty)
+        timed = {"timestamps": "true"}
+
+        def rest(since: str) -> RawStream | None:
+            try:
+                return self._read_logs(container, follow=False, tail=None, further=timed | {"since": since})
+            except NotFound:
+                return None
+
+        return FollowedLogs(self._read_logs(container, follow=True, tail=tail, further=timed), rest)
 
     # --- images
 

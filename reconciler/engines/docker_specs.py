@@ -132,7 +132,7 @@ def _tmpfs_options(mount: Mount) -> str:
 def _listed(mount: Mount) -> dict[str, Any]:
     body: dict[str, Any] = {"Type": mount.kind, "Target": mount.target, "ReadOnly": mount.read_only}
     if mount.kind == "bind":
-        return body | {"Source": _source(mount), "BindOptions": {"Propagation": "rprivate"}}
+        return body | {"Source": _source(mount)}
     # A pod's volume hides what the image has there; engines would copy it in.
     options: dict[str, Any] = {"NoCopy": True}
     if mount.sub_path:

@@ -18,7 +18,7 @@ from reconciler.engines.executing import collect
 from reconciler.engines.facts import Remembered, action_name, event_labels
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_api import CALL_SECONDS, HttpApi
-from reconciler.engines.streams import Events, Logs, RawStream, StartSignals
+from reconciler.engines.streams import Events, Framed, Logs, RawStream, StartSignals
 from reconciler.errors import EngineError
 
 #: Seconds for an engine under load to create, start or remove a container.
@@ -73,8 +73,15 @@ class HttpEngine(ABC):
                 seconds=WORK_SECONDS,
             )
         except Refused as refused:
-            raise failures.start_failure(refused, name=container) from refused
+            raise failures.start_failure(refused, name=self._called(container)) from refused
         self._signals.notify(container)
+
+    def _called(self, container: str) -> str:
+        """The container's name, for a message."""
+        try:
+            return self.inspect_container(container).name
+        except EngineError:
+            return container
 
     def stop_container(self, container: str, grace: float) -> None:
         """TERM, then KILL after ``grace`` seconds; returns when it has ended. Gone or ended is no error."""
@@ -156,30 +163,32 @@ class HttpEngine(ABC):
             if follow and found.state == "created":
                 self._signals.wait((found.id, found.name), lambda: self._is_created(found.id), closed)
 
-        return Logs(started=started, open_stream=lambda: self._open_logs(found, follow=follow, tail=tail))
+        return Logs(started=started, open_source=lambda: self._open_logs(found, follow=follow, tail=tail))
 
     def _is_created(self, container: str) -> bool:
         return self.inspect_container(container).state == "created"
 
-    def _open_logs(
-        self, container: ContainerState, *, follow: bool, tail: int | None
-    ) -> tuple[RawStream, bool]:
+    def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
+        return Framed(self._read_logs(container, follow=follow, tail=tail), tty=False)
+
+    def _read_logs(
+        self,
+        container: ContainerState,
+        *,
+        follow: bool,
+        tail: int | None,
+        further: Mapping[str, str] | None = None,
+    ) -> RawStream:
         params = {"stdout": "true", "stderr": "true", "follow": "true" if follow else "false"}
         if tail is not None:
             params["tail"] = str(tail)
-        path = f"/containers/{container.id}/logs"
+        path, what = f"/containers/{container.id}/logs", f"read the output of {container.name}"
         try:
-            stream = self._http.stream("GET", path, f"read the output of {container.name}", params=params)
+            return self._http.stream("GET", path, what, params=params | dict(further or {}))
         except Refused as refused:
             if refused.status == 404:
                 raise failures.missing("container", container.name, refused) from refused
             raise
-        return stream, self._has_raw_logs(container.id)
-
-    def _has_raw_logs(self, container: str) -> bool:
-        """Whether the output comes without frames (Docker's, of a container with a tty)."""
-        del container
-        return False
 
     def events(self) -> EventStream:
         """Follow events of containers and networks from now on; ends when the connection breaks."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, Final
 
@@ -15,6 +17,7 @@ from reconciler.engines.base import (
     ContainerState,
     EngineInfo,
     ExitFacts,
+    LogStream,
     Mount,
     NetworkSpec,
     NetworkState,
@@ -28,6 +31,7 @@ from reconciler.engines.facts import Remembered, exit_facts, has_labels, parse_t
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
 from reconciler.engines.podman_api import PodmanApi
+from reconciler.engines.podman_logs import FileLogs, LogFile
 from reconciler.engines.podman_specs import container_body
 from reconciler.engines.pulling import follow_pull
 from reconciler.errors import Conflict, Drifted, NotFound, StartFailed
@@ -195,10 +199,10 @@ class PodmanEngine(HttpEngine):
         """Create a volume; one that exists with the same labels is no error."""
         body: dict[str, Any] = {"Name": spec.name, "Labels": dict(spec.labels), "Driver": "local"}
         if spec.tmpfs_size is not None:
-            size = f",size={spec.tmpfs_size}" if spec.tmpfs_size else ""
-            body["Options"] = {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777{size}"}
+            size = f"size={spec.tmpfs_size}" if spec.tmpfs_size else ""
+            body["Options"] = _in_memory(size)
         try:
-            made = self._http.call("POST", "/volumes/create", f"create the volume {spec.name}", body=body)
+            made = self._create_volume(spec, body)
         except Refused as refused:
             failure = failures.taken("volume", spec.name, refused)
             if isinstance(failure, Conflict) and has_labels(self._volume(spec.name)["Labels"], spec.labels):
@@ -206,6 +210,18 @@ class PodmanEngine(HttpEngine):
             raise failure from refused
         if spec.tmpfs_size is None:
             mounts.open_to_all(made["Mountpoint"])
+
+    def _create_volume(self, spec: VolumeSpec, body: dict[str, Any]) -> Any:
+        what = f"create the volume {spec.name}"
+        try:
+            return self._http.call("POST", "/volumes/create", what, body=body)
+        except Refused as refused:
+            if not spec.tmpfs_size or "Project Quota" not in refused.detail:
+                raise
+        # Podman 4 takes any `size` for a quota on disk; pages it leaves to the kernel.
+        pages = -(-spec.tmpfs_size // mmap.PAGESIZE)
+        body = body | {"Options": _in_memory(f"nr_blocks={pages}")}
+        return self._http.call("POST", "/volumes/create", what, body=body)
 
     def _volume(self, name: str) -> Any:
         return self._get("volume", name, f"/volumes/{name}/json")
@@ -298,6 +314,20 @@ class PodmanEngine(HttpEngine):
                 [Difference(field="devices", asked=", ".join(lacking), got=", ".join(sorted(there)))],
             )
 
+    def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
+        found = self._inspect(container.id)
+        config = (found.get("HostConfig") or {}).get("LogConfig") or {}
+        state = found.get("State") or {}
+        running = state_name(str(state.get("Status") or "")) in {"running", "paused", "stopping"}
+        file = LogFile(
+            path=Path(config.get("Path") or "/nowhere"),
+            conmon=int(state.get("ConmonPid") or 0) if running else 0,
+            container=container.id,
+        )
+        if config.get("Type") == "k8s-file" and file.readable() and (file.conmon or not running):
+            return FileLogs(file, follow=follow, tail=tail)
+        return super()._open_logs(container, follow=follow, tail=tail)
+
     # --- images
 
     def image_exists(self, image: str) -> bool:
@@ -340,6 +370,10 @@ class PodmanEngine(HttpEngine):
 
 def _filters(labels: Mapping[str, str]) -> str:
     return json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+
+
+def _in_memory(size: str) -> dict[str, str]:
+    return {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777,{size}".rstrip(",")}
 
 
 def _network_state(item: Mapping[str, Any]) -> NetworkState:

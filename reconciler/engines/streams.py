@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reconciler.engines.base import EngineEvent
+from reconciler.engines.base import EngineEvent, LogStream
+from reconciler.engines.clients import Closable
 from reconciler.errors import EngineError
 
 _READ = 65536
@@ -136,15 +137,30 @@ def _objects(lines: list[bytes]) -> Iterator[dict[str, Any]]:
             yield value
 
 
+class Framed:
+    """A multiplexed body as a stream of output."""
+
+    def __init__(self, stream: RawStream, *, tty: bool) -> None:
+        self._stream = stream
+        self._tty = tty
+
+    def __iter__(self) -> Iterator[bytes]:
+        return frames(self._stream, tty=self._tty)
+
+    def close(self) -> None:
+        """End the iteration, from any thread."""
+        self._stream.close()
+
+
 class _Closable:
     """What the streams given out share: they close what they read from, from any thread."""
 
     def __init__(self) -> None:
-        self._stream: RawStream | None = None
+        self._stream: Closable | None = None
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
-    def _attach(self, stream: RawStream) -> None:
+    def _attach(self, stream: Closable) -> None:
         with self._lock:
             self._stream = stream
             closed = self._closed.is_set()
@@ -181,26 +197,26 @@ class Logs(_Closable):
 
     Args:
         started: returns once the container runs or has ended (or the event, set by ``close``, says stop).
-        open_stream: opens the body; with whether it is a tty's (not framed).
+        open_source: opens what the output is read from.
     """
 
     def __init__(
         self,
         *,
         started: Callable[[threading.Event], None],
-        open_stream: Callable[[], tuple[RawStream, bool]],
+        open_source: Callable[[], LogStream],
     ) -> None:
         super().__init__()
         self._started = started
-        self._open = open_stream
+        self._open = open_source
 
     def __iter__(self) -> Iterator[bytes]:
         self._started(self._closed)
         if self._closed.is_set():
             return
-        stream, tty = self._open()
-        self._attach(stream)
-        yield from frames(stream, tty=tty)
+        source = self._open()
+        self._attach(source)
+        yield from source
 
 
 class StartSignals:

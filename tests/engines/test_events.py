@@ -1,0 +1,72 @@
+"""Events: hints that come soon and can be turned off."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from reconciler.engines.base import EngineEvent
+from tests.support.benches import DEADLINE, Bench, eventually
+
+pytestmark = pytest.mark.engine
+
+
+def actions(seen: list[EngineEvent], name: str) -> list[str]:
+    return [event.action for event in seen if event.kind == "container" and event.name == name]
+
+
+def test_a_containers_life_is_told(bench: Bench) -> None:
+    with bench.events() as seen:
+        container = bench.start(script="exit 3")
+        bench.ended(container)
+        bench.engine.remove_container(container)
+
+        eventually(lambda: "remove" in actions(seen, bench.name("c")), what="the event of the removal")
+
+    told = [action for action in actions(seen, bench.name("c")) if action in {"start", "die", "remove"}]
+    assert told == ["start", "die", "remove"]
+
+
+def test_events_carry_the_labels(bench: Bench) -> None:
+    with bench.events() as seen:
+        container = bench.start(script="true", labels={"reconciler-test/part": "a b=c"})
+        bench.ended(container)
+        eventually(lambda: "die" in actions(seen, bench.name("c")), what="the event of the end")
+
+    died = next(event for event in seen if event.action == "die")
+    assert died.labels.items() >= {**bench.labels, "reconciler-test/part": "a b=c"}.items()
+
+
+def test_a_pause_is_told(containers: Bench) -> None:
+    container = containers.start(script="sleep 60")
+    containers.awaited(container, "running")
+    with containers.events() as seen:
+        containers.engine._http.call("POST", f"/containers/{container}/pause", "pause")  # type: ignore[attr-defined]
+        containers.engine.unpause_container(container)
+        eventually(lambda: "unpause" in actions(seen, containers.name("c")), what="the event of going on")
+
+    assert [a for a in actions(seen, containers.name("c")) if a in {"pause", "unpause"}] == [
+        "pause",
+        "unpause",
+    ]
+
+
+def test_a_stream_can_be_closed_while_nothing_happens(bench: Bench) -> None:
+    stream = bench.engine.events()
+    thread = threading.Thread(target=lambda: list(stream), daemon=True)
+    thread.start()
+
+    stream.close()
+
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
+
+
+def test_two_streams_tell_the_same(bench: Bench) -> None:
+    with bench.events() as one, bench.events() as other:
+        container = bench.start(script="true")
+        bench.ended(container)
+
+        for seen in (one, other):
+            eventually(lambda seen=seen: "die" in actions(seen, bench.name("c")), what="the event of the end")  # type: ignore[misc]
