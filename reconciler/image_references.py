@@ -83,12 +83,3 @@ def registry_of(image: str) -> str:
         return ImageReference.parse(image).registry
     except ValueError:
         return ""
-
-
-def default_pull_policy(image: str) -> str:
-    """What Kubernetes takes where ``imagePullPolicy`` is not given: Always for ``:latest`` or no tag."""
-    try:
-        reference = ImageReference.parse(image)
-    except ValueError:
-        return "IfNotPresent"
-    return "Always" if reference.tag == "latest" and not reference.digest else "IfNotPresent"

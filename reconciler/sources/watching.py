@@ -83,7 +83,9 @@ class Watcher:
         self._lock = threading.Lock()
         self._watches: dict[_Place, ObservedWatch] = {}
         self._dead: set[str] = set()
+        #: Links and what they lead to; folders watched with all below; names of the folder itself.
         self._links: set[str] = set()
+        self._tops: tuple[str, ...] = ()
         self._roots = {self._root}
         self._handler = _Handler(self)
         self._wake = threading.Condition()
@@ -101,10 +103,11 @@ class Watcher:
         with self._lock:
             if self._closed or self._observer is None:
                 return
-            self._links = set(layout.links)
+            self._links = {*layout.links, *(os.path.realpath(link) for link in layout.links)}
             above, name = os.path.split(self._root)
             self._roots = {self._root, os.path.join(os.path.realpath(above), name)}  # noqa: PTH118
             wanted = self._wanted(layout)
+            self._tops = tuple(sorted((p.path for p in wanted if p.recursive), key=len, reverse=True))
             known_before = bool(self._watches)
             dead, self._dead = self._dead, set()
             for place in list(self._watches):
@@ -155,15 +158,19 @@ class Watcher:
     def relevant(self, event: FileSystemEvent) -> bool:
         """Whether an event can change what the folder says (and is no work of our own)."""
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-        for path in paths:
-            name = os.path.basename(path)  # noqa: PTH119
-            if path in self._links or any(_is_inside(root, path) for root in self._roots):
-                return True
-            if name.startswith("."):
-                continue
-            if event.is_directory or is_manifest_name(name) or os.path.islink(path):  # noqa: PTH114
-                return True
-        return False
+        return any(self._matters(path, is_directory=event.is_directory) for path in paths)
+
+    def _matters(self, path: str, *, is_directory: bool) -> bool:
+        if path in self._links or any(_is_inside(root, path) for root in self._roots):
+            return True
+        top = next((top for top in self._tops if _is_inside(path, top)), None)
+        if top is None:
+            # Beside the folder, where it or a link lies.
+            return False
+        if any(part.startswith(".") for part in path[len(top) :].split("/")):
+            return False
+        name = os.path.basename(path)  # noqa: PTH119
+        return is_directory or is_manifest_name(name) or os.path.islink(path)  # noqa: PTH114
 
     # -- the calling thread
 

@@ -34,52 +34,89 @@ def locked_registry(tmp_path_factory):
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="session", params=["podman", "docker"])
-def engine(request, loopback, locked_registry, tmp_path_factory):
-    """An engine that takes plain HTTP from both registries."""
+@pytest.fixture(scope="session")
+def engine_of(request, tmp_path_factory):
+    """Makes the engine of a kind, once; Podman and Docker take plain HTTP from both registries."""
+    made = {}
     with contextlib.ExitStack() as stack:
-        try:
-            if request.param == "podman":
-                from reconciler.engines.podman import PodmanEngine  # noqa: PLC0415
 
-                folder = tmp_path_factory.mktemp("podman")
-                made = PodmanEngine(
-                    stack.enter_context(registry.podman_service(folder, loopback, locked_registry))
-                )
-            else:
+        def get(kind):
+            if kind not in made:
+                made[kind] = make(kind)
+                stack.callback(made[kind].close)
+            return made[kind]
+
+        def make(kind):
+            if kind == "process":
+                from reconciler.engines.process import ProcessEngine  # noqa: PLC0415
+
+                return ProcessEngine(tmp_path_factory.mktemp("process"))
+            open_, locked = request.getfixturevalue("loopback"), request.getfixturevalue("locked_registry")
+            try:
+                if kind == "podman":
+                    from reconciler.engines.podman import PodmanEngine  # noqa: PLC0415
+
+                    folder = tmp_path_factory.mktemp("podman")
+                    return PodmanEngine(stack.enter_context(registry.podman_service(folder, open_, locked)))
                 from reconciler.engines.docker import DockerEngine  # noqa: PLC0415
 
                 stack.enter_context(engines.using_engines())
-                made = DockerEngine(engines.ensure_engine("docker"))
-        except (engines.EngineMissing, registry.RegistryMissing) as missing:
-            pytest.skip(str(missing))
-        stack.callback(made.close)
-        yield made
+                return DockerEngine(engines.ensure_engine("docker"))
+            except (engines.EngineMissing, registry.RegistryMissing) as missing:
+                pytest.skip(str(missing))
+
+        yield get
+
+
+@pytest.fixture(params=["podman", "docker"])
+def engine(request, engine_of):
+    """An engine that pulls."""
+    return engine_of(request.param)
+
+
+@pytest.fixture(params=["podman", "docker", "process"])
+def any_engine(request, engine_of):
+    """Every engine."""
+    return engine_of(request.param)
 
 
 @pytest.fixture(scope="session")
-def small_image(engine, loopback):
+def image_of(loopback):
+    """Has the small image in an engine's store, once; gone at the end."""
     image = loopback.image("small")
-    engine.pull_image(image, auth=None, progress=lambda _: None)
-    yield image
-    engine._http.call("DELETE", f"/images/{image}", "remove the image", params={"force": "true"})
+    pulled = []
+
+    def get(engine):
+        if engine.name != "process" and engine not in pulled:
+            engine.pull_image(image, auth=None, progress=lambda _: None)
+            pulled.append(engine)
+        return image
+
+    yield get
+    for engine in pulled:
+        engine._http.call("DELETE", f"/images/{image}", "remove the image", params={"force": "true"})
 
 
 @pytest.fixture
-def container(engine, small_image):
+def small_image(engine, image_of):
+    return image_of(engine)
+
+
+@pytest.fixture
+def container(any_engine, image_of):
     """Makes containers that run a shell script; removed at the end."""
     label = {LABEL: uuid.uuid4().hex}
 
     def make(script):
         spec = ContainerSpec(
             name=f"controller-{uuid.uuid4().hex[:10]}",
-            image=small_image,
+            image=image_of(any_engine),
             labels=label,
             entrypoint=("sh", "-c", script),
             host_network=True,
         )
-        return engine.create_container(spec)
+        return any_engine.create_container(spec)
 
     yield make
-    for left in engine.list_containers(label):
-        engine.remove_container(left.id)
+    for left in any_engine.list_containers(label):
+        any_engine.remove_container(left.id)

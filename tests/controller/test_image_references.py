@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.image_references import ImageReference, default_pull_policy, registry_of
+from reconciler.image_references import ImageReference, registry_of
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -33,11 +33,3 @@ def test_what_is_no_reference_is_refused(text):
     with pytest.raises(ValueError, match="no image reference"):
         ImageReference.parse(text)
     assert registry_of(text) == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "policy"),
-    [("a", "Always"), ("a:latest", "Always"), ("a:v1", "IfNotPresent"), (f"a@{DIGEST}", "IfNotPresent")],
-)
-def test_kubernetes_default_policy(text, policy):
-    assert default_pull_policy(text) == policy

@@ -110,6 +110,24 @@ def test_own_files_reading_and_editors_leavings_are_not_told(watched):
     assert watched.quiet(lambda: (watched.root / "notes.txt").write_text("x"))
 
 
+def test_what_happens_in_hidden_folders_and_beside_the_folder_is_not_told(watched, tmp_path):
+    (watched.root / ".git").mkdir()
+
+    assert watched.quiet((watched.root / ".git" / "objects").mkdir)
+    assert watched.quiet(lambda: (watched.root / ".git" / "objects" / "a.yaml").write_text("x"))
+    assert watched.quiet(lambda: (tmp_path / "beside.yaml").write_text("x"))
+
+
+def test_a_link_to_a_single_file_is_followed(watched, tmp_path):
+    (tmp_path / "outside").mkdir()
+    target = tmp_path / "outside" / "real.yaml"
+    target.write_text("one")
+
+    assert watched.told(lambda: (watched.root / "a.yaml").symlink_to(target)) is not None
+    assert watched.told(lambda: target.write_text("two")) is not None
+    assert watched.quiet(lambda: (tmp_path / "outside" / "other.yaml").write_text("x"))
+
+
 def test_new_folders_are_watched(watched):
     assert watched.told(lambda: (watched.root / "sub" / "deep").mkdir(parents=True)) is not None
     assert watched.told(lambda: (watched.root / "sub" / "deep" / "a.yaml").write_text("x")) is not None
