@@ -31,8 +31,6 @@ _POD: Final = {
     "os": "containers run on the host's operating system",
     "overhead": "it is the scheduler's accounting",
     "preemptionPolicy": _ONE_HOST,
-    "priority": _ONE_HOST,
-    "priorityClassName": _ONE_HOST,
     "readinessGates": _NO_CONTROLLER,
     "resourceClaims": _NO_DRA,
     "schedulerName": _ONE_HOST,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.engines.base import ContainerState
@@ -100,7 +101,7 @@ class Outcome:
         failed: container name to the sentence why it did not start (counts as the container's failure).
         problem: ``(reason, message)``: the action could not be done; the job waits and tries again.
         network: ``(id, subnet, gateway, port)`` of an ensured network.
-        admitted: device assignment per instance; None when not asked or refused.
+        admitted: device assignment per instance; None when not asked or refused; with the ``share``.
         waiting: why admission was refused; "" when admitted.
         ended: containers that were stopped, with their exit facts.
         cleaned: the clean-up is complete.
@@ -111,6 +112,7 @@ class Outcome:
     problem: tuple[str, str] | None = None
     network: tuple[str, str, str, int | None] | None = None
     admitted: dict[str, dict[str, tuple[str, ...]]] | None = None
+    share: Mapping[str, float] | None = None
     waiting: str = ""
     ended: tuple[ContainerState, ...] = ()
     cleaned: bool = False

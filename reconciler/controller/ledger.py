@@ -1,7 +1,7 @@
-"""The host's ledger: which job holds which devices, and how many jobs run.
+"""The host's ledger: which job holds what, and who waits for it.
 
-All-or-nothing: a job gets everything it asks for or waits. What is held is in the records (``admitted``,
-``devices``), so a restarted daemon knows it again; this is their sum, kept in memory for speed.
+What is held is in the records (``admitted``, ``share``, ``devices``), so a restarted daemon knows it again;
+this is their sum, kept in memory for speed. :mod:`reconciler.controller.admission` decides; here it is booked.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.plan.types import InstancePlan, JobPlan
+from reconciler.controller.admission import CPUS, MEMORY, Ask, amounts_of, instance_amounts, judge_queue
+from reconciler.plan.types import JobPlan
 from reconciler.status.records import Record
 
 Devices = dict[str, dict[str, tuple[str, ...]]]
@@ -18,31 +19,26 @@ Devices = dict[str, dict[str, tuple[str, ...]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What admission said: the devices per instance and class, or why the job waits."""
+    """What admission said: the share and the devices per instance and class, or why the job waits."""
 
+    share: dict[str, float] = field(default_factory=dict)
     devices: Devices = field(default_factory=dict)
     waiting: str = ""
 
 
-def wanted_devices(instance: InstancePlan) -> dict[str, int]:
-    """Devices one instance needs: its containers run side by side, its init containers one at a time."""
-    side_by_side: dict[str, int] = {}
-    alone: dict[str, int] = {}
-    for container in instance.containers:
-        for kind, count in container.resources.devices.items():
-            if container.kind == "init":
-                alone[kind] = max(alone.get(kind, 0), count)
-            else:
-                side_by_side[kind] = side_by_side.get(kind, 0) + count
-    return {k: max(side_by_side.get(k, 0), alone.get(k, 0)) for k in side_by_side | alone}
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    share: Mapping[str, float]
+    devices: Devices
 
 
 class Ledger:
     """Who holds what; thread-safe.
 
     Args:
-        inventory: the devices the host has, by class; asked when something is requested.
-        max_jobs: how many jobs may hold a place at once; None is no limit.
+        inventory: the devices the host has, by class; asked when a device is requested.
+        capacity: the host's ``cpu`` and ``memory`` (bytes); 0 or missing is unknown, and not enforced.
+        max_jobs: how many jobs may hold a share at once; None is no limit.
         on_release: called with every waiting key when something becomes free.
     """
 
@@ -52,24 +48,26 @@ class Ledger:
         inventory: Callable[[], Mapping[str, tuple[str, ...]]],
         max_jobs: int | None,
         on_release: Callable[[str], None],
+        capacity: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._inventory = inventory
+        self._capacity = capacity
         self._max_jobs = max_jobs
         self._on_release = on_release
         self._lock = threading.Lock()
-        self._held: dict[str, Devices] = {}
-        self._waiting: dict[str, None] = {}
+        self._held: dict[str, _Held] = {}
+        self._waiting: dict[str, Ask] = {}
 
     def follow(self, record: Record) -> None:
         """Take over what a record says it holds; a job that holds nothing any more frees its share."""
         with self._lock:
             if record.admitted:
-                self._held[record.key] = record.devices
+                self._held[record.key] = _Held(share=record.share, devices=record.devices)
                 self._waiting.pop(record.key, None)
                 return
             freed = self._held.pop(record.key, None) is not None
             if record.finished or record.suspended:
-                self._waiting.pop(record.key, None)
+                freed = self._waiting.pop(record.key, None) is not None or freed
             waiting = list(self._waiting) if freed else []
         for key in waiting:
             self._on_release(key)
@@ -78,60 +76,67 @@ class Ledger:
         """A job is gone."""
         with self._lock:
             freed = self._held.pop(key, None) is not None
-            self._waiting.pop(key, None)
+            freed = self._waiting.pop(key, None) is not None or freed
             waiting = list(self._waiting) if freed else []
         for other in waiting:
             self._on_release(other)
 
-    def admit(self, key: str, plan: JobPlan) -> Grant:
+    def admit(self, key: str, plan: JobPlan, *, since: float = 0.0, priority: int = 0) -> Grant:
         """Give the job all it asks for, or a sentence about what it waits for.
 
-        Jobs get their turn in the order they first asked; a later one passes an earlier only when it asks for
-        nothing that the earlier one waits for.
+        Args:
+            key: ``namespace/name``.
+            plan: of the job.
+            since: its creation, seconds since the epoch.
+            priority: the higher goes first.
         """
-        needs = {i.name: wanted_devices(i) for i in plan.instances}
-        total: dict[str, int] = {}
-        for wanted in needs.values():
-            for kind, count in wanted.items():
-                total[kind] = total.get(kind, 0) + count
-        total = {kind: count for kind, count in total.items() if count > 0}
-        inventory = self._inventory() if total else {}
+        ask = Ask(key=key, amounts=amounts_of(plan), since=since, priority=priority)
+        classes = [kind for kind in ask.amounts if kind not in {CPUS, MEMORY}]
+        inventory = self._inventory() if classes or self._waits_for_devices() else {}
+        capacity = {**self._capacity(), **{kind: float(len(names)) for kind, names in inventory.items()}}
         with self._lock:
-            if key in self._held:
-                return Grant(devices=self._held[key])
-            self._waiting.setdefault(key)
-            position = list(self._waiting).index(key) + 1
-            place = f"position {position} of {len(self._waiting)} in the queue"
-            others = len(self._held)
-            if self._max_jobs is not None and (
-                others >= self._max_jobs or position > self._max_jobs - others
-            ):
-                return Grant(waiting=f"Waits for one of {self._max_jobs} places for jobs; {place}.")
-            free = {kind: self._free(kind, inventory) for kind in total}
-            short = [kind for kind, count in total.items() if count > len(free[kind])]
-            if short:
-                lacks = "; ".join(
-                    f"{total[k]} {k} ({len(free[k])} free of {len(inventory.get(k, ()))})" for k in short
-                )
-                return Grant(waiting=f"Waits for {lacks}; {place}.")
-            devices = _assign(needs, free)
-            self._held[key] = devices
+            if (held := self._held.get(key)) is not None:
+                return Grant(share=dict(held.share), devices=held.devices)
+            self._waiting[key] = ask
+            held_amounts = [h.share for h in self._held.values()]
+            verdicts = judge_queue(self._waiting.values(), held_amounts, capacity, max_jobs=self._max_jobs)
+            if key in verdicts.waiting:
+                return Grant(waiting=verdicts.waiting[key])
+            devices = self._assign(plan, inventory)
+            self._held[key] = _Held(share=ask.amounts, devices=devices)
             self._waiting.pop(key)
-            return Grant(devices=devices)
+            return Grant(share=dict(ask.amounts), devices=devices)
 
-    def _free(self, kind: str, inventory: Mapping[str, tuple[str, ...]]) -> list[str]:
+    def view(self) -> tuple[Mapping[str, Mapping[str, float]], tuple[Ask, ...]]:
+        """What every job holds, and who waits: for the table of the host."""
+        with self._lock:
+            return {key: h.share for key, h in self._held.items()}, tuple(self._waiting.values())
+
+    def _waits_for_devices(self) -> bool:
+        with self._lock:
+            return any(kind not in {CPUS, MEMORY} for ask in self._waiting.values() for kind in ask.amounts)
+
+    def _assign(self, plan: JobPlan, inventory: Mapping[str, tuple[str, ...]]) -> Devices:
+        """Devices by index for every instance; a step that runs before another shares them with it."""
+        assigned: Devices = {}
+        for early in (True, False):
+            pools = {kind: iter(self._free(kind, names)) for kind, names in inventory.items()}
+            for step in plan.steps:
+                if step.role.endswith("-initializer") != early:
+                    continue
+                for instance in step.instances:
+                    wanted = instance_amounts(instance)
+                    chosen = {
+                        kind: tuple(next(pools[kind]) for _ in range(int(amount)))
+                        for kind, amount in wanted.items()
+                        if kind not in {CPUS, MEMORY} and amount
+                    }
+                    if chosen:
+                        assigned[instance.name] = chosen
+        return assigned
+
+    def _free(self, kind: str, names: tuple[str, ...]) -> list[str]:
         taken = {
-            index for job in self._held.values() for node in job.values() for index in node.get(kind, ())
+            i for job in self._held.values() for node in job.devices.values() for i in node.get(kind, ())
         }
-        return [index for index in inventory.get(kind, ()) if index not in taken]
-
-
-def _assign(needs: Mapping[str, Mapping[str, int]], free: Mapping[str, list[str]]) -> Devices:
-    pools = {kind: iter(names) for kind, names in free.items()}
-    return {
-        instance: {
-            kind: tuple(next(pools[kind]) for _ in range(count)) for kind, count in wanted.items() if count
-        }
-        for instance, wanted in needs.items()
-        if any(wanted.values())
-    }
+        return [name for name in names if name not in taken]

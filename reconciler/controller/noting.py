@@ -20,7 +20,8 @@ def note(record: Record, outcome: Outcome, now: float) -> Record:
         changes = {"network_id": identifier, "subnet": subnet, "gateway": gateway, "port": port}
         record = record.model_copy(update=changes)
     if outcome.admitted is not None:
-        record = record.model_copy(update={"admitted": True, "devices": outcome.admitted, "queued": ""})
+        granted = {"admitted": True, "devices": outcome.admitted, "share": dict(outcome.share or {})}
+        record = record.model_copy(update={**granted, "queued": ""})
     elif outcome.waiting and outcome.waiting != record.queued:
         queued = not record.queued
         record = record.model_copy(update={"queued": outcome.waiting})

@@ -95,6 +95,7 @@ class Reconciler:
         clock: seconds since the epoch.
         probe: ids of those containers among the listed whose readiness probe passes.
         pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
+        priority: of a job among those that wait for admission; the higher goes first.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Reconciler:
         clock: Callable[[], float],
         probe: Callable[[JobPlan, Observed], frozenset[str]],
         pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
+        priority: Callable[[JobPlan], int] = lambda _plan: 0,
     ) -> None:
         self._hands = hands
         self._outlet = outlet
@@ -117,6 +119,7 @@ class Reconciler:
         self._clock = clock
         self._probe = probe
         self._pull = pull
+        self._priority = priority
         #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
         self.seen: dict[str, Digest] = {}
 
@@ -242,8 +245,11 @@ class Reconciler:
         return record, observed, touched
 
     def _admit(self, plan: JobPlan, record: Record) -> Outcome:
-        grant = self._ledger.admit(record.key, plan)
-        return Outcome(waiting=grant.waiting) if grant.waiting else Outcome(admitted=grant.devices)
+        priority = self._priority(plan)
+        grant = self._ledger.admit(record.key, plan, since=record.created_at, priority=priority)
+        if grant.waiting:
+            return Outcome(waiting=grant.waiting)
+        return Outcome(admitted=grant.devices, share=grant.share)
 
     def _pull_all(self, record: Record, wanted: PullImages) -> tuple[Outcome, dict[str, ImageState]]:
         token = f"{record.uid}/{record.attempt}"

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import structlog
 
 from reconciler.config import Settings
 from reconciler.controller import act
+from reconciler.controller.admission import CPUS, MEMORY
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
 from reconciler.controller.decide import Policy
@@ -32,7 +34,14 @@ from reconciler.controller.registry_auths import auth_for
 from reconciler.controller.specs import Host
 from reconciler.engines.base import ContainerState, Engine, EngineInfo, NetworkState
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
-from reconciler.names import API_GROUP, LABEL_INSTANCE, LABEL_JOB, LABEL_NAMESPACE, job_key
+from reconciler.names import (
+    ANNOTATION_PRIORITY,
+    API_GROUP,
+    LABEL_INSTANCE,
+    LABEL_JOB,
+    LABEL_NAMESPACE,
+    job_key,
+)
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.generated import GeneratedSecret, generated_secrets
 from reconciler.plan.types import JobPlan
@@ -41,6 +50,8 @@ from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
 
+#: Kubernetes' own classes.
+SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 ENDED = frozenset({"Complete", "Failed", "Invalid"})
 #: Upstream's own name for itself in ``spec.managedBy``; any other value means hands off.
 MANAGER = f"{API_GROUP}/trainjob-controller"
@@ -86,7 +97,12 @@ class Work:
             locate=self._locate,
             on_phase=self._phase_changed,
         )
-        self._ledger = Ledger(inventory=self._devices, max_jobs=settings.max_jobs, on_release=self._queue.add)
+        self._ledger = Ledger(
+            inventory=self._devices,
+            capacity=self._capacity,
+            max_jobs=settings.max_jobs,
+            on_release=self._queue.add,
+        )
         self._recorded = set(self._outlet.keys())
         for key in self._recorded:
             record = self._outlet.load(key)
@@ -105,6 +121,7 @@ class Work:
             clock=clock,
             probe=self._ready,
             pull=self._pull,
+            priority=self._priority,
         )
 
     # -- what makes jobs come up
@@ -351,6 +368,22 @@ class Work:
         if self._attachment is None:
             raise self._unavailable
         return self._attachment.engine.devices()
+
+    def _capacity(self) -> Mapping[str, float]:
+        info = self._attachment.info if self._attachment is not None else None
+        return {CPUS: info.cpus, MEMORY: float(info.memory)} if info is not None else {}
+
+    def _priority(self, plan: JobPlan) -> int:
+        """The annotation, else the pods' own, else the value of the PriorityClass in the folder."""
+        with suppress(KeyError, ValueError):
+            return int(plan.annotations[ANNOTATION_PRIORITY])
+        if plan.priority is not None:
+            return plan.priority
+        for document in self.catalog.documents:
+            if document.kind == "PriorityClass" and document.name == plan.priority_class:
+                value = document.raw.get("value")
+                return value if isinstance(value, int) else 0
+        return SYSTEM_PRIORITIES.get(plan.priority_class, 0)
 
     def _locate(self, key: str) -> str | None:
         entry = self.catalog.jobs.get(key)

@@ -127,6 +127,7 @@ def _plan(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
         notices.say(path, message)
     warn_job_set(spec, notices.at("spec.template.spec"))
     failure = spec.get("failurePolicy")
+    pod = next((s.pod for s in draft.steps if s.ranked), {})
     operator, targets = success(spec)
     ttl, deadline = spec.get("ttlSecondsAfterFinished"), manifest["spec"].get("activeDeadlineSeconds")
     return JobPlan(
@@ -148,6 +149,8 @@ def _plan(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
         active_deadline=None if deadline is None else float(deadline),
         ttl=None if ttl is None else float(ttl),
         hosts=_hosts(draft),
+        priority_class=str(pod.get("priorityClassName") or ""),
+        priority=pod.get("priority"),
         warnings=notices.all,
     )
 

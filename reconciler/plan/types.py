@@ -359,6 +359,9 @@ class JobPlan:
     active_deadline: float | None = None
     ttl: float | None = None
     hosts: tuple[HostEntry, ...] = ()
+    #: ``priorityClassName`` and ``priority`` of the training pods.
+    priority_class: str = ""
+    priority: int | None = None
     warnings: tuple[tuple[str, str], ...] = ()
 
     def step(self, name: str) -> StepPlan:

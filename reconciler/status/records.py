@@ -120,7 +120,7 @@ class Record(_Data):
         step_failures: failures counted towards a step's backoffLimit.
         step_started: step to the time its first container was wanted.
         conditions: upstream's, in the order they first appeared.
-        admitted: holds its share of the host; ``devices`` are those assigned, per instance and class.
+        admitted: holds its ``share`` of the host; ``devices`` are those assigned, per instance and class.
         queued: why it waits for admission; "" when it does not.
         rerun: the token of the last rerun that was honoured.
         rejected: the last refused change, said once.
@@ -158,6 +158,7 @@ class Record(_Data):
     started_at: float | None = None
     problem: Problem | None = None
     admitted: bool = False
+    share: dict[str, float] = {}
     devices: dict[str, dict[str, tuple[str, ...]]] = {}
     queued: str = ""
     trainer_status: dict[str, Any] = {}
