@@ -1,8 +1,10 @@
 """What a folder of manifests comes to over time: last good wins, nothing is believed in haste."""
 
+import contextlib
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -544,18 +546,66 @@ def test_a_dangling_link_keeps_what_was_behind_it(folder):
     assert not catalog.may_prune(str(folder.root / "current" / "a.yaml"))
 
 
-def test_no_permission_keeps_the_job_and_says_so(folder):
-    if os.getuid() == 0:
-        pytest.skip("root may read everything")
-    folder.write("r.yaml", runtime())
-    path = folder.write("a.yaml", job())
-    folder.scan()
+@pytest.fixture
+def nobody():
+    """A folder that an ordinary user may enter, and that user's eyes (root may read everything)."""
 
-    path.chmod(0)
-    catalog = folder.scan(later=60)
+    @contextlib.contextmanager
+    def eyes():
+        if os.getuid() != 0:
+            yield
+            return
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
 
-    assert "default/demo" in catalog.jobs
-    assert "Permission denied" in messages(catalog.file_faults[str(path)])
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        made = Folder(Path(place) / "specs")
+        made.write("r.yaml", runtime())
+        made.write("sub/a.yaml", job())
+        with eyes():
+            made.scan()
+        yield made, eyes
+        for path in (made.root, made.root / "sub"):
+            path.chmod(0o755)
+
+
+@pytest.mark.parametrize("closed", ["sub/a.yaml", "sub", "."])
+def test_no_permission_keeps_the_job_and_says_so(nobody, closed):
+    folder, eyes = nobody
+    (folder.root / closed).chmod(0)
+
+    with eyes():
+        catalog = folder.scan(later=60)
+    (folder.root / closed).chmod(0o755)
+    with eyes():
+        mended = folder.scan(later=60)
+
+    assert catalog.jobs["default/demo"].document is not None
+    assert "Permission denied" in messages(catalog.file_faults[str(folder.root / closed)])
+    assert not catalog.may_prune(str(folder.root / "sub" / "a.yaml"))
+    assert mended.jobs["default/demo"].errors == ()
+    assert mended.file_faults == {}
+    assert mended.may_prune(str(folder.root / "sub" / "a.yaml"))
+
+
+def test_a_job_that_left_while_its_folder_was_closed_goes_afterwards(nobody):
+    folder, eyes = nobody
+    (folder.root / "sub").chmod(0)
+    with eyes():
+        folder.scan(later=60)
+
+    (folder.root / "sub" / "a.yaml").unlink()
+    (folder.root / "sub").chmod(0o755)
+    with eyes():
+        early = folder.scan(later=60)
+        late = folder.scan(later=VANISH)
+
+    assert "default/demo" in early.jobs
+    assert "default/demo" not in late.jobs
 
 
 def test_one_bad_document_does_not_hide_the_others_of_its_file(folder):
