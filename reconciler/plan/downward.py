@@ -1,7 +1,7 @@
 """The downward API: what a pod may learn about itself (``fieldRef``, ``resourceFieldRef``).
 
-Known when the plan is made: names, labels, annotations, resources. The pod's address is a reference;
-the host's too, as the address at which containers reach it (the network's gateway). ``spec.nodeName``
+Known when the plan is made: names, labels, annotations, resources. The pod's address is a reference, and
+JobSet's ``restart-attempt``; the host's address too, as the address at which containers reach it (the network's gateway). ``spec.nodeName``
 is ``localhost``: a plan does not know the machine it will run on, and there is one node only.
 A limit that is not set is the node's capacity on a cluster; here it is unknown, given as 0 and warned of.
 """
@@ -15,8 +15,10 @@ from decimal import ROUND_CEILING
 from typing import Any, Final
 
 from reconciler.api.quantities import parse
-from reconciler.plan.expansion import HOST_REFERENCE
+from reconciler.plan.expansion import ATTEMPT_REFERENCE, HOST_REFERENCE
 
+#: The label and annotation that JobSet keeps counting, so that no plan can hold it.
+RESTARTS: Final = "jobset.sigs.k8s.io/restart-attempt"
 NODE_NAME: Final = "localhost"
 _SUBSCRIPT: Final = re.compile(r"^metadata\.(labels|annotations)\['([^']*)'\]$")
 
@@ -46,7 +48,7 @@ class PodView:
         """Text of a field; None where this project has no such field."""
         if match := _SUBSCRIPT.match(path):
             values = self.labels if match.group(1) == "labels" else self.annotations
-            return values.get(match.group(2), "")
+            return values.get(match.group(2), ATTEMPT_REFERENCE if match.group(2) == RESTARTS else "")
         if path in ("metadata.labels", "metadata.annotations"):
             return _lines(self.labels if path == "metadata.labels" else self.annotations)
         return {

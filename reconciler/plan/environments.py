@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reconciler.plan.downward import PodView
+from reconciler.plan.downward import RESTARTS, PodView
 from reconciler.plan.notices import Notices
 from reconciler.plan.types import EnvFrom, EnvVar, KeyRef
 
@@ -73,8 +73,13 @@ def field_value(ref: Mapping[str, Any], pod: PodView, notices: Notices) -> str:
     if text is None:
         notices.say("fieldPath", f"{ref['fieldPath']} is not known on one host: the value is empty")
         return ""
-    is_reference = ref["fieldPath"].startswith("status.")
-    return text if is_reference else text.replace("$", "$$")
+    return text if is_reference(ref) else text.replace("$", "$$")
+
+
+def is_reference(ref: Mapping[str, Any]) -> bool:
+    """Whether a ``fieldRef`` is about what only a running job has, so that its text is a reference."""
+    path: str = ref["fieldPath"]
+    return path.startswith("status.") or RESTARTS in path
 
 
 def resource_value(ref: Mapping[str, Any], own: str, pod: PodView, notices: Notices) -> str:

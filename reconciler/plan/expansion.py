@@ -8,7 +8,8 @@ Beside variables a plan uses *references*, which stand for what only the running
 
 * ``$(<step>-<index>.ip)``: address of an instance;
 * ``$(host.ip)``: address at which the containers reach the engine's host;
-* ``$(job.port)``: the rendezvous port (an engine without network namespaces gives each job its own).
+* ``$(job.port)``: the rendezvous port (an engine without network namespaces gives each job its own);
+* ``$(job.attempt)``: how often the job has been restarted as a whole.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from collections.abc import Mapping
 from typing import Final
 
 PORT_REFERENCE: Final = "$(job.port)"
+ATTEMPT_REFERENCE: Final = "$(job.attempt)"
 HOST_REFERENCE: Final = "$(host.ip)"
 #: Key of the host's own address in a mapping of addresses.
 HOST: Final = ("", 0)
 
 _SYNTAX: Final = re.compile(r"\$\$|\$\(([^)]*)\)")
-_REFERENCE: Final = re.compile(r"\$\((?:job\.port|host\.ip|[a-z0-9](?:[-a-z0-9]*[a-z0-9])?-[0-9]+\.ip)\)")
+_REFERENCE: Final = re.compile(
+    r"\$\((?:job\.port|job\.attempt|host\.ip|[a-z0-9](?:[-a-z0-9]*[a-z0-9])?-[0-9]+\.ip)\)"
+)
 
 
 def reference(step: str, index: int) -> str:
@@ -31,12 +35,12 @@ def reference(step: str, index: int) -> str:
     return f"$({step}-{index}.ip)"
 
 
-def references(addresses: Mapping[tuple[str, int], str], port: int) -> dict[str, str]:
+def references(addresses: Mapping[tuple[str, int], str], port: int, *, attempt: int = 0) -> dict[str, str]:
     """What the references stand for, by the name between the parentheses."""
     known = {f"{step}-{index}.ip": address for (step, index), address in addresses.items() if step}
     if HOST in addresses:
         known["host.ip"] = addresses[HOST]
-    return known | {"job.port": str(port)}
+    return known | {"job.port": str(port), "job.attempt": str(attempt)}
 
 
 def expand(text: str, variables: Mapping[str, str], known: Mapping[str, str]) -> str:

@@ -113,6 +113,7 @@ def resolve_container(
     addresses: Mapping[tuple[str, int], str],
     lookup: Lookup,
     port: int | None = None,
+    attempt: int = 0,
 ) -> Resolved:
     """What one container runs with.
 
@@ -123,12 +124,13 @@ def resolve_container(
         addresses: as :func:`reconciler.plan.addresses.plan_addresses` gives them.
         lookup: data of Secrets and ConfigMaps.
         port: the rendezvous port, where it is not the plan's.
+        attempt: restarts of the whole job so far.
 
     Raises:
         PlanError: a Secret, ConfigMap or key is not there, or a ``subPathExpr`` leads out of its volume;
             the message names it and who wants it.
     """
-    known = references(addresses, port or plan.port)
+    known = references(addresses, port or plan.port, attempt=attempt)
     try:
         return resolve_with(container, known=known, values=LookedUp(lookup))
     except PlanError as error:

@@ -15,7 +15,7 @@ from reconciler.api.quantities import to_bytes
 from reconciler.errors import PlanError
 from reconciler.plan.downward import PodView
 from reconciler.plan.drafts import JobDraft, Raw, StepDraft
-from reconciler.plan.environments import field_value, resource_value
+from reconciler.plan.environments import field_value, is_reference, resource_value
 from reconciler.plan.notices import Notices
 from reconciler.plan.paths import inside
 from reconciler.plan.types import EnvFrom, FileSource, KeyRef, VolumePlan
@@ -159,7 +159,7 @@ def _shown(item: Mapping[str, Any], pod: PodView, notices: Notices) -> FileSourc
     """A file of the downward API. It is not expanded, but for the references that stand in it."""
     if ref := item.get("fieldRef"):
         content = field_value(ref, pod, notices.at("fieldRef"))
-        content = content if ref["fieldPath"].startswith("status.") else content.replace("$$", "$")
+        content = content if is_reference(ref) else content.replace("$$", "$")
     else:
         content = resource_value(item["resourceFieldRef"], "", pod, notices.at("resourceFieldRef"))
     path = inside(item["path"], what="the downward API")

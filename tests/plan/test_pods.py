@@ -357,6 +357,7 @@ class TestDownwardApi:
             ("spec.serviceAccountName", "default"),
             ("status.podIP", "$(node-1.ip)"),
             ("status.hostIP", "$(host.ip)"),
+            ("metadata.annotations['jobset.sigs.k8s.io/restart-attempt']", "0"),
         ],
     )
     def test_fields(self, path: str, value: str) -> None:

@@ -57,6 +57,16 @@ def test_a_port_of_the_jobs_own_replaces_the_plans_everywhere() -> None:
     assert (env["MASTER_PORT"], env["PET_MASTER_PORT"]) == ("31000", "31000")
 
 
+def test_jobsets_count_of_restarts_is_the_attempt() -> None:
+    path = "metadata.labels['jobset.sigs.k8s.io/restart-attempt']"
+    tries = {"name": "TRIES", "valueFrom": {"fieldRef": {"fieldPath": path}}}
+    plan = plan_of(trainjob(), runtime(step("node", container(env=[tries]))))
+
+    got = resolve_container(plan, plan.instances[0], only(plan), addresses={}, lookup=lookup, attempt=3)
+
+    assert got.env["TRIES"] == "3"
+
+
 def test_a_variable_may_refer_to_those_before_it_only() -> None:
     env = resolve(env=[variable("A", "$(B)"), variable("B", "b"), variable("C", "$(A)-$(B)")]).env
 
