@@ -104,7 +104,8 @@ def _lacks(ask: Ask, short: Sequence[str], free: Mapping[str, float], capacity: 
         if wanted > total and kind != CPUS:
             parts.append(f"{_show(kind, wanted)}, more than this host has ({_show(kind, total)})")
         else:
-            parts.append(f"{_show(kind, wanted)} ({_show(kind, left)} of {_show(kind, total)} free)")
+            unit = GIBI if kind == MEMORY else 1
+            parts.append(f"{_show(kind, wanted)} ({left / unit:.3g} of {total / unit:.3g} free)")
     return ", ".join(parts)
 
 

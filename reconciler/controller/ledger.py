@@ -1,7 +1,7 @@
 """The host's ledger: which job holds what, and who waits for it.
 
 What is held is in the records (``admitted``, ``share``, ``devices``), so a restarted daemon knows it again;
-this is their sum, kept in memory for speed. :mod:`reconciler.controller.admission` decides; here it is booked.
+this is their sum, kept in memory for speed. :mod:`reconciler.controller.admission` decides, here is booked.
 """
 
 from __future__ import annotations
