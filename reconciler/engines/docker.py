@@ -270,6 +270,10 @@ class DockerEngine(HttpEngine):
                 return self._read_logs(container, follow=False, tail=None, further=timed | {"since": since})
             except NotFound:
                 return None
+            except Refused as refused:
+                if refused.status == 409:  # it is being removed
+                    return None
+                raise
 
         return FollowedLogs(self._read_logs(container, follow=True, tail=tail, further=timed), rest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -95,3 +96,10 @@ def docker(make_bench: MakeBench) -> Bench:
 def engine(bench: Bench) -> Engine:
     """The engine itself."""
     return bench.engine
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder with a short name: a socket's path may have at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="rt-") as folder:
+        yield Path(folder)
