@@ -1,9 +1,10 @@
 """The downward API: what a pod may learn about itself (``fieldRef``, ``resourceFieldRef``).
 
-Known when the plan is made: names, labels, annotations, resources. The pod's address is a reference, and
-JobSet's ``restart-attempt``; the host's address too, as the address at which containers reach it (the network's gateway). ``spec.nodeName``
-is ``localhost``: a plan does not know the machine it will run on, and there is one node only.
-A limit that is not set is the node's capacity on a cluster; here it is unknown, given as 0 and warned of.
+Known when the plan is made: names, labels, annotations, resources. The pod's address is a reference,
+and so are JobSet's ``restart-attempt`` and the host's address (the one at which containers reach it, the
+network's gateway). ``spec.nodeName`` is ``localhost``: a plan does not know the machine it will run on,
+and there is one node only. A limit that is not set is the node's capacity on a cluster; here it is
+unknown, given as 0 and warned of.
 """
 
 from __future__ import annotations

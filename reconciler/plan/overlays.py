@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.plan.drafts import (
     DATASET_INITIALIZER,
+    LAUNCHER,
     MODEL_INITIALIZER,
     NODE,
     TRAINER,
@@ -70,7 +71,8 @@ def add_rendezvous(draft: JobDraft) -> None:
     job has a variable of the name. A launcher has no rank.
     """
     for step in draft.steps:
-        if not (step.ranked or step.leads or step.role == TRAINER):
+        launches = draft.policy.get("mpi") is not None and step.name == LAUNCHER
+        if not (step.ranked or launches or step.role == TRAINER):
             continue
         for container in step.every_container():
             present = {variable["name"] for variable in container.get("env") or ()}

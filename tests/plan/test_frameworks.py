@@ -218,6 +218,19 @@ class TestMpi:
         assert got["WORLD_SIZE"] == "3"
         assert "RANK" not in got
 
+    def test_the_trainers_label_may_be_on_the_workers(self) -> None:
+        blueprint = runtime(step("launcher", container()), step("node", SSHD), policy={"mpi": {}})
+
+        plan = plan_of(trainjob({"numNodes": 2, "args": ["-D"]}), blueprint)
+
+        assert (plan.nodes, plan.step("node").count, plan.step("launcher").count) == (2, 2, 1)
+        assert (only(plan).args, only(plan, "launcher").args) == (("-D",), None)
+        assert env(only(plan, "launcher"))["MASTER_ADDR"] == "$(node-0.ip)"
+        assert (
+            render_job(plan)["files"]["launcher:/etc/mpi/hostfile"]
+            == "$(node-0.ip) slots=1\n$(node-1.ip) slots=1\n"
+        )
+
     def test_the_hostfile_lists_every_node_with_its_slots(self) -> None:
         trainer = {"numNodes": 3, "numProcPerNode": 4}
 
