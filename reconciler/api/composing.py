@@ -23,8 +23,10 @@ from reconciler.api.jsonpaths import Path
 
 MAX_DEPTH: Final = 100
 #: Nodes of a document, and nodes that its aliases add.
-MAX_NODES: Final = 300_000
+MAX_NODES: Final = 100_000
 MAX_ALIASED: Final = 100_000
+#: Parts of a file between ``---`` lines, those that are empty or comments left out.
+MAX_PARTS: Final = 10_000
 #: Text counts too: this many characters of it are worth a node.
 _TEXT_PER_NODE: Final = 256
 
@@ -94,15 +96,19 @@ def compose(text: str) -> Iterator[Composed]:
         message = f"not valid YAML: the character U+{ord(bad[0]):04X} is not allowed; remove it or escape it"
         yield Composed(None, Place(line), (Problem(line, message),), refused=True)
         return
-    for first_line, part in _parts(text):
+    for number, (first_line, part) in enumerate(_parts(text)):
+        if number == MAX_PARTS:
+            message = f"the file has more than {MAX_PARTS:,} documents; the rest is not read: split it"
+            yield Composed(None, Place(first_line), (Problem(first_line, message),), refused=True)
+            return
         composer = _Composer(part, first_line)
         try:
-            yield from composer.documents()
+            yield from list(composer.documents())
         except _RefusedError as refusal:
             problem = refusal.problem
             yield Composed(None, Place(problem.line), (problem,), refused=True)
         except yaml.YAMLError as error:
-            problem = _syntax_problem(error, first_line)
+            problem = _syntax_problem(error, part, first_line)
             yield Composed(None, Place(problem.line), (problem,), refused=True)
 
 
@@ -129,7 +135,7 @@ def _joined_surrogates(part: str) -> str:
     )
 
 
-def _syntax_problem(error: yaml.YAMLError, first_line: int) -> Problem:
+def _syntax_problem(error: yaml.YAMLError, part: str, first_line: int) -> Problem:
     """A parser's error as a sentence with its line."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return Problem(first_line, f"not valid YAML: {error}")
@@ -140,11 +146,16 @@ def _syntax_problem(error: yaml.YAMLError, first_line: int) -> Problem:
         started = error.context_mark.line + first_line if error.context_mark else line
         said += f", {error.context}" + (f" (from line {started})" if started != line else "")
     remedy = "; check the indentation"
-    if "\\t" in said or "'\t'" in said:
+    if "cannot start any token" in said and "\t" in _line_of(part, line - first_line):
         remedy = "; YAML does not allow tabs for indentation: use spaces"
     elif "end of stream" in said or "document indicator" in said:
         remedy = "; something is opened and never closed: is the file complete?"
     return Problem(line, f"not valid YAML: {said}{remedy}")
+
+
+def _line_of(part: str, index: int) -> str:
+    lines = part.split("\n", index + 1)
+    return lines[index] if index < len(lines) else ""
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ _Found = tuple[Path, str]
 def documents_of(composed: Composed, file: str) -> Iterator[Document]:
     """The objects of one YAML document: itself, or the items where it is a list."""
     value, place = composed.value, composed.place
-    items = value.get("items") if isinstance(value, dict) and value.get("kind") in _LISTS else None
+    items = value.get("items") if isinstance(value, dict) and _text(value.get("kind")) in _LISTS else None
     if not isinstance(items, list):
         yield _document(value, place, file, composed.problems)
         return
@@ -75,7 +75,7 @@ def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]
     model_class = _class_of(kind, version, errors, warnings)
     model = None
     if model_class is not None:
-        errors += _metadata_errors(metadata, kind)
+        errors += _metadata_errors(metadata, kind) if isinstance(raw.get("metadata"), dict) else ()
         model = _validated(raw, model_class, errors)
         warnings += _own_warnings(raw, metadata, kind)
     if not isinstance(value, dict):

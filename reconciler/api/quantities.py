@@ -110,5 +110,5 @@ def _text(value: str | float) -> str:
     if isinstance(value, float):
         if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124  (NaN is unequal to itself)
             raise ValueError(f"{value} is not a quantity: write a finite number")
-        return format(Decimal(repr(value)), "f") if abs(value) < 1e30 else repr(value)
+        return repr(value)
     return str(value)

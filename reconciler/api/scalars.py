@@ -76,7 +76,8 @@ def _number(text: str) -> Scalar:
     if match := _INTEGER.fullmatch(digits):
         base = next(base for base, group in zip(_BASES, match.groups(), strict=True) if group is not None)
         value = int(digits.lower().replace("0x", "").replace("0b", "").replace("0o", ""), base)
-        return value if -(2**63) <= value < 2**64 else float(value)
+        if -(2**63) <= value < 2**64:
+            return value
     if _FLOAT.fullmatch(digits):
         number = float(digits)
         return int(number) if number.is_integer() and abs(number) < 2**63 else number

@@ -1,0 +1,150 @@
+"""What JobSet's webhook and the API server refuse in a runtime's template."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.manifests import container, errors, runtime, step
+
+BASE = "spec.template.spec"
+JOB = f"{BASE}.replicatedJobs[0]"
+POD = f"{JOB}.template.spec.template.spec"
+
+
+def _after(*names, status="Complete"):
+    return {"dependsOn": [{"name": name, "status": status} for name in names]}
+
+
+def _rule(**fields):
+    return {"failurePolicy": {"rules": [{"name": "r", "action": "FailJobSet", **fields}]}}
+
+
+RULE = f"{BASE}.failurePolicy.rules[0]"
+
+
+@pytest.mark.parametrize(
+    ("steps", "path", "said"),
+    [
+        (
+            [step("a", **_after("b")), step("b")],
+            f"{BASE}.replicatedJobs[0].dependsOn",
+            "first replicated job",
+        ),
+        (
+            [step("a"), step("b", **_after("c")), step("c")],
+            f"{BASE}.replicatedJobs[1].dependsOn[0].name",
+            "after it",
+        ),
+        (
+            [step("a"), step("b", **_after("x"))],
+            f"{BASE}.replicatedJobs[1].dependsOn[0].name",
+            "does not exist",
+        ),
+        ([step("a"), step("b", **_after("b"))], f"{BASE}.replicatedJobs[1].dependsOn[0].name", "itself"),
+        (
+            [step("a"), step("b", **_after("a", "c")), step("c")],
+            f"{BASE}.replicatedJobs[1].dependsOn[1].name",
+            "c",
+        ),
+        ([step("Node")], f"{BASE}.replicatedJobs[0].name", "1123"),
+        ([step("a" * 64)], f"{BASE}.replicatedJobs[0].name", "63"),
+        ([step(groupName="Big Group")], f"{JOB}.groupName", "1035"),
+        ([step(replicas=-1)], f"{JOB}.replicas", "equal to 0"),
+        ([step(replicas=2**20, job={"parallelism": 2**20})], f"{JOB}.replicas", "must not exceed"),
+    ],
+)
+def test_replicated_jobs(steps, path, said):
+    found = errors(runtime(steps=steps))
+    assert list(found) == [path]
+    assert said in found[path]
+
+
+def test_jobs_may_depend_on_those_before_them():
+    assert errors(runtime(steps=[step("a"), step("b", **_after("a")), step("c", **_after("a", "b"))])) == {}
+
+
+@pytest.mark.parametrize(
+    ("jobset", "path", "said"),
+    [
+        ({"network": {"subdomain": "Sub.Domain"}}, f"{BASE}.network.subdomain", "1035"),
+        ({"managedBy": "me"}, f"{BASE}.managedBy", "domain-prefixed"),
+        ({"successPolicy": {"operator": "Any", "targetReplicatedJobs": ["x"]}}, f"{BASE}.successPolicy.targetReplicatedJobs[0]", "it has: node"),
+        (_rule(targetReplicatedJobs=["node", "x"]), f"{RULE}.targetReplicatedJobs[1]", "x"),
+        (_rule(onJobFailureReasons=["Boredom"]), f"{RULE}.onJobFailureReasons[0]", "BackoffLimitExceeded"),
+        (_rule(onJobFailureMessagePatterns=["("]), f"{RULE}.onJobFailureMessagePatterns[0]", "regular expression"),
+        (_rule(name="1x"), f"{RULE}.name", "start with a letter"),
+        (_rule(name=""), f"{RULE}.name", "1 to 128"),
+        (_rule(name="a" * 129), f"{RULE}.name", "1 to 128"),
+        ({"coordinator": {"replicatedJob": "x"}}, f"{BASE}.coordinator.replicatedJob", "does not appear"),
+        ({"coordinator": {"replicatedJob": "node", "jobIndex": 1}}, f"{BASE}.coordinator.jobIndex", "no such index"),
+        ({"coordinator": {"replicatedJob": "node", "podIndex": -1}}, f"{BASE}.coordinator.podIndex", "no such pod"),
+        ({"volumeClaimPolicies": [{"templates": [{"spec": {}}]}]}, f"{BASE}.volumeClaimPolicies[0].templates[0].metadata.name", "Required"),
+        ({"volumeClaimPolicies": [{"templates": [{"metadata": {"name": "a"}}]}] * 2}, f"{BASE}.volumeClaimPolicies[1].templates[0].metadata.name", "Duplicate"),
+    ],
+)  # fmt: skip
+def test_policies(jobset, path, said):
+    found = errors(runtime(jobset=jobset))
+    assert list(found) == [path]
+    assert said in found[path]
+
+
+def test_failure_rules_have_different_names():
+    rule = {"name": "r", "action": "FailJobSet"}
+    assert list(errors(runtime(jobset={"failurePolicy": {"rules": [rule, rule]}}))) == [
+        f"{BASE}.failurePolicy.rules[1].name"
+    ]
+
+
+def _exits(**fields):
+    rule = {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [1], **fields}}
+    return {"podFailurePolicy": {"rules": [rule]}}
+
+
+NEVER = {"restartPolicy": "Never"}
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "said"),
+    [
+        (step(pod={"restartPolicy": "Always"}), f"{POD}.restartPolicy", '"OnFailure", "Never"'),
+        (step(job={"backoffLimit": -1}), f"{JOB}.template.spec.backoffLimit", "equal to 0"),
+        (step(job={"completionMode": "Both"}), f"{JOB}.template.spec.completionMode", '"Indexed"'),
+        (step(job=_exits()), f"{POD}.restartPolicy", "set restartPolicy: Never"),
+        (step(job=_exits(values=[0]), pod=NEVER), f"{JOB}.template.spec.podFailurePolicy.rules[0].onExitCodes.values[0]", "success"),
+        (step(job=_exits(operator="Is"), pod=NEVER), f"{JOB}.template.spec.podFailurePolicy.rules[0].onExitCodes.operator", '"NotIn"'),
+        (step(job=_exits(values=[]), pod=NEVER), f"{JOB}.template.spec.podFailurePolicy.rules[0].onExitCodes.values", "one value"),
+        (step(job={"podFailurePolicy": {"rules": [{"action": "Wait", "onPodConditions": [{"type": "X"}]}]}}, pod=NEVER), f"{JOB}.template.spec.podFailurePolicy.rules[0].action", "FailJob"),
+        (step(job={"podFailurePolicy": {"rules": [{"action": "Ignore"}]}}, pod=NEVER), f"{JOB}.template.spec.podFailurePolicy.rules[0]", "one of"),
+        (step(pod={"terminationGracePeriodSeconds": -1}), f"{POD}.terminationGracePeriodSeconds", "equal to 0"),
+        (step(pod={"activeDeadlineSeconds": 0}), f"{POD}.activeDeadlineSeconds", "equal to 1"),
+        (step(containers=[container("Node")]), f"{POD}.containers[0].name", "1123"),
+        (step(pod={"initContainers": [container()]}), f"{POD}.containers[0].name", "Duplicate"),
+        (step(containers=[container(imagePullPolicy="Sometimes")]), f"{POD}.containers[0].imagePullPolicy", '"IfNotPresent"'),
+        (step(containers=[container(env=[{"name": "A=B"}])]), f"{POD}.containers[0].env[0].name", "without '='"),
+        (step(containers=[container(env=[{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}])]), f"{POD}.containers[0].env[0].valueFrom", "may not be specified"),
+        (step(containers=[container(env=[{"name": "A", "valueFrom": {}}])]), f"{POD}.containers[0].env[0].valueFrom", "exactly one"),
+        (step(containers=[container(ports=[{"containerPort": 0}])]), f"{POD}.containers[0].ports[0].containerPort", "65535"),
+        (step(containers=[container(ports=[{"containerPort": 1, "protocol": "HTTP"}])]), f"{POD}.containers[0].ports[0].protocol", '"UDP"'),
+        (step(containers=[container(volumeMounts=[{"name": "v", "mountPath": "/x", "subPath": "../y"}])]), f"{POD}.containers[0].volumeMounts[0].subPath", "relative"),
+        (step(containers=[container(resources={"limits": {"cpu": "1"}, "requests": {"cpu": "2"}})]), f"{POD}.containers[0].resources.requests.cpu", "cpu limit of 1"),
+        (step(containers=[container(resources={"limits": {"nvidia.com/gpu": -1}})]), f"{POD}.containers[0].resources.limits[nvidia.com/gpu]", "equal to 0"),
+        (step(pod={"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}}]}), f"{POD}.volumes[0]", "more than 1 volume type"),
+        (step(pod={"volumes": [{"name": "V", "emptyDir": {}}]}), f"{POD}.volumes[0].name", "1123"),
+    ],
+)  # fmt: skip
+def test_jobs_and_pods(given, path, said):
+    found = errors(runtime(steps=[given]))
+    assert list(found) == [path]
+    assert said in found[path]
+
+
+def test_a_pod_needs_containers():
+    given = step()
+    given["template"]["spec"]["template"]["spec"]["containers"] = []
+    assert "at least one container" in errors(runtime(steps=[given]))[f"{POD}.containers"]
+
+
+def test_a_replicated_job_needs_a_pod_template():
+    assert list(errors(runtime(steps=[{"name": "node", "template": {}}]))) == [f"{JOB}.template.spec"]
+    empty = {"name": "node", "template": {"spec": {"template": {}}}}
+    assert list(errors(runtime(steps=[empty]))) == [f"{JOB}.template.spec.template.spec"]
