@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from reconciler.controller.actions import Launch, Outcome, Remove, Started, Stop
+from reconciler.controller.actions import Dump, Launch, Outcome, Remove, Started, Stop
 from reconciler.controller.logs import LogKeeper, LogPlace
 from reconciler.controller.materials import make_host_folders, remove_files, write_volumes
 from reconciler.controller.observed import generation_of, number
@@ -50,12 +50,21 @@ from reconciler.names import (
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.resolve import Lookup
 from reconciler.plan.types import ContainerPlan, InstancePlan, JobPlan
+from reconciler.status.files import write_atomically
 from reconciler.status.records import Record
 
 #: Seconds to wait for the rest of a log after its container has ended.
 LOG_TIMEOUT = 10.0
 #: Seconds the other ranks wait at most for rank 0 to be created.
 FIRST_TIMEOUT = 30.0
+
+#: All processes of the container: the launcher is seldom the one that hangs.
+DUMP_SCRIPT = (
+    "command -v py-spy >/dev/null || { echo the image has no py-spy; exit 127; }; "
+    "for p in $(ls /proc | grep '^[0-9]*$'); do py-spy dump --pid $p 2>/dev/null; done; exit 0"
+)
+DUMP_COMMAND = ("sh", "-c", DUMP_SCRIPT)
+DUMP_TIMEOUT = 15.0
 
 _log = structlog.get_logger(__name__)
 
@@ -300,6 +309,22 @@ def place_of(state: ContainerState) -> LogPlace:
         attempt=max(number(state.labels.get(LABEL_ATTEMPT)), 0),
         container=state.name,
     )
+
+
+def dump(action: Dump, hands: Hands) -> Outcome:
+    """Keep where the ranks of a stalled job stand, beside their logs, where the image has py-spy."""
+    for state in action.containers:
+        try:
+            code, output = hands.engine.exec(state.id, DUMP_COMMAND, timeout=DUMP_TIMEOUT)
+        except EngineError as error:
+            code, output = -1, str(error).encode()
+        path = hands.logs.path(place_of(state)).with_suffix(".stack.txt")
+        text = output if code == 0 else b"No stack: " + (output.strip() or b"py-spy failed") + b"\n"
+        with suppress(StateError, OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text, mode=0o600)
+        _log.warning("rank is stalled", container=state.name, stack=str(path) if code == 0 else "")
+    return Outcome()
 
 
 def stop(plan: JobPlan | None, action: Stop | Remove, hands: Hands) -> Outcome:

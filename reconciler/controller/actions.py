@@ -80,7 +80,14 @@ class CleanUp:
     forget: bool = False
 
 
-Action = Admit | PullImages | EnsureNetwork | Launch | Remove | Stop | CleanUp
+@dataclass(frozen=True, kw_only=True)
+class Dump:
+    """Ask containers of a stalled job where they stand, before they are stopped."""
+
+    containers: tuple[ContainerState, ...]
+
+
+Action = Dump | Admit | PullImages | EnsureNetwork | Launch | Remove | Stop | CleanUp
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,14 @@ stays finished; suspension before deadlines; failures before success; stale thin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from reconciler.controller.actions import (
     Action,
     Admit,
     CleanUp,
+    Dump,
     EnsureNetwork,
     Launch,
     PullImages,
@@ -32,6 +33,7 @@ from reconciler.controller.failing import (
 )
 from reconciler.controller.observed import Observed
 from reconciler.controller.settling import settle
+from reconciler.controller.stalling import quiet_since, running_ranks, stall_timeout, stalled
 from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
 from reconciler.engines.base import ContainerState
 from reconciler.names import ANNOTATION_RESTART_SCOPE
@@ -80,10 +82,15 @@ def decide(plan: JobPlan, observed: Observed, record: Record, now: float, policy
     if record.suspended:
         return _keep_stopped(observed, record)
     record, verdict, gang = absorb(plan, record, ended, now=now, gang_scope=_gang_scope(plan, policy))
+    dumps: tuple[Action, ...] = ()
+    if verdict is None and not gang and stall_timeout(plan) is not None:
+        view = look(plan, observed, record)
+        record, verdict = stalled(plan, view, observed.activity, record, now)
+        dumps = (Dump(containers=running_ranks(view)),) if verdict is not None else ()
     record = _judge(plan, observed, record, verdict, gang=gang, now=now)
-    if record.finished:
-        return _wind_up(plan, observed, record, now, policy)
-    return _go_on(plan, observed, record, now, policy)
+    go = _wind_up if record.finished else _go_on
+    decision = go(plan, observed, record, now, policy)
+    return replace(decision, actions=(*dumps, *decision.actions)) if dumps else decision
 
 
 def _gang_scope(plan: JobPlan, policy: Policy) -> bool:
@@ -170,7 +177,7 @@ def _job_succeeded(plan: JobPlan, record: Record) -> bool:
 def _go_on(plan: JobPlan, observed: Observed, record: Record, now: float, policy: Policy) -> Decision:
     """Remove what is stale, then start what may start."""
     view = look(plan, observed, record)
-    later = _deadlines(plan, record)
+    later = _min(_deadlines(plan, record), _silence_ends(plan, view, observed, record))
     actions: list[Action] = []
     if view.stale:
         actions.append(Remove(containers=view.stale, why="belongs to an earlier run"))
@@ -217,6 +224,11 @@ def _superfluous(view: JobView) -> tuple[ContainerState, ...]:
         and c.phase in {"running", "paused"}
         and (s.done or (i.succeeded and c.plan.kind == "sidecar"))
     )
+
+
+def _silence_ends(plan: JobPlan, view: JobView, observed: Observed, record: Record) -> float | None:
+    timeout, since = stall_timeout(plan), quiet_since(view, observed.activity, record)
+    return since + timeout if timeout is not None and since is not None else None
 
 
 def _deadlines(plan: JobPlan, record: Record) -> float | None:

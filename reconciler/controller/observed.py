@@ -19,13 +19,15 @@ class Observed:
         network: the job's own network, if there.
         images: what is known of the plan's images; empty when nothing has to start.
         ready: container ids whose readiness probe passes (containers without a probe are not listed).
-        host_restarted: the host was booted after the containers were started.
+        activity: container id to when it last printed something, seconds since the epoch; only for
+            jobs that are watched for stalls.
     """
 
     containers: tuple[ContainerState, ...] = ()
     network: NetworkState | None = None
     images: Mapping[str, ImageState] = field(default_factory=dict)
     ready: frozenset[str] = frozenset()
+    activity: Mapping[str, float] = field(default_factory=dict)
 
 
 def identity(state: ContainerState) -> tuple[str, int, str]:

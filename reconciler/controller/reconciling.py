@@ -20,6 +20,7 @@ from reconciler.controller.actions import (
     Action,
     Admit,
     CleanUp,
+    Dump,
     EnsureNetwork,
     Launch,
     Outcome,
@@ -35,6 +36,7 @@ from reconciler.controller.noting import note, trouble
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
+from reconciler.controller.stalling import annotation_faults, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
 from reconciler.plan.types import JobPlan
@@ -175,7 +177,7 @@ class Reconciler:
 
     def _warn(self, record: Record, plan: JobPlan, now: float) -> Record:
         """Fields without meaning on one host: said once per job, never silently dropped."""
-        for path, message in plan.warnings:
+        for path, message in (*plan.warnings, *annotation_faults(plan)):
             if path not in record.warned:
                 record = record.model_copy(update={"warned": (*record.warned, path)})
                 record = record.with_event("FieldIgnored", f"{path}: {message}", now=now, kind="Warning")
@@ -222,6 +224,8 @@ class Reconciler:
         for group in _grouped(actions):
             now = self._clock()
             match group:
+                case [Dump() as asked]:
+                    outcome = act.dump(asked, hands)
                 case [Admit()]:
                     outcome = self._admit(plan, record)
                 case [PullImages() as wanted]:
@@ -272,7 +276,8 @@ class Reconciler:
         network = next((n for n in networks if n.name == plan.network), None)
         observed = Observed(containers=containers, network=network)
         self.seen[f"{plan.namespace}/{plan.name}"] = digest(containers, networks)
-        return replace(observed, ready=self._probe(plan, observed))
+        activity = _activity(containers, hands) if stall_timeout(plan) is not None else {}
+        return replace(observed, ready=self._probe(plan, observed), activity=activity)
 
     def _with_log_tail(self, record: Record, hands: act.Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
@@ -331,6 +336,11 @@ class Reconciler:
         document = present(plan, observed, record, around)
         urgent = before is None or record.finished != before.finished
         self._outlet.tell(record, document, urgent=urgent)
+
+
+def _activity(containers: Iterable[ContainerState], hands: act.Hands) -> dict[str, float]:
+    heard = {c.id: hands.logs.last_activity(c.id) for c in containers if c.state == "running"}
+    return {identifier: when for identifier, when in heard.items() if when is not None}
 
 
 def digest(containers: Iterable[ContainerState], networks: Iterable[NetworkState]) -> Digest:

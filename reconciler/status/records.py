@@ -162,6 +162,8 @@ class Record(_Data):
     devices: dict[str, dict[str, tuple[str, ...]]] = {}
     queued: str = ""
     trainer_status: dict[str, Any] = {}
+    #: When the script last reported progress, seconds since the epoch.
+    progress_at: float = 0.0
     warned: tuple[str, ...] = ()
     events: tuple[EventRecord, ...] = ()
     rerun: str = ""
