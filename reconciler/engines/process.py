@@ -51,6 +51,7 @@ from reconciler.engines.processes.creating import Creator
 from reconciler.engines.processes.folders import Folders, carries
 from reconciler.engines.processes.following import Events, FileLog
 from reconciler.engines.processes.networking import Networks
+from reconciler.engines.processes.reserving import Reservations, default_folder
 from reconciler.engines.processes.rewriting import Rewriter
 from reconciler.engines.processes.storing import Volumes
 from reconciler.errors import EngineError, EngineUnavailable, NotFound, StartFailed
@@ -124,7 +125,7 @@ class ProcessEngine:
                 f"The process engine cannot keep its state in {self.root}: {error.strerror}.",
                 remedy="Make it writable, or set XDG_STATE_HOME.",
             ) from error
-        self._networks = Networks(self._folders)
+        self._networks = Networks(self._folders, Reservations(default_folder()))
         self._volumes = Volumes(self._folders)
         self._views = views
         self._many_addresses = addressing.many_addresses() if many_addresses is None else many_addresses
@@ -169,7 +170,12 @@ class ProcessEngine:
 
     def limitations(self, spec: ContainerSpec) -> list[str]:
         """What this engine does not keep of a specification, each in a sentence."""
-        return translating.limitations(spec, isolated=self._isolated, limits=self._limits)
+        return translating.limitations(
+            spec,
+            home=self._folders.containers / spec.name,
+            isolated=self._isolated,
+            limits=self._limits,
+        )
 
     def image_exists(self, image: str) -> bool:  # noqa: ARG002  (the Protocol's)
         """Always: no image is used."""

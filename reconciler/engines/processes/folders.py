@@ -149,17 +149,19 @@ class Folders:
         paths = sorted(self.networks.glob("[!.]*.json"))
         return [record for path in paths if (record := records.read(str(path))) is not None]
 
-    def add_network(self, record: Json) -> None:
-        """Write a new network's record.
+    def add_network(self, record: Json) -> Path:
+        """Write a new network's record; where it is.
 
         Raises:
             Conflict: the name is taken.
         """
         name = _checked(record["name"])
+        path = self.networks / f"{name}.json"
         try:
-            records.write(str(self.networks / f"{name}.json"), record, exclusive=True, durable=True)
+            records.write(str(path), record, exclusive=True, durable=True)
         except FileExistsError:
             raise Conflict(f"A network named {name} exists already.") from None
+        return path
 
     def drop_network(self, name: str) -> None:
         """Forget a network."""

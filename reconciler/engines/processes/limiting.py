@@ -32,7 +32,8 @@ def _unified(root: str) -> dict[str, str]:
     folder = f"{root}/{_PARENT}"
     try:
         with open(f"{root}/cgroup.subtree_control", encoding="ascii") as file:
-            given = [name for name in ("memory", "cpu") if name in file.read().split()]
+            enabled = file.read().split()
+        given = [name for name in ("memory", "cpu") if name in enabled]
         os.makedirs(folder, exist_ok=True)
         _write(f"{folder}/cgroup.subtree_control", " ".join(f"+{name}" for name in given))
     except OSError:

@@ -8,6 +8,7 @@ in command, environment and working directory.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +47,11 @@ class Layout:
         cwd: its working directory, as it sees it.
         mounts: for ``isolating.enter``, outer ones first.
         paths: for the rewriter: path in the manifest to path on this machine.
-        notes: what could not be kept, in sentences.
     """
 
     cwd: str
     mounts: list[dict[str, Any]] = field(default_factory=list)
     paths: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def lay_out(
@@ -73,28 +72,52 @@ def lay_out(
     """
     (build / "work").mkdir()
     layout = Layout(cwd=str(home / "work"))
-    mounts = sorted(spec.mounts, key=lambda m: _normal(m.target).rstrip("/").count("/"))
+    mounts = sorted(spec.mounts, key=_depth)
     if spec.working_dir:
         targets = [_normal(m.target) for m in mounts]
         _set_folder(layout, _normal(spec.working_dir), targets=targets, home=home, isolated=isolated)
     for number, mount in enumerate(mounts):
         target = _normal(mount.target)
         source = _source(mount, volume)
-        if isolated and _placeable(target, layout.mounts):
+        if isolated and _mountable(target, home, _targets(layout)):
             layout.mounts.append(_entry(source, target, read_only=mount.read_only, size=mount.size))
             continue
         if source is None:
             (build / f"tmpfs-{number}").mkdir()
             source = home / f"tmpfs-{number}"
         _rewrite(layout, target, source, build=build)
-        if mount.read_only:
-            layout.notes.append(f"{target} can be written to, although it is mounted read-only.")
     return layout
+
+
+def replaced(spec: ContainerSpec, *, home: Path, isolated: bool) -> list[Mount]:
+    """The mounts whose paths would be rewritten, outer ones first."""
+    if not isolated:
+        return [mount for mount in spec.mounts if mount.source != mount.target]
+    placed: list[str] = []
+    result = []
+    for mount in sorted(spec.mounts, key=_depth):
+        target = _normal(mount.target)
+        if _mountable(target, home, placed):
+            placed.append(target)
+        else:
+            result.append(mount)
+    return result
+
+
+def _depth(mount: Mount) -> int:
+    return _normal(mount.target).rstrip("/").count("/")
+
+
+def _targets(layout: Layout) -> list[str]:
+    return [mount["target"] for mount in layout.mounts]
+
+
+def _mountable(target: str, home: Path, placed: list[str]) -> bool:
+    return not _hides(target, home) and _placeable(target, placed)
 
 
 def _rewrite(layout: Layout, target: str, source: Path, *, build: Path) -> None:
     layout.paths[target] = str(source)
-    layout.notes.append(f"{target} is not mounted: the path is replaced by {source} wherever it is named.")
     inside = layout.paths.get(layout.cwd) or layout.cwd
     if target.startswith(f"{layout.cwd}/") and Path(inside).name == "work":
         link = build / "work" / Path(target).relative_to(layout.cwd)  # for relative paths
@@ -138,9 +161,15 @@ def _source(mount: Mount, volume: Callable[[str], Path]) -> Path | None:
     return source
 
 
-def _placeable(target: str, mounts: list[dict[str, Any]]) -> bool:
+def _hides(target: str, home: Path) -> bool:
+    """Whether a mount there would hide the interpreter, or the container's own folder."""
+    needed = (home, Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix), Path("/bin/sh"))
+    return any(path.is_relative_to(target) for path in (*needed, *(p.resolve() for p in needed)))
+
+
+def _placeable(target: str, placed: list[str]) -> bool:
     """Whether the mount point is there or can be shown without losing anything or touching the host."""
-    if Path(target).exists() or any(target.startswith(f"{m['target'].rstrip('/')}/") for m in mounts):
+    if Path(target).exists() or any(target.startswith(f"{outer.rstrip('/')}/") for outer in placed):
         return True
     ancestor = Path(target).parent
     while not ancestor.exists():
@@ -160,7 +189,7 @@ def _set_folder(layout: Layout, folder: str, *, targets: list[str], home: Path, 
         or Path(folder).is_dir()
     ):
         return
-    if isolated and _placeable(folder, layout.mounts):
+    if isolated and _placeable(folder, _targets(layout)):
         layout.mounts.append(_entry(home / "work", folder, read_only=False, size=None))
     else:
         layout.paths[folder] = str(home / "work")

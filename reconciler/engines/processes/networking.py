@@ -7,14 +7,21 @@ from typing import Any
 from reconciler.engines.base import NetworkSpec, NetworkState
 from reconciler.engines.processes import addressing
 from reconciler.engines.processes.folders import Folders
+from reconciler.engines.processes.reserving import Reservations
 from reconciler.errors import Conflict, EngineError, NotFound
 
 
 class Networks:
-    """The networks of one state folder."""
+    """The networks of one state folder.
 
-    def __init__(self, folders: Folders) -> None:
+    Args:
+        folders: the state.
+        reservations: ports of other daemons' networks.
+    """
+
+    def __init__(self, folders: Folders, reservations: Reservations) -> None:
         self._folders = folders
+        self._reservations = reservations
 
     def all(self) -> list[NetworkState]:
         """Every network."""
@@ -37,7 +44,7 @@ class Networks:
         Raises:
             Conflict: the name is taken.
         """
-        with self._folders.locked():
+        with self._folders.locked(), self._reservations.locked():
             others = self._folders.all_networks()
             if any(other["name"] == spec.name for other in others):
                 raise Conflict(f"A network named {spec.name} exists already.")
@@ -46,15 +53,17 @@ class Networks:
                 addresses=spec.min_addresses,
                 seed=str(self._folders.root),
             )
-            record = {
+            taken = self._reservations.taken().union(other["port"] for other in others)
+            record: dict[str, Any] = {
                 "id": network_id,
                 "name": spec.name,
                 "labels": dict(spec.labels),
                 "subnet": subnet,
                 "gateway": addressing.gateway_of(subnet),
-                "port": addressing.choose_port(other["port"] for other in others),
+                "port": addressing.choose_port(taken),
             }
-            self._folders.add_network(record)
+            path = self._folders.add_network(record)
+            self._reservations.take(record["port"], record=path, network_id=network_id)
         return _state(record)
 
     def remove(self, name: str) -> NetworkState | None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from reconciler.engines.base import ContainerSpec, Mount
 from reconciler.engines.processes import hosting, limiting
 from reconciler.engines.processes.identities import LINUX, MARKER
-from reconciler.engines.processes.mounting import Layout, lay_out
+from reconciler.engines.processes.mounting import Layout, lay_out, replaced
 from reconciler.engines.processes.rewriting import Rewriter
 from reconciler.errors import StartFailed
 
@@ -74,7 +74,7 @@ def translate(spec: ContainerSpec, place: Place) -> tuple[dict[str, Any], Rewrit
     launch = {
         "argv": rewriter.arguments(argv),
         "env": _environment(spec, place, layout, rewriter),
-        "cwd": rewriter.text(layout.cwd),
+        "cwd": rewriter.text(layout.cwd) if spec.working_dir else layout.cwd,
         "view": _view(spec, place, layout) if place.isolated else None,
         "user": _user(spec),
         "no_new_privileges": LINUX and spec.security.no_new_privileges,
@@ -82,7 +82,6 @@ def translate(spec: ContainerSpec, place: Place) -> tuple[dict[str, Any], Rewrit
         "groups": limiting.groups(
             dict(place.limits), name=place.id[:16], memory=spec.memory_limit, cpus=spec.cpu_limit
         ),
-        "notes": layout.notes,
     }
     return launch, rewriter
 
@@ -206,9 +205,17 @@ def _cpus(spec: ContainerSpec, place: Place) -> list[int] | None:
     return sorted(allowed[(first + step) % len(allowed)] for step in range(wanted))
 
 
-def limitations(spec: ContainerSpec, *, isolated: bool, limits: Mapping[str, str]) -> list[str]:
-    """What the process engine does not keep of a specification, each in a sentence."""
+def limitations(spec: ContainerSpec, *, home: Path, isolated: bool, limits: Mapping[str, str]) -> list[str]:
+    """What the process engine does not keep of a specification, each in a sentence.
+
+    Args:
+        spec: of the container.
+        home: where its folder would be.
+        isolated: whether it gets a view of the file system of its own.
+        limits: what ``limiting.offers`` found.
+    """
     security = spec.security
+    moved = replaced(spec, home=home, isolated=isolated)
     bound = spec.cpu_limit is not None and "cpu" not in limits
     checks = (
         (True, f"The image {spec.image} is not used: the command runs with the programs of this machine."),
@@ -245,13 +252,13 @@ def limitations(spec: ContainerSpec, *, isolated: bool, limits: Mapping[str, str
             bool(spec.dns_servers or spec.dns_searches or spec.dns_options) and not isolated,
             "DNS options are not applied.",
         ),
-        (not isolated and any(m.read_only for m in spec.mounts), "Read-only volumes can be written to."),
-        (not isolated and bool(spec.mounts), _rewritten(spec.mounts)),
+        (bool(moved), _rewritten(moved)),
+        (any(m.read_only for m in moved), "Those of them that are read-only can be written to."),
     )
     return [sentence for applies, sentence in checks if applies]
 
 
-def _rewritten(mounts: tuple[Mount, ...]) -> str:
+def _rewritten(mounts: list[Mount]) -> str:
     paths = ", ".join(m.target for m in mounts)
     return (
         f"Volumes are not mounted ({paths}): their paths are replaced in command, arguments and environment."

@@ -503,6 +503,16 @@ def test_of_a_plain_specification_only_the_image_is_not_kept(mounting):
     assert said == ["The image img:1 is not used: the command runs with the programs of this machine."]
 
 
+def test_a_volume_that_would_hide_the_interpreter_is_said_to_be_rewritten(mounting):
+    mounts = (Mount(kind="tmpfs", target=sys.prefix), Mount(kind="tmpfs", target="/fine"))
+
+    said = mounting.limitations(ContainerSpec(name="c", image="img:1", labels={}, mounts=mounts))
+
+    assert said[1:] == [
+        f"Volumes are not mounted ({sys.prefix}): their paths are replaced in command, arguments and environment."
+    ]
+
+
 def test_info_says_how_it_works_here(engine):
     info = engine.info()
 
