@@ -205,6 +205,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         boolean=True,
     ),
     Option(
+        name="preempt",
+        flag="preempt",
+        help="A job may suspend running ones of lower priority to make room.",
+        parse=_boolean,
+        boolean=True,
+    ),
+    Option(
         name="max_jobs", flag="max-jobs", help="Jobs that may run at once.", parse=_count, metavar="NUMBER"
     ),
     Option(

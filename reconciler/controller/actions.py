@@ -120,6 +120,7 @@ class Outcome:
     network: tuple[str, str, str, int | None] | None = None
     admitted: dict[str, dict[str, tuple[str, ...]]] | None = None
     share: Mapping[str, float] | None = None
+    priority: int = 0
     waiting: str = ""
     ended: tuple[ContainerState, ...] = ()
     cleaned: bool = False

@@ -88,6 +88,35 @@ def judge_queue(
     return Verdicts(admitted=tuple(admitted), waiting=why)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """A job that holds a share: what, and how dear it is."""
+
+    key: str
+    amounts: Mapping[str, float]
+    priority: int = 0
+    since: float = 0.0
+
+
+def victims_for(
+    ask: Ask, held: Sequence[Holder], capacity: Mapping[str, float], *, max_jobs: int | None = None
+) -> tuple[str, ...]:
+    """Jobs of lower priority that must make room for ``ask``: the lowest and youngest first.
+
+    Returns:
+        The smallest such prefix; empty where even all of them would not do.
+    """
+    cheaper = sorted(
+        (h for h in held if h.priority < ask.priority), key=lambda h: (h.priority, -h.since, h.key)
+    )
+    for count in range(1, len(cheaper) + 1):
+        gone = {h.key for h in cheaper[:count]}
+        left = [h.amounts for h in held if h.key not in gone]
+        if judge_queue([ask], left, capacity, max_jobs=max_jobs).admitted:
+            return tuple(h.key for h in cheaper[:count])
+    return ()
+
+
 def _kinds(queue: Iterable[Ask]) -> set[str]:
     return {kind for ask in queue for kind in ask.amounts} | {CPUS}
 

@@ -81,6 +81,9 @@ def decide(plan: JobPlan, observed: Observed, record: Record, now: float, policy
     record = _suspension(plan, record, now)
     if record.suspended:
         return _keep_stopped(observed, record)
+    record = _preemption(observed, record, now)
+    if record.preempted:
+        return _wait_for_room(observed, record)
     record, verdict, gang = absorb(plan, record, ended, now=now, gang_scope=_gang_scope(plan, policy))
     dumps: tuple[Action, ...] = ()
     if verdict is None and not gang and stall_timeout(plan) is not None:
@@ -101,7 +104,9 @@ def _suspension(plan: JobPlan, record: Record, now: float) -> Record:
     """Upstream's ``setSuspendedCondition``: True while suspended, False (Resumed) after, else absent."""
     if plan.suspend and not record.suspended:
         kept = next_attempt(record, keep_succeeded=True) if record.started_at is not None else record
-        kept = kept.model_copy(update={"suspended": True, "admitted": False, "queued": ""})
+        kept = kept.model_copy(
+            update={"suspended": True, "preempted": False, "admitted": False, "queued": ""}
+        )
         kept = kept.with_condition("Suspended", "True", "Suspended", "TrainJob is suspended", now=now)
         return kept.with_event("Suspended", "TrainJob is suspended", now=now)
     if not plan.suspend and record.suspended:
@@ -109,6 +114,27 @@ def _suspension(plan: JobPlan, record: Record, now: float) -> Record:
         resumed = resumed.with_condition("Suspended", "False", "Resumed", "TrainJob is resumed", now=now)
         return resumed.with_event("Resumed", "TrainJob is resumed", now=now)
     return record
+
+
+def _preemption(observed: Observed, record: Record, now: float) -> Record:
+    """Make room for a job of higher priority; go on, as after a suspension, when admitted again."""
+    if observed.make_room_for and record.admitted:
+        kept = next_attempt(record, keep_succeeded=True) if record.started_at is not None else record
+        message = f"TrainJob is suspended to make room for {observed.make_room_for}"
+        kept = kept.model_copy(update={"preempted": True, "admitted": False, "queued": message})
+        kept = kept.with_condition("Suspended", "True", "Preempted", message, now=now)
+        return kept.with_event("Preempted", message, now=now, kind="Warning")
+    if record.preempted and record.admitted:
+        resumed = record.model_copy(update={"preempted": False, "clock_from": now, "queued": ""})
+        resumed = resumed.with_condition("Suspended", "False", "Resumed", "TrainJob is resumed", now=now)
+        return resumed.with_event("Resumed", "TrainJob is resumed", now=now)
+    return record
+
+
+def _wait_for_room(observed: Observed, record: Record) -> Decision:
+    if observed.containers:
+        return Decision(record=record, actions=(Remove(containers=observed.containers, why="preempted"),))
+    return Decision(record=record, actions=(Admit(),))
 
 
 def _keep_stopped(observed: Observed, record: Record) -> Decision:

@@ -10,7 +10,16 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.controller.admission import CPUS, MEMORY, Ask, amounts_of, instance_amounts, judge_queue
+from reconciler.controller.admission import (
+    CPUS,
+    MEMORY,
+    Ask,
+    Holder,
+    amounts_of,
+    instance_amounts,
+    judge_queue,
+    victims_for,
+)
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import Record
 
@@ -30,6 +39,8 @@ class Grant:
 class _Held:
     share: Mapping[str, float]
     devices: Devices
+    priority: int
+    since: float
 
 
 class Ledger:
@@ -39,7 +50,9 @@ class Ledger:
         inventory: the devices the host has, by class; asked when a device is requested.
         capacity: the host's ``cpu`` and ``memory`` (bytes); 0 or missing is unknown, and not enforced.
         max_jobs: how many jobs may hold a share at once; None is no limit.
-        on_release: called with every waiting key when something becomes free.
+        on_release: called with every waiting key when something becomes free, and with those that are
+            to make room.
+        preempt: whether a job may have others of lower priority make room.
     """
 
     def __init__(
@@ -49,6 +62,7 @@ class Ledger:
         max_jobs: int | None,
         on_release: Callable[[str], None],
         capacity: Callable[[], Mapping[str, float]] = dict,
+        preempt: bool = False,
     ) -> None:
         self._inventory = inventory
         self._capacity = capacity
@@ -57,15 +71,23 @@ class Ledger:
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
         self._waiting: dict[str, Ask] = {}
+        self._preempt = preempt
+        self._making_room: dict[str, str] = {}
 
     def follow(self, record: Record) -> None:
         """Take over what a record says it holds; a job that holds nothing any more frees its share."""
         with self._lock:
             if record.admitted:
-                self._held[record.key] = _Held(share=record.share, devices=record.devices)
+                self._held[record.key] = _Held(
+                    share=record.share,
+                    devices=record.devices,
+                    priority=record.priority,
+                    since=record.created_at,
+                )
                 self._waiting.pop(record.key, None)
                 return
             freed = self._held.pop(record.key, None) is not None
+            self._making_room.pop(record.key, None)
             if record.finished or record.suspended:
                 freed = self._waiting.pop(record.key, None) is not None or freed
             waiting = list(self._waiting) if freed else []
@@ -76,6 +98,7 @@ class Ledger:
         """A job is gone."""
         with self._lock:
             freed = self._held.pop(key, None) is not None
+            self._making_room.pop(key, None)
             freed = self._waiting.pop(key, None) is not None or freed
             waiting = list(self._waiting) if freed else []
         for other in waiting:
@@ -98,14 +121,33 @@ class Ledger:
             if (held := self._held.get(key)) is not None:
                 return Grant(share=dict(held.share), devices=held.devices)
             self._waiting[key] = ask
-            held_amounts = [h.share for h in self._held.values()]
-            verdicts = judge_queue(self._waiting.values(), held_amounts, capacity, max_jobs=self._max_jobs)
-            if key in verdicts.waiting:
-                return Grant(waiting=verdicts.waiting[key])
-            devices = self._assign(plan, inventory)
-            self._held[key] = _Held(share=ask.amounts, devices=devices)
-            self._waiting.pop(key)
-            return Grant(share=dict(ask.amounts), devices=devices)
+            shares = [h.share for h in self._held.values()]
+            verdicts = judge_queue(self._waiting.values(), shares, capacity, max_jobs=self._max_jobs)
+            if key not in verdicts.waiting:
+                devices = self._assign(plan, inventory)
+                self._held[key] = _Held(share=ask.amounts, devices=devices, priority=priority, since=since)
+                self._waiting.pop(key)
+                return Grant(share=dict(ask.amounts), devices=devices)
+            room = self._make_room(ask, capacity) if self._preempt else ()
+        for victim in room:
+            self._on_release(victim)
+        return Grant(waiting=verdicts.waiting[key])
+
+    def _make_room(self, ask: Ask, capacity: Mapping[str, float]) -> tuple[str, ...]:
+        """Mark those that must go; none while others are going already."""
+        if self._making_room:
+            return ()
+        held = [
+            Holder(key=k, amounts=h.share, priority=h.priority, since=h.since) for k, h in self._held.items()
+        ]
+        victims = victims_for(ask, held, capacity, max_jobs=self._max_jobs)
+        self._making_room |= dict.fromkeys(victims, ask.key)
+        return victims
+
+    def making_room_for(self, key: str) -> str:
+        """The job that this one has to make room for; "" when none."""
+        with self._lock:
+            return self._making_room.get(key, "")
 
     def view(self) -> tuple[Mapping[str, Mapping[str, float]], tuple[Ask, ...]]:
         """What every job holds, and who waits: for the table of the host."""

@@ -21,7 +21,7 @@ def note(record: Record, outcome: Outcome, now: float) -> Record:
         record = record.model_copy(update=changes)
     if outcome.admitted is not None:
         granted = {"admitted": True, "devices": outcome.admitted, "share": dict(outcome.share or {})}
-        record = record.model_copy(update={**granted, "queued": ""})
+        record = record.model_copy(update={**granted, "priority": outcome.priority, "queued": ""})
     elif outcome.waiting and outcome.waiting != record.queued:
         queued = not record.queued
         record = record.model_copy(update={"queued": outcome.waiting})

@@ -18,6 +18,7 @@ class Observed:
         containers: all that carry the job's and the instance's labels.
         network: the job's own network, if there.
         images: what is known of the plan's images; empty when nothing has to start.
+        make_room_for: job of higher priority that needs what this one holds; "" when none.
         ready: container ids whose readiness probe passes (containers without a probe are not listed).
         activity: container id to when it last printed something, seconds since the epoch; only for
             jobs that are watched for stalls.
@@ -26,6 +27,7 @@ class Observed:
     containers: tuple[ContainerState, ...] = ()
     network: NetworkState | None = None
     images: Mapping[str, ImageState] = field(default_factory=dict)
+    make_room_for: str = ""
     ready: frozenset[str] = frozenset()
     activity: Mapping[str, float] = field(default_factory=dict)
 

@@ -202,7 +202,7 @@ def _counts(view: JobView, position: int, record: Record) -> dict[str, Any]:
         counts[step.done] = 1
     elif record.finished:
         pass
-    elif record.suspended:
+    elif record.suspended or record.preempted:
         counts["suspended"] = 1
     elif step.plan.name in record.step_started and (may_start(view, position) or _touched(step)):
         counts["active"] = 1

@@ -253,7 +253,7 @@ class Reconciler:
         grant = self._ledger.admit(record.key, plan, since=record.created_at, priority=priority)
         if grant.waiting:
             return Outcome(waiting=grant.waiting)
-        return Outcome(admitted=grant.devices, share=grant.share)
+        return Outcome(admitted=grant.devices, share=grant.share, priority=priority)
 
     def _pull_all(self, record: Record, wanted: PullImages) -> tuple[Outcome, dict[str, ImageState]]:
         token = f"{record.uid}/{record.attempt}"
@@ -277,7 +277,9 @@ class Reconciler:
         observed = Observed(containers=containers, network=network)
         self.seen[f"{plan.namespace}/{plan.name}"] = digest(containers, networks)
         activity = _activity(containers, hands) if stall_timeout(plan) is not None else {}
-        return replace(observed, ready=self._probe(plan, observed), activity=activity)
+        room = self._ledger.making_room_for(f"{plan.namespace}/{plan.name}")
+        ready = self._probe(plan, observed)
+        return replace(observed, ready=ready, activity=activity, make_room_for=room)
 
     def _with_log_tail(self, record: Record, hands: act.Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""

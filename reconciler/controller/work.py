@@ -101,6 +101,7 @@ class Work:
             inventory=self._devices,
             capacity=self._capacity,
             max_jobs=settings.max_jobs,
+            preempt=settings.preempt,
             on_release=self._queue.add,
         )
         self._recorded = set(self._outlet.keys())

@@ -121,6 +121,7 @@ class Record(_Data):
         step_started: step to the time its first container was wanted.
         conditions: upstream's, in the order they first appeared.
         admitted: holds its ``share`` of the host; ``devices`` are those assigned, per instance and class.
+        preempted: had to make room, and waits to be admitted again.
         queued: why it waits for admission; "" when it does not.
         rerun: the token of the last rerun that was honoured.
         rejected: the last refused change, said once.
@@ -159,6 +160,8 @@ class Record(_Data):
     problem: Problem | None = None
     admitted: bool = False
     share: dict[str, float] = {}
+    priority: int = 0
+    preempted: bool = False
     devices: dict[str, dict[str, tuple[str, ...]]] = {}
     queued: str = ""
     trainer_status: dict[str, Any] = {}
