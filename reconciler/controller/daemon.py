@@ -48,7 +48,12 @@ def connect(settings: Settings) -> Engine:
     """
     from reconciler.engines import select  # noqa: PLC0415  (imports the engines' clients)
 
-    return select.connect(settings.engine, settings.container_host)
+    return select.connect(
+        settings.engine,
+        settings.container_host,
+        address_pool=settings.address_pool,
+        state_dir=settings.state_dir.absolute() / "process",
+    )
 
 
 def serve(

@@ -7,7 +7,7 @@ runs for long asks again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -46,13 +46,20 @@ class _Tried:
 
 
 def connect(
-    engine: str = "auto", container_host: str | None = None, *, surroundings: Surroundings | None = None
+    engine: str = "auto",
+    container_host: str | None = None,
+    *,
+    address_pool: Sequence[str] = (),
+    state_dir: Path | None = None,
+    surroundings: Surroundings | None = None,
 ) -> Engine:
     """The engine to use.
 
     Args:
         engine: ``docker``, ``podman``, ``process``, or ``auto``: Docker, then Podman, never processes.
         container_host: its address; without one it is looked for.
+        address_pool: CIDR ranges that Docker's networks are cut from; empty: its default.
+        state_dir: where the process engine keeps its state; None: its default.
         surroundings: what discovery looks at; this process's by default.
 
     Raises:
@@ -68,7 +75,7 @@ def connect(
             )
         from reconciler.engines.process import ProcessEngine  # noqa: PLC0415  (late, as the others)
 
-        return ProcessEngine()
+        return ProcessEngine(state_dir) if state_dir is not None else ProcessEngine()
     around = surroundings or Surroundings()
     tried: list[_Tried] = []
     for kind, url in _places(engine, container_host, around):
@@ -78,13 +85,13 @@ def connect(
             tried.append(_Tried(kind, url, str(no_answer)))
             continue
         if engine in {"auto", found}:
-            return make(found, url)
+            return make(found, url, address_pool=address_pool)
         other = "Podman" if found == "podman" else "Docker"
         tried.append(_Tried(kind, url, f"{other} answers there: use `--engine {found}`"))
     raise _nobody(engine, tried)
 
 
-def make(kind: Kind, url: str) -> Engine:
+def make(kind: Kind, url: str, *, address_pool: Sequence[str] = ()) -> Engine:
     """The engine of this kind at this address, whether it answers or not."""
     if kind == "podman":
         from reconciler.engines.podman import PodmanEngine  # noqa: PLC0415  (late: it imports requests)
@@ -92,7 +99,7 @@ def make(kind: Kind, url: str) -> Engine:
         return PodmanEngine(url)
     from reconciler.engines.docker import DockerEngine  # noqa: PLC0415
 
-    return DockerEngine(url)
+    return DockerEngine(url, subnet_pool=address_pool) if address_pool else DockerEngine(url)
 
 
 def _places(engine: str, container_host: str | None, around: Surroundings) -> list[tuple[Kind, str]]:
