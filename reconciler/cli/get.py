@@ -178,7 +178,7 @@ def _watch_table(view: _View, reader: Reader, snapshot: Snapshot, settings: Sett
             live.update(table(view.rows(latest, now=time.time(), bars=True)), refresh=True)
 
         draw(snapshot)
-        _on_change(reader, settings, draw, ticking=True)
+        _on_change(reader, settings, draw)
 
 
 def _append_rows(view: _View, reader: Reader, snapshot: Snapshot, settings: Settings) -> None:
@@ -222,15 +222,14 @@ def _watch_objects(view: _View, reader: Reader, snapshot: Snapshot, settings: Se
     _on_change(reader, settings, append)
 
 
-def _on_change(
-    reader: Reader, settings: Settings, act: Callable[[Snapshot], None], *, ticking: bool = False
-) -> None:
-    """Call ``act`` with a new snapshot after every change (and, ``ticking``, every second); for ever."""
-    from reconciler.cli.watching import Changes  # noqa: PLC0415
+def _on_change(reader: Reader, settings: Settings, act: Callable[[Snapshot], None]) -> None:
+    """Call ``act`` with a new snapshot after every change, and once a second at least; for ever."""
+    from reconciler.cli.watching import LOOK_AGAIN, Changes  # noqa: PLC0415
     from reconciler.status.reading import status_root  # noqa: PLC0415
 
     root = status_root(settings.specs, settings.status_dir)
     with Changes([settings.specs, root]) as changes:
         while True:
-            if changes.wait(1.0) or ticking:
-                act(reader.snapshot())
+            # Looking comes first: something may have changed before the watch began.
+            act(reader.snapshot())
+            changes.wait(LOOK_AGAIN)

@@ -66,10 +66,10 @@ class Changes:
         self._bell.set()
 
     def wait(self, timeout: float) -> bool:
-        """Whether something changed, or may have, within ``timeout`` seconds (at most :data:`LOOK_AGAIN`)."""
+        """Wait for a change, at most ``timeout`` seconds (and :data:`LOOK_AGAIN`); whether one was told."""
         rung = self._bell.wait(max(0.0, min(timeout, LOOK_AGAIN)))
         self._bell.clear()
-        return rung or self._observer is None
+        return rung
 
     def _ring(self, event: FileSystemEvent) -> None:
         if event.event_type not in _CHANGES:
