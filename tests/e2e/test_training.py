@@ -108,12 +108,28 @@ def test_deleting_the_manifest_removes_job_and_sidecar(workspace: Workspace) -> 
             eventually(lambda: not workspace.containers(job), "containers gone")
 
 
-def test_ranks_find_each_other_by_name_and_address(containers: Workspace) -> None:
+def test_ranks_find_each_other_by_name_and_address(containers: Workspace, tmp_path: Path) -> None:
     job = unique("names")
-    script = "for i in 0 1 2; do ping -c1 -W5 $(hostname | sed s/.$/$i/) || exit 1; done; ping -c1 -W5 $MASTER_ADDR"
-    containers.write("j.yaml", runtime("rt", images.reference(), nodes=3), shell(job, "rt", script))
+    # Each waits for the others to have found everybody: an ended container answers nobody.
+    script = """
+        for host in JOB-node-0 JOB-node-1 JOB-node-2 $MASTER_ADDR; do
+            until ping -c1 -W2 $host; do :; done
+        done
+        touch /all/$RANK
+        until [ -e /all/0 ] && [ -e /all/1 ] && [ -e /all/2 ]; do sleep 0.1; done
+    """.replace("JOB", job)
+    shared = tmp_path / "all"
+    shared.mkdir()
+    rt = runtime(
+        "rt",
+        images.reference(),
+        nodes=3,
+        container={"volumeMounts": [{"name": "all", "mountPath": "/all"}]},
+        pod={"volumes": [{"name": "all", "hostPath": {"path": str(shared)}}]},
+    )
+    containers.write("j.yaml", rt, shell(job, "rt", script))
 
-    done = containers.cli("run", "--wait")
+    done = containers.cli("run", "--wait", timeout=60)
 
     assert done.returncode == 0, (containers.log(job, 0), containers.log(job, 2), done.stderr[-2000:])
 

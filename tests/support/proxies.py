@@ -79,8 +79,8 @@ class Proxy:
             while data := source.recv(65536):
                 sink.sendall(data)
                 if watched and self._triggered(data):
-                    self.was_cut.set()
                     self.cut()
+                    self.was_cut.set()
                     return
         # A half-closed stream keeps its other half: Docker's attach and build depend on it.
         with contextlib.suppress(OSError):

@@ -61,7 +61,8 @@ class Daemon:
         return self.output.read_text(errors="replace")
 
     def stop(self) -> int:
-        """End it as a service manager would; its exit status."""
+        """End it as a service manager would, once it is up; its exit status."""
+        eventually(lambda: self.text() or self.process.poll() is not None, "the daemon says something")
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -92,6 +93,7 @@ class Workspace:
     url: str = ""
     instance: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:8]}")
     settings: dict[str, str] = field(default_factory=dict)
+    cleaned: bool = False
 
     def __post_init__(self) -> None:
         self.specs.mkdir(parents=True, exist_ok=True)
@@ -116,7 +118,7 @@ class Workspace:
         return (
             kept
             | {"XDG_STATE_HOME": str(self.root / "state"), "XDG_CONFIG_HOME": str(self.root / "config")}
-            | {"COLUMNS": "200", "PYTHONWARNINGS": "default"}
+            | {"COLUMNS": "200"}
             | {f"RECONCILER_{name}": value for name, value in own.items()}
         )
 
@@ -244,7 +246,10 @@ class Workspace:
         return sorted(inspected, key=lambda c: c["Name"].lstrip("/"))
 
     def clean(self) -> None:
-        """Remove what this workspace's labels are on."""
+        """Remove what this workspace's labels are on; once is enough."""
+        if self.cleaned:
+            return
+        self.cleaned = True
         if self.engine == "process":
             self._clean_processes()
             return
