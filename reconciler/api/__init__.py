@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         VolumeMount,
     )
     from reconciler.api.documents import Document, Loaded
+    from reconciler.api.dumping import dump, dump_all
     from reconciler.api.environment import EnvFromSource, EnvVar, EnvVarSource
     from reconciler.api.faults import Fault
     from reconciler.api.jobs import JobSpec, JobTemplateSpec, PodFailurePolicy, PodFailurePolicyRule
@@ -85,6 +86,7 @@ _HOMES: Final = {
     "configs": ("ConfigMap", "Secret"),
     "containers": ("Container", "ContainerPort", "ResourceRequirements", "VolumeDevice", "VolumeMount"),
     "documents": ("Document", "Loaded"),
+    "dumping": ("dump", "dump_all"),
     "environment": ("EnvFromSource", "EnvVar", "EnvVarSource"),
     "faults": ("Fault",),
     "jobs": ("JobSpec", "JobTemplateSpec", "PodFailurePolicy", "PodFailurePolicyRule"),
@@ -216,6 +218,8 @@ __all__ = [
     "XGBoostMLPolicySource",
     "check",
     "check_update",
+    "dump",
+    "dump_all",
     "load",
     "warn_meaningless",
 ]

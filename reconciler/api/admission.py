@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from reconciler.api import steps
 from reconciler.api.documents import Document
 from reconciler.api.faults import Fault
+from reconciler.api.labels import template_errors
 from reconciler.api.meaningless import warn_meaningless
 from reconciler.api.patches import RuntimePatch
 from reconciler.api.rules import completeness, jobs, jobsets, pods, runtimes
@@ -32,7 +33,7 @@ _Key: TypeAlias = tuple[str, str, str]
 
 
 def check(documents: Sequence[Document], runtimes: Iterable[Document] = ()) -> list[Fault]:
-    """Every fault that the documents have among themselves, in the order of the documents.
+    """Every fault that the documents have among themselves: duplicates, then by document.
 
     Args:
         documents: all of the folder; those with faults of their own take part by name only.
@@ -84,6 +85,9 @@ def _runtime_errors(document: Document) -> Iterator[Fault]:
     if not isinstance(model, ClusterTrainingRuntime | TrainingRuntime):
         return
     for path, message in runtimes.check(model):
+        yield document.error(path, message)
+    template = model.spec.template
+    for path, message in template_errors(template.metadata if template else None, "spec.template.metadata"):
         yield document.error(path, message)
     spec = steps.jobset_of(model)
     for path, message in jobsets.check(spec):

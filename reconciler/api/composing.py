@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final
 
 import yaml
@@ -113,14 +112,23 @@ def compose(text: str) -> Iterator[Composed]:
 
 
 def _parts(text: str) -> Iterator[tuple[int, str]]:
-    """The text cut before each ``---`` line, with the line on which each part begins; empty ones left out."""
-    starts = [0, *(match.start() for match in _MARKER.finditer(text) if match.start()), len(text)]
-    line = 1
-    for start, end in pairwise(starts):
+    """The text cut before each ``---`` line, with the line on which each part begins; empty ones left out.
+
+    What holds nothing is stepped over without being cut out: a file may have millions of empty documents.
+    """
+    position, line = 0, 1
+    while content := _CONTENT.search(text, position):
+        start = content.start()
+        if not _MARKER.match(text, start):
+            before = text.rfind("\n---", position, start)
+            start = position if before < 0 else before + 1
+        following = _MARKER.search(text, content.start() + 1)
+        end = following.start() if following else len(text)
+        line += text.count("\n", position, start)
         part = text[start:end]
-        if _CONTENT.search(part):
-            yield line, _joined_surrogates(part)
+        yield line, _joined_surrogates(part)
         line += part.count("\n")
+        position = end
 
 
 def _joined_surrogates(part: str) -> str:

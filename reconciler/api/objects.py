@@ -21,12 +21,11 @@ from reconciler.api.documents import Document
 from reconciler.api.faults import Fault
 from reconciler.api.fractions import fractions
 from reconciler.api.jsonpaths import Path, render
+from reconciler.api.labels import map_errors
 from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
 from reconciler.api.syntax import (
     label_1035_problem,
     label_1123_problem,
-    label_key_problem,
-    label_value_problem,
     subdomain_problem,
 )
 from reconciler.api.trainjobs import TrainJob
@@ -42,7 +41,6 @@ _CORE_KINDS: Final[dict[str, type[Model]]] = {"Secret": Secret, "ConfigMap": Con
 #: The first Training Operator's jobs, which people still have lying about.
 _OLD_JOBS: Final = frozenset({"PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob", "MXJob"})
 _LISTS: Final = frozenset({"List", *(f"{kind}List" for kind in (*_KINDS, *_CORE_KINDS))})
-_ANNOTATIONS_LIMIT: Final = 256 * 1024
 
 
 _Found = tuple[Path, str]
@@ -191,24 +189,6 @@ def _metadata_errors(metadata: dict[str, Any], kind: str) -> Iterator[_Found]:
     if isinstance(namespace, str) and namespace and (problem := label_1123_problem(namespace)):
         yield ("metadata", "namespace"), f"Invalid value: {shown(namespace)}: {problem}"
     yield from map_errors(metadata, ("metadata",))
-
-
-def map_errors(metadata: dict[str, Any], base: Path) -> Iterator[_Found]:
-    """Labels and annotations that Kubernetes refuses, in the metadata of an object or a template."""
-    total = 0
-    for field, check in (("labels", label_value_problem), ("annotations", None)):
-        entries = metadata.get(field)
-        for key, value in entries.items() if isinstance(entries, dict) else ():
-            path: Path = (*base, field, key)
-            lowered = key if field == "labels" else key.lower()
-            if problem := label_key_problem(lowered):
-                yield path, f"Invalid value: {shown(key)}: {problem}"
-            if isinstance(value, str):
-                total += len(key.encode()) + len(value.encode()) if check is None else 0
-                if check is not None and (problem := check(value)):
-                    yield path, f"Invalid value: {shown(value)}: {problem}"
-    if total > _ANNOTATIONS_LIMIT:
-        yield (*base, "annotations"), f"Too long: may not be more than {_ANNOTATIONS_LIMIT} bytes in all"
 
 
 def _own_warnings(raw: dict[str, Any], metadata: dict[str, Any], kind: str) -> Iterator[_Found]:

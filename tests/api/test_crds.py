@@ -108,7 +108,7 @@ def test_upstreams_runtimes_and_examples_fit_the_crds(path):
     # Act and assert
     for obj in objects:
         if obj["kind"] in _schemas():
-            jsonschema.validate(obj, _schemas()[obj["kind"]])
+            jsonschema.Draft202012Validator(_schemas()[obj["kind"]]).validate(obj)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_upstreams_runtimes_and_examples_fit_the_crds(path):
 )
 def test_what_the_models_refuse_the_crds_refuse(obj):
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(obj, _schemas()[obj["kind"]])
+        jsonschema.Draft202012Validator(_schemas()[obj["kind"]]).validate(obj)
 
 
 def test_the_crds_are_structural():

@@ -148,3 +148,23 @@ def test_a_replicated_job_needs_a_pod_template():
     assert list(errors(runtime(steps=[{"name": "node", "template": {}}]))) == [f"{JOB}.template.spec"]
     empty = {"name": "node", "template": {"spec": {"template": {}}}}
     assert list(errors(runtime(steps=[empty]))) == [f"{JOB}.template.spec.template.spec"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [({"labels": {"team": "a b"}}, "labels.team"), ({"annotations": {"a b": "x"}}, "annotations[a b]")],
+)
+def test_labels_and_annotations_of_templates(metadata, said):
+    # Arrange
+    given = step()
+    given["template"]["metadata"] = metadata
+    given["template"]["spec"]["template"]["metadata"] = metadata
+    obj = runtime(steps=[given])
+    obj["spec"]["template"]["metadata"] = metadata
+
+    # Act and assert
+    assert set(errors(obj)) == {
+        f"spec.template.metadata.{said}",
+        f"{JOB}.template.metadata.{said}",
+        f"{JOB}.template.spec.template.metadata.{said}",
+    }

@@ -276,3 +276,14 @@ def test_an_image_or_volume_that_nobody_gives_is_warned_about():
     assert [message for message in lacking if "has no image" in message]
     assert [message for message in lacking if "'data'" in message]
     assert complete == {}
+
+
+def test_labels_of_patches_are_checked():
+    given = patch({})
+    jobset = given["trainingRuntimeSpec"]["template"]
+    jobset["metadata"] = {"labels": {"a b": "x"}}
+    jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["metadata"] = {"labels": {"a": "x y"}}
+    assert set(errors(runtime(), trainjob(runtimePatches=[given]))) == {
+        "spec.runtimePatches[0].trainingRuntimeSpec.template.metadata.labels[a b]",
+        f"{JOBS}.template.spec.template.metadata.labels.a",
+    }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.api import steps
 from reconciler.api.jobsets import ReplicatedJob
+from reconciler.api.labels import template_errors
 from reconciler.api.patches import ContainerPatch, PodSpecPatch, ReplicatedJobPatch, RuntimePatch
 from reconciler.api.runtimes import Runtime
 from reconciler.api.syntax import domain_prefixed_path_problem
@@ -50,6 +51,7 @@ def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
         base = f"spec.runtimePatches[{index}]"
         if problem := domain_prefixed_path_problem(patch.manager):
             yield f"{base}.manager", f'Invalid value: "{patch.manager}": {problem}'
+        yield from _labels(patch, base)
         for position, patched in enumerate(jobs_of(patch)):
             path = f"{base}.trainingRuntimeSpec.template.spec.replicatedJobs[{position}]"
             step = steps.find_job(runtime, patched.name)
@@ -63,6 +65,18 @@ def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
                 )
             elif pod := pod_of(patched):
                 yield from _containers(pod, step, f"{path}.template.spec.template.spec")
+
+
+def _labels(patch: RuntimePatch, base: str) -> Iterator[tuple[str, str]]:
+    """Labels and annotations that a patch may not give, on the JobSet, its jobs and their pods."""
+    template = patch.training_runtime_spec.template if patch.training_runtime_spec else None
+    path = f"{base}.trainingRuntimeSpec.template"
+    yield from template_errors(template.metadata if template else None, f"{path}.metadata")
+    for position, patched in enumerate(jobs_of(patch)):
+        job, here = patched.template, f"{path}.spec.replicatedJobs[{position}].template"
+        yield from template_errors(job.metadata if job else None, f"{here}.metadata")
+        pod = job.spec.template if job and job.spec else None
+        yield from template_errors(pod.metadata if pod else None, f"{here}.spec.template.metadata")
 
 
 def _containers(pod: PodSpecPatch, step: ReplicatedJob, base: str) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from reconciler.api.containers import Container, ResourceRequirements
 from reconciler.api.environment import EnvVar
 from reconciler.api.jobs import JobSpec
 from reconciler.api.jobsets import ReplicatedJob
+from reconciler.api.labels import template_errors
 from reconciler.api.pods import PodSpec
 from reconciler.api.quantities import parse
 from reconciler.api.rules.podfailures import check as check_failure_policy
@@ -32,10 +33,12 @@ Found = Iterator[tuple[str, str]]
 def check(job: ReplicatedJob, index: int) -> Found:
     """Path and message of each fault in a replicated job's Job and pod template."""
     spec = job.template.spec
+    yield from template_errors(job.template.metadata, f"{job_path(index)}.template.metadata")
     if spec is None:
         yield f"{job_path(index)}.template.spec", "Required value: a replicated job needs a pod template"
         return
     yield from _job(spec, f"{job_path(index)}.template.spec")
+    yield from template_errors(spec.template.metadata, f"{job_path(index)}.template.spec.template.metadata")
     if spec.template.spec is None:
         yield (
             f"{job_path(index)}.template.spec.template.spec",
