@@ -27,7 +27,7 @@ from reconciler.engines.checks import Difference, differences, raise_if_drifted
 from reconciler.engines.docker_api import DockerApi
 from reconciler.engines.docker_logs import FollowedLogs
 from reconciler.engines.docker_specs import container_body
-from reconciler.engines.facts import Remembered, exit_facts, has_labels, parse_time, state_name
+from reconciler.engines.facts import Remembered, has_labels, parse_time, state_name
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
 from reconciler.engines.pulling import follow_pull
@@ -54,6 +54,7 @@ class DockerEngine(HttpEngine):
         self._api = DockerApi(url)
         super().__init__(self._api, subnet_pool=subnet_pool)
         self._starts: Remembered[float | None] = Remembered()
+        self._processes: Remembered[int] = Remembered()
         self._with_cdi: bool | None = None
 
     # --- looking
@@ -89,8 +90,8 @@ class DockerEngine(HttpEngine):
 
         The listing tells neither when a container started nor why it ended: each is inspected for that, once.
         """
-        listed = self._http.call(
-            "GET", "/containers/json", "list containers", params={"all": "true", "filters": _filters(labels)}
+        listed = self._look(
+            "/containers/json", "list containers", {"all": "true", "filters": _filters(labels)}
         )
         states = []
         for item in listed or ():
@@ -111,11 +112,13 @@ class DockerEngine(HttpEngine):
             version = "exited" if state == "exited" else "up"
             started, ended = self._starts.get(identity, version), self._exits.get(identity, version)
             if started is None or (state == "exited" and ended is None):
-                found = self._inspect(identity).get("State") or {}
-                started = parse_time(found.get("StartedAt"))
+                found = self._inspect(identity)
+                started = parse_time(found["State"].get("StartedAt"))
                 self._starts.put(identity, version, started)
+                if found["State"].get("Pid"):
+                    self._processes.put(identity, None, int(found["State"]["Pid"]))
                 if state == "exited":
-                    ended = exit_facts(found)
+                    ended = self._exit_facts(found)
                     self._exits.put(identity, version, ended)
         return ContainerState(
             id=identity,
@@ -153,11 +156,14 @@ class DockerEngine(HttpEngine):
             labels=(found.get("Config") or {}).get("Labels") or {},
             image=(found.get("Config") or {}).get("Image") or "",
             state=word,
-            exit=exit_facts(state) if word == "exited" else None,
+            exit=self._exit_facts(found) if word == "exited" else None,
             address=_address((found.get("NetworkSettings") or {}).get("Networks")),
             created_at=parse_time(found.get("Created")),
             started_at=parse_time(state.get("StartedAt")),
         )
+
+    def _first_process(self, found: Mapping[str, Any]) -> int:
+        return self._processes.get(found["Id"], None) or 0
 
     def inspect_network(self, name: str) -> NetworkState:
         """One network by name, whoever owns it."""

@@ -9,15 +9,17 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from threading import Event
 from typing import Any, ClassVar, Final
 
 from reconciler.engines import cdi, failures, subnets
 from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
 from reconciler.engines.executing import collect
-from reconciler.engines.facts import Remembered, action_name, event_labels
+from reconciler.engines.facts import Remembered, action_name, event_labels, exit_facts, parse_time
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_api import CALL_SECONDS, HttpApi
+from reconciler.engines.kernel_log import KernelLog
 from reconciler.engines.streams import Events, Framed, Logs, RawStream, StartSignals
 from reconciler.errors import EngineError
 
@@ -26,6 +28,14 @@ WORK_SECONDS: Final = 180.0
 
 #: Without a byte from the registry for so long, a pull is given up.
 PULL_SECONDS: Final = 600.0
+
+
+#: Exit status of a process ended by SIGKILL, the kernel's way to end one for memory.
+_KILLED: Final = 137
+
+#: Podman fails as a whole when a process ends in the middle of its look at it.
+_RACES: Final = ("no such process",)
+_ATTEMPTS: Final = 5
 
 
 class HttpEngine(ABC):
@@ -42,6 +52,7 @@ class HttpEngine(ABC):
         self._pool = tuple(subnet_pool)
         self._exits: Remembered[ExitFacts] = Remembered()
         self._signals = StartSignals()
+        self._kernel = KernelLog()
 
     @abstractmethod
     def inspect_container(self, name: str) -> ContainerState:
@@ -54,11 +65,39 @@ class HttpEngine(ABC):
             NotFound: there is none.
         """
         try:
-            return self._http.call("GET", path, f"inspect the {kind} {name}")
+            return self._look(path, f"inspect the {kind} {name}")
         except Refused as refused:
             if refused.status == 404:
                 raise failures.missing(kind, name, refused) from refused
             raise
+
+    def _look(self, path: str, what: str, params: Mapping[str, Any] | None = None) -> Any:
+        """A GET, done again when it met a process that was just ending."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._http.call("GET", path, what, params=params)
+            except Refused as refused:
+                if attempt == _ATTEMPTS - 1 or not any(race in refused.detail for race in _RACES):
+                    raise
+        raise AssertionError  # the last attempt returns or raises
+
+    def _exit_facts(self, found: Mapping[str, Any]) -> ExitFacts:
+        """Exit facts from a whole inspect; of a kill, the kernel is asked where the engine saw no reason."""
+        state = found.get("State") or {}
+        facts = exit_facts(state)
+        if facts.code != _KILLED or facts.oom_killed or not self.url.startswith("unix://"):
+            return facts
+        killed = self._kernel.killed(
+            found["Id"],
+            pid=self._first_process(found),
+            started=parse_time(state.get("StartedAt")),
+            finished=facts.finished_at,
+        )
+        return replace(facts, oom_killed=killed)
+
+    @abstractmethod
+    def _first_process(self, found: Mapping[str, Any]) -> int:
+        """Number of an ended container's first process on the host; 0 when nobody knows."""
 
     def _inspect(self, container: str) -> Any:
         return self._get("container", container, f"/containers/{container}/json")
@@ -214,6 +253,7 @@ class HttpEngine(ABC):
     def close(self) -> None:
         """Release connections."""
         self._http.close()
+        self._kernel.close()
 
 
 def _event(item: Mapping[str, Any]) -> EngineEvent | None:

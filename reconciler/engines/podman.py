@@ -27,7 +27,7 @@ from reconciler.engines.base import (
     VolumeState,
 )
 from reconciler.engines.checks import Difference, differences, raise_if_drifted
-from reconciler.engines.facts import Remembered, exit_facts, has_labels, parse_time, state_name
+from reconciler.engines.facts import Remembered, has_labels, parse_time, state_name
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
 from reconciler.engines.podman_api import PodmanApi
@@ -93,8 +93,8 @@ class PodmanEngine(HttpEngine):
 
         The listing doesn't tell whether memory killed a container: those that failed are inspected, once.
         """
-        listed = self._http.call(
-            "GET", "/containers/json", "list containers", params={"all": "true", "filters": _filters(labels)}
+        listed = self._look(
+            "/containers/json", "list containers", {"all": "true", "filters": _filters(labels)}
         )
         states = []
         for item in listed or ():
@@ -124,7 +124,7 @@ class PodmanEngine(HttpEngine):
         version = (item.get("State"), item.get("ExitedAt"), item.get("ExitCode"))
         known = self._exits.get(item["Id"], version)
         if known is None:
-            known = exit_facts(self._inspect(item["Id"]).get("State") or {})
+            known = self._exit_facts(self._inspect(item["Id"]))
             self._exits.put(item["Id"], version, known)
         return known
 
@@ -154,11 +154,17 @@ class PodmanEngine(HttpEngine):
             labels=(found.get("Config") or {}).get("Labels") or {},
             image=found.get("ImageName") or "",
             state=word,
-            exit=exit_facts(state) if word == "exited" else None,
+            exit=self._exit_facts(found) if word == "exited" else None,
             address=next((net["IPAddress"] for net in networks.values() if net.get("IPAddress")), ""),
             created_at=parse_time(found.get("Created")),
             started_at=parse_time(state.get("StartedAt")),
         )
+
+    def _first_process(self, found: Mapping[str, Any]) -> int:
+        try:
+            return int(Path(found.get("PidFile") or "/nowhere").read_text())
+        except (OSError, ValueError):
+            return 0
 
     def inspect_network(self, name: str) -> NetworkState:
         """One network by name, whoever owns it."""
