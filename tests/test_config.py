@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.config import FILE_NAME, Settings, instance_of, load_settings
+from reconciler.durations import parse_duration
 from reconciler.errors import ConfigError
-from reconciler.options import OPTIONS, parse_duration
+from reconciler.options import OPTIONS
 
 HOME = {"HOME": "/nowhere"}
 

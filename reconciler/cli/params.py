@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from reconciler.options import OPTION, OPTIONS, Option, parse_duration
+from reconciler.durations import parse_duration
+from reconciler.options import OPTION, OPTIONS, Option
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

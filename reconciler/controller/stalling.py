@@ -11,9 +11,9 @@ from typing import Final
 
 from reconciler.controller.failing import Verdict
 from reconciler.controller.views import JobView
+from reconciler.durations import parse_duration
 from reconciler.engines.base import ContainerState
 from reconciler.names import ANNOTATION_STALL_TIMEOUT
-from reconciler.options import parse_duration
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import Failure, Record
 

@@ -1,0 +1,23 @@
+"""Durations as people write them. Pure."""
+
+from __future__ import annotations
+
+import re
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds from ``30``, ``30s``, ``500ms``, ``5m``, ``1h30m``.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        return float(text)
+    text = str(text).strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    if not parts or "".join(n + u for n, u in parts) != text:
+        raise ValueError("is no duration: write 30, 30s, 5m or 1h30m")
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    return sum(float(number) * units[unit] for number, unit in parts)
