@@ -150,6 +150,8 @@ def _start(kind: str, url: str) -> None:
         process = subprocess.Popen(
             command,
             env=environment,
+            # conmon leaves a file "oom" where the service was started.
+            cwd=RUN_DIR,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
