@@ -22,6 +22,8 @@ _SIGNS: Final = {
     "start": ("+", "green"),
     "remove": ("-", "red"),
     "stop": ("-", "red"),
+    "refuse": ("!", "red"),
+    "wait": (".", "yellow"),
 }
 
 
@@ -31,10 +33,10 @@ _SIGNS: Final = {
 def diff(*, form: str, settings: Settings) -> int:
     """Show what `run --once` would do now; exit status 0: nothing, 1: something."""
     from reconciler import logging_setup  # noqa: PLC0415  (not for --help)
-    from reconciler.controller import daemon  # noqa: PLC0415
+    from reconciler.controller.daemon import preview  # noqa: PLC0415
 
     logging_setup.configure(form=settings.log_format, level="warning")
-    changes = daemon.preview(settings)
+    changes = preview(settings)
     if form != "text":
         from reconciler.cli.output import emit  # noqa: PLC0415
 

@@ -35,7 +35,7 @@ Every option may also be a variable or a line of reconciler.yaml:
 def run(*, once: bool, wait: bool, settings: Settings) -> int:
     """Run the jobs of a folder of manifests, and keep what runs equal to what they say."""
     from reconciler import logging_setup  # noqa: PLC0415  (not for --help)
-    from reconciler.controller import daemon  # noqa: PLC0415
+    from reconciler.controller.daemon import serve  # noqa: PLC0415
     from reconciler.errors import ConfigError  # noqa: PLC0415
 
     if once and wait:
@@ -47,7 +47,7 @@ def run(*, once: bool, wait: bool, settings: Settings) -> int:
     level = "warning" if table and settings.log_level == "info" else settings.log_level
     logging_setup.configure(form=form, level=level)
     with _shown(settings, table=table, lines=mode != "forever" and form == "console") as on_phase:
-        return daemon.serve(settings, mode=mode, on_phase=on_phase)
+        return serve(settings, mode=mode, on_phase=on_phase)
 
 
 @contextlib.contextmanager

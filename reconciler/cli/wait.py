@@ -189,7 +189,7 @@ def _rerun_is_open(job: Job, settings: Settings) -> bool:
 
 def _recorded_rerun(job: Job, settings: Settings) -> str | None:
     from reconciler.errors import StateError  # noqa: PLC0415
-    from reconciler.status.records import RecordStore  # noqa: PLC0415
+    from reconciler.status.record_store import RecordStore  # noqa: PLC0415
 
     try:
         record = RecordStore(settings.state_dir / "records" / settings.instance).load(job.key)
