@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (name one: make PYTHON=/path/to/python)." >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "Making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing the package and the developers' tools into $(VENV)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --upgrade 'pip>=25.1' </dev/null
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable . --group dev </dev/null
+	@$(BIN)/python -m pip install --disable-pip-version-check -qq --upgrade 'pip>=25.1' </dev/null
+	@$(BIN)/python -m pip install --disable-pip-version-check -qq --editable . --group dev </dev/null
 	@touch $@
 
 demo: ## Train a classifier on three nodes (ENGINE=docker|podman|process to choose)

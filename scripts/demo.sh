@@ -29,7 +29,7 @@ fi
 stamp=$venv/.installed-demo
 if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
   echo "Installing the reconciler into $venv"
-  "$venv/bin/python" -m pip install --disable-pip-version-check --quiet --editable . </dev/null
+  "$venv/bin/python" -m pip install --disable-pip-version-check -qq --editable . </dev/null
   touch "$stamp"
 fi
 

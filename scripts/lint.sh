@@ -11,5 +11,5 @@ check() {
 check ruff check --quiet .
 check ruff format --check --quiet .
 check mypy --no-error-summary
-check lint-imports --no-timing
+check lint-imports --no-logo
 exit $status
