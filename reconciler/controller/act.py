@@ -7,9 +7,8 @@ already is looked at before it is made again, and what belongs to somebody else 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -152,7 +151,7 @@ def launch(
     port = network.port or plan.port
     placement = Placement(network=network, addresses=addresses, port=port, spec_hash=hands.spec_hash)
     # Rank 0 exists before any other rank does; from then on nobody waits for anybody.
-    first = threading.Event()
+    first: Future[bool] = Future()
     futures = [
         hands.launching.submit(
             copy_context().run, _launch_instance, plan, record, placement, wanted, hands, number, first
@@ -171,6 +170,7 @@ def launch(
     return Outcome(
         started=tuple(s for o in outcomes for s in o.started),
         failed=tuple(f for o in outcomes for f in o.failed),
+        limits=tuple(dict.fromkeys(sentence for o in outcomes for sentence in o.limits)),
         problem=next((o.problem for o in outcomes if o.problem), None),
     )
 
@@ -182,23 +182,31 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
     wanted: Launch,
     hands: Hands,
     number: int,
-    first: threading.Event,
+    first: Future[bool],
 ) -> Outcome:
     instance = plan.step(wanted.step).instances[wanted.index]
     existing = dict(wanted.existing)
     address = placement.addresses[instance.step, instance.index]
     started: list[Started] = []
+    limits: list[str] = []
     name = ""
     try:
         _prepare(plan, instance, record, placement, hands)
-        if number:
-            first.wait(FIRST_TIMEOUT)
+        if number and not _may_follow(first):
+            return Outcome()
         for name in wanted.containers:
             container = next(c for c in instance.containers if c.name == name)
             identifier = existing.get(name) or _create(
-                plan, instance, container, record=record, placement=placement, hands=hands
+                plan,
+                instance,
+                container,
+                record=record,
+                placement=placement,
+                hands=hands,
+                limits=limits,
             )
-            first.set()
+            if not number and not first.done():
+                first.set_result(True)
             hands.logs.attach(identifier, log_place(record, name))
             _start(identifier, hands)
             started.append(Started(name=name, id=identifier, ip=address))
@@ -210,8 +218,17 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
     except (_NameTakenError, PlanError, StateError, EngineError) as error:
         return Outcome(started=tuple(started), problem=(_reason(error), str(error)))
     finally:
-        first.set()
-    return Outcome(started=tuple(started))
+        if not number and not first.done():
+            first.set_result(False)
+    return Outcome(started=tuple(started), limits=tuple(limits))
+
+
+def _may_follow(first: Future[bool]) -> bool:
+    """Whether rank 0 could be created; if not, or not in time, the next pass starts the others with it."""
+    try:
+        return first.result(FIRST_TIMEOUT)
+    except TimeoutError:
+        return False
 
 
 def _reason(error: Exception) -> str:
@@ -256,6 +273,7 @@ def _create(
     record: Record,
     placement: Placement,
     hands: Hands,
+    limits: list[str],
 ) -> str:
     spec = container_spec(
         plan,
@@ -266,6 +284,7 @@ def _create(
         host=hands.host,
         lookup=hands.lookup,
     )
+    limits += hands.engine.limitations(spec)
     try:
         return hands.engine.create_container(spec)
     except Conflict:
