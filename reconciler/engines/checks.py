@@ -36,7 +36,11 @@ def cpu_quota(cpus: float) -> int:
 
 
 def differences(spec: ContainerSpec, inspected: Mapping[str, Any]) -> Iterator[Difference]:
-    """What both engines' inspect tells of shm, limits, mounts and network."""
+    """What both engines' inspect tells of shm, limits, mounts and network.
+
+    Requests (CPU shares, the memory reservation) are left out: they are wishes for a crowded machine, and a
+    rootless engine without cgroup controllers may well run a job without them.
+    """
     host: Mapping[str, Any] = inspected.get("HostConfig") or {}
     yield from _sizes(spec, host)
     yield from _cpu(spec, host)
@@ -49,7 +53,6 @@ def differences(spec: ContainerSpec, inspected: Mapping[str, Any]) -> Iterator[D
 def _sizes(spec: ContainerSpec, host: Mapping[str, Any]) -> Iterator[Difference]:
     wanted = (
         ("memory limit", spec.memory_limit, host.get("Memory")),
-        ("memory reservation", spec.memory_reservation, host.get("MemoryReservation")),
         ("size of /dev/shm", shm_size(spec), host.get("ShmSize")),
     )
     for field, asked, got in wanted:
@@ -65,9 +68,6 @@ def _cpu(spec: ContainerSpec, host: Mapping[str, Any]) -> Iterator[Difference]:
             yield Difference(
                 field="cpu limit", asked=f"{spec.cpu_limit:g} CPUs", got=f"{got:g} CPUs" if got else ""
             )
-    shares = host.get("CpuShares")
-    if spec.cpu_shares and spec.cpu_shares != shares:
-        yield Difference(field="cpu shares", asked=str(spec.cpu_shares), got=str(shares or ""))
 
 
 def _mounts(
@@ -107,7 +107,7 @@ def raise_if_drifted(name: str, found: Sequence[Difference], warnings: Sequence[
     said = f" The engine warned: {' '.join(warnings)}" if warnings else ""
     fields = {difference.field for difference in found}
     remedy = ""
-    if fields & {"memory limit", "memory reservation", "cpu limit", "cpu shares"}:
+    if fields & {"memory limit", "cpu limit"}:
         remedy = (
             "The engine cannot set the limit: rootless engines need cgroup v2 with delegated controllers "
             "(https://rootlesscontaine.rs/getting-started/common/cgroup2/); or drop `resources.limits`."

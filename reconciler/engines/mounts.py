@@ -7,6 +7,8 @@ link in the volume that points anywhere on the host.
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 from pathlib import Path
 
 from reconciler.errors import StartFailed
@@ -28,10 +30,24 @@ def inside(root: str, sub_path: str) -> str:
         return str(path)
     if not path.resolve().is_relative_to(base.resolve()):
         raise StartFailed(f"The subPath {sub_path} leads out of its volume {root} by a symbolic link.")
-    if not path.exists():
-        with contextlib.suppress(PermissionError):
-            path.mkdir(parents=True)
+    _make(base, Path(sub_path).parts)
     return str(path)
+
+
+def _make(root: Path, parts: tuple[str, ...]) -> None:
+    """Make what is missing, for the same users as the volume itself (the kubelet's rule)."""
+    of_root = root.stat()
+    path = root
+    for part in parts:
+        path /= part
+        if path.exists():
+            continue
+        try:
+            path.mkdir()
+            path.chmod(stat.S_IMODE(of_root.st_mode))
+            os.chown(path, of_root.st_uid, of_root.st_gid)
+        except (PermissionError, FileExistsError):
+            return  # the engine will tell
 
 
 def visible(root: str) -> bool:

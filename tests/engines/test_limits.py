@@ -50,7 +50,6 @@ def spec(**fields: object) -> ContainerSpec:
         (spec(memory_limit=64), {"HostConfig": {"Memory": 0}}, "memory limit: asked for 64 bytes, got none"),
         (spec(shm_size=64), {"HostConfig": {"ShmSize": 32}}, "size of /dev/shm: asked for 64 bytes, got 32"),
         (spec(cpu_limit=1.5), {"HostConfig": {"CpuQuota": 0}}, "cpu limit: asked for 1.5 CPUs, got none"),
-        (spec(cpu_shares=512), {"HostConfig": {"CpuShares": 0}}, "cpu shares: asked for 512"),
         (spec(network="n"), {"NetworkSettings": {"Networks": {"bridge": {}}}}, "network: asked for n, got bridge"),
         (
             spec(mounts=(Mount(kind="bind", source="/a", target="/b/"),)),
@@ -86,6 +85,12 @@ def test_what_was_asked_for_is_no_difference() -> None:
     }  # fmt: skip
 
     assert list(differences(asked, got)) == []
+
+
+def test_requests_are_wishes() -> None:
+    asked = spec(cpu_shares=512, memory_reservation=64)
+
+    assert list(differences(asked, {"HostConfig": {"CpuShares": 0, "MemoryReservation": 0}})) == []
 
 
 def test_the_hosts_shared_memory_is_not_compared() -> None:
