@@ -110,6 +110,7 @@ class Outcome:
         network: ``(id, subnet, gateway, port)`` of an ensured network.
         admitted: device assignment per instance; None when not asked or refused; with the ``share``.
         waiting: why admission was refused; "" when admitted.
+        limits: what the engine does not keep of what was asked for, in sentences.
         ended: containers that were stopped, with their exit facts.
         cleaned: the clean-up is complete.
     """
@@ -123,4 +124,5 @@ class Outcome:
     priority: int = 0
     waiting: str = ""
     ended: tuple[ContainerState, ...] = ()
+    limits: tuple[str, ...] = ()
     cleaned: bool = False

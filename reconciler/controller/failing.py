@@ -7,6 +7,7 @@ decides inside a step; when a step has finally failed, JobSet's ``failurePolicy`
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,13 @@ ALONE: Final = "RestartedAlone"
 BACKOFF_EXCEEDED: Final = "BackoffLimitExceeded"
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 POD_FAILURE_POLICY: Final = "PodFailurePolicy"
+
+#: batch/v1's messages of a failed Job, which ``onJobFailureMessagePatterns`` are held against.
+JOB_MESSAGES: Final = {
+    BACKOFF_EXCEEDED: "Job has reached the specified backoff limit",
+    DEADLINE_EXCEEDED: "Job was active longer than specified deadline",
+    POD_FAILURE_POLICY: "Pod failed with an exit code matching FailJob rule",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,22 +241,50 @@ def judge(plan: JobPlan, record: Record, verdict: Verdict, *, now: float) -> Rec
         return fail(record, "FailedJobs", f"jobset failed due to one or more job failures {first}", now=now)
     rule = _rule(plan.failure_rules, verdict)
     action = rule.action if rule is not None else "RestartJobSet"
-    if action == "FailJobSet":
+    if action in {"FailJobSet", "FailJob"}:
         message = f"jobset failed due to FailJobSet failure policy action {first}"
         return fail(record, "FailJobSetFailurePolicyAction", message, now=now)
-    counted = action != "RestartJobSetAndIgnoreMaxRestarts"
+    counted = not action.endswith("AndIgnoreMaxRestarts")
     if counted and record.counted_restarts >= plan.max_restarts:
         message = f"jobset failed due to reaching max number of restarts {first}"
         return fail(record, "ReachedMaxRestarts", message, now=now)
-    return restart_gang(record, now=now, counted=counted, why=f"{blame(record, verdict)}.")
+    why = f"{blame(record, verdict)}."
+    if action.startswith("RestartJob") and not action.startswith("RestartJobSet"):
+        return _restart_step(plan.step(verdict.step), record, now=now, counted=counted, why=why)
+    return restart_gang(record, now=now, counted=counted, why=why)
+
+
+def _restart_step(step: StepPlan, record: Record, *, now: float, counted: bool, why: str) -> Record:
+    """JobSet's ``RestartJob``: the failed job alone is made anew, the others run on."""
+    restarts = record.restarts + 1
+    not_before = now + backoff(restarts, base=GANG_BACKOFF)
+    for instance in step.instances:
+        for container in instance.containers:
+            record = _fresh(record, container.name, not_before=not_before)
+    changed = record.model_copy(
+        update={
+            "restarts": restarts,
+            "counted_restarts": record.counted_restarts + (1 if counted else 0),
+            "steps_done": {s: d for s, d in record.steps_done.items() if s != step.name},
+            "step_failures": {s: n for s, n in record.step_failures.items() if s != step.name},
+        }
+    )
+    return changed.with_event("Restarting", f"{why} Step {step.name} starts anew.", now=now, kind="Warning")
 
 
 def _rule(rules: tuple[FailureRule, ...], verdict: Verdict) -> FailureRule | None:
+    """The first rule that is about this failure (JobSet takes the first match)."""
+    message = JOB_MESSAGES.get(verdict.reason, verdict.reason)
     for rule in rules:
         for_step = not rule.targets or verdict.step in rule.targets
-        if for_step and (not rule.reasons or verdict.reason in rule.reasons):
+        for_reason = not rule.reasons or verdict.reason in rule.reasons
+        if for_step and for_reason and _says(rule.patterns, message):
             return rule
     return None
+
+
+def _says(patterns: tuple[str, ...], message: str) -> bool:
+    return not patterns or any(re.search(pattern, message) for pattern in patterns)
 
 
 def blame(record: Record, verdict: Verdict) -> str:

@@ -30,6 +30,9 @@ def note(record: Record, outcome: Outcome, now: float) -> Record:
     for one in outcome.started:
         record = record.with_container(one.name, container_id=one.id, ip=one.ip, started_at=now)
         record = record.with_event("Started", f"Started container {one.name}", now=now)
+    if fresh := tuple(sentence for sentence in outcome.limits if sentence not in record.warned):
+        record = record.model_copy(update={"warned": (*record.warned, *fresh)})
+        record = record.with_event("EngineLimits", " ".join(fresh), now=now, kind="Warning")
     for name, message in outcome.failed:
         record = record.with_container(name, start_error=message)
         record = record.with_event("StartFailed", f"{name}: {message}", now=now, kind="Warning")

@@ -117,7 +117,13 @@ def container_spec(
         PlanError: a Secret, ConfigMap or key that it needs is not there.
     """
     resolved = resolve_container(
-        plan, instance, container, addresses=placement.addresses, lookup=lookup, port=placement.port
+        plan,
+        instance,
+        container,
+        addresses=placement.addresses,
+        lookup=lookup,
+        port=placement.port,
+        attempt=record.restarts,
     )
     env = {ATTEMPT_VARIABLE: str(record.attempt)} | dict(resolved.env)
     shares = not owns_network(instance, container.name) and container.kind != "init"

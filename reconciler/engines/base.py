@@ -9,7 +9,7 @@ All calls may come from several threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -385,6 +385,9 @@ class Engine(Protocol):
 
     def events(self) -> EventStream:
         """Follow events of containers and networks from now on; ends when the connection breaks."""
+
+    def limitations(self, spec: ContainerSpec) -> Sequence[str]:
+        """What this engine does not keep of a spec although it makes the container, each in a sentence."""
 
     def devices(self) -> Mapping[str, tuple[str, ...]]:
         """Device classes the host offers by name: ``{"nvidia.com/gpu": ("0", "1")}`` (CDI inventory)."""

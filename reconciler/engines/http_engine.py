@@ -235,6 +235,10 @@ class HttpEngine(ABC):
         params = {"stream": "true", "filters": filters}
         return Events(self._http.stream("GET", "/events", "tell of events", params=params), _event)
 
+    def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:  # noqa: ARG002  (the Protocol's)
+        """None: what a container engine makes is checked by inspect."""
+        return ()
+
     def devices(self) -> Mapping[str, tuple[str, ...]]:
         """Device classes the host offers by name (CDI's inventory, and GPUs no specification describes)."""
         return cdi.host_devices()
