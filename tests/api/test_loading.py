@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -10,10 +12,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.api import load
+from reconciler.api import check, load
 from reconciler.api.composing import MAX_DEPTH
 from reconciler.api.loading import MAX_BYTES, MAX_DOCUMENTS
-from tests.api.manifests import runtime, trainjob
+from tests.api.manifests import API, runtime, trainjob
 
 JOB = """\
 apiVersion: trainer.kubeflow.org/v1alpha1
@@ -310,6 +312,7 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+_POD = ("spec", "template", "spec", "replicatedJobs", 0, "template", "spec", "template", "spec")
 _PATHS = [
     ("spec",),
     ("metadata",),
@@ -320,28 +323,46 @@ _PATHS = [
     ("spec", "runtimePatches"),
     ("kind",),
     ("apiVersion",),
+    ("spec", "mlPolicy"),
+    ("spec", "template"),
+    ("spec", "template", "spec", "replicatedJobs"),
+    ("spec", "template", "spec", "failurePolicy"),
+    _POD,
+    (*_POD, "containers"),
+    (*_POD, "containers", 0, "env"),
+    (*_POD, "volumes"),
 ]
+
+
+def _with(obj, path, value):
+    """``obj`` with ``value`` at ``path``, where there is such a path."""
+    *parents, last = path
+    target = obj
+    for part in parents:
+        if isinstance(part, str):
+            target = target.setdefault(part, {})
+        elif target:
+            target = target[part]
+        else:
+            return obj
+    target[last] = value
+    return obj
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(_PATHS), _values)
-def test_no_value_anywhere_makes_it_raise(path, value):
+def test_no_value_anywhere_makes_loading_or_checking_raise(path, value):
     # Arrange
-    job = trainjob(trainer={"numNodes": 1})
-    *parents, last = path
-    target = job
-    for part in parents:
-        target = target.setdefault(part, {})
-    target[last] = value
+    objects = [_with(obj, path, value) for obj in (trainjob(trainer={"numNodes": 1}), runtime())]
 
     # Act
-    result = load(json.dumps(job).encode(), "f")
+    documents = [document for obj in objects for document in load(json.dumps(obj).encode(), "f").documents]
+    check([*documents, *load(json.dumps(trainjob("other")).encode(), "g").documents])
 
     # Assert
+    known = [document for document in documents if document.raw == objects[0] and document.kind == "TrainJob"]
     assert all(
-        document.valid == (document.model is not None)
-        for document in result.documents
-        if document.kind == "TrainJob" and document.api_version.startswith("trainer.")
+        document.valid == (document.model is not None) for document in known if document.api_version == API
     )
 
 
@@ -363,3 +384,8 @@ def test_json_text_is_read_as_json_is(value):
     # Assert
     if not result.faults:
         assert result.documents[0].raw["x"] == value
+
+
+def test_the_package_is_light_until_something_of_it_is_used():
+    code = "import sys, reconciler.api, reconciler.api.faults; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
