@@ -14,7 +14,14 @@ from threading import Event
 from typing import Any, ClassVar, Final
 
 from reconciler.engines import cdi, failures, subnets
-from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
+from reconciler.engines.base import (
+    ContainerSpec,
+    ContainerState,
+    EngineEvent,
+    EventStream,
+    ExitFacts,
+    LogStream,
+)
 from reconciler.engines.executing import collect
 from reconciler.engines.facts import Remembered, action_name, event_labels, exit_facts, parse_time
 from reconciler.engines.failures import Refused
