@@ -217,7 +217,9 @@ def _go_on(plan: JobPlan, observed: Observed, record: Record, now: float, policy
     launches, waits = _launches(plan, view, record, now)
     later = _min(later, *waits)
     if not launches:
-        record = record.model_copy(update={"queued": ""}) if record.queued else record
+        if record.queued or record.problem is not None:
+            # Nothing is held up any more, or a start that was said to have failed has worked after all.
+            record = record.model_copy(update={"queued": "", "problem": None})
         return Decision(record=record, actions=tuple(actions), requeue_at=later)
     if not record.admitted:
         return Decision(record=record, actions=(*actions, Admit()), requeue_at=later)

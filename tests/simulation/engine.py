@@ -3,6 +3,7 @@
 It also watches: what the daemon asks for is checked against the rules no fault excuses (``witness``).
 """
 
+# ruff: noqa: ARG002  (the Protocol names the arguments)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
@@ -257,7 +258,7 @@ class SimulatedEngine:
     def events(self) -> EventStream:
         return Silence()
 
-    def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:  # noqa: ARG002  (the Protocol's)
+    def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:
         """None: what a container engine makes is checked by inspect."""
         return ()
 

@@ -1,0 +1,80 @@
+"""The daemon's own files as fault points: records, sidecars, materials; real files, on a RAM disk where there is one."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from reconciler.controller import act, materials
+from reconciler.errors import StateError
+from reconciler.status import record_store, sidecars
+from reconciler.status.files import remove_if_exists, write_atomically
+from reconciler.status.record_store import RecordStore
+from reconciler.status.records import Record
+from tests.simulation.faults import Faults
+
+
+def full_disk() -> StateError:
+    """What a write raises when there is no space."""
+    return StateError(f"Cannot write: {os.strerror(errno.ENOSPC)}.", remedy="Free space.")
+
+
+@contextmanager
+def breakable(faults: Faults, saved: Callable[[Record], None]) -> Iterator[None]:
+    """While it lasts, each write and removal is a fault point.
+
+    Args:
+        faults: told of each.
+        saved: told of each record that reached the disk.
+    """
+
+    def write(path: Path, data: bytes, **options: Any) -> None:
+        with faults.point("write", path.name):
+            write_atomically(path, data, **{**options, "durable": False})
+
+    def remove(path: Path) -> None:
+        with faults.point("unlink", path.name):
+            remove_if_exists(path)
+
+    def remove_tree(path: Path) -> None:
+        with faults.point("rmtree", path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+    save, delete = RecordStore.save, RecordStore.delete
+
+    def save_and_tell(self: RecordStore, record: Record) -> None:
+        save(self, record)
+        saved(record)
+
+    def delete_record(self: RecordStore, key: str) -> None:
+        with faults.point("unlink", key):
+            delete(self, key)
+
+    replaced: list[tuple[Any, str, Any]] = [
+        (record_store, "write_atomically", write),
+        (sidecars, "write_atomically", write),
+        (sidecars, "remove_if_exists", remove),
+        (materials, "write_atomically", write),
+        (act, "remove_files", remove_tree),
+        (RecordStore, "save", save_and_tell),
+        (RecordStore, "delete", delete_record),
+    ]
+    before = [(where, name, getattr(where, name)) for where, name, _ in replaced]
+    for where, name, new in replaced:
+        setattr(where, name, new)
+    logging_before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**logging_before)
+        for where, name, old in before:
+            setattr(where, name, old)

@@ -1,0 +1,211 @@
+"""What stands in for the parts of the daemon that are threads: log keeper, image puller, prober, executors.
+
+They keep the contract of the real ones (which have tests of their own) and do everything in the caller's
+thread, at the simulated time.
+"""
+
+# ruff: noqa: ARG002  (they have the signatures of the real ones)
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from reconciler.controller.attached import Attachment
+from reconciler.controller.image_states import ImageState
+from reconciler.controller.logs import LogPlace
+from reconciler.controller.observed import Observed, identity
+from reconciler.engines.base import EngineInfo, RegistryAuth
+from reconciler.errors import EngineError, NotFound
+from reconciler.plan.types import JobPlan
+from tests.simulation.engine import SimulatedEngine
+from tests.simulation.world import World
+
+PULL_SECONDS = 3.0
+PULL_RETRY = 10.0
+LOG_TRIES = 20
+
+
+class Logs:
+    """Reads a container's log when it is asked to finish it."""
+
+    def __init__(self, engine: SimulatedEngine) -> None:
+        self._engine = engine
+
+    def attach(self, container_id: str, place: LogPlace) -> None:
+        """The real one starts a thread here; ends are all that matters to decisions."""
+
+    def finish(self, container_id: str, place: LogPlace, *, timeout: float) -> bool:
+        where = (place.namespace, place.job, place.attempt, place.container)
+        misses = 0
+        for _ in range(LOG_TRIES):
+            try:
+                data = b"".join(self._engine.logs(container_id, follow=False))
+            except NotFound:
+                # The real one reads while the container is there; a 404 that was none must not cost a log here.
+                misses += 1
+                if misses > 2:
+                    return container_id in self._engine.world.kept.get(where, {})
+                continue
+            except EngineError:
+                continue
+            self._engine.world.kept.setdefault(where, {})[container_id] = data
+            return True
+        return False
+
+    def tail(self, place: LogPlace, lines: int) -> list[str]:
+        where = (place.namespace, place.job, place.attempt, place.container)
+        data = b"".join(self._engine.world.kept.get(where, {}).values())
+        return data.decode().splitlines()[-lines:]
+
+    def last_activity(self, container_id: str) -> float | None:
+        return None
+
+    def close(self, *, timeout: float = 5.0) -> None:
+        pass
+
+
+class Puller:
+    """Pulls take three seconds of the world's time."""
+
+    def __init__(self, engine: SimulatedEngine, on_change: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._on_change = on_change
+        self._failed: dict[str, ImageState] = {}
+
+    def request(self, image: str, policy: str, *, token: str, auth: RegistryAuth | None) -> ImageState:
+        world = self._engine.world
+        if image in world.pulls:
+            return ImageState(image=image, status="pulling")
+        try:
+            if self._engine.image_exists(image):
+                return ImageState(image=image, status="present")
+        except EngineError as error:
+            return ImageState(image=image, status="failed", message=str(error), retry_at=world.now + 1)
+        if policy == "Never":
+            message = f"{image} is not there."
+            return ImageState(image=image, status="absent", message=message, retry_at=world.now + PULL_RETRY)
+        failed = self._failed.get(image)
+        if failed is not None and failed.retry_at is not None and failed.retry_at > world.now:
+            return failed
+        world.pulls[image] = world.now + PULL_SECONDS
+        return ImageState(image=image, status="pulling")
+
+    def pulled(self, image: str) -> None:
+        """The time of a pull is over."""
+        try:
+            self._engine.pull_image(image, auth=None, progress=lambda _: None)
+            self._failed.pop(image, None)
+        except EngineError as error:
+            retry_at = self._engine.world.now + PULL_RETRY
+            state = ImageState(image=image, status="failed", message=str(error), retry_at=retry_at)
+            self._failed[image] = state
+        self._on_change(image)
+
+    def state(self, image: str) -> ImageState:
+        status: Any = "pulling" if image in self._engine.world.pulls else "absent"
+        return ImageState(image=image, status=status)
+
+    def forget(self, image: str) -> None:
+        """Nothing is remembered of images that are there."""
+
+    def close(self) -> None:
+        pass
+
+
+class Prober:
+    """A container is ready when it has run for as long as its probe's initial delay."""
+
+    def __init__(self, world: World, wake: Callable[[str, float], None]) -> None:
+        self._world = world
+        self._wake = wake
+
+    def ready(self, plan: JobPlan, observed: Observed, addresses: Mapping[Any, str]) -> frozenset[str]:
+        delays = {
+            (i.step, i.index, c.container): c.readiness.initial_delay
+            for i in plan.instances
+            for c in i.containers
+            if c.readiness is not None
+        }
+        found = set()
+        for state in observed.containers:
+            delay = delays.get(identity(state))
+            if delay is None or state.state != "running" or state.started_at is None:
+                continue
+            if self._world.now >= state.started_at + delay:
+                found.add(state.id)
+            else:
+                self._wake(f"{plan.namespace}/{plan.name}", state.started_at + delay)
+        return frozenset(found)
+
+    def close(self) -> None:
+        pass
+
+
+class InTurn:
+    """An executor that does the first task at once and the others, in any order, when a result is wanted.
+
+    So the orders in which threads could have come are all played, the first one's promise (rank 0 exists
+    before the others) kept.
+    """
+
+    def __init__(self, order: random.Random | None) -> None:
+        self._order = order
+        self._waiting: list[tuple[_Later, Callable[[], Any]]] = []
+
+    def submit(self, function: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
+        later = _Later(self)
+        self._waiting.append((later, lambda: function(*args, **options)))
+        return later
+
+    def work(self) -> None:
+        """Do all that was submitted."""
+        tasks, self._waiting = self._waiting, []
+        first, rest = tasks[:1], tasks[1:]
+        if self._order is not None:
+            self._order.shuffle(rest)
+        for later, task in first + rest:
+            try:
+                later.set_result(task())
+            except Exception as error:  # noqa: BLE001  (as executors do; Killed goes through)
+                later.set_exception(error)
+
+    def shutdown(self, **_options: Any) -> None:
+        pass
+
+
+class _Later(Future[Any]):
+    def __init__(self, executor: InTurn) -> None:
+        super().__init__()
+        self._executor = executor
+
+    def result(self, timeout: float | None = None) -> Any:
+        if not self.done():
+            self._executor.work()
+        return super().result(timeout)
+
+
+class SimulatedAttachment(Attachment):
+    """:class:`Attachment` without threads: the driver delivers events and finishes pulls."""
+
+    def __init__(
+        self, engine: Any, info: EngineInfo, *, instance: str, on_key: Any, on_image: Any, **_options: Any
+    ) -> None:
+        self.engine = engine
+        self.info = info
+        self.logs: Any = Logs(engine)
+        self.puller: Any = Puller(engine, on_image)
+        self.wakes: list[tuple[float, str]] = []
+        self.prober: Any = Prober(engine.world, lambda key, when: self.wakes.append((when, key)))
+        self.launching: Any = InTurn(None)
+        self.stopping: Any = InTurn(None)
+        self._instance = instance
+        self._on_key = on_key
+
+    def heard(self, labels: Mapping[str, str]) -> None:
+        """An event has arrived."""
+        self._heard(dict(labels))
+
+    def close(self) -> None:
+        """There is nothing that runs beside."""
