@@ -141,17 +141,15 @@ class Workspace:
 
     def cli(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run ``reconciler ARGUMENTS`` to its end; no user may ever see a traceback."""
-        done = subprocess.run(
-            [sys.executable, "-m", "reconciler", *arguments],
-            env=self.environment,
-            cwd=self.root,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
+        command = [sys.executable, "-m", "reconciler", *arguments]
+        try:
+            done = subprocess.run(
+                command, env=self.environment, cwd=self.root, stdin=subprocess.DEVNULL, capture_output=True,
+                text=True, errors="replace", timeout=timeout, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            said = (error.stderr or b"").decode(errors="replace")
+            raise AssertionError(f"{' '.join(arguments)}: not in {timeout:.0f} s:\n{said[-4000:]}") from None
         assert "Traceback (most recent call last)" not in done.stdout + done.stderr, done.stderr[-4000:]
         return done
 
