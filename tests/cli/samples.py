@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-RUNTIME = {
+RUNTIME: dict[str, Any] = {
     "apiVersion": "trainer.kubeflow.org/v1alpha1",
     "kind": "ClusterTrainingRuntime",
     "metadata": {"name": "ours", "labels": {"trainer.kubeflow.org/framework": "torch"}},

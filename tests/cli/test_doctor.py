@@ -1,0 +1,147 @@
+"""``doctor``: every verdict from facts that are given, and the command on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli import folder_checks, kernel_checks
+from reconciler.cli.checks import Check, Machine
+from reconciler.cli.engine_checks import info_checks
+from reconciler.config import Settings
+from reconciler.engines.base import EngineInfo
+from tests.cli.samples import trainjob, write
+
+SUBIDS = {"etc/subuid": "me:100000:65536\n", "etc/subgid": "1000:100000:65536\n"}
+DELEGATED = "sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers"
+
+
+def machine(tmp_path: Path, files: dict[str, str], **facts) -> Machine:
+    for name, text in files.items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Machine(root=tmp_path / "root", uid=1000, user="me", **facts)
+
+
+def by_name(checks) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "status", "words"),
+    [
+        ({}, "cgroups", "warn", "unified_cgroup_hierarchy"),
+        ({"sys/fs/cgroup/cgroup.controllers": "cpu memory pids"}, "cgroups", "warn", "Delegate="),
+        (
+            {"sys/fs/cgroup/cgroup.controllers": "cpu memory pids", DELEGATED: "cpu memory pids"},
+            "cgroups",
+            "ok",
+            "",
+        ),
+        ({"proc/sys/kernel/unprivileged_userns_clone": "0"}, "user namespaces", "fail", "sysctl"),
+        ({"proc/sys/user/max_user_namespaces": "0"}, "user namespaces", "fail", "sysctl"),
+        ({"proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"}, "user namespaces", "warn", "sysctl"),
+        ({}, "user namespaces", "ok", ""),
+        ({}, "subuid and subgid ranges", "fail", "usermod --add-subuids"),
+        (SUBIDS, "subuid and subgid ranges", "ok", ""),
+        ({"run/systemd/system/x": ""}, "linger", "warn", "loginctl enable-linger me"),
+        ({"run/systemd/system/x": "", "var/lib/systemd/linger/me": ""}, "linger", "ok", ""),
+        ({"proc/sys/fs/inotify/max_user_watches": "100"}, "file watches", "warn", "max_user_watches=8192"),
+        ({"proc/sys/fs/inotify/max_user_watches": "65536"}, "file watches", "ok", ""),
+        ({"run/systemd/timesync/x": ""}, "clock", "warn", "set-ntp"),
+    ],
+)
+def test_what_a_rootless_engine_needs_of_the_system(tmp_path, files, name, status, words):
+    found = by_name(kernel_checks.kernel_checks(machine(tmp_path, files), rootless=True))[name]
+
+    assert found.status == status, found
+    assert words in found.remedy
+    assert (found.remedy == "") == (status == "ok")
+
+
+def test_a_clock_of_long_ago_fails(tmp_path):
+    found = by_name(kernel_checks.kernel_checks(machine(tmp_path, {}, now=lambda: 0.0), rootless=False))
+
+    assert found["clock"].status == "fail"
+    assert "linger" not in found
+
+
+@pytest.mark.parametrize(("free", "status"), [(50, "ok"), (5, "warn"), (0.5, "fail")])
+def test_room_on_the_disk(tmp_path, specs, free, status):
+    place = machine(tmp_path, {}, disk_free=lambda _: int(free * 1024**3))
+
+    found = by_name(folder_checks.folder_checks(Settings(specs=specs, state_dir=tmp_path), place))
+
+    assert found["disk for logs and records"].status == status
+
+
+def test_folders_that_are_missing_empty_or_faulty_are_said(tmp_path, specs):
+    def manifests(folder: Path) -> Check:
+        return by_name(folder_checks.folder_checks(Settings(specs=folder, state_dir=tmp_path), Machine()))[
+            "manifests"
+        ]
+
+    assert manifests(tmp_path / "none").status == "fail"
+    assert manifests(specs).status == "warn"
+    write(specs / "job.yaml", trainjob())
+    assert manifests(specs).status == "ok"
+    write(specs / "bad.yaml", trainjob("bad", trainer={"numNodes": -1}))
+    assert (manifests(specs).status, manifests(specs).remedy) == ("warn", f"reconciler validate {specs}")
+
+
+def test_a_folder_that_cannot_be_made_fails(tmp_path, specs):
+    (tmp_path / "file").write_text("")
+
+    found = by_name(
+        folder_checks.folder_checks(Settings(specs=specs, log_dir=tmp_path / "file" / "logs"), Machine())
+    )
+
+    assert found["folder for logs"].status == "fail"
+    assert "--log-dir" in found["folder for logs"].remedy
+
+
+@pytest.mark.parametrize(
+    ("version", "details", "name", "status"),
+    [
+        ("3.4.4", {}, "engine's version", "fail"),
+        ("4.3.1", {}, "engine's version", "ok"),
+        ("5.6.0-dev", {}, "engine's version", "ok"),
+        ("4.3.1", {"network_backend": "netavark"}, "network and DNS", "ok"),
+        ("4.3.1", {"network_backend": "cni"}, "network and DNS", "warn"),
+        ("4.3.1", {"storage_driver": "vfs"}, "image store", "warn"),
+        ("4.3.1", {"storage_driver": "overlay"}, "image store", "ok"),
+        ("4.3.1", {"cgroup_version": "2", "cgroup_controllers": ("pids",)}, "limits in containers", "warn"),
+    ],
+)
+def test_what_podman_says_of_itself(version, details, name, status):
+    info = EngineInfo(name="podman", version=version, details=details)
+
+    assert by_name(info_checks(info))[name].status == status
+
+
+def test_the_command_on_an_engine_that_is_always_there(cli, specs):
+    write(specs / "job.yaml", trainjob())
+
+    done = cli("doctor", "--engine", "process", "-o", "json")
+
+    said = json.loads(done.stdout)
+    checks = {check["name"]: check for check in said["checks"]}
+    assert checks["engine"]["status"] == "ok"
+    assert checks["manifests"]["status"] == "ok"
+    assert done.exit_code == (0 if said["ok"] else 1)
+    assert cli("doctor", "--engine", "process").stdout.startswith("✓  engine")
+
+
+def test_no_engine_fails_and_says_how_to_start_one(cli, specs, tmp_path):
+    socket = f"unix://{tmp_path}/none.sock"
+
+    done = cli("doctor", "--engine", "podman", "--container-host", socket, "-o", "json")
+
+    assert done.exit_code == 1
+    engine = json.loads(done.stdout)["checks"][0]
+    assert (engine["name"], engine["status"]) == ("engine", "fail")
+    assert "none.sock" in engine["detail"]
+    assert engine["remedy"]

@@ -1,0 +1,163 @@
+"""``run`` and ``diff`` as processes, on the engine that is always there."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.samples import RUNTIME, trainjob, write
+
+
+def start(*arguments: str, **options) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "reconciler", *arguments]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen(command, **options)
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    process = start(*arguments)
+    try:
+        out, err = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+def job(specs: Path, script: str, name: str = "demo", nodes: int = 2) -> None:
+    trainer = {"numNodes": nodes, "image": "none", "command": ["python3", "-c", script]}
+    write(specs / f"{name}.yaml", trainjob(name, runtime="plain", trainer=trainer))
+
+
+ENGINE = ("--engine", "process")
+
+
+def test_waiting_tells_each_change_of_phase_and_ends_with_success(specs):
+    job(specs, "print('done')")
+
+    status, out, err = run("run", *ENGINE, "--wait", "--log-format", "console")
+
+    assert (status, out) == (0, ""), err
+    phases = [line.split(":")[1].split()[0] for line in err.splitlines() if line.startswith("default/demo:")]
+    assert phases[-1] == "Complete", err
+    assert run("wait", "demo", "--timeout", "5")[0] == 0
+
+
+def test_waiting_for_a_job_that_fails_ends_with_1(specs):
+    runtime = copy.deepcopy(RUNTIME)
+    runtime["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["backoffLimit"] = 0
+    write(specs / "runtime.yaml", runtime)
+    trainer = {"numNodes": 1, "image": "none", "command": ["python3", "-c", "raise SystemExit(3)"]}
+    write(specs / "demo.yaml", trainjob(trainer=trainer))
+
+    status, _, err = run("run", *ENGINE, "--wait", "--log-format", "json")
+
+    assert status == 1, err
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert all({"event", "level", "timestamp"} <= set(line) for line in lines)
+    assert [line["phase"] for line in lines if line["event"] == "phase"][-1] == "Failed"
+    status, _, err = run("wait", "demo", "--timeout", "5")
+    assert status == 1
+    assert "rank 0 (demo-node-0) exited with 3" in err
+
+
+def test_a_terminal_gets_a_table(specs):
+    job(specs, "print('done')", nodes=1)
+    master, slave = pty.openpty()
+    process = start("run", *ENGINE, "--wait", stderr=slave, stdout=slave, env={**os.environ, "TERM": "xterm"})
+    os.close(slave)
+    shown = bytearray()
+
+    def read() -> None:
+        try:
+            while piece := os.read(master, 65536):
+                shown.extend(piece)
+        except OSError:
+            return  # how a terminal says that the other end has gone
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert process.wait(timeout=90) == 0
+    finally:
+        process.kill()
+        reader.join(timeout=10)
+        os.close(master)
+    assert b"PHASE" in shown
+    assert b"Complete" in shown
+    assert b"started container" not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_daemon_ends_well_when_told_to(specs, number):
+    process = start("run", *ENGINE, "--log-format", "json")
+    lines: list[str] = []
+
+    def read() -> None:
+        for line in process.stderr:
+            lines.append(line)  # noqa: PERF402  (line by line, as they come)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        wait_for(lambda: any("using container engine" in line for line in lines))
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        reader.join(timeout=10)
+    assert "Traceback" not in "".join(lines)
+
+
+def test_a_second_daemon_on_the_folder_is_refused(specs):
+    process = start("run", *ENGINE)
+    try:
+        wait_for(lambda: locked(specs))
+        status, _, err = run("run", *ENGINE, "--once")
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert status == 1
+    assert "Another reconciler works on this folder already" in err
+
+
+def test_diff_says_what_would_be_done_and_then_nothing(specs):
+    job(specs, "print('done')")
+
+    status, out, _ = run("diff", *ENGINE)
+    assert status == 1
+    assert "+ container demo-node-0 (default/demo)" in out
+    assert json.loads(run("diff", *ENGINE, "-o", "json")[1])["changes"][0]["job"] == "default/demo"
+
+    assert run("run", *ENGINE, "--wait")[0] == 0
+    assert run("diff", *ENGINE)[:2] == (0, "")
+
+
+def test_a_folder_that_is_not_there_is_said(home):
+    status, _, err = run("run", "--once", "--specs", "nowhere", *ENGINE)
+
+    assert status == 1
+    assert "nowhere is not there" in err
+    assert "Traceback" not in err
+
+
+def locked(specs: Path) -> bool:
+    """Whether a daemon has said that it works on the folder."""
+    return any(path.read_text() for path in specs.parent.glob("state/reconciler/locks/*.lock"))
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.02)
