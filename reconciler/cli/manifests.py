@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from reconciler.api import Document, Fault
+    from reconciler.sources.remote import RemoteRuntimes
 
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
@@ -58,15 +60,28 @@ def read(paths: Sequence[str]) -> Manifests:
     return Manifests(documents=tuple(documents), faults=tuple(faults), files=len(files))
 
 
-def check_all(manifests: Manifests) -> list[Fault]:
+def further_runtimes(sources: Sequence[str]) -> RemoteRuntimes:
+    """Runtimes that the daemon would have besides those in files: of ``--runtime-source``, and built in.
+
+    A source that cannot be had is a warning: what misses its runtime is an error by itself.
+    """
+    from reconciler.sources.available import available_runtimes  # noqa: PLC0415
+
+    found = available_runtimes(sources, clock=time.time)
+    return replace(found, faults=tuple(replace(fault, severity="warning") for fault in found.faults))
+
+
+def check_all(manifests: Manifests, further: RemoteRuntimes) -> list[Fault]:
     """Every fault there is, also across documents; sorted by file and line, none twice.
 
-    Built-in runtimes count as there: the daemon has them, too.
+    Args:
+        manifests: to be checked.
+        further: runtimes that count as there.
     """
     from reconciler.api import check  # noqa: PLC0415
-    from reconciler.sources.builtin import builtin_runtimes  # noqa: PLC0415
 
-    return unique([*manifests.faults, *check(manifests.documents, runtimes=builtin_runtimes())])
+    across = check(manifests.documents, runtimes=_first_wins(further.documents))
+    return unique([*manifests.faults, *further.faults, *across])
 
 
 def check_changes(old: Manifests, new: Manifests) -> list[Fault]:
@@ -95,6 +110,13 @@ def unique(faults: Iterable[Fault]) -> list[Fault]:
 def object_count(manifests: Manifests) -> int:
     """How many documents are of a kind that is read here."""
     return sum(document.model is not None or bool(document.faults) for document in manifests.documents)
+
+
+def _first_wins(documents: Iterable[Document]) -> list[Document]:
+    found: dict[tuple[str, str, str], Document] = {}
+    for document in documents:
+        found.setdefault((document.kind, document.namespace, document.name), document)
+    return list(found.values())
 
 
 def _is_suspended(document: Document) -> bool:

@@ -12,6 +12,7 @@ from reconciler.names import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
     from reconciler.api import Document, Fault
+    from reconciler.config import Settings
     from reconciler.sources.catalog import RuntimeKey
 
 EPILOG = """\b
@@ -23,16 +24,18 @@ Example:
 @click.command(epilog=EPILOG)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @params.output_option("yaml", "json", default="yaml")
-def plan(paths: tuple[str, ...], *, form: str) -> int:
+@params.settings_options("runtime_sources")
+def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
     """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)
     from reconciler.cli.output import emit, note  # noqa: PLC0415
     from reconciler.cli.validate import as_data  # noqa: PLC0415
 
     read = manifests.read(paths)
-    faults = manifests.check_all(read)
-    jobs, further = _plan_all(read.documents, faults)
-    faults = manifests.unique([*faults, *further])
+    further = manifests.further_runtimes(settings.runtime_sources)
+    faults = manifests.check_all(read, further)
+    jobs, found = _plan_all(read.documents, further.documents, faults)
+    faults = manifests.unique([*faults, *found])
     emit({"jobs": jobs, **as_data(faults)}, form)
     errors = [fault for fault in faults if fault.severity == "error"]
     if form == "yaml":
@@ -42,7 +45,7 @@ def plan(paths: tuple[str, ...], *, form: str) -> int:
 
 
 def _plan_all(
-    documents: Sequence[Document], faults: Sequence[Fault]
+    documents: Sequence[Document], further: Sequence[Document], faults: Sequence[Fault]
 ) -> tuple[list[dict[str, Any]], list[Fault]]:
     """A plan for each TrainJob without an error, and what planning has found."""
     from reconciler.api import ClusterTrainingRuntime, Fault, TrainingRuntime, TrainJob  # noqa: PLC0415
@@ -51,7 +54,7 @@ def _plan_all(
     from reconciler.plan.render import render_job  # noqa: PLC0415
 
     refused = {fault.object for fault in faults if fault.severity == "error"}
-    runtimes = _runtimes(documents, refused)
+    runtimes = _runtimes(documents, further, refused)
     jobs: list[dict[str, Any]] = []
     found: list[Fault] = []
     for document in documents:
@@ -71,12 +74,12 @@ def _plan_all(
     return jobs, _unsaid(found, faults)
 
 
-def _runtimes(documents: Sequence[Document], refused: set[str]) -> Mapping[RuntimeKey, Document]:
-    """Usable runtimes by kind, namespace and name: those given before those built in."""
-    from reconciler.sources.builtin import builtin_runtimes  # noqa: PLC0415
-
+def _runtimes(
+    documents: Sequence[Document], further: Sequence[Document], refused: set[str]
+) -> Mapping[RuntimeKey, Document]:
+    """Usable runtimes by kind, namespace and name: those given, then further ones, the first wins."""
     given = [d for d in documents if d.kind.endswith("TrainingRuntime") and d.object not in refused]
-    usable = [d for d in [*builtin_runtimes(), *given] if d.model is not None]
+    usable = [d for d in [*reversed(further), *given] if d.model is not None]
     return {(d.kind, d.namespace, d.name): d for d in usable}
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.api.faults import Fault
+    from reconciler.config import Settings
 
 EPILOG = """\b
 Example:
@@ -30,12 +31,13 @@ Example:
     help="File or folder as it was before: changes to immutable fields are faults, too.",
 )
 @params.output_option("text", "json", "yaml", default="text")
-def validate(paths: tuple[str, ...], *, against: str | None, form: str) -> int:
+@params.settings_options("runtime_sources")
+def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings: Settings) -> int:
     """Say what is wrong in manifests; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)
 
     new = manifests.read(paths)
-    faults = manifests.check_all(new)
+    faults = manifests.check_all(new, manifests.further_runtimes(settings.runtime_sources))
     if against is not None:
         old = manifests.read([against])
         faults = manifests.unique([*faults, *manifests.check_changes(old, new)])

@@ -86,6 +86,8 @@ class Resolver:
         return round_.catalog(crosswise, builtin=builtin, folder=folder)
 
     def _judge(self, round_: _Round, builtin: Sequence[Document]) -> list[Fault]:
+        # The check takes the last of a name, here the first wins.
+        builtin = list(_first_wins(builtin).values())
         faults = list(self._check(round_.for_check(), builtin))
         if round_.replace_refused_runtimes(faults):
             replaced = [fault for fault in faults if fault.object in round_.refused_runtimes]

@@ -423,6 +423,21 @@ def test_builtin_runtimes_come_last(tmp_path):
     assert "own" in str(both.runtime_for(entry.document).raw)
 
 
+def test_of_further_runtimes_the_first_of_a_name_wins(tmp_path):
+    refused = runtime().replace(
+        "- name: node\n", "- name: node\n          dependsOn: [{name: nobody, status: Ready}]\n", 1
+    )
+    further = [load(text.encode(), f"{n}.yaml").documents[0] for n, text in enumerate([runtime(), refused])]
+    folder = Folder(tmp_path / "specs", builtin=further)
+    folder.write("a.yaml", job())
+
+    catalog = folder.scan()
+
+    entry = catalog.jobs["default/demo"]
+    assert entry.errors == ()
+    assert catalog.runtime_for(entry.document) is further[0]
+
+
 def test_a_namespaced_runtime_is_looked_for_in_the_jobs_namespace(folder):
     text = runtime().replace("ClusterTrainingRuntime", "TrainingRuntime")
     own = text.replace("name: plain", "name: plain\n  namespace: team")
