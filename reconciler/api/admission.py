@@ -15,7 +15,6 @@ from reconciler.api.documents import Document
 from reconciler.api.faults import Fault
 from reconciler.api.labels import template_errors
 from reconciler.api.meaningless import warn_meaningless
-from reconciler.api.patches import RuntimePatch
 from reconciler.api.rules import completeness, jobs, jobsets, pods, runtimes
 from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
 from reconciler.api.trainjobs import TrainJob
@@ -112,8 +111,8 @@ def _job_faults(
 ) -> Iterator[Fault]:
     for path, message in jobs.check_alone(job):
         yield document.error(path, message)
-    for index, patch in enumerate(job.spec.runtime_patches):
-        yield from _patch_warnings(document, patch, index)
+    for path, message in warn_meaningless(job.spec, "spec"):
+        yield document.warning(path, message)
     found = _find_runtime(document, job, known)
     if isinstance(found, Fault):
         yield found
@@ -133,13 +132,6 @@ def _job_faults(
     if runtimes.is_deprecated(runtime):
         message = f'Referenced {found.kind} "{found.name}" is deprecated and will be removed; move to another'
         yield document.warning("spec.runtimeRef", message)
-
-
-def _patch_warnings(document: Document, patch: RuntimePatch, index: int) -> Iterator[Fault]:
-    if patch.training_runtime_spec is not None:
-        base = f"spec.runtimePatches[{index}].trainingRuntimeSpec"
-        for path, message in warn_meaningless(patch.training_runtime_spec, base):
-            yield document.warning(path, message)
 
 
 def _find_runtime(document: Document, job: TrainJob, known: Mapping[_Key, Document]) -> Document | Fault:

@@ -194,5 +194,7 @@ def _metadata_errors(metadata: dict[str, Any], kind: str) -> Iterator[_Found]:
 def _own_warnings(raw: dict[str, Any], metadata: dict[str, Any], kind: str) -> Iterator[_Found]:
     if kind == "ClusterTrainingRuntime" and metadata.get("namespace"):
         yield ("metadata", "namespace"), "a ClusterTrainingRuntime is in no namespace; the field is ignored"
+    if metadata.get("finalizers"):
+        yield ("metadata", "finalizers"), "has no effect here: no controller here acts on it"
     for path, value in fractions(raw):
         yield path, f'{value} is not in quotes: a cluster takes a fraction only as text; write "{value}"'

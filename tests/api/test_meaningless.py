@@ -79,6 +79,12 @@ def test_patches_are_warned_about_with_their_own_paths():
     ]
 
 
+def test_a_jobs_own_fields_are_warned_about():
+    job = trainjob(trainer={"resourcesPerNode": {"claims": [{"name": "x"}]}})
+    job["metadata"]["finalizers"] = ["a.io/b"]
+    assert set(warnings(runtime(), job)) == {"metadata.finalizers", "spec.trainer.resourcesPerNode.claims"}
+
+
 def test_models_and_plain_data_give_the_same():
     # Arrange
     obj = runtime(steps=[step(pod={"nodeName": "x"})])
