@@ -114,7 +114,8 @@ def gone(client: docker.DockerClient, job: str, nodes: int, *, seconds: float = 
 
     def look() -> bool:
         for name in names(job, nodes):
-            with contextlib.suppress(docker.errors.NotFound):
+            # Podman answers 500 for a container that is removed while it is looked at.
+            with contextlib.suppress(docker.errors.APIError):
                 client.api.inspect_container(name)
                 return False
         with contextlib.suppress(docker.errors.NotFound):
