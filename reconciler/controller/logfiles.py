@@ -68,7 +68,8 @@ class LogFile:
         runs = self._runs()
         for place, (run, base) in enumerate(runs):
             if run == self._id and base <= size:
-                return base, runs[place + 1][1] if place + 1 < len(runs) else size
+                # Another run follows: this one has no room left, whatever more its log had.
+                return base, base + sys.maxsize if place + 1 < len(runs) else size
         if size and os.pread(fd, 1, size - 1) != b"\n":
             size += os.write(fd, b"\n")
         runs = [*(run for run in runs if run[0] != self._id and run[1] <= size), (self._id, size)]
@@ -103,7 +104,7 @@ class LogWriter:
         self._fd = fd
         self._base = base
         self._skip = end - base
-        self._compare = min(self._skip, HEAD)
+        self._compare = 0 if self._skip == sys.maxsize else min(self._skip, HEAD)
         self._head = b""
 
     def feed(self, chunk: bytes) -> None:
