@@ -224,7 +224,7 @@ def _watch_objects(view: _View, reader: Reader, snapshot: Snapshot, settings: Se
 
 def _on_change(reader: Reader, settings: Settings, act: Callable[[Snapshot], None]) -> None:
     """Call ``act`` with a new snapshot after every change, and once a second at least; for ever."""
-    from reconciler.cli.watching import LOOK_AGAIN, Changes  # noqa: PLC0415
+    from reconciler.client.watching import LOOK_AGAIN, Changes  # noqa: PLC0415
     from reconciler.status.reading import status_root  # noqa: PLC0415
 
     root = status_root(settings.specs, settings.status_dir)

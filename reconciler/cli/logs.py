@@ -9,18 +9,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from reconciler.cli import params
-from reconciler.cli.logfiles import Choice, attempts, chosen_files
+from reconciler.client.logfiles import Choice, attempts, chosen_files
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
     from reconciler.cli.jobs import Job, Reader
-    from reconciler.cli.tailing import GrowingFile
+    from reconciler.client.tailing import GrowingFile
     from reconciler.config import Settings
 
 #: Seconds between two looks at growing files.
@@ -79,7 +80,7 @@ def logs(
 def _print_once(
     job: Job, folder: Path, choice: Choice, settings: Settings, *, attempt: int | None, tail: int | None
 ) -> None:
-    from reconciler.cli.tailing import GrowingFile  # noqa: PLC0415
+    from reconciler.client.tailing import GrowingFile  # noqa: PLC0415
 
     there = attempts(folder)
     if attempt is not None and attempt not in there:
@@ -108,7 +109,7 @@ class _Follower:
     """Prints files as they grow until the job has ended; a new attempt is followed, too."""
 
     def __init__(self, reader: Reader, job: Job, folder: Path, choice: Choice, settings: Settings) -> None:
-        from reconciler.cli.tailing import GrowingFile  # noqa: PLC0415
+        from reconciler.client.tailing import GrowingFile  # noqa: PLC0415
 
         self._new_file: Callable[[Path], GrowingFile] = GrowingFile
         self._files: dict[Path, tuple[str, GrowingFile]] = {}
@@ -226,18 +227,14 @@ def _from_engine(job: Job, choice: Choice, settings: Settings, *, follow: bool, 
     Raises:
         ReconcilerError: it has none either.
     """
-    from reconciler.engines.select import connect  # noqa: PLC0415
+    from reconciler.controller.daemon import connect  # noqa: PLC0415  (brings the engines' clients)
     from reconciler.errors import EngineUnavailable, NotFound  # noqa: PLC0415
 
     name = choice.expected(job)
-    status = job.status.status if job.status is not None else {}
     if not name or not any(n.container_id for n in (job.status.nodes if job.status is not None else ())):
         raise _no_log(job, choice)
-    engine_name = (
-        (status.get("engine") or {}).get("name", "") if settings.engine == "auto" else settings.engine
-    )
     try:
-        engine = connect(engine_name or "auto", settings.container_host)
+        engine = connect(_engine_of(job, settings))
     except EngineUnavailable:
         raise _no_log(job, choice) from None
     try:
@@ -248,6 +245,15 @@ def _from_engine(job: Job, choice: Choice, settings: Settings, *, follow: bool, 
         raise _no_log(job, choice) from None
     finally:
         engine.close()
+
+
+def _engine_of(job: Job, settings: Settings) -> Settings:
+    """The engine that runs the job, by its status, where the settings leave it open."""
+    engine = (job.status.status if job.status is not None else {}).get("engine")
+    name = engine.get("name") if isinstance(engine, dict) else None
+    if settings.engine != "auto" or name not in {"docker", "podman", "process"}:
+        return settings
+    return replace(settings, engine=name)
 
 
 def _closing(stream: object) -> Iterator[bytes]:

@@ -73,7 +73,7 @@ class _Goal(click.ParamType[str]):
 def wait(job: str, *, goal: str, timeout: float | None, namespace: str | None, settings: Settings) -> int:
     """Wait until a job has come to a phase; exit status 1 if it ended otherwise, 124 after the time-out."""
     from reconciler.cli.jobs import JobNotFound, Reader  # noqa: PLC0415  (not for --help)
-    from reconciler.cli.watching import Changes  # noqa: PLC0415
+    from reconciler.client.watching import Changes  # noqa: PLC0415
     from reconciler.status.reading import status_root  # noqa: PLC0415
 
     deadline = None if timeout is None else time.monotonic() + timeout

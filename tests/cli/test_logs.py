@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.cli.tailing import GrowingFile, tail_offset
+from reconciler.client.tailing import GrowingFile, tail_offset
 from tests.cli.samples import node, sidecar, trainjob, write
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler.names import instance_name, qualified
 
 if TYPE_CHECKING:
-    from reconciler.cli.jobs import Job
+    from reconciler.client.jobs import Job
 
 
 @dataclass(frozen=True, kw_only=True)
