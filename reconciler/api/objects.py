@@ -66,23 +66,19 @@ def documents_of(composed: Composed, file: str) -> Iterator[Document]:
 def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]) -> Document:
     raw = value if isinstance(value, dict) else {}
     kind, version = _text(raw.get("kind")), _text(raw.get("apiVersion"))
-    metadata = raw.get("metadata") if isinstance(raw.get("metadata"), dict) else {}
-    assert isinstance(metadata, dict)  # noqa: S101  (for the type checker)
+    given = raw.get("metadata")
+    metadata: dict[str, Any] = given if isinstance(given, dict) else {}
     errors: list[_Found] = []
     warnings: list[_Found] = []
     model_class = _class_of(kind, version, errors, warnings)
     model = None
     if model_class is not None:
-        errors += _metadata_errors(metadata, kind) if isinstance(raw.get("metadata"), dict) else ()
+        errors += _metadata_errors(metadata, kind) if isinstance(given, dict) else ()
         model = _validated(raw, model_class, errors)
         warnings += _own_warnings(raw, metadata, kind)
     if not isinstance(value, dict):
-        errors = [
-            (
-                (),
-                f"Invalid value: {shown(value)}: a manifest is an object with apiVersion, kind, metadata",
-            )
-        ]
+        message = f"Invalid value: {shown(value)}: a manifest is an object with apiVersion, kind, metadata"
+        errors = [((), message)]
     cluster_scoped = kind == "ClusterTrainingRuntime"
     document = Document(
         kind=kind,
