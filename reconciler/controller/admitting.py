@@ -66,6 +66,8 @@ def update(record: Record, wanted: Wanted, *, uid: str, now: float) -> Record:
     job = wanted.job
     if record.file != wanted.file:
         record = record.model_copy(update={"file": wanted.file})
+    if not record.job:
+        record = _taken_up(record, job)
     if _spec(job) != record.seen_spec:
         record = record.model_copy(update={"seen_spec": _spec(job), "generation": record.generation + 1})
     token = _annotation(job, ANNOTATION_RERUN)
@@ -79,6 +81,20 @@ def update(record: Record, wanted: Wanted, *, uid: str, now: float) -> Record:
     if policy == "Recreate":
         return _reborn(record, wanted, uid=uid, now=now, why="its manifest changed")
     return _refuse(record, job, refusal, now=now)
+
+
+def _taken_up(record: Record, job: Raw) -> Record:
+    """A record recovered from the sidecar: the manifest as it is counts as accepted, its rerun as honoured.
+
+    Else a finished job would run again for no other reason than that its record was lost.
+    """
+    return record.model_copy(
+        update={
+            "job": _plain(job),
+            "seen_spec": _spec(job),
+            "rerun": _annotation(job, ANNOTATION_RERUN),
+        }
+    )
 
 
 def snapshot(record: Record, runtime: Raw) -> Record:

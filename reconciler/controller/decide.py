@@ -20,6 +20,7 @@ from reconciler.controller.actions import (
     Remove,
     Stop,
 )
+from reconciler.controller.adopting import adopt
 from reconciler.controller.failing import (
     DEADLINE_EXCEEDED,
     Verdict,
@@ -75,6 +76,8 @@ class Decision:
 
 def decide(plan: JobPlan, observed: Observed, record: Record, now: float, policy: Policy) -> Decision:
     """Decide the next step of a job that is wanted."""
+    if record.recovered:
+        record = adopt(plan, observed, record)
     if record.finished:
         return _wind_up(plan, observed, record, now, policy)
     record, ended = settle(plan, observed, record, now)

@@ -125,6 +125,7 @@ class Record(_Data):
         queued: why it waits for admission; "" when it does not.
         rerun: the token of the last rerun that was honoured.
         rejected: the last refused change, said once.
+        recovered: it was made from the sidecar and has not met the engine since.
     """
 
     version: int = 1
@@ -171,6 +172,7 @@ class Record(_Data):
     events: tuple[EventRecord, ...] = ()
     rerun: str = ""
     rejected: str = ""
+    recovered: bool = False
 
     @property
     def key(self) -> str:

@@ -12,8 +12,8 @@ from reconciler.status.records import Condition, Record
 def recover(document: Mapping[str, Any]) -> Record | None:
     """The record that a sidecar's document is a view of; None when it tells too little.
 
-    The accepted manifest and the runtime's snapshot are not in it: they are taken anew. Containers are found
-    again by their labels (uid, attempt).
+    The accepted manifest and the runtime's snapshot are not in it: they are taken anew. What the containers'
+    labels know is taken from them (:mod:`reconciler.controller.adopting`).
     """
     metadata, status = document.get("metadata"), document.get("status")
     if not isinstance(metadata, Mapping) or not isinstance(status, Mapping):
@@ -40,8 +40,17 @@ def recover(document: Mapping[str, Any]) -> Record | None:
         started_at=_seconds(status.get("startTime")),
         finished_at=_seconds(status.get("completionTime")),
         conditions=conditions,
+        steps_done=_steps_done(status),
+        recovered=True,
     )
     return record.with_event("Recovered", "The job's record was lost; it was recovered.", now=created)
+
+
+def _steps_done(status: Mapping[str, Any]) -> dict[str, str]:
+    """Steps that need not run again."""
+    counts = [c for c in _list(status.get("jobsStatus")) if isinstance(c, Mapping)]
+    done = {str(c.get("name")): "succeeded" for c in counts if c.get("succeeded")}
+    return done | {str(c.get("name")): "failed" for c in counts if c.get("failed")}
 
 
 def _condition(raw: Any) -> Condition | None:
