@@ -105,6 +105,11 @@ START_RULES: Final[Sequence[Rule]] = (
         "Raise `resources.limits.memory`.",
     ),
     rule(
+        r"statfs (\S+): permission denied",
+        "mounts {0}, which the engine's user may not read",
+        "Give that user access to the folder and to those above it.",
+    ),
+    rule(
         r"statfs (\S+): no such file|bind source path does not exist: (\S+)|"
         r"source path (\S+) does not exist|stat (/\S+): no such file",
         "mounts {0}, which does not exist on the engine's host",

@@ -39,6 +39,7 @@ def refused(detail: str, status: int = 500) -> Refused:
         ("the requested cgroup controller `cpu` is not available: OCI runtime error", "cgroup controller"),
         ("open /sys/fs/cgroup/user.slice/memory.max: no such file or directory", "cgroup controller"),
         ("statfs /data/set: no such file or directory", "mounts /data/set"),
+        ("statfs /root/set: permission denied", "mounts /root/set, which the engine's user may not read"),
         ('invalid mount config for type "bind": bind source path does not exist: /data/set', "mounts /data/set"),
         ("unable to find user train: no matching entries in passwd file", "user or group"),
         ('"CAP_NOPE": unknown capability', "capability"),
