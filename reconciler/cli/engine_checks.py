@@ -19,12 +19,12 @@ _MARKERS: Final = {"nvidia.com/gpu": "dev/nvidiactl", "amd.com/gpu": "dev/kfd"}
 
 def engine_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
     """Reach the engine and ask it; ends after the first check when nobody answers."""
-    from reconciler.engines.select import connect  # noqa: PLC0415  (brings the engines' clients)
+    from reconciler.controller.daemon import connect  # noqa: PLC0415  (brings the engines' clients)
     from reconciler.errors import EngineError  # noqa: PLC0415
 
     name = "engine"
     try:
-        engine = connect(settings.engine, settings.container_host)
+        engine = connect(settings)
         info = engine.info()
     except EngineError as error:
         yield Check(name=name, status="fail", detail=error.message, remedy=error.remedy)

@@ -29,21 +29,27 @@ LOGGING: Final = ("log_format", "log_level")
 EVERYTHING: Final = tuple(option.name for option in OPTIONS)
 
 
-def settings_options(*names: str) -> Callable[[F], F]:
-    """Give a command the named options, and ``settings`` (and ``given``: the flags set) as arguments."""
+def settings_options(*names: str, others: bool = True) -> Callable[[F], F]:
+    """Give a command the named options, and ``settings`` as an argument.
+
+    Args:
+        names: of the settings that the command's help shows.
+        others: take the other settings as well, so that one set of options serves for all commands.
+    """
+    taken = EVERYTHING if others else names
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def with_settings(*args: Any, config_file: Path | None, **values: Any) -> Any:
             from reconciler.config import load_settings  # noqa: PLC0415  (not for --help)
 
-            flags = {name: values.pop(name) for name in names}
+            flags = {name: values.pop(name) for name in taken}
             settings = load_settings(flags, config_file=config_file)
             return function(*args, settings=settings, **values)
 
         decorated: Any = with_settings
-        for option in (OPTION[name] for name in reversed(names)):
-            decorated = _click_option(option)(decorated)
+        for name in sorted(taken, key=lambda name: names.index(name) if name in names else -1, reverse=True):
+            decorated = _click_option(OPTION[name], hidden=name not in names)(decorated)
         return click.option(  # type: ignore[no-any-return]
             "--config",
             "config_file",
@@ -55,11 +61,11 @@ def settings_options(*names: str) -> Callable[[F], F]:
     return decorate
 
 
-def _click_option(option: Option) -> Callable[[Any], Any]:
+def _click_option(option: Option, *, hidden: bool) -> Callable[[Any], Any]:
     shown = f"{option.help}  [{option.variable}]"
     if option.boolean:
         flags = f"--{option.flag}/--no-{option.flag}"
-        return click.option(flags, option.name, default=None, help=shown)
+        return click.option(flags, option.name, default=None, help=shown, hidden=hidden)
     kind: Any = click.Choice(option.choices, case_sensitive=False) if option.choices else str
     if option.metavar == "DIR":
         kind = click.Path(path_type=str)
@@ -71,6 +77,7 @@ def _click_option(option: Option) -> Callable[[Any], Any]:
         multiple=option.repeatable,
         default=None,
         help=shown,
+        hidden=hidden,
     )
 
 

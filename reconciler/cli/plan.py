@@ -24,7 +24,7 @@ Example:
 @click.command(epilog=EPILOG)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @params.output_option("yaml", "json", default="yaml")
-@params.settings_options("runtime_sources")
+@params.settings_options("runtime_sources", others=False)
 def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
     """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)

@@ -31,7 +31,7 @@ Example:
     help="File or folder as it was before: changes to immutable fields are faults, too.",
 )
 @params.output_option("text", "json", "yaml", default="text")
-@params.settings_options("runtime_sources")
+@params.settings_options("runtime_sources", others=False)
 def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings: Settings) -> int:
     """Say what is wrong in manifests; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)

@@ -65,6 +65,31 @@ def test_every_command_explains_itself_with_an_example(cli, command, flag):
     assert f"reconciler {command}" in done.stdout.split("Example:")[1]
 
 
+def test_one_set_of_options_serves_for_all_commands_that_look_at_jobs(cli, specs):
+    write(specs / "job.yaml", trainjob())
+    common = [
+        "--specs",
+        "specs",
+        "--engine",
+        "process",
+        "--log-dir",
+        "logs",
+        "--resync",
+        "5s",
+        "--no-auto-remove",
+    ]
+
+    for command in (
+        ["get", "jobs"],
+        ["describe", "demo"],
+        ["suspend", "demo"],
+        ["wait", "demo", "--for=delete"],
+    ):
+        done = cli(*command, *common, *(["--timeout", "0"] if command[0] == "wait" else []))
+        assert done.exit_code in (0, 124), done.output
+    assert "--resync" not in cli("get", "--help").stdout
+
+
 def test_the_help_names_every_command(cli):
     words = cli("--help").stdout.split()
 

@@ -97,6 +97,24 @@ def test_a_terminal_gets_a_table(specs):
     assert b"started container" not in shown
 
 
+def test_the_engine_is_asked_for_a_log_that_nobody_kept(specs):
+    job(specs, "import time; print('here I am', flush=True); time.sleep(60)", nodes=1)
+    process = start("run", *ENGINE)
+    try:
+        assert run("wait", "demo", "--for", "Running", "--timeout", "60")[0] == 0
+        wait_for(lambda: run("logs", "demo")[1] == "here I am\n")
+        process.kill()
+        process.communicate()
+        for kept in specs.parent.glob("state/reconciler/logs/**/*.log"):
+            kept.unlink()
+
+        assert run("logs", "demo") == (0, "here I am\n", "")
+    finally:
+        process.kill()
+        (specs / "demo.yaml").unlink()
+        assert run("run", *ENGINE, "--once")[0] == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_daemon_ends_well_when_told_to(specs, number):
     process = start("run", *ENGINE, "--log-format", "json")
@@ -109,7 +127,7 @@ def test_a_daemon_ends_well_when_told_to(specs, number):
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        wait_for(lambda: any("using container engine" in line for line in lines))
+        wait_for(lambda: any("using container engine" in line for line in lines), seen=lambda: lines)
         process.send_signal(number)
         assert process.wait(timeout=30) == 0
     finally:
@@ -156,8 +174,8 @@ def locked(specs: Path) -> bool:
     return any(path.read_text() for path in specs.parent.glob("state/reconciler/locks/*.lock"))
 
 
-def wait_for(condition, seconds: float = 30) -> None:
+def wait_for(condition, seconds: float = 60, *, seen=None) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"it did not happen in time: {seen() if seen else None}"
         threading.Event().wait(0.02)
