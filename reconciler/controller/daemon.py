@@ -176,11 +176,17 @@ class Daemon:
                 resync_at = time.monotonic() + self._settings.resync
                 self._scan()
                 self._work.resync()
-            if self._mode == "once" and self._work.at_rest() and self._work.catalog.unsettled_until is None:
+            if self._mode == "forever" or not self._settled():
+                continue
+            if self._mode == "once":
                 return 0
-            if self._mode == "wait" and self._work.at_rest() and self._work.all_ended():
+            if self._work.all_ended():
                 return 0 if self._work.all_complete() else 1
         return 0 if self._mode == "forever" else 1
+
+    def _settled(self) -> bool:
+        """Nothing is left to do now, and no file looks half-written."""
+        return self._work.at_rest() and self._work.catalog.unsettled_until is None
 
     def _scan(self) -> None:
         self._work.take(self._source.scan())
