@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reconciler.names import PREFIX
+
 API = "trainer.kubeflow.org/v1alpha1"
 
 
@@ -83,3 +85,9 @@ def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """A condition of a status by its type; empty when it has none of that type."""
     conditions: Sequence[Mapping[str, Any]] = status.get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), {})
+
+
+def annotated(document: dict[str, Any], **annotations: str) -> dict[str, Any]:
+    """The document with annotations of this project's prefix, dashes written as underscores."""
+    own = {PREFIX + name.replace("_", "-"): value for name, value in annotations.items()}
+    return {**document, "metadata": {**document["metadata"], "annotations": own}}

@@ -1,0 +1,134 @@
+"""Manifests that go, and folders that only seem to: what is removed, and what is not."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from reconciler import names
+from tests.support import images
+from tests.support.flags import Flags
+from tests.support.manifests import shell
+from tests.support.workspaces import Workspace, eventually, unique
+
+pytestmark = pytest.mark.engine
+
+
+def test_a_manifest_removed_while_the_daemon_was_down_is_pruned(containers: Workspace) -> None:
+    job = unique("gone")
+    flags = Flags(containers)
+    containers.write("rt.yaml", flags.runtime(nodes=2))
+    path = containers.write("j.yaml", shell(job, "rt", f"{flags.note('up')}echo here; {flags.wait()}"))
+    with containers.daemon() as daemon:
+        flags.until_noted(2)
+        containers.until_phase(job, "Running")
+        daemon.kill()
+    path.unlink()
+
+    with containers.daemon():
+        eventually(lambda: not containers.containers(job), "containers gone")
+        with containers.api() as client:
+            eventually(lambda: not client.networks.list(names=[f"{job}-net"]), "network gone")
+        eventually(lambda: not containers.status(job), "sidecar gone")
+
+    assert containers.log(job, 1) == "here\n"
+
+
+def test_orphans_without_record_or_manifest_are_pruned(containers: Workspace) -> None:
+    job = unique("orphan")
+    labels = names.job_labels(namespace="default", job=job, uid="u", instance=containers.instance)
+    with containers.api() as client:
+        client.containers.run(
+            images.reference(), ["sleep", "600"], name=f"{job}-node-0", labels=labels, detach=True
+        )
+        client.networks.create(f"{job}-net", labels=labels)
+    containers.write("rt.yaml", Flags(containers).runtime())
+
+    with containers.daemon():
+        eventually(lambda: not containers.containers(job), "containers gone")
+        with containers.api() as client:
+            eventually(lambda: not client.networks.list(names=[f"{job}-net"]), "network gone")
+
+
+@pytest.mark.parametrize("loss", ["vanished", "emptied"])
+def test_a_folder_lost_all_at_once_prunes_nothing(workspace: Workspace, loss: str) -> None:
+    job = unique("lost")
+    flags = Flags(workspace)
+    workspace.write("j.yaml", flags.runtime(), shell(job, "rt", f"{flags.note('up')}{flags.wait()}"))
+    aside = workspace.root / "aside"
+    with workspace.daemon("--resync", "1") as daemon:
+        flags.until_noted(1)
+        workspace.until_phase(job, "Running")
+        before = workspace.status(job)["nodes"][0]["containerID"]
+
+        workspace.specs.rename(aside)
+        if loss == "emptied":
+            # As after an unmount: the mount point is there, with nothing in it.
+            workspace.specs.mkdir()
+        daemon.kill()
+    with workspace.daemon("--resync", "1"):
+        eventually(
+            lambda: "using container engine" in _log_of(workspace), "the second daemon has found its engine"
+        )
+        if loss == "emptied":
+            workspace.specs.rmdir()
+        aside.rename(workspace.specs)
+        flags.raise_flag()
+        status = workspace.until_phase(job, "Complete")
+
+    assert status["nodes"][0]["containerID"] == before
+    assert flags.notes() == ["up"]
+
+
+def _log_of(workspace: Workspace) -> str:
+    newest = max(workspace.root.glob("daemon-*.log"), key=lambda path: path.stat().st_mtime)
+    return newest.read_text()
+
+
+def test_allow_empty_confirms_that_the_folder_is_meant_to_be_empty(containers: Workspace) -> None:
+    job = unique("meant")
+    flags = Flags(containers)
+    containers.write("j.yaml", flags.runtime(), shell(job, "rt", f"{flags.note('up')}{flags.wait()}"))
+    with containers.daemon() as daemon:
+        flags.until_noted(1)
+        daemon.kill()
+    shutil.rmtree(containers.specs)
+    containers.specs.mkdir()
+
+    containers.cli("run", "--once")
+    kept = containers.containers(job)
+    containers.cli("run", "--once", "--allow-empty")
+
+    assert len(kept) == 1
+    assert containers.containers(job) == []
+
+
+def test_volumes_of_the_jobs_own_go_with_it_and_others_stay(containers: Workspace) -> None:
+    job = unique("vols")
+    flags = Flags(containers)
+    other = unique("theirs")
+    pod = {
+        "volumes": [
+            {"name": "own", "persistentVolumeClaim": {"claimName": f"{job}-own"}},
+            {"name": "other", "persistentVolumeClaim": {"claimName": other}},
+            {"name": "scratch", "emptyDir": {}},
+        ]
+    }
+    mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("own", "other", "scratch")]
+    rt = flags.runtime(pod=pod, container={"volumeMounts": mounts})
+    path = containers.write("j.yaml", rt, shell(job, "rt", "touch /own/x /other/x /scratch/x"))
+    with containers.daemon("--allow-empty"), containers.api() as client:
+        containers.until_phase(job, "Complete")
+        eventually(lambda: not containers.containers(job), "containers gone")
+        finished = {v.name for v in client.volumes.list()}
+        path.unlink()
+        eventually(lambda: not containers.documents(), "sidecar gone")
+        removed = {v.name for v in client.volumes.list()}
+        client.volumes.get(other).remove()
+
+    # A claim outlives the job's end (its checkpoints are in it), scratch space does not.
+    assert {f"{job}-own", other} <= finished
+    assert f"{job}-node-0-scratch" not in finished
+    assert f"{job}-own" not in removed
+    assert other in removed
