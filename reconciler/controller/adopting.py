@@ -1,7 +1,7 @@
-"""What a recovered record takes from the containers that are there: their labels know what the sidecar does not.
+"""What a recovered record takes from the containers that are there: labels know what a sidecar does not.
 
-Pure. Without it a job whose record was lost would have its restarted containers taken for stale, and its devices
-given to others while it uses them.
+Pure. Without it a job whose record was lost would have its restarted containers taken for stale, and its
+devices given to others while it uses them.
 """
 
 from __future__ import annotations

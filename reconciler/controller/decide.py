@@ -108,7 +108,7 @@ def _suspension(plan: JobPlan, record: Record, now: float) -> Record:
     if plan.suspend and not record.suspended:
         kept = next_attempt(record, keep_succeeded=True) if record.started_at is not None else record
         kept = kept.model_copy(
-            update={"suspended": True, "preempted": False, "admitted": False, "queued": ""}
+            update={"suspended": True, "preempted": False, "admitted": False, "queued": "", "problem": None}
         )
         kept = kept.with_condition("Suspended", "True", "Suspended", "TrainJob is suspended", now=now)
         return kept.with_event("Suspended", "TrainJob is suspended", now=now)

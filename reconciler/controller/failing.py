@@ -25,6 +25,10 @@ GANG_BACKOFF: Final = 1.0
 #: Reason of the event that says, once, what restarting one rank alone means.
 ALONE: Final = "RestartedAlone"
 
+#: Of a failure's last log lines, how many the Failed condition repeats, and how many characters of each.
+LINES_SHOWN: Final = 5
+LINE_SHOWN: Final = 300
+
 BACKOFF_EXCEEDED: Final = "BackoffLimitExceeded"
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 POD_FAILURE_POLICY: Final = "PodFailurePolicy"
@@ -79,6 +83,7 @@ def absorb(
         if end.kind == "sidecar":
             if not _work_done(record, instance):
                 record = _restart(record, end.container, now=now)
+                record = _take_joined_along(record, instance, end.container)
             continue
         record = _first_failure(record, end)
         rule = _matching(step, end)
@@ -175,13 +180,18 @@ def _restart_in_place(record: Record, step: StepPlan, end: Ended, *, now: float)
         )
         record = record.model_copy(update={"warned": (*record.warned, ALONE)})
         record = record.with_event(ALONE, hint, now=now)
-    if end.kind != "main" or not owns_network(instance, end.container):
+    return _take_joined_along(record, instance, end.container)
+
+
+def _take_joined_along(record: Record, instance: InstancePlan, owner: str) -> Record:
+    """What runs in the network namespace of a container that restarts goes with it: its network is gone."""
+    if not owns_network(instance, owner):
         return record
-    not_before = record.container(end.container).not_before
+    not_before = record.container(owner).not_before
     for container in instance.containers:
         other = record.container(container.name)
         unfinished = other.result is None and other.container_id
-        if container.name != end.container and container.kind != "init" and unfinished:
+        if joins_owner(instance, container.name) and unfinished:
             record = _fresh(record, container.name, not_before=not_before)
     return record
 
@@ -190,6 +200,21 @@ def owns_network(instance: InstancePlan, name: str) -> bool:
     """Whether the container's network namespace is the one the instance shares."""
     first = next((c for c in instance.containers if c.kind == "sidecar"), None)
     return (first or instance.primary).name == name
+
+
+def joins_owner(instance: InstancePlan, name: str) -> bool:
+    """Whether the container runs in the owner's network namespace: all that start after the owner.
+
+    Init containers before it run alone, at the instance's address; those after a native sidecar beside it.
+    """
+    containers = {c.name: c for c in instance.containers}
+    if owns_network(instance, name):
+        return False
+    if containers[name].kind != "init":
+        return True
+    order = list(containers)
+    owner = next(n for n in order if owns_network(instance, n))
+    return containers[owner].kind == "sidecar" and order.index(name) > order.index(owner)
 
 
 def _replace(record: Record, instance: InstancePlan, end: Ended, *, now: float) -> Record:
@@ -304,6 +329,19 @@ def fail(record: Record, reason: str, message: str, *, now: float) -> Record:
         message = f"{message}: {who}{failure.container}: {failure.message}"
     finished = _ended(record.with_condition("Failed", "True", reason, message, now=now), now=now)
     return finished.with_event(reason, message, now=now, kind="Warning")
+
+
+def with_last_words(record: Record, lines: tuple[str, ...]) -> Record:
+    """What the first to fail printed last: into the failure, and the end of it into the Failed condition."""
+    failure, failed = record.failure, record.condition("Failed")
+    if failure is None:
+        return record
+    record = record.model_copy(update={"failure": failure.model_copy(update={"log": lines})})
+    words = [line[:LINE_SHOWN] for line in lines[-LINES_SHOWN:] if line.strip()]
+    if failed is None or not words or not failed.message.endswith(failure.message):
+        return record
+    message = "\n".join([f"{failed.message}; its last lines:", *words])
+    return record.with_condition("Failed", failed.status, failed.reason, message, now=failed.at)
 
 
 def complete(record: Record, *, now: float) -> Record:

@@ -12,7 +12,13 @@ from reconciler.controller.presenting import invalid, waiting
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 from reconciler.status.recovery import recover
-from reconciler.status.sidecars import SidecarWriter, document_key, sidecar_path
+from reconciler.status.sidecars import (
+    SidecarWriter,
+    document_key,
+    orphaned_sidecars,
+    read_sidecar,
+    sidecar_path,
+)
 
 
 class FolderOutlet:
@@ -93,6 +99,15 @@ class FolderOutlet:
         self._sidecars.put(path, key, document, urgent=urgent or changed)
         self._phase(record.key, document)
 
+    def moved(self, record: Record) -> None:
+        """The manifest is elsewhere from now on: the sidecar beside the old place goes first.
+
+        One left behind would be taken for the status of the next job that is written there.
+        """
+        with self._lock:
+            self._paths.pop(f"TrainJob/{record.key}", None)
+        self._sidecars.drop(self.path(record.file), f"TrainJob/{record.key}")
+
     def tell_invalid(self, kind: str, key: str, file: str, faults: Sequence[Fault]) -> None:
         """Show that a manifest cannot be used."""
         namespace, _, name = key.partition("/")
@@ -133,6 +148,14 @@ class FolderOutlet:
             path = self.path(file)
         if path is not None:
             self._sidecars.drop(path, name)
+
+    def drop_orphans(self) -> None:
+        """Remove sidecars of manifests that went while no daemon ran, but for those of jobs with a record."""
+        recorded = {f"TrainJob/{key}" for key in self.keys()}
+        for path in orphaned_sidecars(specs=self._specs, status_dir=self._status_dir):
+            documents = {document_key(d) for d in read_sidecar(path)}
+            if not documents & recorded:
+                self._sidecars.retain(path, ())
 
     def phase(self, key: str) -> str:
         """The phase last told; "" for a job not yet told of."""

@@ -30,13 +30,14 @@ from reconciler.controller.actions import (
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.decide import IMAGE_PROBLEM, Policy, decide
+from reconciler.controller.failing import with_last_words
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.noting import note, trouble
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
-from reconciler.controller.stalling import annotation_faults, stall_timeout
+from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
 from reconciler.plan.types import JobPlan
@@ -45,6 +46,8 @@ from reconciler.status.records import Record
 #: Passes over one job in a row; more means that decision and engine disagree, and time has to pass.
 MAX_PASSES = 12
 TAIL_LINES = 20
+#: Seconds for a log reader to come to its end by itself; after that the log is read once from the engine.
+LAST_WORDS_TIMEOUT = 0.5
 Digest = frozenset[tuple[str, str]]
 
 _log = structlog.get_logger(__name__)
@@ -68,6 +71,9 @@ class Outlet(Protocol):
 
     def tell(self, record: Record, document: Mapping[str, object], *, urgent: bool) -> None:
         """Show the status."""
+
+    def moved(self, record: Record) -> None:
+        """The manifest is not where this record says any more: the sidecar there goes."""
 
     def forget(self, record: Record) -> None:
         """The job is gone: so are record and sidecar."""
@@ -149,6 +155,8 @@ class Reconciler:
         )
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
+        if old is not None and old.file and old.file != record.file:
+            self._outlet.moved(old)
         record = self._snapshot(record, request.wanted, now)
         saved = self._save(record, old)
         if not record.runtime:
@@ -204,6 +212,8 @@ class Reconciler:
         saved = self._save(record, saved)
         self._tell(request, plan, observed, record, saved)
         held = record.problem.retry_at if record.problem is not None else None
+        # Past its time it has been tried again in this pass, or nothing is waiting for it any more.
+        held = held if held is not None and held > self._clock() else None
         return min((t for t in (requeue_at, held) if t is not None), default=None)
 
     def _do_all(
@@ -287,10 +297,11 @@ class Reconciler:
         if failure is None or failure.log or failure.reason == "StartError":
             return record
         place = replace(act.log_place(record, failure.container), attempt=failure.attempt)
-        if failure.container_id:
-            hands.logs.finish(failure.container_id, place, timeout=act.LOG_TIMEOUT)
+        # The others wait to be stopped meanwhile. One that is stalled runs on: there is no end to wait for.
+        if failure.container_id and failure.reason != STALLED:
+            hands.logs.finish(failure.container_id, place, timeout=LAST_WORDS_TIMEOUT)
         lines = tuple(hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
-        return record.model_copy(update={"failure": failure.model_copy(update={"log": lines})})
+        return with_last_words(record, lines)
 
     def _delete(self, key: str, known: Record | None, now: float) -> None:
         """The manifest is gone: everything the job has on the engine goes, logs stay.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from reconciler.controller.failing import owns_network
+from reconciler.controller.failing import joins_owner, owns_network
 from reconciler.engines.base import ContainerSpec, Mount, NetworkState, Security, VolumeSpec
 from reconciler.names import (
     LABEL_ATTEMPT,
@@ -126,7 +126,9 @@ def container_spec(
         attempt=record.restarts,
     )
     env = {ATTEMPT_VARIABLE: str(record.attempt)} | dict(resolved.env)
-    shares = not owns_network(instance, container.name) and container.kind != "init"
+    ended = record.container(_owner(instance)).result
+    # An owner that has done its work has left the address: who restarts after it takes it over.
+    shares = joins_owner(instance, container.name) and (ended is None or not ended.succeeded)
     devices = _devices(instance, container, record)
     mounts, shm = _mounts(instance, resolved.mounts, host)
     owner = _owner(instance)
