@@ -28,12 +28,15 @@ def full_disk() -> StateError:
 
 
 @contextmanager
-def breakable(faults: Faults, saved: Callable[[Record], None]) -> Iterator[None]:
+def breakable(
+    faults: Faults, saved: Callable[[Record], None], forgot: Callable[[str], None]
+) -> Iterator[None]:
     """While it lasts, each write and removal is a fault point.
 
     Args:
         faults: told of each.
         saved: told of each record that reached the disk.
+        forgot: told of the key of each record that was removed.
     """
 
     def write(path: Path, data: bytes, **options: Any) -> None:
@@ -57,6 +60,7 @@ def breakable(faults: Faults, saved: Callable[[Record], None]) -> Iterator[None]
     def delete_record(self: RecordStore, key: str) -> None:
         with faults.point("unlink", key):
             delete(self, key)
+            forgot(key)
 
     replaced: list[tuple[Any, str, Any]] = [
         (record_store, "write_atomically", write),

@@ -168,7 +168,7 @@ class SimulatedEngine:
             if spec.share_network_with and self.world.find(spec.share_network_with) is None:
                 raise NotFound(f"There is no container {spec.share_network_with} to share with.")
             self.witness.creates(spec)
-            box = Box(f"c{next(self.world.ids):06d}", spec.name, spec, self.world.now, dict(spec.labels))
+            box = Box(f"c{next(self.world.ids):06d}", spec.name, spec, self.world.clock(), dict(spec.labels))
             self.world.boxes[box.id] = box
             self.world.tell("container", "create", box.name, box.labels)
             return box.id

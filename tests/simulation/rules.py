@@ -23,6 +23,10 @@ from reconciler.status.records import Record
 from tests.simulation.world import Box, World
 
 
+#: Containers that a step of a simulated job has at most.
+MOST_AT_ONCE = 8
+
+
 class BrokenRuleError(AssertionError):
     """An invariant does not hold; the message says which, of what, and when."""
 
@@ -62,6 +66,8 @@ class Rules:
         #: Starts of each wanted container of an attempt, and how many of its ends nobody's policy counts.
         self.runs: Counter[tuple[str, int, tuple[str, int, str]]] = Counter()
         self._started_runs: set[tuple[str, int, tuple[str, int, str], int]] = set()
+        #: Jobs of which the user took the record: what it alone knew may be forgotten, how it ended may not.
+        self._forgetful: set[str] = set()
 
     def check(self) -> None:
         """Raise what was found broken."""
@@ -87,7 +93,8 @@ class Rules:
             self._check_address(spec)
 
     def _check_address(self, spec: ContainerSpec) -> None:
-        network = self._world.networks[spec.network].id
+        # A job that is replaced by another of its name may want other addresses on the network it keeps.
+        network = self._world.networks[spec.network].id + "/" + spec.labels[LABEL_UID]
         step, index, _ = place_of(spec.labels)
         known = self._addresses.setdefault((network, step, index), spec.address)
         if known != spec.address:
@@ -114,7 +121,7 @@ class Rules:
         run = (*run_of(labels), place_of(labels))
         self.runs[run] += 1
         numbered = (*run, int(labels[LABEL_RESTART]))
-        if numbered in self._started_runs:
+        if numbered in self._started_runs and job_of(labels) not in self._forgetful:
             self._break(f"{box.name}: run {numbered[-1]} of attempt {numbered[1]} started twice")
         self._started_runs.add(numbered)
         record = self.records.get(job_of(labels))
@@ -144,6 +151,8 @@ class Rules:
                 self._break(f"{record.key} was {condition.type} ({condition.reason}) and is no more")
         if not ended and record.is_true("Complete") and record.is_true("Failed"):
             self._break(f"{record.key} is both Complete and Failed")
+        if record.key in self._forgetful:
+            return
         for name in ("attempt", "generation", "restarts", "counted_restarts"):
             if getattr(record, name) < getattr(old, name):
                 self._break(f"{record.key}: {name} went from {getattr(old, name)} to {getattr(record, name)}")
@@ -159,9 +168,15 @@ class Rules:
         for step in template["replicatedJobs"]:
             limit = step["template"]["spec"].get("backoffLimit", 6)
             failures = record.step_failures.get(step["name"], 0)
-            if failures > limit + 1:
+            # All that fails in one moment is counted, even where the first has decided.
+            if failures > limit + MOST_AT_ONCE:
                 self._break(f"{record.key}: {failures} failures of {step['name']}, limit {limit}")
 
+    def record_taken(self, key: str) -> None:
+        """The user took the record and left the sidecar."""
+        self._forgetful.add(key)
+
     def forget(self, key: str) -> None:
-        """The user took away what made the job remembered."""
+        """The job is gone, record, sidecar and manifest."""
         self.records.pop(key, None)
+        self._forgetful.discard(key)

@@ -207,10 +207,13 @@ class Site:
 
     def next_due(self) -> float:
         """When something happens by itself."""
+        skew = self.world.skew
         timers = self.work._queue._timers
-        wakes = [when for when, _ in self.work._attachment.wakes] if self.work._attachment else []  # type: ignore[attr-defined]
+        wakes = [when - skew for when, _ in self.work._attachment.wakes] if self.work._attachment else []  # type: ignore[attr-defined]
         ends = self.world.next_end()
-        return min([self._resync_at, *wakes, *([timers[0][0]] if timers else []), *([ends] if ends else [])])
+        return min(
+            [self._resync_at, *wakes, *([timers[0][0] - skew] if timers else []), *([ends] if ends else [])]
+        )
 
     def advance(self, until: float) -> None:
         """Time passes until a moment; what falls due there falls due."""
@@ -225,8 +228,9 @@ class Site:
         if attachment is not None:
             for image in pulled:
                 attachment.puller.pulled(image)
-            due = [w for w in attachment.wakes if w[0] <= self.world.now]
-            attachment.wakes = [w for w in attachment.wakes if w[0] > self.world.now]
+            now = self.world.clock()
+            due = [w for w in attachment.wakes if w[0] <= now]
+            attachment.wakes = [w for w in attachment.wakes if w[0] > now]
             for _, key in due:
                 self.work._queue.add(key)
         self.work.flush()
@@ -337,7 +341,7 @@ class Site:
             or record.suspended
             or any(b.live for b in boxes)
             or bool(status.get("message"))
-            or record.attempt_not_before > self.world.now
+            or record.attempt_not_before > self.world.clock()
         )
         if not stated:
             raise BrokenRuleError(
@@ -355,7 +359,7 @@ def site(folder: Path, **options: Any) -> Iterator[Site]:
     work.Attachment = SimulatedAttachment  # type: ignore[misc]
     try:
         made = Site(folder, **options)
-        with breakable(made.faults, made.rules.saved):
+        with breakable(made.faults, made.rules.saved, made.rules.forget):
             made.boot()
             yield made
     finally:

@@ -82,12 +82,14 @@ class Puller:
             if self._engine.image_exists(image):
                 return ImageState(image=image, status="present")
         except EngineError as error:
-            return ImageState(image=image, status="failed", message=str(error), retry_at=world.now + 1)
+            return ImageState(image=image, status="failed", message=str(error), retry_at=world.clock() + 1)
         if policy == "Never":
             message = f"{image} is not there."
-            return ImageState(image=image, status="absent", message=message, retry_at=world.now + PULL_RETRY)
+            return ImageState(
+                image=image, status="absent", message=message, retry_at=world.clock() + PULL_RETRY
+            )
         failed = self._failed.get(image)
-        if failed is not None and failed.retry_at is not None and failed.retry_at > world.now:
+        if failed is not None and failed.retry_at is not None and failed.retry_at > world.clock():
             return failed
         world.pulls[image] = world.now + PULL_SECONDS
         return ImageState(image=image, status="pulling")
@@ -98,7 +100,7 @@ class Puller:
             self._engine.pull_image(image, auth=None, progress=lambda _: None)
             self._failed.pop(image, None)
         except EngineError as error:
-            retry_at = self._engine.world.now + PULL_RETRY
+            retry_at = self._engine.world.clock() + PULL_RETRY
             state = ImageState(image=image, status="failed", message=str(error), retry_at=retry_at)
             self._failed[image] = state
         self._on_change(image)
@@ -133,7 +135,7 @@ class Prober:
             delay = delays.get(identity(state))
             if delay is None or state.state != "running" or state.started_at is None:
                 continue
-            if self._world.now >= state.started_at + delay:
+            if self._world.clock() >= state.started_at + delay:
                 found.add(state.id)
             else:
                 self._wake(f"{plan.namespace}/{plan.name}", state.started_at + delay)

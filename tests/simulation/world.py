@@ -88,6 +88,7 @@ class World:
 
     Attributes:
         events: told by the engine and not yet heard by the daemon.
+        now: true time; containers end by it.
         pulls: images being pulled, with the time they will be there.
         kept: logs on disk: container id to bytes, by place.
     """
@@ -104,11 +105,12 @@ class World:
     pulls: dict[str, float] = field(default_factory=dict)
     kept: dict[tuple[str, str, int, str], dict[str, bytes]] = field(default_factory=dict)
     up: bool = True
+    skew: float = 0.0
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def clock(self) -> float:
-        """The time, for everything that asks."""
-        return self.now
+        """The host's clock, as everything on it reads it; ``skew`` is by how much somebody has set it off."""
+        return self.now + self.skew
 
     # -- finding
 
@@ -126,7 +128,7 @@ class World:
         """It runs from now on."""
         box.state = "running"
         box.exit = None
-        box.started_at = self.now
+        box.started_at = self.clock()
         box.fate = self.fate(box)
         box.ends_at = self.now + box.fate.lasts
         box.printed += f"{box.name} started\n".encode()
@@ -139,7 +141,7 @@ class World:
         box.printed += f"{box.name} ends with {code}\n".encode()
         box.state = "exited"
         box.ends_at = None
-        box.exit = ExitFacts(code=code, oom_killed=oom, finished_at=self.now)
+        box.exit = ExitFacts(code=code, oom_killed=oom, finished_at=self.clock())
         if oom:
             self.tell("container", "oom", box.name, box.labels)
         self.tell("container", "die", box.name, box.labels)
@@ -174,7 +176,7 @@ class World:
             if box.live:
                 box.state = "exited"
                 box.ends_at = None
-                box.exit = ExitFacts(code=137, finished_at=self.now)
+                box.exit = ExitFacts(code=137, finished_at=self.clock())
         self.events.clear()
         self.pulls.clear()
 
