@@ -37,10 +37,11 @@ _NAME_TAKEN = re.compile(
 _NO_IMAGE = re.compile(r"image not known|no such image|image .* not found", re.IGNORECASE)
 _NO_NETWORK = re.compile(r"network .*not found|unable to find network|no such network", re.IGNORECASE)
 _NO_VOLUME = re.compile(r"no such volume|volume .*not found", re.IGNORECASE)
+_GONE = re.compile(r"no such (?:container|network|volume)$|does not exist in database", re.IGNORECASE)
+_ENDING = re.compile(r"could not be stopped|no such process|state improper", re.IGNORECASE)
 _NOT_RUNNING = re.compile(
     r"state improper|is not running|is not paused|can only kill running|not running", re.IGNORECASE
 )
-_NO_CONTAINER = re.compile(r"no such container|no container with name or id", re.IGNORECASE)
 
 
 def create_failure(refused: Refused, *, name: str, image: str) -> EngineError:
@@ -67,7 +68,7 @@ def start_failure(refused: Refused, *, name: str) -> EngineError:
     """What a refused start means."""
     if _NO_NETWORK.search(refused.detail):
         return StartFailed(f"Container {name} cannot join its network: {refused.detail.rstrip('.')}.")
-    if refused.status == 404 and _NO_CONTAINER.search(refused.detail):
+    if is_gone(refused):
         return missing("container", name, refused)
     return _explained(refused, name)
 
@@ -90,14 +91,24 @@ def missing(kind: str, name: str, refused: Refused) -> NotFound:
     return NotFound(f"{refused.engine} has no {kind} {name}.")
 
 
+def is_gone(refused: Refused) -> bool:
+    """The thing is not there; Podman answers 500 when it goes while it is looked at."""
+    return refused.status == 404 or bool(_GONE.search(refused.detail))
+
+
 def is_past(refused: Refused) -> bool:
     """A signal came too late: the container is gone, or in no state to get it."""
-    return refused.status in {304, 404} or bool(_NOT_RUNNING.search(refused.detail))
+    return is_gone(refused) or bool(_NOT_RUNNING.search(refused.detail))
 
 
 def is_removed(refused: Refused) -> bool:
     """A removal came too late: the thing is gone, or somebody else is removing it."""
-    return refused.status == 404 or "already in progress" in refused.detail
+    return is_gone(refused) or "already in progress" in refused.detail
+
+
+def is_ending(refused: Refused) -> bool:
+    """A removal met a container that was just ending by itself: it works a moment later."""
+    return bool(_ENDING.search(refused.detail))
 
 
 def taken(kind: str, name: str, refused: Refused) -> EngineError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,8 @@ _KILLED: Final = 137
 #: Podman fails as a whole when a process ends in the middle of its look at it.
 _RACES: Final = ("no such process",)
 _ATTEMPTS: Final = 5
+#: Between attempts to remove a container that is just ending, in seconds.
+_PAUSE: Final = 0.2
 
 
 class HttpEngine(ABC):
@@ -74,7 +77,7 @@ class HttpEngine(ABC):
         try:
             return self._look(path, f"inspect the {kind} {name}")
         except Refused as refused:
-            if refused.status == 404:
+            if failures.is_gone(refused):
                 raise failures.missing(kind, name, refused) from refused
             raise
 
@@ -170,13 +173,23 @@ class HttpEngine(ABC):
         self._remove("volume", name, {})
 
     def _remove(self, kind: str, name: str, params: Mapping[str, Any]) -> None:
-        try:
-            self._http.call(
-                "DELETE", f"/{kind}s/{name}", f"remove the {kind} {name}", params=params, seconds=WORK_SECONDS
-            )
-        except Refused as refused:
-            if not failures.is_removed(refused):
-                raise
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._http.call(
+                    "DELETE",
+                    f"/{kind}s/{name}",
+                    f"remove the {kind} {name}",
+                    params=params,
+                    seconds=WORK_SECONDS,
+                )
+            except Refused as refused:
+                if failures.is_removed(refused):
+                    return
+                if kind != "container" or attempt == _ATTEMPTS - 1 or not failures.is_ending(refused):
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
         """Run a command inside; returns exit status and output (at most 64 KiB)."""
@@ -185,7 +198,7 @@ class HttpEngine(ABC):
         try:
             made = self._http.call("POST", f"/containers/{container}/exec", what, body=body)
         except Refused as refused:
-            if refused.status == 404:
+            if failures.is_gone(refused):
                 raise failures.missing("container", container, refused) from refused
             raise
         stream = self._http.stream(
@@ -232,7 +245,7 @@ class HttpEngine(ABC):
         try:
             return self._http.stream("GET", path, what, params=params | dict(further or {}))
         except Refused as refused:
-            if refused.status == 404:
+            if failures.is_gone(refused):
                 raise failures.missing("container", container.name, refused) from refused
             raise
 

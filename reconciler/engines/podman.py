@@ -357,17 +357,18 @@ class PodmanEngine(HttpEngine):
         Through the Docker-compatible call, the only one of Podman's that tells bytes.
         """
         full = images.full_name(image)
-        params: dict[str, Any] = {"fromImage": full}
-        if images.on_loopback(images.registry_of(image)):
-            params["tlsVerify"] = "false"
         headers = {}
         if auth is not None:
             credentials = json.dumps({"username": auth.username, "password": auth.password})
             headers["X-Registry-Auth"] = base64.urlsafe_b64encode(credentials.encode()).decode()
+        path, params, compatible = "/images/create", {"fromImage": full}, True
+        if images.on_loopback(images.registry_of(image)):
+            # Plain HTTP, as Docker speaks with a registry there; the other call can't be told so.
+            path, params, compatible = "/images/pull", {"reference": full, "tlsVerify": "false"}, False
         try:
             stream = self._http.stream(
-                "POST", "/images/create", f"pull the image {image}", params=params, headers=headers,
-                seconds=PULL_SECONDS, compatible=True,
+                "POST", path, f"pull the image {image}", params=params, headers=headers,
+                seconds=PULL_SECONDS, compatible=compatible,
             )  # fmt: skip
         except Refused as refused:
             raise failures.pull_failure(image, refused.detail) from refused

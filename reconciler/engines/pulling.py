@@ -5,7 +5,8 @@ Each line tells of one layer; a failure is a line too, after the status 200 has 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from reconciler.engines import failures
 from reconciler.engines.base import PullProgress
@@ -35,7 +36,7 @@ def follow_pull(image: str, stream: RawStream, progress: Callable[[PullProgress]
             now = PullProgress(
                 current=sum(current for current, _ in layers.values()),
                 total=sum(total for _, total in layers.values()),
-                message=" ".join(part for part in (str(item.get("status") or ""), layer) if part),
+                message=_words(item, layer),
             )
             if now != last:
                 progress(now)
@@ -44,3 +45,9 @@ def follow_pull(image: str, stream: RawStream, progress: Callable[[PullProgress]
         if isinstance(broken, ImageError):
             raise
         raise failures.pull_failure(image, broken.message) from broken
+
+
+def _words(item: Mapping[str, Any], layer: str) -> str:
+    """What the engine says; ``stream`` is libpod's own call's, which tells no bytes."""
+    said = str(item.get("status") or item.get("stream") or "").strip()
+    return " ".join(part for part in (said, layer) if part)

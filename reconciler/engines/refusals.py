@@ -84,6 +84,12 @@ START_RULES: Final[Sequence[Rule]] = (
         "Check that the image is built for this machine's architecture.",
     ),
     rule(
+        r"cannot join network of a non running container|some dependencies of container|"
+        r"dependenc\w+ .*not (?:started|running)",
+        "shares the network of a container that does not run",
+        "It starts when that container does: see why it ended with `reconciler logs`.",
+    ),
+    rule(
         r"rlimit",
         "cannot be given the engine's default limits (ulimits)",
         "Set `default_ulimits` under `[containers]` in containers.conf to what the engine may set.",
