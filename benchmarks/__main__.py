@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,8 @@ console = Console(highlight=False)
 def main() -> int:
     """Measure what the options ask for."""
     options = _options()
+    # What ends this must end the daemon and the SDK's process, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     figures: list[dict[str, Any]] = []
     _help_time(figures)
     kubeflow = None if options.no_kubeflow else _kubeflow_python()
