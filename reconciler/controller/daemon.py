@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["forever", "once", "wait"]
 Connect = Callable[[], Engine]
+Only = Callable[[Mapping[str, Any]], bool]
 WORKERS = 16
 FIRST_RETRY = 0.5
 LAST_RETRY = 15.0
@@ -62,6 +63,7 @@ def serve(
     mode: Mode = "forever",
     on_phase: Callable[[str, Mapping[str, Any]], None] | None = None,
     stop: threading.Event | None = None,
+    only: Only | None = None,
 ) -> int:
     """Run until told to stop (SIGTERM, SIGINT, ``stop``), or as far as the mode says.
 
@@ -70,6 +72,7 @@ def serve(
         mode: ``once``: converge as far as can be done now; ``wait``: until every job has ended.
         on_phase: told of each change of a job's phase, with the status document.
         stop: set by an embedding program that wants the daemon to end.
+        only: whether a TrainJob (the raw document) is this daemon's; None: all of the folder's are.
 
     Returns:
         The exit status: for ``wait`` 0 when every job is Complete, else 1; 0 otherwise.
@@ -79,9 +82,11 @@ def serve(
         EngineUnavailable: in the modes that end, when no engine answers at the start.
         ReconcilerError: in the modes that end, when the folder is not there.
     """
+    stop = stop or threading.Event()
+    _handle_signals(stop)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
-    daemon = Daemon(settings, mode=mode, on_phase=on_phase, stop=stop)
+    daemon = Daemon(settings, mode=mode, on_phase=on_phase, stop=stop, only=only)
     try:
         return daemon.run()
     finally:
@@ -123,11 +128,11 @@ class Daemon:
         *,
         mode: Mode,
         on_phase: Callable[[str, Mapping[str, Any]], None] | None,
-        stop: threading.Event | None,
+        stop: threading.Event,
     ) -> None:
         self._settings = settings
         self._mode = mode
-        self._stop = stop or threading.Event()
+        self._stop = stop
         self._rescan = threading.Event()
         self._runtimes = RuntimeRefresher(
             remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes
@@ -135,12 +140,11 @@ class Daemon:
         self._source = FolderSource(
             settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
         )
-        self._work = Work(settings, clock=time.time, on_phase=on_phase)
+        self._work = Work(settings, clock=time.time, on_phase=on_phase, only=only)
 
     def run(self) -> int:
         """Until stopped, or as far as the mode says."""
         self._check_folder()
-        self._handle_signals()
         if self._mode != "forever":
             self._work.attach(connect(self._settings))
         else:
@@ -224,17 +228,18 @@ class Daemon:
             else:
                 return
 
-    def _handle_signals(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
 
-        def ask(number: int, _frame: object) -> None:
-            _log.info("stopping; the jobs' containers go on", signal=signal.Signals(number).name)
-            self._stop.set()
-            self._rescan.set()
+def _handle_signals(stop: threading.Event) -> None:
+    """SIGTERM and SIGINT end the daemon in an orderly way, from its very start on."""
+    if threading.current_thread() is not threading.main_thread():
+        return
 
-        signal.signal(signal.SIGTERM, ask)
-        signal.signal(signal.SIGINT, ask)
+    def ask(number: int, _frame: object) -> None:
+        _log.info("stopping; the jobs' containers go on", signal=signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
 
 
 def _now_text() -> str:

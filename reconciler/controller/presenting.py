@@ -67,6 +67,8 @@ def present(
     if record.trainer_status:
         status["trainerStatus"] = record.trainer_status
     status |= _times(record)
+    if record.rerun:
+        status["rerun"] = record.rerun
     if around.engine[0]:
         status["engine"] = {"name": around.engine[0], "version": around.engine[1]}
     if plan is not None and view is not None:
@@ -160,7 +162,7 @@ def _message(observed: Observed | None, record: Record) -> str:
     for kind in ("Failed", "Complete"):
         condition = record.condition(kind)
         if condition is not None and condition.status == "True":
-            return condition.message
+            return condition.message.partition("; its last lines:\n")[0]
     if record.queued:
         return record.queued
     if record.problem is not None:

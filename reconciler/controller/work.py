@@ -66,6 +66,7 @@ class Work:
         settings: as chosen by the user.
         clock: seconds since the epoch.
         on_phase: told of each change of a job's phase, in place of the log.
+        only: whether a TrainJob is to be run here; None: all are.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Work:
         *,
         clock: Callable[[], float],
         on_phase: Callable[[str, Mapping[str, Any]], None] | None,
+        only: Callable[[Mapping[str, Any]], bool] | None = None,
     ) -> None:
+        self._only = only
         self.catalog = Catalog()
         self._settings = settings
         self._clock = clock
@@ -83,7 +86,7 @@ class Work:
         self._attachment: Attachment | None = None
         self._unavailable = EngineUnavailable("Waits for the container engine.")
         self._planner = Planner()
-        self._closed = False
+        self._tidied = False
         self._waiting_for_images: dict[str, set[str]] = {}
         self._lock = threading.Lock()
         state = settings.state_dir
@@ -105,7 +108,7 @@ class Work:
             on_release=self._queue.add,
         )
         self._recorded = set(self._outlet.keys())
-        for key in self._recorded:
+        for key in sorted(self._recorded):
             record = self._outlet.load(key)
             if record is not None:
                 self._ledger.follow(record)
@@ -163,7 +166,13 @@ class Work:
                 self._queue.add(key)
         for key in self._gone():
             self._queue.add(key)
+        for key in sorted(old.jobs.keys() - catalog.jobs.keys() - self._recorded_keys()):
+            self._outlet.drop_sidecar("TrainJob", key, old.jobs[key].file)
         self._tell_others(old)
+        self._retain()
+        if catalog.state == "ok" and not self._tidied:
+            self._tidied = True
+            self._outlet.drop_orphans()
 
     def resync(self) -> None:
         """One listing of everything that is this instance's; jobs that look different now come up."""
@@ -178,7 +187,7 @@ class Work:
             _log.warning("resync failed", reason=str(error))
             return
         listed = _by_job(containers, networks)
-        for key in listed.keys() | self._reconciler.seen.keys():
+        for key in sorted(listed.keys() | self._reconciler.seen.keys()):
             found = listed.get(key, ([], []))
             if digest(*found) != self._reconciler.seen.get(key, frozenset()):
                 self._queue.add(key)
@@ -187,7 +196,7 @@ class Work:
         self._sidecars.rewrite_missing()
 
     def _enqueue_all(self) -> None:
-        for key in self.catalog.jobs.keys() | self._recorded:
+        for key in sorted(self.catalog.jobs.keys() | self._recorded):
             self._queue.add(key)
 
     def _resources_changed(self, old: Catalog) -> bool:
@@ -202,7 +211,7 @@ class Work:
     def _gone(self) -> list[str]:
         """Jobs with a record whose manifest was removed for good."""
         gone = []
-        for key in set(self._outlet.keys()) - self.catalog.jobs.keys():
+        for key in sorted(self._recorded_keys() - self.catalog.jobs.keys()):
             record = self._outlet.load(key)
             if record is not None and self._may_delete(record.file):
                 gone.append(key)
@@ -216,7 +225,7 @@ class Work:
     def _image_changed(self, image: str) -> None:
         with self._lock:
             keys = self._waiting_for_images.pop(image, set())
-        for key in keys:
+        for key in sorted(keys):
             self._queue.add(key)
 
     # -- working
@@ -263,9 +272,13 @@ class Work:
             if record is None or self._may_delete(record.file):
                 self._delete(key, record)
                 return None
+            if not self._is_ours(record.job):
+                return None
             faults = self.catalog.file_faults.get(record.file, ())
             return self._reconciler.reconcile(self._request(key, _from_record(record), faults))
         job = entry.document.raw if entry.document is not None else record.job if record is not None else None
+        if not self._is_ours(job or (entry.candidate.raw if entry.candidate is not None else {})):
+            return None
         if not job:
             waiting = entry.waiting_for_runtime and not entry.refused
             if waiting and entry.candidate is not None:
@@ -284,6 +297,9 @@ class Work:
             update_policy=self._settings.update_policy,
         )
         return self._reconciler.reconcile(self._request(key, wanted, entry.errors))
+
+    def _is_ours(self, job: Mapping[str, Any]) -> bool:
+        return self._only is None or self._only(job)
 
     def _delete(self, key: str, record: Record | None) -> None:
         """A job without manifest goes; one without a record, too, but only from a folder that can be read."""
@@ -416,6 +432,21 @@ class Work:
                     _log.error("manifest fault", fault=str(fault))
         for kind, key, file in told.keys() - faulty.keys():
             self._outlet.drop_sidecar(kind, key, file)
+
+    def _retain(self) -> None:
+        """Drop from sidecars what neither a manifest nor a record knows (of an earlier daemon, mostly)."""
+        known: dict[str, set[str]] = {}
+        for key, entry in self.catalog.jobs.items():
+            known.setdefault(entry.file, set()).add(f"TrainJob/{key}")
+        for kind, key, file in _other_faults(self.catalog):
+            known.setdefault(file, set()).add(f"{kind}/{key}")
+        recorded = {f"TrainJob/{key}" for key in self._recorded_keys()}
+        for file, keys in known.items():
+            if file not in self.catalog.doubtful:
+                self._sidecars.retain(self._outlet.path(file), keys | recorded)
+
+    def _recorded_keys(self) -> set[str]:
+        return set(self._outlet.keys())
 
     def _cannot_write(self, error: StateError) -> None:
         _log.error("status not written; trying again", reason=str(error))

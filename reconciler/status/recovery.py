@@ -40,6 +40,7 @@ def recover(document: Mapping[str, Any]) -> Record | None:
         started_at=_seconds(status.get("startTime")),
         finished_at=_seconds(status.get("completionTime")),
         conditions=conditions,
+        rerun=str(status.get("rerun") or ""),
         steps_done=_steps_done(status),
         recovered=True,
     )

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from reconciler.errors import StateError
+from reconciler.names import API_VERSION
 from reconciler.status.files import read_if_exists, remove_if_exists, write_atomically
 
 SUFFIX = ".status.yaml"
@@ -36,6 +37,20 @@ def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Pat
     if status_dir is not None:
         folder = status_dir / folder.relative_to(specs) if folder.is_relative_to(specs) else status_dir
     return folder / f"{name}{SUFFIX}"
+
+
+def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
+    """Sidecars of this project's making whose manifest is not there any more."""
+    root = status_dir or specs
+    orphans = []
+    for path in sorted(root.rglob(f"*{SUFFIX}")):
+        stem = specs / path.relative_to(root).parent / path.name.removesuffix(SUFFIX)
+        if any(stem.with_name(stem.name + ending).exists() for ending in (".yaml", ".yml", ".json")):
+            continue
+        documents = read_sidecar(path)
+        if documents and all(d.get("apiVersion") == API_VERSION and "status" in d for d in documents):
+            orphans.append(path)
+    return orphans
 
 
 def read_sidecar(path: Path) -> list[dict[str, Any]]:
