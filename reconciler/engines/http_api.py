@@ -17,6 +17,7 @@ from reconciler.engines import failures
 from reconciler.engines.clients import ThreadClients
 from reconciler.engines.failures import Refused
 from reconciler.engines.streams import RawStream
+from reconciler.errors import EngineError
 
 #: Seconds for calls that only look or write a record; starting and stopping have their own.
 CALL_SECONDS: Final = 60.0
@@ -73,7 +74,10 @@ class HttpApi(ABC):
         response = self._send(
             self._client(), method, path, what, params=params, body=body, headers={}, seconds=seconds
         )
-        return response.json() if response.content.strip() else None
+        try:
+            return response.json() if response.content.strip() else None
+        except ValueError as error:
+            raise EngineError(f"{self.engine} could not {what}: its answer is no JSON.") from error
 
     def stream(
         self,

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from threading import Event
+from threading import Event, Lock
 from typing import Any, ClassVar, Final
 
 from reconciler.engines import cdi, failures, subnets
@@ -44,6 +44,9 @@ _KILLED: Final = 137
 #: Podman fails as a whole when a process ends in the middle of its look at it.
 _RACES: Final = ("no such process",)
 _ATTEMPTS: Final = 5
+#: How long the inventory of devices is believed: `nvidia-smi` may take a second.
+_INVENTORY_SECONDS: Final = 30.0
+
 #: Between attempts to remove a container that is just ending, in seconds.
 _PAUSE: Final = 0.2
 
@@ -63,6 +66,8 @@ class HttpEngine(ABC):
         self._exits: Remembered[ExitFacts] = Remembered()
         self._signals = StartSignals()
         self._kernel = KernelLog()
+        self._lock = Lock()
+        self._inventory: tuple[float, Mapping[str, tuple[str, ...]]] | None = None
 
     @abstractmethod
     def inspect_container(self, name: str) -> ContainerState:
@@ -261,7 +266,10 @@ class HttpEngine(ABC):
 
     def devices(self) -> Mapping[str, tuple[str, ...]]:
         """Device classes the host offers by name (CDI's inventory, and GPUs no specification describes)."""
-        return cdi.host_devices()
+        with self._lock:
+            if self._inventory is None or time.monotonic() - self._inventory[0] > _INVENTORY_SECONDS:
+                self._inventory = (time.monotonic(), cdi.host_devices())
+            return self._inventory[1]
 
     def _subnets(self, name: str, addresses: int) -> list[str]:
         """A few free subnets to try for a network, the best first.

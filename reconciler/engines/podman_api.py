@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from reconciler.engines.http_api import HttpApi
@@ -15,7 +16,7 @@ class PodmanApi(HttpApi):
     def _make(self) -> Any:
         from podman.api.client import APIClient  # noqa: PLC0415  (late: it takes 100 ms to import)
 
-        return APIClient(base_url=self.url)
+        return APIClient(base_url=self.url, identity=os.environ.get("CONTAINER_SSHKEY"))
 
     def _address(self, client: Any, path: str, *, compatible: bool) -> str:
         prefix = client.compatible_prefix if compatible else client.path_prefix

@@ -10,6 +10,7 @@ import http.client
 import os
 import socket
 import ssl
+import subprocess
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -60,6 +61,37 @@ def who_answers(url: str) -> Literal["podman", "docker"]:
     if answer.status == 200 and (answer.getheader("Api-Version") or answer.getheader("Docker-Experimental")):
         return "docker"
     raise NoAnswer(f"something answers there (status {answer.status}), but neither Podman nor Docker")
+
+
+def ssh_reaches(url: str) -> None:
+    """Check that ``ssh`` gets to the host of a URL without asking anything: the clients wait for minutes.
+
+    Raises:
+        NoAnswer: it does not; the message is ssh's own.
+    """
+    parts = urlsplit(url)
+    command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={_SECONDS:.0f}"]
+    if key := os.environ.get("CONTAINER_SSHKEY"):
+        command += ["-i", key]
+    if parts.port:
+        command += ["-p", str(parts.port)]
+    if parts.username:
+        command += ["-l", parts.username]
+    try:
+        done = subprocess.run(
+            [*command, "--", parts.hostname or "localhost", "true"],
+            capture_output=True,
+            text=True,
+            timeout=4 * _SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise NoAnswer("the program `ssh` is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise NoAnswer("ssh takes too long") from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()
+        raise NoAnswer(f"{reason[-1] if reason else 'ssh failed'}; ssh must work without a password")
 
 
 def _no_permission(url: str) -> str:

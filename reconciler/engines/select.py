@@ -14,11 +14,13 @@ from typing import Final, Literal
 
 from reconciler.engines import addresses, failures, probes
 from reconciler.engines.base import Engine
-from reconciler.errors import ConfigError, EngineUnavailable
+from reconciler.errors import ConfigError, EngineError, EngineUnavailable
 
 Kind = Literal["docker", "podman"]
 
 ENGINES: Final = ("auto", "docker", "podman", "process")
+
+_OTHER: Final[Mapping[Kind, Kind]] = {"docker": "podman", "podman": "docker"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,17 +121,22 @@ def _kind(engine: str) -> Kind:
 
 
 def _who(kind: Kind, url: str, around: Surroundings) -> Kind:
-    """Who answers; over ssh, where only the clients can ask, the one that was expected."""
+    """Who answers; over ssh only the clients can ask, the expected one first."""
     if not url.startswith("ssh://"):
         return around.who_answers(url)
-    candidate = make(kind, url)
-    try:
-        candidate.info()
-    except EngineUnavailable as error:
-        raise probes.NoAnswer(f"{error.message} (is `ssh` installed, and its key accepted?)") from error
-    finally:
-        candidate.close()
-    return kind
+    probes.ssh_reaches(url)
+    why = ""
+    for candidate in (kind, _OTHER[kind]):
+        engine = make(candidate, url)
+        try:
+            engine.info()
+        except EngineError as error:
+            why = why or error.message
+        else:
+            return candidate
+        finally:
+            engine.close()
+    raise probes.NoAnswer(why)
 
 
 def _nobody(engine: str, tried: list[_Tried]) -> EngineUnavailable:

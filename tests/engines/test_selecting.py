@@ -168,6 +168,19 @@ def test_podman_machines_are_found(tmp_path: Path) -> None:
     assert f"unix://{tmp_path}/t/podman/default-api.sock" in found
 
 
+def test_ssh_that_does_not_get_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "ssh"
+    program.write_text("#!/bin/sh\necho 'ssh: Connection refused' >&2\nexit 255\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    for engine in ("docker", "podman", "auto"):
+        with pytest.raises(
+            EngineUnavailable, match="ssh: Connection refused; ssh must work without a password"
+        ):
+            connect(engine, "ssh://u@host:22/run/podman/podman.sock", surroundings=surroundings({}))
+
+
 # --- who answers at a socket
 
 
