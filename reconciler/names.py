@@ -38,6 +38,8 @@ ANNOTATION_RESTART_SCOPE: Final = PREFIX + "restart-scope"
 ANNOTATION_UPDATE_POLICY: Final = PREFIX + "update-policy"
 ANNOTATION_STALL_TIMEOUT: Final = PREFIX + "stall-timeout"
 ANNOTATION_PRIORITY: Final = PREFIX + "priority"
+#: Who wrote the manifest: ``client`` for the Python client.
+ANNOTATION_SUBMITTED_BY: Final = PREFIX + "submitted-by"
 
 MASTER_PORT: Final = 29500
 HOSTNAME_LIMIT: Final = 63

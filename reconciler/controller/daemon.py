@@ -129,6 +129,7 @@ class Daemon:
         mode: Mode,
         on_phase: Callable[[str, Mapping[str, Any]], None] | None,
         stop: threading.Event,
+        only: Only | None = None,
     ) -> None:
         self._settings = settings
         self._mode = mode
