@@ -1,0 +1,131 @@
+"""An engine of one test's own, that may be killed and started again without harm to anybody else's.
+
+Podman keeps nothing in its service, so a private one is a service on the common store with a socket of its own.
+A private Docker has its own store and leaves the host's firewall and default bridge alone: two daemons that
+both manage them undo each other's rules. What can go wrong: as for :mod:`tests.support.engines`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support import engines
+
+START_SECONDS = 60.0
+#: Where a private Docker's networks come from: ranges that nothing else here uses.
+ADDRESSES = "10.201.0.0/16"
+
+
+@dataclass
+class PrivateEngine:
+    """A service that this test alone uses."""
+
+    kind: str
+    folder: Path
+    store: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Of its socket."""
+        return f"unix://{self.folder / 'engine.sock'}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            EngineMissing: it does not.
+        """
+        program = {"podman": "podman", "docker": "dockerd"}[self.kind]
+        executable = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if executable is None:
+            raise engines.EngineMissing(f"{program} is not installed")
+        if self.kind == "docker" and os.getuid() != 0:
+            raise engines.EngineMissing("only root can start dockerd")
+        log = self.folder / "engine.log"
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command(executable),
+                env=self._environment(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not engines.answers(self.url, self.kind):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+                raise engines.EngineMissing(f"a private {self.kind} does not start:\n{tail}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End the service as a crash would; containers are the engine's own business."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            (self.folder / "docker.pid").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """End it in good order."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _command(self, executable: str) -> tuple[str, ...]:
+        if self.kind == "podman":
+            return (executable, "system", "service", "--time=0", self.url)
+        return (
+            executable,
+            f"--host={self.url}",
+            f"--data-root={self.store}",
+            f"--exec-root={self.folder / 'exec'}",
+            f"--pidfile={self.folder / 'docker.pid'}",
+            "--bridge=none",
+            "--iptables=false",
+            "--ip-masq=false",
+            f"--default-address-pool=base={ADDRESSES},size=28",
+        )
+
+    def _environment(self) -> dict[str, str]:
+        environment = dict(os.environ)
+        if self.kind == "podman" and not Path("/run/systemd/system").exists():
+            conf = self.folder / "containers.conf"
+            conf.write_text(engines.CONTAINERS_CONF)
+            environment["CONTAINERS_CONF"] = str(conf)
+        return environment
+
+
+@contextlib.contextmanager
+def private_engine(kind: str) -> Iterator[PrivateEngine]:
+    """A running engine for the length of a ``with`` block.
+
+    Raises:
+        EngineMissing: this machine has none, or it does not start.
+    """
+    engines.CACHE_DIR.mkdir(parents=True, exist_ok=True)
+    # The socket's path must be short; the store may be on no file system that is itself a layer.
+    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))
+    store = Path(tempfile.mkdtemp(prefix="private-", dir=engines.CACHE_DIR))
+    engine = PrivateEngine(kind, folder, store)
+    try:
+        engine.start()
+        yield engine
+    finally:
+        engine.stop()
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
