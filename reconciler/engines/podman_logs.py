@@ -11,6 +11,7 @@ line that goes on. conmon ends only when everything is written.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -70,28 +71,42 @@ class FileLogs:
         self._closed.set()
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._file.path.open("rb") as file:
+        file: BinaryIO = self._file.path.open("rb")
+        try:
             if self._tail is not None:
                 yield from _last(file, self._tail)
-            yield from self._pieces(file)
+            rest = b""
+            pause = _SOON
+            while not self._closed.is_set():
+                # Asked before reading: what was written before the end is read after it.
+                more = self._follow and self._file.writing()
+                data = file.read(_READ)
+                if data:
+                    pause = _SOON
+                    text, rest = decode(rest + data)
+                    if text:
+                        yield text
+                elif (successor := self._successor(file)) is not None:
+                    # What was written between the last read and the change.
+                    yield decode(rest + file.read())[0]
+                    file.close()
+                    file, rest = successor, b""
+                elif not more:
+                    return
+                else:
+                    self._closed.wait(pause)
+                    pause = min(pause * 1.5, _SELDOM)
+        finally:
+            file.close()
 
-    def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
-        rest = b""
-        pause = _SOON
-        while not self._closed.is_set():
-            # Asked before reading: what was written before the end is read after it.
-            more = self._follow and self._file.writing()
-            data = file.read(_READ)
-            if data:
-                pause = _SOON
-                text, rest = decode(rest + data)
-                if text:
-                    yield text
-            elif not more:
-                return
-            else:
-                self._closed.wait(pause)
-                pause = min(pause * 1.5, _SELDOM)
+    def _successor(self, file: BinaryIO) -> BinaryIO | None:
+        """The file that took this one's place: conmon begins anew at containers.conf's `log_size_max`."""
+        try:
+            if self._file.path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return None
+            return self._file.path.open("rb")
+        except OSError:
+            return None  # the container was removed
 
 
 def decode(data: bytes) -> tuple[bytes, bytes]:
