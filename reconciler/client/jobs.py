@@ -7,7 +7,7 @@ manifest for the moment until the daemon has cleared up.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from reconciler.options import did_you_mean
 from reconciler.status.reading import ObjectStatus, Problem, SidecarReader, status_root
 
 if TYPE_CHECKING:
+    from reconciler.api import Document
     from reconciler.config import Settings
     from reconciler.sources.catalog import Catalog, JobEntry
 
@@ -150,14 +151,16 @@ class Reader:
 
     Args:
         settings: say where both are.
+        runtimes: that there are besides the folder's; None: those to be had without asking a server.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, runtimes: Sequence[Document] | None = None) -> None:
         from reconciler.sources.available import available_runtimes  # noqa: PLC0415  (none of this for --help)
         from reconciler.sources.folder import FolderSource  # noqa: PLC0415
 
         self._specs = settings.specs
-        runtimes = available_runtimes(settings.runtime_sources, clock=time.time, offline=True).documents
+        if runtimes is None:
+            runtimes = available_runtimes(settings.runtime_sources, clock=time.time, offline=True).documents
         self._folder = FolderSource(settings.specs, builtin=runtimes)
         self._sidecars = SidecarReader(status_root(settings.specs, settings.status_dir))
 

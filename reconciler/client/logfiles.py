@@ -14,24 +14,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which containers are wanted; nothing set is rank 0."""
+    """Which containers are wanted; nothing set is rank 0, ``ranks`` every training node."""
 
     node: int | None = None
     step: str | None = None
     container: str | None = None
     everything: bool = False
+    ranks: bool = False
 
     @property
     def single(self) -> bool:
         """One container at most, so that its bytes are passed on as they are."""
-        return self.step is None and not self.everything
+        return self.step is None and not self.everything and not self.ranks
 
     def label(self, job: Job, name: str) -> str | None:
         """What stands before the lines of a container, when it is wanted; else None."""
         rank, step = _identity(job, name)
         short = str(rank) if rank is not None else _without_job(job, name)
-        if self.everything:
+        if self.everything or (self.ranks and rank is not None):
             return short
+        if self.ranks:
+            return None
         if self.container is not None:
             return short if name == self.container or _without_job(job, name) == self.container else None
         if self.step is not None:
@@ -44,7 +47,7 @@ class Choice:
             return self.container
         if self.step is not None:
             return f"{qualified(job.namespace, job.name)}-{self.step}"
-        if self.everything:
+        if self.everything or self.ranks:
             return ""
         rank = self.node or 0
         known = next((n.name for n in job.status.nodes if n.rank == rank), "") if job.status else ""

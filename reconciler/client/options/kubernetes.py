@@ -1,0 +1,101 @@
+"""Options that upstream has for its Kubernetes backend only; here they are fields of the manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.client.failures import InvalidRequest
+from reconciler.client.options.patches import TrainingRuntimeSpecPatch, patch_as_data
+from reconciler.client.types.types import CustomTrainerContainer
+
+
+@dataclass
+class Labels:
+    """``metadata.labels`` of the TrainJob."""
+
+    labels: dict[str, str]
+
+    def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
+        """Apply it."""
+        job_spec.setdefault("metadata", {})["labels"] = dict(self.labels)
+
+
+@dataclass
+class Annotations:
+    """``metadata.annotations`` of the TrainJob."""
+
+    annotations: dict[str, str]
+
+    def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
+        """Apply it."""
+        job_spec.setdefault("metadata", {})["annotations"] = dict(self.annotations)
+
+
+@dataclass
+class TrainerCommand:
+    """``spec.trainer.command``, with a :class:`CustomTrainerContainer` or no trainer."""
+
+    command: list[str]
+
+    def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
+        """Apply it.
+
+        Raises:
+            InvalidRequest: the trainer has a command of its own.
+        """
+        _only_for_containers("TrainerCommand", trainer)
+        job_spec.setdefault("spec", {}).setdefault("trainer", {})["command"] = list(self.command)
+
+
+@dataclass
+class TrainerArgs:
+    """``spec.trainer.args``, with a :class:`CustomTrainerContainer` or no trainer."""
+
+    args: list[str]
+
+    def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
+        """Apply it.
+
+        Raises:
+            InvalidRequest: the trainer has arguments of its own.
+        """
+        _only_for_containers("TrainerArgs", trainer)
+        job_spec.setdefault("spec", {}).setdefault("trainer", {})["args"] = list(self.args)
+
+
+@dataclass
+class ActiveDeadlineSeconds:
+    """``spec.activeDeadlineSeconds``: a job that takes longer fails with DeadlineExceeded."""
+
+    seconds: int
+
+    def __post_init__(self) -> None:
+        if type(self.seconds) is not int or self.seconds < 1:
+            raise ValueError("activeDeadlineSeconds must be a positive integer (minimum 1)")
+
+    def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
+        """Apply it."""
+        job_spec.setdefault("spec", {})["activeDeadlineSeconds"] = self.seconds
+
+
+@dataclass
+class RuntimePatch:
+    """An entry of ``spec.runtimePatches``: what this job changes of its runtime."""
+
+    training_runtime_spec: TrainingRuntimeSpecPatch | None = None
+    manager: str = dataclasses.field(default="trainer.kubeflow.org/kubeflow-sdk", init=False, repr=False)
+
+    def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
+        """Apply it."""
+        patches = job_spec.setdefault("spec", {}).setdefault("runtimePatches", [])
+        patches.append(patch_as_data(self))
+
+
+def _only_for_containers(option: str, trainer: object) -> None:
+    if trainer is not None and not isinstance(trainer, CustomTrainerContainer):
+        raise InvalidRequest(
+            f"{option} can only be used with CustomTrainerContainer.",
+            remedy="CustomTrainer makes its command from the function, BuiltinTrainer has the runtime's.",
+        )

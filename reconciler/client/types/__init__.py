@@ -1,0 +1,1 @@
+"""Types of the client; ``reconciler.client.types.types`` has all of them, as upstream."""

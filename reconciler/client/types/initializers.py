@@ -1,0 +1,104 @@
+"""Where datasets and models come from: upstream's types; ``file://`` is for what is here already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.client.constants import constants
+
+
+def _default_patterns() -> list[str]:
+    return list(constants.INITIALIZER_DEFAULT_IGNORE_PATTERNS)
+
+
+def _require_s3(storage_uri: str) -> None:
+    if not storage_uri.startswith("s3://"):
+        raise ValueError(f"storage_uri must start with 's3://', got {storage_uri}")
+
+
+@dataclass
+class BaseInitializer:
+    """What all have.
+
+    Attributes:
+        storage_uri: of the data.
+    """
+
+    storage_uri: str
+
+
+@dataclass
+class HuggingFaceDatasetInitializer(BaseInitializer):
+    """A dataset of the Hugging Face hub, or a folder of this machine (``file:///data/mnist``)."""
+
+    ignore_patterns: list[str] | None = None
+    access_token: str | None = None
+
+
+@dataclass
+class S3DatasetInitializer(BaseInitializer):
+    """A dataset in S3-compatible storage, ``s3://bucket/path``."""
+
+    ignore_patterns: list[str] | None = None
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    region: str | None = None
+    role_arn: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_s3(self.storage_uri)
+
+
+@dataclass
+class DataCacheInitializer(BaseInitializer):
+    """A distributed data cache, ``cache://SCHEMA/TABLE``; takes a runtime that has one."""
+
+    metadata_loc: str
+    num_data_nodes: int
+    head_cpu: str | None = None
+    head_mem: str | None = None
+    worker_cpu: str | None = None
+    worker_mem: str | None = None
+    iam_role: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_data_nodes <= 1:
+            raise ValueError(f"num_data_nodes must be greater than 1, got {self.num_data_nodes}")
+        if not self.storage_uri.startswith("cache://"):
+            raise ValueError(f"storage_uri must start with 'cache://', got {self.storage_uri}")
+        if len(self.storage_uri.removeprefix("cache://").split("/")) != 2:
+            raise ValueError(
+                f"storage_uri must be in format 'cache://<SCHEMA_NAME>/<TABLE_NAME>', got {self.storage_uri}"
+            )
+
+
+@dataclass
+class HuggingFaceModelInitializer(BaseInitializer):
+    """A model of the Hugging Face hub, or a folder of this machine (``file:///models/llama``)."""
+
+    ignore_patterns: list[str] | None = field(default_factory=_default_patterns)
+    access_token: str | None = None
+
+
+@dataclass
+class S3ModelInitializer(BaseInitializer):
+    """A model in S3-compatible storage, ``s3://bucket/path``."""
+
+    ignore_patterns: list[str] | None = field(default_factory=_default_patterns)
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    region: str | None = None
+    role_arn: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_s3(self.storage_uri)
+
+
+@dataclass
+class Initializer:
+    """What is fetched before the nodes start."""
+
+    dataset: HuggingFaceDatasetInitializer | S3DatasetInitializer | DataCacheInitializer | None = None
+    model: HuggingFaceModelInitializer | S3ModelInitializer | None = None
