@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from reconciler.config import Settings
-from reconciler.controller import act
-from reconciler.controller.admission import CPUS, MEMORY
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
 from reconciler.controller.decide import Policy
-from reconciler.controller.image_states import ImageState
-from reconciler.controller.images import pull_policy
-from reconciler.controller.keys import make_secret
 from reconciler.controller.ledger import Ledger
-from reconciler.controller.materials import GeneratedSecrets
-from reconciler.controller.observed import Observed
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings
+from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
 from reconciler.controller.reconciling import Reconciler, Request, digest
-from reconciler.controller.registry_auths import auth_for
-from reconciler.controller.specs import Host
-from reconciler.engines.base import ContainerState, Engine, EngineInfo, NetworkState
+from reconciler.engines.base import ContainerState, Engine, NetworkState
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import (
-    ANNOTATION_PRIORITY,
     API_GROUP,
     LABEL_INSTANCE,
     LABEL_JOB,
     LABEL_NAMESPACE,
     job_key,
 )
-from reconciler.plan.addresses import plan_addresses
-from reconciler.plan.generated import GeneratedSecret, generated_secrets
-from reconciler.plan.types import JobPlan
 from reconciler.sources.catalog import Catalog, JobEntry
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
 
-#: Kubernetes' own classes.
-SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 ENDED = frozenset({"Complete", "Failed", "Invalid"})
 #: Upstream's own name for itself in ``spec.managedBy``; any other value means hands off.
 MANAGER = f"{API_GROUP}/trainjob-controller"
@@ -83,14 +66,10 @@ class Work:
         self._clock = clock
         self._on_phase = on_phase
         self._queue = WorkQueue(clock)
-        self._attachment: Attachment | None = None
-        self._unavailable = EngineUnavailable("Waits for the container engine.")
-        self._planner = Planner()
+        planner = Planner()
+        self._given = Provisions(settings, planner, lambda: self.catalog)
         self._tidied = False
-        self._waiting_for_images: dict[str, set[str]] = {}
-        self._lock = threading.Lock()
         state = settings.state_dir
-        self._secrets = GeneratedSecrets(state / "secrets" / settings.instance)
         self._sidecars = SidecarWriter(clock=time.monotonic, on_error=self._cannot_write)
         self._outlet = FolderOutlet(
             records=RecordStore(state / "records" / settings.instance),
@@ -101,8 +80,8 @@ class Work:
             on_phase=self._phase_changed,
         )
         self._ledger = Ledger(
-            inventory=self._devices,
-            capacity=self._capacity,
+            inventory=self._given.devices,
+            capacity=self._given.capacity,
             max_jobs=settings.max_jobs,
             preempt=settings.preempt,
             on_release=self._queue.add,
@@ -113,9 +92,9 @@ class Work:
             if record is not None:
                 self._ledger.follow(record)
         self._reconciler = Reconciler(
-            hands=self._hands,
+            hands=self._given.hands,
             outlet=self._outlet,
-            planner=self._planner,
+            planner=planner,
             ledger=self._ledger,
             policy=Policy(
                 auto_remove=settings.auto_remove,
@@ -123,9 +102,9 @@ class Work:
                 restart_scope=settings.restart_scope,
             ),
             clock=clock,
-            probe=self._ready,
-            pull=self._pull,
-            priority=self._priority,
+            probe=self._given.ready,
+            pull=self._given.pull,
+            priority=self._given.priority,
         )
 
     # -- what makes jobs come up
@@ -138,7 +117,7 @@ class Work:
         """
         info = engine.info()
         _log.info("using container engine", engine=info.name, version=info.version, host=info.host)
-        self._attachment = Attachment(
+        self._given.attachment = Attachment(
             engine,
             info,
             instance=self._settings.instance,
@@ -152,8 +131,8 @@ class Work:
 
     def no_engine(self, error: EngineUnavailable) -> None:
         """No engine answers so far: jobs say so, and wait."""
-        if str(error) != str(self._unavailable):
-            self._unavailable = error
+        if str(error) != str(self._given.unavailable):
+            self._given.unavailable = error
             self._enqueue_all()
 
     def take(self, catalog: Catalog) -> None:
@@ -176,7 +155,7 @@ class Work:
 
     def resync(self) -> None:
         """One listing of everything that is this instance's; jobs that look different now come up."""
-        attachment = self._attachment
+        attachment = self._given.attachment
         if attachment is None:
             return
         try:
@@ -223,9 +202,7 @@ class Work:
         return self._settings.allow_empty and self.catalog.state == "empty"
 
     def _image_changed(self, image: str) -> None:
-        with self._lock:
-            keys = self._waiting_for_images.pop(image, set())
-        for key in sorted(keys):
+        for key in sorted(self._given.image_changed(image)):
             self._queue.add(key)
 
     # -- working
@@ -248,10 +225,11 @@ class Work:
         except EngineUnavailable as error:
             self._outlet.amend(key, self._file_of(key), str(error))
             # Before the first answer everything comes up by itself when there is one.
-            if self._attachment is not None:
+            if self._given.attachment is not None:
                 delay = self._queue.retry(key)
                 _log.warning("the engine does not answer", reason=str(error), retry_in=delay)
         except ReconcilerError as error:
+            self._outlet.amend(key, self._file_of(key), str(error))
             delay = self._queue.retry(key)
             _log.warning("could not reconcile", reason=str(error), retry_in=delay)
         except Exception:  # noqa: BLE001  (see below)
@@ -306,11 +284,10 @@ class Work:
         if record is None and (self.catalog.state != "ok" or self.catalog.doubtful):
             return
         self._reconciler.reconcile(Request(key=key, wanted=None))
-        namespace, _, name = key.partition("/")
-        self._secrets.remove(namespace, name)
+        self._given.forget_secrets(key)
 
     def _request(self, key: str, wanted: Wanted, faults: Any) -> Request:
-        info = self._attachment.info if self._attachment is not None else EngineInfo(name="", version="")
+        info = self._given.info
         around = Surroundings(engine=(info.name, info.version), log_dir=str(self._settings.log_dir))
         return Request(key=key, wanted=wanted, faults=tuple(faults), surroundings=around)
 
@@ -319,88 +296,7 @@ class Work:
         runtime = self.catalog.runtime_for(document) if document is not None else None
         return runtime.raw if runtime is not None else None
 
-    # -- what the reconciler asks for
-
-    def _hands(self, plan: JobPlan | None, record: Record) -> act.Hands:
-        attachment = self._attachment
-        if attachment is None:
-            raise self._unavailable
-        host = Host(
-            instance=self._settings.instance,
-            files=str(self._settings.state_dir.absolute() / "files" / self._settings.instance),
-            memory=attachment.info.memory,
-        )
-        hands = act.Hands(
-            engine=attachment.engine,
-            logs=attachment.logs,
-            launching=attachment.launching,
-            stopping=attachment.stopping,
-            host=host,
-            lookup=self._lookup(plan, record),
-            spec_hash=self._planner.digest(record) if plan is not None else "",
-            forget_image=attachment.puller.forget,
-        )
-        return act.for_job(hands, record)
-
-    def _lookup(
-        self, plan: JobPlan | None, record: Record
-    ) -> Callable[[str, str], Mapping[str, bytes | str] | None]:
-        made = {s.name: s for s in generated_secrets(plan)} if plan is not None else {}
-
-        def look(kind: str, name: str) -> Mapping[str, bytes | str] | None:
-            where = self.catalog.secrets if kind == "Secret" else self.catalog.configmaps
-            found: Mapping[str, bytes | str] | None = where.get((record.namespace, name))
-            if found is None and kind == "Secret" and name in made:
-                return dict(self._made(record, made[name]))
-            return found
-
-        return look
-
-    def _made(self, record: Record, secret: GeneratedSecret) -> Mapping[str, bytes]:
-        make = partial(make_secret, secret)
-        return self._secrets.ensure(record.namespace, record.name, secret.name, make)
-
-    def _ready(self, plan: JobPlan, observed: Observed) -> frozenset[str]:
-        attachment = self._attachment
-        network = observed.network
-        if attachment is None or network is None:
-            return frozenset()
-        if all(c.readiness is None for i in plan.instances for c in i.containers):
-            return frozenset()
-        addresses = plan_addresses(plan, network.subnet, network.gateway)
-        return attachment.prober.ready(plan, observed, addresses)
-
-    def _pull(self, image: str, policy: str, secrets: tuple[str, ...], key: str, token: str) -> ImageState:
-        attachment = self._attachment
-        if attachment is None:
-            raise self._unavailable
-        namespace = key.partition("/")[0]
-        data = [d for s in secrets if (d := self.catalog.secrets.get((namespace, s))) is not None]
-        with self._lock:
-            self._waiting_for_images.setdefault(image, set()).add(key)
-        chosen = pull_policy(policy, self._settings.pull_policy)
-        return attachment.puller.request(image, chosen, token=token, auth=auth_for(image, data))
-
-    def _devices(self) -> Mapping[str, tuple[str, ...]]:
-        if self._attachment is None:
-            raise self._unavailable
-        return self._attachment.engine.devices()
-
-    def _capacity(self) -> Mapping[str, float]:
-        info = self._attachment.info if self._attachment is not None else None
-        return {CPUS: info.cpus, MEMORY: float(info.memory)} if info is not None else {}
-
-    def _priority(self, plan: JobPlan) -> int:
-        """The annotation, else the pods' own, else the value of the PriorityClass in the folder."""
-        with suppress(KeyError, ValueError):
-            return int(plan.annotations[ANNOTATION_PRIORITY])
-        if plan.priority is not None:
-            return plan.priority
-        for document in self.catalog.documents:
-            if document.kind == "PriorityClass" and document.name == plan.priority_class:
-                value = document.raw.get("value")
-                return value if isinstance(value, int) else 0
-        return SYSTEM_PRIORITIES.get(plan.priority_class, 0)
+    # -- telling
 
     def _locate(self, key: str) -> str | None:
         entry = self.catalog.jobs.get(key)
@@ -409,8 +305,6 @@ class Work:
     def _file_of(self, key: str) -> str:
         record = self._outlet.load(key)
         return self._locate(key) or (record.file if record is not None else "")
-
-    # -- telling
 
     def _phase_changed(self, key: str, document: Mapping[str, Any]) -> None:
         status = document["status"]
@@ -459,13 +353,7 @@ class Work:
 
     def at_rest(self) -> bool:
         """Nothing is being worked on or pulled."""
-        attachment = self._attachment
-        with self._lock:
-            images = [i for i, keys in self._waiting_for_images.items() if keys]
-        pulling = attachment is not None and any(
-            attachment.puller.state(image).status == "pulling" for image in images
-        )
-        return self._queue.idle() and not pulling
+        return self._queue.idle() and not self._given.pulling()
 
     def all_ended(self) -> bool:
         """Every job of the folder has ended, and so has the removal of what it left."""
@@ -488,8 +376,8 @@ class Work:
         """Stop working; write statuses out; leave containers alone."""
         self._queue.close()
         self._sidecars.flush(everything=True)
-        if self._attachment is not None:
-            self._attachment.close()
+        if self._given.attachment is not None:
+            self._given.attachment.close()
 
 
 def _by_job(

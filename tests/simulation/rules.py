@@ -172,6 +172,11 @@ class Rules:
             if failures > limit + MOST_AT_ONCE:
                 self._break(f"{record.key}: {failures} failures of {step['name']}, limit {limit}")
 
+    def taken_by_hand(self, box: Box) -> None:
+        """The user removes a container; a daemon that had not seen it yet makes the same one again."""
+        labels = box.labels
+        self._started_runs.discard((*run_of(labels), place_of(labels), int(labels[LABEL_RESTART])))
+
     def record_taken(self, key: str) -> None:
         """The user took the record and left the sidecar."""
         self._forgetful.add(key)

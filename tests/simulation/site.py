@@ -146,11 +146,11 @@ class Site:
 
     def hear(self) -> None:
         """Every event there is arrives, in order."""
-        attachment = self.work._attachment
+        attachment = self.attachment
         events, self.world.events = self.world.events, []
         for event in events:
             if attachment is not None:
-                attachment.heard(event.labels)  # type: ignore[attr-defined]
+                attachment.heard(event.labels)
 
     # -- the user
 
@@ -209,7 +209,7 @@ class Site:
         """When something happens by itself."""
         skew = self.world.skew
         timers = self.work._queue._timers
-        wakes = [when - skew for when, _ in self.work._attachment.wakes] if self.work._attachment else []  # type: ignore[attr-defined]
+        wakes = [when - skew for when, _ in self.attachment.wakes] if self.attachment is not None else []
         ends = self.world.next_end()
         return min(
             [self._resync_at, *wakes, *([timers[0][0] - skew] if timers else []), *([ends] if ends else [])]
@@ -222,7 +222,7 @@ class Site:
         self.rules.check()
 
     def _fall_due(self, pulled: list[str]) -> None:
-        attachment: Any = self.work._attachment
+        attachment = self.attachment
         if attachment is None and self.world.up:
             self._attach()
         if attachment is not None:
@@ -254,6 +254,11 @@ class Site:
         self.surviving(lambda: self.work._sidecars.flush(everything=True))
 
     # -- looking
+
+    @property
+    def attachment(self) -> Any:
+        """The daemon's engine and what goes with it; None before one has answered."""
+        return self.work._given.attachment
 
     def record(self, name: str) -> Record | None:
         """A job's record, from the disk."""

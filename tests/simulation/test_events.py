@@ -43,7 +43,7 @@ class Messenger:
             elif self._how == "late":
                 self._late.append((world.now + 10, event))
         for event in due:
-            self._host.work._attachment.heard(event.labels)
+            self._host.attachment.heard(event.labels)
 
 
 @pytest.mark.parametrize("how", ["lost", "doubled", "late"])

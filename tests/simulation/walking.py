@@ -18,7 +18,7 @@ from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_RESTART
 from tests.simulation.disk import full_disk
 from tests.simulation.faults import Killed, Point, Side
 from tests.simulation.kinds import OTHER_IMAGE, RUNTIMES
-from tests.simulation.manifests import job
+from tests.simulation.manifests import IMAGE, job
 from tests.simulation.rules import BrokenRuleError
 from tests.simulation.site import Site, site
 from tests.simulation.world import Box, Fate, Net
@@ -84,7 +84,7 @@ class Walk:
     def hear(self, rng: random.Random) -> None:
         """One event arrives, whichever; some are lost or come twice."""
         events = self.host.world.events
-        attachment: Any = self.host.work._attachment
+        attachment = self.host.attachment
         if not events or attachment is None:
             return
         event = events.pop(rng.randrange(min(len(events), 4)))
@@ -188,6 +188,7 @@ class Walk:
 
     def remove_container(self, rng: random.Random) -> None:
         if (box := self._pick(rng)) is not None:
+            self.host.rules.taken_by_hand(box)
             self.host.world.remove(box)
 
     def pause(self, rng: random.Random) -> None:
@@ -208,7 +209,7 @@ class Walk:
             self.host.world.remove_network(rng.choice(mine).name)
 
     def remove_image(self, rng: random.Random) -> None:
-        self.host.world.images.discard(rng.choice((*self.host.world.images, OTHER_IMAGE)))
+        self.host.world.images.discard(rng.choice((IMAGE, OTHER_IMAGE)))
 
     def stranger(self, rng: random.Random) -> None:
         """Somebody else takes a name that a job may want."""
@@ -337,7 +338,7 @@ class Walk:
         self._full = False
         host.world.up = True
         host.faults.calm()
-        host.world.registry |= {OTHER_IMAGE}
+        host.world.registry |= {IMAGE, OTHER_IMAGE}
         host.folder_state = "ok"
         host.broken_files.clear()
         for raw in RUNTIMES:
