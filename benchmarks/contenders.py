@@ -67,7 +67,9 @@ class Reconciler:
 
     def open(self) -> None:
         self.specs.mkdir(parents=True, exist_ok=True)
-        runtime = manifests.runtime("bench", self.image, policy={"torch": {}})
+        # A `sleep` that is process 1 ignores TERM: half a minute of grace would be waited out for each job.
+        pod = {"terminationGracePeriodSeconds": 1}
+        runtime = manifests.runtime("bench", self.image, policy={"torch": {}}, pod=pod)
         self._write("runtime", runtime)
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("RECONCILER_")},
@@ -87,10 +89,10 @@ class Reconciler:
             raise Failed(f"the daemon has ended: {(self.root / 'daemon.log').read_text()[-800:]}")
         return self._write(job, manifests.trainjob(job, "bench", *command(work), numNodes=nodes))
 
-    def end(self, job: str, nodes: int) -> None:
+    def end(self, job: str, nodes: int) -> None:  # noqa: ARG002  (the others remove node by node)
         (self.specs / f"{job}.yaml").unlink(missing_ok=True)
         with api(self.url) as client:
-            gone(client, job, nodes)
+            gone(client, job)
 
     def close(self) -> None:
         if self._process is not None:

@@ -93,37 +93,42 @@ def last_all_reduce(client: docker.DockerClient, job: str, nodes: int, *, second
     return _until(look, f"all-reduce on {nodes} nodes of {job}", seconds, every=0.5)
 
 
-def remove(client: docker.DockerClient, job: str, nodes: int) -> None:
-    """Remove a job's containers and network, whoever made them."""
-    for name in names(job, nodes):
-        # Podman's forced removal asks politely first, for ten seconds.
+def remove(client: docker.DockerClient, job: str, nodes: int, *, seconds: float = 60) -> None:
+    """Remove a job's containers and network, whoever made them.
+
+    Raises:
+        Failed: something is left.
+    """
+
+    def attempt() -> bool:
+        for name in names(job, nodes):
+            # Podman's forced removal asks politely first, for ten seconds; and one that meets a container
+            # in the middle of stopping is refused, so it is tried again.
+            with contextlib.suppress(docker.errors.APIError):
+                client.api.kill(name)
+            with contextlib.suppress(docker.errors.APIError):
+                client.api.remove_container(name, force=True, v=True)
         with contextlib.suppress(docker.errors.APIError):
-            client.api.kill(name)
-        with contextlib.suppress(docker.errors.APIError):
-            client.api.remove_container(name, force=True, v=True)
-    with contextlib.suppress(docker.errors.APIError):
-        client.api.remove_network(f"{job}-net")
+            client.api.remove_network(f"{job}-net")
+        return _is_gone(client, job)
+
+    _until(attempt, f"{job} removed", seconds, every=0.2)
 
 
-def gone(client: docker.DockerClient, job: str, nodes: int, *, seconds: float = 60) -> None:
+def gone(client: docker.DockerClient, job: str, *, seconds: float = 60) -> None:
     """Wait until nothing of a job is left.
 
     Raises:
         Failed: something is.
     """
+    _until(lambda: _is_gone(client, job), f"{job} removed", seconds, every=0.1)
 
-    def look() -> bool:
-        for name in names(job, nodes):
-            # Podman answers 500 for a container that is removed while it is looked at.
-            with contextlib.suppress(docker.errors.APIError):
-                client.api.inspect_container(name)
-                return False
-        with contextlib.suppress(docker.errors.NotFound):
-            client.api.inspect_network(f"{job}-net")
-            return False
-        return True
 
-    _until(look, f"{job} removed", seconds, every=0.1)
+def _is_gone(client: docker.DockerClient, job: str) -> bool:
+    """By listing: Podman answers 500 for one that is removed while it is inspected."""
+    if client.api.containers(all=True, filters={"name": f"{job}-node-"}):
+        return False
+    return not [n for n in client.api.networks(names=[f"{job}-net"]) if n["Name"] == f"{job}-net"]
 
 
 def _until(look: Callable[[], Any], what: str, seconds: float, *, every: float) -> Any:
