@@ -24,12 +24,14 @@ Example:
   reconciler get jobs --watch
   reconciler get jobs demo -o json | jq .status.phase
   reconciler get nodes demo -o wide
-  reconciler get runtimes"""
+  reconciler get runtimes
+  reconciler get host"""
 
 _KINDS: Final = {
     "jobs": ("jobs", "job", "trainjobs", "trainjob", "tj"),
     "runtimes": ("runtimes", "runtime", "clustertrainingruntimes", "trainingruntimes"),
     "nodes": ("nodes", "node", "pods", "pod"),
+    "host": ("host", "capacity", "queue"),
 }
 
 
@@ -50,7 +52,7 @@ class _Kind(click.ParamType[str]):
 
 
 @click.command(epilog=EPILOG)
-@click.argument("kind", type=_Kind(), metavar="jobs|runtimes|nodes")
+@click.argument("kind", type=_Kind(), metavar="jobs|runtimes|nodes|host")
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=params.complete_job)
 @params.output_option("table", "wide", "yaml", "json", default="table")
 @click.option("-w", "--watch", is_flag=True, help="Go on, and show every change.")
@@ -59,10 +61,13 @@ class _Kind(click.ParamType[str]):
 def get(
     kind: str, name: str | None, *, form: str, watch: bool, namespace: str | None, settings: Settings
 ) -> None:
-    """List jobs, runtimes or nodes (of the job NAME, or of all)."""
+    """List jobs, runtimes or nodes (of the job NAME, or of all); `host`: what there is, and who waits."""
     from reconciler.cli.jobs import Reader  # noqa: PLC0415  (not for --help)
 
     reader = Reader(settings)
+    if kind == "host":
+        _host(reader, settings, form=form, watch=watch)
+        return
     view = _View(kind=kind, name=name, namespace=namespace, form=form)
     snapshot = reader.snapshot()
     _tell_problems(snapshot)
@@ -72,6 +77,37 @@ def get(
         _watch_table(view, reader, snapshot, settings)
     else:
         _watch_objects(view, reader, snapshot, settings)
+
+
+def _host(reader: Reader, settings: Settings, *, form: str, watch: bool) -> None:
+    from reconciler.cli import host  # noqa: PLC0415  (not for --help)
+    from reconciler.cli.output import emit, note, show  # noqa: PLC0415
+    from reconciler.cli.tables import table  # noqa: PLC0415
+
+    capacity = host.ask(settings)
+    if capacity.problem:
+        note(f"warning: capacity unknown: {capacity.problem}")
+    shown: dict[str, Any] = {}
+
+    def draw(snapshot: Snapshot) -> None:
+        nonlocal shown
+        found = host.look(snapshot.jobs, capacity)
+        before, shown = shown, host.as_object(found)
+        if shown == before:
+            return
+        if form in {"json", "yaml"}:
+            emit(shown, form)
+        else:
+            show(table(host.rows(found)))
+            if found.waiting:
+                show(table(host.waiting_rows(found)))
+        sys.stdout.flush()
+
+    snapshot = reader.snapshot()
+    _tell_problems(snapshot)
+    draw(snapshot)
+    if watch:
+        _on_change(reader, settings, draw)
 
 
 class _View:

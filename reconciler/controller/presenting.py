@@ -64,6 +64,8 @@ def present(
         status["jobsStatus"] = [_counts(view, n, record) for n in range(len(view.steps))]
     if record.failure is not None:
         status["failure"] = _failure(record.failure)
+    if record.admitted:
+        status["share"] = record.share
     if record.trainer_status:
         status["trainerStatus"] = record.trainer_status
     status |= _times(record)

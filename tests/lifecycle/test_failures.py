@@ -150,8 +150,9 @@ def test_max_restarts_restarts_the_gang_and_keeps_volumes(containers: Workspace)
         labels = [c["Config"]["Labels"][ATTEMPT] for c in containers.containers(job)]
         flags.raise_flag()
         status = containers.until_phase(job, "Complete")
+        eventually(lambda: not containers.containers(job), "containers gone")
         with containers.api() as client:
-            assert client.volumes.get(f"{job}-kept")
+            client.volumes.get(f"{job}-kept").remove()
 
     addresses = [line.split()[2] for line in first]
     assert second == [f"{rank} 1 {addresses[rank]} kept" for rank in range(2)]
