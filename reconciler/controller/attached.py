@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
 
 from reconciler.controller.images import ImagePuller
 from reconciler.controller.logs import LogKeeper
+from reconciler.controller.pools import DaemonPool
 from reconciler.controller.probing import Prober
 from reconciler.engines.base import Engine, EngineInfo, EventStream
 from reconciler.errors import EngineError
@@ -61,8 +61,8 @@ class Attachment:
         self.logs = LogKeeper(engine, log_dir, clock=clock)
         self.puller = ImagePuller(engine, on_change=on_image, clock=clock)
         self.prober = Prober(engine, on_change=on_key)
-        self.launching = ThreadPoolExecutor(LAUNCH_WIDTH, thread_name_prefix="launch")
-        self.stopping = ThreadPoolExecutor(STOP_WIDTH, thread_name_prefix="stop")
+        self.launching = DaemonPool(LAUNCH_WIDTH, "launch")
+        self.stopping = DaemonPool(STOP_WIDTH, "stop")
         self._instance = instance
         self._on_key = on_key
         self._on_relist = on_relist
