@@ -7,12 +7,14 @@ already is looked at before it is made again, and what belongs to somebody else 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -65,6 +67,7 @@ DUMP_SCRIPT = (
 DUMP_COMMAND = ("sh", "-c", DUMP_SCRIPT)
 DUMP_TIMEOUT = 15.0
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
@@ -347,20 +350,18 @@ def dump(action: Dump, hands: Hands) -> Outcome:
 
 
 def stop(plan: JobPlan | None, action: Stop | Remove, hands: Hands) -> Outcome:
-    """Stop containers together; after :class:`Remove` they are gone, their logs kept."""
-    futures = [
-        hands.stopping.submit(
-            copy_context().run, _stop_one, plan, state, hands, remove=isinstance(action, Remove)
-        )
-        for state in action.containers
-    ]
-    ends: list[ContainerState] = []
-    failure: EngineError | None = None
-    for future in futures:
-        try:
-            ends.append(future.result())
-        except EngineError as error:
-            failure = error
+    """Stop containers together; after :class:`Remove` they are gone, their logs kept.
+
+    All logs are read before the first container goes: Podman removes along with a container those that share
+    its network.
+
+    Raises:
+        EngineError: not all could be stopped; the others were.
+    """
+    ends, failure = _together(hands, partial(_stop_one, plan, hands=hands), action.containers)
+    if isinstance(action, Remove):
+        _, removal = _together(hands, lambda state: hands.engine.remove_container(state.id), ends)
+        failure = failure or removal
     if failure is not None:
         raise failure
     _log.info(
@@ -371,8 +372,23 @@ def stop(plan: JobPlan | None, action: Stop | Remove, hands: Hands) -> Outcome:
     return Outcome(ended=tuple(ends))
 
 
-def _stop_one(plan: JobPlan | None, state: ContainerState, hands: Hands, *, remove: bool) -> ContainerState:
-    """Stop one container, read its end and the rest of its log, and remove it if asked to."""
+def _together(
+    hands: Hands, work: Callable[[ContainerState], T], states: Iterable[ContainerState]
+) -> tuple[list[T], EngineError | None]:
+    """The work on every container side by side; what came of it, and the last failure."""
+    futures = [hands.stopping.submit(copy_context().run, work, state) for state in states]
+    results: list[T] = []
+    failure: EngineError | None = None
+    for future in futures:
+        try:
+            results.append(future.result())
+        except EngineError as error:
+            failure = error
+    return results, failure
+
+
+def _stop_one(plan: JobPlan | None, state: ContainerState, *, hands: Hands) -> ContainerState:
+    """Stop one container; how it ended, its log on disk to the last line."""
     ended = state
     if state.state not in {"exited", "created"}:
         instance, container = _planned(plan, state)
@@ -387,8 +403,6 @@ def _stop_one(plan: JobPlan | None, state: ContainerState, hands: Hands, *, remo
             ended = hands.engine.inspect_container(state.id)
     if state.state != "created":
         hands.logs.finish(state.id, place_of(state), timeout=LOG_TIMEOUT)
-    if remove:
-        hands.engine.remove_container(state.id)
     return ended
 
 

@@ -253,7 +253,7 @@ def _mount(
         return Mount(kind="bind", target=wanted.path, source=source, read_only=wanted.read_only)
     if volume.kind == "files":
         source = str(PurePosixPath(host.files, instance.name, volume.name, wanted.sub_path))
-        return Mount(kind="bind", target=wanted.path, source=source, read_only=True)
+        return Mount(kind="bind", target=wanted.path, source=source, read_only=True, relabel=True)
     return Mount(
         kind="volume",
         target=wanted.path,
