@@ -88,16 +88,19 @@ class FolderOutlet:
 
     def tell(self, record: Record, document: Mapping[str, Any], *, urgent: bool) -> None:
         """Show the status; a manifest that moved takes its sidecar along."""
-        path = self.path(record.file)
+        changed = self._phases.get(record.key) != document["status"]["phase"]
+        self._put(self.path(record.file), document, urgent=urgent or changed)
+        self._phase(record.key, document)
+
+    def _put(self, path: Path, document: Mapping[str, Any], *, urgent: bool) -> None:
+        """Write an object's document beside its manifest, and nowhere else."""
         key = document_key(document)
         with self._lock:
             before = self._paths.get(key)
             self._paths[key] = path
         if before is not None and before != path:
             self._sidecars.drop(before, key)
-        changed = self._phases.get(record.key) != document["status"]["phase"]
-        self._sidecars.put(path, key, document, urgent=urgent or changed)
-        self._phase(record.key, document)
+        self._sidecars.put(path, key, document, urgent=urgent)
 
     def moved(self, record: Record) -> None:
         """The manifest is elsewhere from now on: the sidecar beside the old place goes first.
@@ -112,9 +115,7 @@ class FolderOutlet:
         """Show that a manifest cannot be used."""
         namespace, _, name = key.partition("/")
         document = invalid(kind, namespace, name, faults)
-        with self._lock:
-            self._paths[document_key(document)] = self.path(file)
-        self._sidecars.put(self.path(file), document_key(document), document, urgent=True)
+        self._put(self.path(file), document, urgent=True)
         if kind == "TrainJob":
             self._phase(key, document)
 
@@ -127,7 +128,7 @@ class FolderOutlet:
         known = self._sidecars.document(path, f"TrainJob/{key}")
         document = known or waiting("TrainJob", namespace, name)
         changed = {**document, "status": {**document["status"], "message": message}}
-        self._sidecars.put(path, document_key(changed), changed, urgent=True)
+        self._put(path, changed, urgent=True)
         self._phase(key, changed)
 
     def forget(self, record: Record) -> None:

@@ -150,6 +150,8 @@ class SidecarWriter:
             for path, documents in self._documents.items():
                 if documents and path in self._written and not path.exists():
                     del self._written[path]
+                    # Until it has worked: a full disk must not make this the last try.
+                    self._dirty.add(path)
                     self._write(path)
 
     def _known(self, path: Path) -> dict[str, dict[str, Any]]:
