@@ -16,11 +16,14 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.client.backends.container.types import DEFAULT_SOURCES
 from reconciler.client.failures import InvalidRequest, NoEngine
 from reconciler.errors import EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import ANNOTATION_SUBMITTED_BY
@@ -60,10 +63,22 @@ def ensure_controller(settings: Settings, *, everything: bool) -> EmbeddedContro
         controller = _controllers.get(settings.instance)
         if controller is None:
             controller = _controllers[settings.instance] = EmbeddedController()
-            if len(_controllers) == 1:
-                atexit.register(close_controllers)
+            _close_at_exit()
         controller.use(settings, everything=everything)
         return controller
+
+
+@cache
+def _close_at_exit() -> None:
+    """Have all of them closed at the end of the process.
+
+    Before the executors that they work with are shut down, which is earlier than :mod:`atexit`: the hook of
+    ``concurrent.futures`` itself. It has no public name, so the late one is there for a Python without it.
+    """
+    import concurrent.futures.thread  # noqa: F401, PLC0415  (its hook is registered first, and called last)
+
+    register = getattr(threading, "_register_atexit", atexit.register)
+    register(close_controllers)
 
 
 def close_controllers() -> None:
@@ -71,7 +86,6 @@ def close_controllers() -> None:
     with _guard:
         controllers = list(_controllers.values())
         _controllers.clear()
-        atexit.unregister(close_controllers)
     for controller in controllers:
         controller.close()
 
@@ -93,7 +107,7 @@ class EmbeddedController:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._working = threading.Event()
-        self._submitted: set[str] = set()
+        self._submitted: dict[str, Path] = {}
         self._bells: list[Callable[[], None]] = []
 
     # -- for clients
@@ -117,9 +131,9 @@ class EmbeddedController:
         self._thread = threading.Thread(target=self._run, args=arguments, name="reconciler", daemon=True)
         self._thread.start()
 
-    def submitted(self, key: str) -> None:
+    def submitted(self, key: str, manifest: Path) -> None:
         """Remember a job, so that it is not left before it has come up."""
-        self._submitted.add(key)
+        self._submitted[key] = manifest
 
     def add_bell(self, bell: Callable[[], None]) -> None:
         """Have ``bell`` called whenever a job's phase changes."""
@@ -239,21 +253,36 @@ def _on_the_engine_in_use(settings: Settings) -> Settings:
     )
 
 
-def _coming_up(reader: SidecarReader, keys: set[str]) -> dict[str, ObjectStatus | None]:
-    """Those that are not up, with their status."""
+def _coming_up(reader: SidecarReader, jobs: Mapping[str, Path]) -> dict[str, ObjectStatus | None]:
+    """Those that are not up, with their status; what was deleted does not count."""
     known = reader.read().jobs()
     return {
         key.partition("/")[2]: known.get(key)
-        for key in sorted(keys)
-        if (status := known.get(key)) is None
-        or status.phase in COMING_UP
-        or (status.phase == "Running" and any(n.state == "pending" for n in status.nodes))
+        for key, manifest in sorted(jobs.items())
+        if manifest.exists() and not _is_up(known.get(key))
     }
+
+
+def _is_up(status: ObjectStatus | None) -> bool:
+    if status is None or status.phase in COMING_UP:
+        return False
+    return status.phase != "Running" or all(node.state != "pending" for node in status.nodes)
 
 
 def _is_a_clients(job: Mapping[str, Any]) -> bool:
     annotations = (job.get("metadata") or {}).get("annotations") or {}
     return bool(annotations.get(ANNOTATION_SUBMITTED_BY))
+
+
+def _drop_default_sources(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """That upstream's repository is out of reach is no news for who did not ask for it."""
+    if event.get("event") == "runtime source" and event.get("source") in DEFAULT_SOURCES:
+        import structlog  # noqa: PLC0415
+
+        raise structlog.DropEvent
+    return event
 
 
 def _route_logs() -> None:
@@ -267,6 +296,7 @@ def _route_logs() -> None:
         return
     structlog.configure(
         processors=[
+            _drop_default_sources,
             structlog.contextvars.merge_contextvars,
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["event"], sort_keys=False),

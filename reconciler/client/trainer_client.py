@@ -186,7 +186,7 @@ class TrainerClient:
             text = checked_text(submission, file=str(file), runtimes=self._runtimes().values())
             controller = self._controller()
             write_atomically(file, text.encode(), mode=0o600 if submission.secret else 0o644)
-        controller.submitted(job_key(self._namespace, name))
+        controller.submitted(job_key(self._namespace, name), file)
         return name
 
     def list_jobs(self, runtime: Runtime | None = None) -> list[TrainJob]:

@@ -103,7 +103,8 @@ def failure_text(job: Job) -> str:
         if node.exit_code is None:
             state = node.state or "not started"
         else:
-            state = f"exit code {node.exit_code}" + (f" ({node.message})" if node.message else "")
+            state = f"exit code {node.exit_code}"
+            state += f" ({node.message})" if node.message not in ("", state) else ""
         rank = f" (rank {node.rank})" if node.rank is not None else ""
         lines.append(f"  {step_name(node)}{rank}: {state}")
     name, last = _last_lines(job)
