@@ -22,7 +22,6 @@ from reconciler.names import (
 from reconciler.status.records import Record
 from tests.simulation.world import Box, World
 
-
 #: Containers that a step of a simulated job has at most.
 MOST_AT_ONCE = 8
 

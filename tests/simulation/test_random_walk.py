@@ -1,0 +1,44 @@
+"""At least 100,000 random steps; after each, the rules that no fault excuses hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.shrinking import play_once, report, shrink
+from tests.simulation.walking import EPISODE, steps_of
+
+STEPS = 100_000
+SHARDS = 10
+SHRINK_SECONDS = 60.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_all_rules_hold_whatever_happens(shard: int) -> None:
+    episodes = STEPS // SHARDS // EPISODE
+    for seed in range(1000 * shard, 1000 * shard + episodes):
+        failure = play_once(seed, steps_of(seed))
+        if failure:
+            steps, said = shrink(seed, steps_of(seed), failure, seconds=SHRINK_SECONDS)
+            pytest.fail(report(seed, EPISODE, steps, said), pytrace=False)
+
+
+def test_a_walk_plays_again_as_it_was() -> None:
+    """Else no failing seed would be worth anything."""
+    steps = steps_of(5)
+    assert steps == steps_of(5)
+    assert play_once(5, steps) == play_once(5, steps)
+
+
+def test_the_rules_notice_a_daemon_that_forgets_rank_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch itself works: a controller with a known bug does not pass."""
+    from reconciler.controller import act  # noqa: PLC0415
+
+    monkeypatch.setattr(act, "_may_follow", lambda _first: True)
+    launch = act.launch
+    monkeypatch.setattr(
+        act,
+        "launch",
+        lambda plan, record, net, launches, hands: launch(plan, record, net, launches[::-1], hands),
+    )
+    assert "created before rank 0" in "".join(play_once(seed, steps_of(seed)) for seed in range(3))
