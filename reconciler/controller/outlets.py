@@ -16,7 +16,6 @@ from reconciler.status.sidecars import (
     SidecarWriter,
     document_key,
     orphaned_sidecars,
-    read_sidecar,
     sidecar_path,
 )
 
@@ -107,9 +106,11 @@ class FolderOutlet:
 
         One left behind would be taken for the status of the next job that is written there.
         """
+        name, path = f"TrainJob/{record.key}", self.path(record.file)
         with self._lock:
-            self._paths.pop(f"TrainJob/{record.key}", None)
-        self._sidecars.drop(self.path(record.file), f"TrainJob/{record.key}")
+            told = self._paths.pop(name, path)
+        for place in {path, told}:
+            self._sidecars.drop(place, name)
 
     def tell_invalid(self, kind: str, key: str, file: str, faults: Sequence[Fault]) -> None:
         """Show that a manifest cannot be used."""
@@ -151,12 +152,14 @@ class FolderOutlet:
             self._sidecars.drop(path, name)
 
     def drop_orphans(self) -> None:
-        """Remove sidecars of manifests that went while no daemon ran, but for those of jobs with a record."""
-        recorded = {f"TrainJob/{key}" for key in self.keys()}
+        """Remove sidecars of manifests that went while no daemon ran, but where a record still names them.
+
+        Those go with their job; a job that has moved is told of beside its manifest, and nowhere else.
+        """
+        records = [record for key in self.keys() if (record := self.load(key)) is not None]
         for path in orphaned_sidecars(specs=self._specs, status_dir=self._status_dir):
-            documents = {document_key(d) for d in read_sidecar(path)}
-            if not documents & recorded:
-                self._sidecars.retain(path, ())
+            keep = {f"TrainJob/{r.key}" for r in records if r.file and self.path(r.file) == path}
+            self._sidecars.retain(path, keep)
 
     def phase(self, key: str) -> str:
         """The phase last told; "" for a job not yet told of."""
