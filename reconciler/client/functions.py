@@ -6,6 +6,7 @@ a name that exists only under some condition; such names are warned of, not refu
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import builtins
@@ -60,7 +61,7 @@ def ship(func: Any, arguments: Mapping[str, Any] | None) -> Shipped:
     _check_source(func, source)
     _check_arguments(func, arguments)
     call = f"{func.__name__}()" if arguments is None else f"{func.__name__}(**{dict(arguments)!r})"
-    code = f"{source}\n{call}\n"
+    code = f"{_future(func)}{source}\n{call}\n"
     _warn_of_missing_names(func, code)
     return Shipped(code=code, file=_file_name(func))
 
@@ -122,6 +123,12 @@ def _check_source(func: types.FunctionType, source: str) -> None:
         )
 
 
+def _future(func: types.FunctionType) -> str:
+    """Annotations that its own file does not evaluate are not evaluated in the container either."""
+    lazy = func.__code__.co_flags & __future__.annotations.compiler_flag
+    return "from __future__ import annotations\n\n" if lazy else ""
+
+
 def _check_arguments(func: types.FunctionType, arguments: Any) -> None:
     if arguments is None:
         arguments = {}
@@ -166,7 +173,7 @@ def _same_types(one: Any, other: Any) -> bool:
 
 
 def _warn_of_missing_names(func: types.FunctionType, code: str) -> None:
-    missing = sorted(_missing_names(compile(code, "<training function>", "exec")))
+    missing = sorted(_missing_names(compile(code, "<training function>", "exec", dont_inherit=True)))
     if missing:
         warnings.warn(
             f"{func.__name__} uses {', '.join(missing)} from outside itself, which the container will not "

@@ -1,0 +1,84 @@
+"""Workspaces for programs that use the client: a folder of their own, an engine, and Python run in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.support import engines, images
+from tests.support.workspaces import Workspace
+
+#: The image that the text and the built-in runtime name.
+TORCH_IMAGE = ("docker.io/pytorch/pytorch", "2.7.1-cuda12.8-cudnn9-runtime")
+MakeWorkspace = Callable[..., Workspace]
+
+
+@pytest.fixture(scope="session")
+def _engines() -> Iterator[None]:
+    with engines.using_engines():
+        yield
+
+
+@pytest.fixture
+def make_workspace(_engines: None, tmp_path: Path) -> Iterator[MakeWorkspace]:
+    """Makes a workspace on an engine; what it leaves there is removed at the end, also after a failure."""
+    made: list[Workspace] = []
+
+    def make(engine: str, *, image: str = "base") -> Workspace:
+        workspace = Workspace(tmp_path / f"w{len(made)}", engine, _url(engine, image))
+        made.append(workspace)
+        return workspace
+
+    yield make
+    for workspace in made:
+        workspace.clean()
+
+
+def _url(engine: str, image: str) -> str:
+    try:
+        url = engines.ensure_engine(engine)
+        if image == "torch":
+            ensure_named_torch_image(engine, url)
+        else:
+            images.ensure_image(engine, image, url=url)
+    except (engines.EngineMissing, images.ImageMissing) as error:
+        pytest.skip(f"{engine}: {error}")
+    return url
+
+
+def ensure_named_torch_image(engine: str, url: str) -> None:
+    """The test image with PyTorch under the name that the text uses; a real one is left as it is."""
+    local = images.ensure_torch_image(engine, url=url)
+    client = docker.DockerClient(base_url=url, timeout=120)
+    try:
+        client.api.inspect_image(":".join(TORCH_IMAGE))
+    except docker.errors.ImageNotFound:
+        client.api.tag(local, *TORCH_IMAGE)
+    finally:
+        client.close()
+
+
+def run_python(
+    workspace: Workspace, program: Path, *arguments: str, timeout: float = 120, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in the workspace's folder and environment, to its end."""
+    environment = (
+        workspace.environment | {"PYTHONWARNINGS": "default", "TMPDIR": str(workspace.root)} | variables
+    )
+    return subprocess.run(
+        [sys.executable, str(program), *arguments],
+        env={**environment, "PATH": os.environ["PATH"]},
+        cwd=workspace.root,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
