@@ -109,7 +109,7 @@ class Outcome:
         problem: ``(reason, message)``: the action could not be done; the job waits and tries again.
         network: ``(id, subnet, gateway, port)`` of an ensured network.
         admitted: device assignment per instance; None when not asked or refused; with the ``share``.
-        waiting: why admission was refused; "" when admitted.
+        waiting: why admission was refused; "" when admitted. ``share`` is then what was asked for.
         limits: what the engine does not keep of what was asked for, in sentences.
         ended: containers that were stopped, with their exit facts.
         cleaned: the clean-up is complete.

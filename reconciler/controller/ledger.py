@@ -28,7 +28,7 @@ Devices = dict[str, dict[str, tuple[str, ...]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What admission said: the share and the devices per instance and class, or why the job waits."""
+    """What admission said: the share and the devices per instance and class, or why the job waits for it."""
 
     share: dict[str, float] = field(default_factory=dict)
     devices: Devices = field(default_factory=dict)
@@ -90,6 +90,11 @@ class Ledger:
             self._making_room.pop(record.key, None)
             if record.finished or record.suspended:
                 freed = self._waiting.pop(record.key, None) is not None or freed
+            elif record.queued and record.key not in self._waiting:
+                # It waited under an earlier daemon: nobody who comes up before it may take its turn.
+                self._waiting[record.key] = Ask(
+                    key=record.key, amounts=record.share, since=record.created_at, priority=record.priority
+                )
             waiting = list(self._waiting) if freed else []
         for key in waiting:
             self._on_release(key)
@@ -131,7 +136,7 @@ class Ledger:
             room = self._make_room(ask, capacity) if self._preempt else ()
         for victim in room:
             self._on_release(victim)
-        return Grant(waiting=verdicts.waiting[key])
+        return Grant(waiting=verdicts.waiting[key], share=dict(ask.amounts))
 
     def _make_room(self, ask: Ask, capacity: Mapping[str, float]) -> tuple[str, ...]:
         """Mark those that must go; none while others are going already."""

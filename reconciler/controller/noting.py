@@ -24,7 +24,8 @@ def note(record: Record, outcome: Outcome, now: float) -> Record:
         record = record.model_copy(update={**granted, "priority": outcome.priority, "queued": ""})
     elif outcome.waiting and outcome.waiting != record.queued:
         queued = not record.queued
-        record = record.model_copy(update={"queued": outcome.waiting})
+        asked = {"share": dict(outcome.share or {}), "priority": outcome.priority}
+        record = record.model_copy(update={"queued": outcome.waiting, **asked})
         if queued:
             record = record.with_event("Queued", outcome.waiting, now=now)
     for one in outcome.started:

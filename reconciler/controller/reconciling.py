@@ -165,6 +165,9 @@ class Reconciler:
         try:
             plan = self._planner.plan(record)
         except PlanError as error:
+            if not record.admitted:
+                # It waits for its manifest now, and nobody behind it in the queue for it.
+                self._ledger.drop(record.key)
             record = self._save(trouble(saved, "PlanFailed", str(error), now=now), saved)
             self._tell(request, None, None, record, old)
             return None
@@ -262,7 +265,7 @@ class Reconciler:
         priority = self._priority(plan)
         grant = self._ledger.admit(record.key, plan, since=record.created_at, priority=priority)
         if grant.waiting:
-            return Outcome(waiting=grant.waiting)
+            return Outcome(waiting=grant.waiting, share=grant.share, priority=priority)
         return Outcome(admitted=grant.devices, share=grant.share, priority=priority)
 
     def _pull_all(self, record: Record, wanted: PullImages) -> tuple[Outcome, dict[str, ImageState]]:

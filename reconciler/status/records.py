@@ -120,7 +120,8 @@ class Record(_Data):
         step_failures: failures counted towards a step's backoffLimit.
         step_started: step to the time its first container was wanted.
         conditions: upstream's, in the order they first appeared.
-        admitted: holds its ``share`` of the host; ``devices`` are those assigned, per instance and class.
+        admitted: holds its ``share`` of the host (one that is queued asks for it); ``devices`` are those
+            assigned, per instance and class.
         preempted: had to make room, and waits to be admitted again.
         queued: why it waits for admission; "" when it does not.
         rerun: the token of the last rerun that was honoured.

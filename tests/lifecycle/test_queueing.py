@@ -156,4 +156,4 @@ def test_preemption_suspends_the_lesser_job_and_resumes_it_later(containers: Wor
 
     assert flags.notes() == ["lesser 0", "urgent", "lesser 1"]
     assert condition(waits, "Suspended")["reason"] == "Preempted"
-    assert urgent in waits["message"]
+    assert urgent in condition(waits, "Suspended")["message"]
