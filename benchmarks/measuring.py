@@ -65,7 +65,7 @@ def last_start(client: docker.DockerClient, job: str, nodes: int, *, seconds: fl
                 state = client.api.inspect_container(name)["State"]
             except docker.errors.NotFound:
                 return None
-            times.append(_seconds(state["StartedAt"]))
+            times.append(seconds_of(state["StartedAt"]))
         return max(times) if all(moment > 0 for moment in times) else None
 
     return _until(look, f"{nodes} nodes of {job} running", seconds, every=0.25)
@@ -142,7 +142,7 @@ def _until(look: Callable[[], Any], what: str, seconds: float, *, every: float) 
         time.sleep(every)
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     """An engine's RFC 3339 time with nanoseconds; 0 for one that never started."""
     match = STARTED.match(text)
     if match is None or text.startswith("0001"):

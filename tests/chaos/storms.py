@@ -60,15 +60,15 @@ class Storm:
     """The batch, and what has been done to it.
 
     Attributes:
-        removed: ``job/attempt/container`` whose container was removed by hand: the daemon may have been
-            down, so that nobody could read its log.
+        unheard: ``job/attempt/container`` whose log nobody could read to its end: removed by hand, or running
+            while dockerd, which writes the logs of all its containers, was dead.
     """
 
     site: Site
     seed: int
     jobs: int
     deeds: list[str] = field(default_factory=list)
-    removed: set[str] = field(default_factory=set)
+    unheard: set[str] = field(default_factory=set)
     twice: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -118,9 +118,7 @@ class Storm:
     def remove_a_container(self, client: docker.DockerClient) -> None:
         """Somebody's ``rm -f``."""
         for container in self._pick(client):
-            labels = container["Labels"]
-            where = f"{labels[names.LABEL_JOB]}/{labels[names.LABEL_ATTEMPT]}"
-            self.removed.add(f"{where}/{container['Names'][0].lstrip('/')}")
+            self._not_heard(container)
             with contextlib.suppress(*TROUBLE):
                 # Podman's forced removal asks politely first, for ten seconds.
                 client.api.kill(container["Id"], "KILL")
@@ -142,8 +140,17 @@ class Storm:
             client.api.remove_network(name)
             self.deeds.append(f"removed network {name}")
 
-    def restart_the_engine(self) -> None:
+    def _not_heard(self, container: dict[str, Any]) -> None:
+        labels = container["Labels"]
+        where = f"{labels[names.LABEL_JOB]}/{labels[names.LABEL_ATTEMPT]}"
+        self.unheard.add(f"{where}/{container['Names'][0].lstrip('/')}")
+
+    def restart_the_engine(self, client: docker.DockerClient) -> None:
         """A crash of the engine's service, and its restart."""
+        if self.site.engine.kind == "docker":
+            label = f"{names.LABEL_INSTANCE}={self.site.workspace.instance}"
+            for container in client.api.containers(filters={"label": label}):
+                self._not_heard(container)
         self.site.engine.kill()
         self.deeds.append("killed the engine")
         self.site.engine.start()

@@ -40,24 +40,29 @@ def test_a_batch_in_a_storm_ends_as_it_should(site: Site) -> None:
 
 
 def _rage(storm: Storm) -> None:
+    deeds = (storm.kill_a_rank, storm.remove_a_container, storm.remove_a_network)
     with storm.site.workspace.api() as client:
         for number in range(KILLS):
             if number == KILLS // 2:
-                storm.restart_the_engine()
+                storm.restart_the_engine(client)
             storm.write_next()
             with storm.daemon() as daemon:
                 storm.until_connected(daemon)
-                calm_at = time.monotonic() + storm.random.uniform(0.0, 2.5)
-                deed = storm.random.choice(
-                    (storm.kill_a_rank, storm.remove_a_container, storm.remove_a_network, None, None, None)
-                )
-                if deed is not None and number > 2:
-                    deed(client)
-                while (left := calm_at - time.monotonic()) > 0:
+                calm = storm.random.uniform(0.0, 2.5)
+                killed_at = time.monotonic() + calm
+                deed_at = time.monotonic() + storm.random.uniform(0.0, calm)
+                deed = storm.random.choice(deeds) if number % 2 else None
+                while (left := killed_at - time.monotonic()) > 0:
                     storm.look_for_duplicates(client)
-                    time.sleep(min(left, 0.25))
+                    if deed is not None and time.monotonic() >= deed_at:
+                        deed(client)
+                        deed = None
+                    time.sleep(max(0.0, min(left, 0.1)))
     while storm.written < JOBS:
         storm.write_next()
+    done = Counter(deed.partition(" /")[0].partition(" storm")[0] for deed in storm.deeds)
+    assert done["killed the daemon"] == KILLS
+    assert done["killed the engine"] == 1
 
 
 def _everything_ends(storm: Storm) -> None:
@@ -108,7 +113,7 @@ def _no_log_is_lost(storm: Storm) -> None:
             word, rank, attempt = line.split()
             container = f"{plan.name}-node-{rank}"
             path = logs / plan.name / attempt / f"{container}.log"
-            if f"{plan.name}/{attempt}/{container}" in storm.removed:
+            if f"{plan.name}/{attempt}/{container}" in storm.unheard:
                 continue
             assert path.exists(), (line, path)
             text = path.read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -26,6 +26,8 @@ class Proxy:
         self._listener: socket.socket | None = None
         self._trigger = b""
         self._remaining = 0
+        #: Told of everything that is passed on to the engine.
+        self.on_data: Callable[[bytes], None] | None = None
         #: Set when the trigger has cut the proxy.
         self.was_cut = threading.Event()
 
@@ -78,6 +80,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
+                if watched and self.on_data is not None:
+                    self.on_data(data)
                 if watched and self._triggered(data):
                     self.cut()
                     self.was_cut.set()
