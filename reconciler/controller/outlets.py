@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.api.faults import Fault
 from reconciler.controller.presenting import invalid, waiting
+from reconciler.errors import StateError
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 from reconciler.status.recovery import recover
@@ -64,7 +65,11 @@ class FolderOutlet:
             record = recover(document) if document is not None else None
             if record is not None:
                 record = record.model_copy(update={"file": file})
-                self._records.save(record)
+                try:
+                    self._records.save(record)
+                except StateError:
+                    # Whoever wants to act on it has to save it first, and will be told.
+                    return record
         if record is not None:
             with self._lock:
                 self._cache[key] = record

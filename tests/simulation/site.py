@@ -132,7 +132,10 @@ class Site:
                 raise
 
         self.work._reconcile = watched  # type: ignore[method-assign]
-        self.work._pass(key)
+        try:
+            self.work._pass(key)
+        except Exception as error:  # noqa: BLE001  (it would have ended the worker's thread)
+            self.rules.broken.append(f"a worker died over {key}: {error!r}")
         del self.work._reconcile
         self.work._queue.done(key)
 
@@ -156,6 +159,7 @@ class Site:
 
     def catalog(self) -> Catalog:
         """What the folder's reader says of the files."""
+        self._put_files()
         jobs: dict[str, JobEntry] = {}
         for name, raw in self.files.items():
             file = str(self.settings.specs / name)
@@ -178,6 +182,14 @@ class Site:
             runtimes = dict(self.work.catalog.runtimes)
         doubtful = frozenset(str(self.settings.specs / name) for name in self.broken_files)
         return Catalog(jobs=jobs, runtimes=runtimes, doubtful=doubtful, state=self.folder_state)
+
+    def _put_files(self) -> None:
+        """The manifests as files, empty: who looks for sidecars without one looks at names alone."""
+        there = {p.name for p in self.settings.specs.iterdir() if not p.name.endswith(".status.yaml")}
+        for name in self.files.keys() - there:
+            (self.settings.specs / name).touch()
+        for name in there - self.files.keys():
+            (self.settings.specs / name).unlink()
 
     def apply(self, raw: dict[str, Any], *, file: str = "") -> None:
         """The user writes a manifest."""
