@@ -250,7 +250,8 @@ class Work:
             if record is None or self._may_delete(record.file):
                 self._delete(key, record)
                 return None
-            if not self._is_ours(record.job):
+            if not record.job or not self._is_ours(record.job):
+                # Recovered from a sidecar, and no manifest to read: its containers go on as they are.
                 return None
             faults = self.catalog.file_faults.get(record.file, ())
             return self._reconciler.reconcile(self._request(key, _from_record(record), faults))
