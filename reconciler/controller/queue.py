@@ -98,11 +98,21 @@ class WorkQueue:
             self._ripen()
             return not self._ready and not self._working
 
-    def close(self) -> None:
-        """Wake every worker; they get None."""
+    def close(self, *, patience: float = 0.0) -> None:
+        """Wake every worker; they get None.
+
+        Args:
+            patience: seconds to wait at most for the keys that are being worked on.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._working, timeout=patience)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is given out any more."""
+        return self._closed
 
     def __len__(self) -> int:
         """Keys that are ready or being worked on."""

@@ -36,6 +36,8 @@ from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
 
 ENDED = frozenset({"Complete", "Failed", "Invalid"})
+#: Seconds that passes under way may take at the end.
+LAST_PASSES = 3.0
 #: Upstream's own name for itself in ``spec.managedBy``; any other value means hands off.
 MANAGER = f"{API_GROUP}/trainjob-controller"
 
@@ -234,6 +236,9 @@ class Work:
             _log.warning("could not reconcile", reason=str(error), retry_in=delay)
         except Exception:  # noqa: BLE001  (see below)
             # The worker's boundary: an error of this program in one job must not take the others along.
+            if self._queue.closed:
+                _log.debug("a pass was cut off by the end", exc_info=True)
+                return
             delay = self._queue.retry(key)
             _log.exception("an error of this program; please report it", retry_in=delay)
         else:
@@ -375,7 +380,8 @@ class Work:
 
     def close(self) -> None:
         """Stop working; write statuses out; leave containers alone."""
-        self._queue.close()
+        # A pass under way is best let through: an embedding program may start the next controller at once.
+        self._queue.close(patience=LAST_PASSES)
         self._sidecars.flush(everything=True)
         if self._given.attachment is not None:
             self._given.attachment.close()
