@@ -16,7 +16,7 @@ from typing import Any
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, NotFound
 from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_RESTART
 from tests.simulation.disk import full_disk
-from tests.simulation.faults import Killed, Point, Side
+from tests.simulation.faults import Killed, Point, Side, nothing
 from tests.simulation.kinds import OTHER_IMAGE, RUNTIMES
 from tests.simulation.manifests import IMAGE, job
 from tests.simulation.rules import BrokenRuleError
@@ -327,7 +327,11 @@ class Walk:
         (self.host.settings.state_dir / "records" / "simulated" / "default" / f"{name}.json").unlink()
         self.host.rules.record_taken(f"default/{name}")
         self.host.kills += 1
+        # Losing the record and, before a daemon has looked, the sidecar's place as well is losing both.
+        injector, self.host.faults.injector = self.host.faults.injector, nothing
         self.host.boot()
+        self.host.work._outlet.load(f"default/{name}")
+        self.host.faults.injector = injector
 
     # -- the end
 
