@@ -1,0 +1,155 @@
+"""The status as users read it: phases, counts, nodes, messages, times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.api.faults import Fault
+from reconciler.controller.presenting import Surroundings, invalid, present, stamp
+from reconciler.status.records import Problem, Record
+from tests.controller.timelines import World, plan_of
+
+NODE = {"name": "node", "containers": 2, "backoffLimit": 1}
+
+
+def world_of(*steps: dict[str, Any], **runtime: Any) -> World:
+    world = World.of(plan_of({"steps": list(steps) or [NODE], **runtime}))
+    world.converge()
+    return world
+
+
+def start_all(world: World) -> None:
+    while created := [n for n, c in world.containers.items() if c.state == "created"]:
+        world.start(created[0])
+
+
+def test_times_are_utc_to_the_millisecond() -> None:
+    assert stamp(1767225600.1234) == "2026-01-01T00:00:00.123Z"
+
+
+def test_pending_until_something_runs() -> None:
+    assert world_of().status()["phase"] == "Pending"
+
+
+def test_running_when_a_training_container_runs() -> None:
+    world = world_of()
+    world.start("demo-node-0")
+    assert world.status()["phase"] == "Running"
+
+
+def test_initializing_while_only_initializers_run() -> None:
+    world = world_of(
+        {"name": "dataset-initializer", "containers": 1},
+        {**NODE, "after": [{"name": "dataset-initializer", "status": "Complete"}]},
+    )
+    start_all(world)
+    assert world.status()["phase"] == "Initializing"
+
+
+def test_restarting_between_two_attempts() -> None:
+    world = world_of({**NODE, "backoffLimit": 0}, failurePolicy={"maxRestarts": 1})
+    start_all(world)
+    world.exit("demo-node-0", 1)
+    status = world.status()
+    assert status["phase"] == "Restarting"
+    assert (status["attempt"], status["restarts"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("code", "phase"), [(0, "Complete"), (1, "Failed")])
+def test_the_end_is_the_phase(code: int, phase: str) -> None:
+    world = world_of({"name": "node", "containers": 1, "backoffLimit": 0})
+    start_all(world)
+    world.exit("demo-node-0", code)
+    assert world.status()["phase"] == phase
+    assert world.status()["completionTime"] == stamp(1000.0)
+
+
+def test_suspended_and_queued_say_so() -> None:
+    world = world_of()
+    queued = world.record.model_copy(
+        update={"queued": "Waits for 1 nvidia.com/gpu; position 2 in the queue."}
+    )
+    told = present(world.plan, world.observed(), queued, Surroundings())["status"]
+    assert told["phase"] == "Queued"
+    assert "position 2" in told["message"]
+    world.plan = replace(world.plan, suspend=True)
+    world.converge()
+    assert world.status()["phase"] == "Suspended"
+
+
+def test_a_problem_is_the_message() -> None:
+    world = world_of()
+    problem = Problem(reason="NameTaken", message="The name is taken.", since=0.0)
+    troubled = world.record.model_copy(update={"problem": problem})
+    told = present(world.plan, world.observed(), troubled, Surroundings())["status"]
+    assert told["message"] == "The name is taken."
+
+
+def test_nodes_tell_exit_codes_and_states() -> None:
+    world = world_of({"name": "node", "containers": 2, "backoffLimit": 3})
+    start_all(world)
+    world.exit("demo-node-1", 9)
+    zero, one = world.status()["nodes"]
+    assert (zero["rank"], zero["state"], zero["exitCode"]) == (0, "running", None)
+    assert (one["rank"], one["state"], one["exitCode"]) == (1, "restarting", 9)
+    assert one["message"] == "exit code 9"
+
+
+def test_nodes_name_their_devices_and_logs() -> None:
+    world = world_of({"name": "node", "containers": 1})
+    held = world.record.model_copy(update={"devices": {"demo-node-0": {"nvidia.com/gpu": ("1", "0")}}})
+    (node,) = present(world.plan, world.observed(), held, Surroundings(log_dir="/logs"))["status"]["nodes"]
+    assert node["devices"] == ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]
+    assert node["log"] == "/logs/default/demo/0/demo-node-0.log"
+
+
+def test_counts_are_of_steps_as_upstream_counts_jobs() -> None:
+    world = world_of(
+        {"name": "prepare", "containers": 1},
+        {**NODE, "after": [{"name": "prepare", "status": "Complete"}]},
+    )
+    start_all(world)
+    world.exit("demo-prepare-0", 0)
+    start_all(world)
+    assert world.status()["jobsStatus"] == [
+        {"name": "prepare", "ready": 0, "succeeded": 1, "failed": 0, "active": 0, "suspended": 0},
+        {"name": "node", "ready": 1, "succeeded": 0, "failed": 0, "active": 1, "suspended": 0},
+    ]
+
+
+def test_a_refused_change_and_faults_of_the_file_are_errors_beside_the_status() -> None:
+    world = world_of()
+    start_all(world)
+    refused = world.record.model_copy(update={"rejected": "spec.trainer cannot be changed"})
+    fault = Fault(file="demo.yaml", line=4, path="spec", message="wrong")
+    told = present(world.plan, world.observed(), refused, Surroundings(faults=(fault,)))["status"]
+    assert told["phase"] == "Running"
+    assert [e["message"] for e in told["errors"]] == ["wrong", "spec.trainer cannot be changed"]
+
+
+def test_without_a_plan_a_job_is_pending_and_keeps_its_conditions() -> None:
+    record = Record(namespace="default", name="demo", uid="u1", created_at=0.0)
+    record = record.with_event("RuntimeNotFound", "no runtime", now=1.0)
+    told = present(None, None, record, Surroundings())
+    assert told["metadata"]["uid"] == "u1"
+    assert told["status"]["phase"] == "Pending"
+    assert told["status"]["events"][0]["reason"] == "RuntimeNotFound"
+
+
+def test_an_invalid_object_tells_its_faults_and_has_no_uid() -> None:
+    fault = Fault(file="demo.yaml", line=4, path="spec", message="wrong")
+    told = invalid("TrainJob", "default", "demo", [fault])
+    assert "uid" not in told["metadata"]
+    assert told["status"]["phase"] == "Invalid"
+    assert told["status"]["errors"] == [{"file": "demo.yaml", "line": 4, "path": "spec", "message": "wrong"}]
+
+
+def test_an_event_told_again_shows_how_often() -> None:
+    record = Record(namespace="default", name="demo", uid="u1", created_at=0.0)
+    for now in (1.0, 2.0):
+        record = record.with_event("BackOff", "again", now=now)
+    (event,) = present(None, None, record, Surroundings())["status"]["events"]
+    assert event["count"] == 2
