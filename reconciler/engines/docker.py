@@ -13,6 +13,7 @@ from reconciler.engines import failures, images, mounts, subnets
 from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
+    EngineEvent,
     EngineInfo,
     LogStream,
     Mount,
@@ -55,6 +56,8 @@ class DockerEngine(HttpEngine):
         super().__init__(self._api, subnet_pool=subnet_pool)
         self._starts: Remembered[float | None] = Remembered()
         self._processes: Remembered[int] = Remembered()
+        #: Whether an event told of the container's end (True) or start (False) last.
+        self._told_ended: Remembered[bool] = Remembered()
         self._with_cdi: bool | None = None
 
     # --- looking
@@ -103,10 +106,19 @@ class DockerEngine(HttpEngine):
                 continue  # removed between the listing and the look at it
         return states
 
+    def _event(self, item: Mapping[str, Any]) -> EngineEvent | None:
+        if item.get("Type") == "container" and item.get("Action") in {"die", "start"}:
+            identity = str((item.get("Actor") or {}).get("ID") or "")
+            self._told_ended.put(identity, None, item["Action"] == "die")
+        return super()._event(item)
+
     def _listed(self, item: Mapping[str, Any]) -> ContainerState:
         identity = item["Id"]
         state = state_name(str(item.get("State") or ""))
         started, ended = None, None
+        if state == "running" and self._told_ended.get(identity, None):
+            # Docker tells of an end before its listing has it; a look waits until it is over.
+            state = state_name(str(self._inspect(identity)["State"].get("Status") or ""))
         if state != "created":
             # A container that was started again tells so by another state in between, or by its status.
             version = "exited" if state == "exited" else "up"

@@ -258,7 +258,11 @@ class HttpEngine(ABC):
         """Follow events of containers and networks from now on; ends when the connection breaks."""
         filters = json.dumps({"type": ["container", "network"]})
         params = {"stream": "true", "filters": filters}
-        return Events(self._http.stream("GET", "/events", "tell of events", params=params), _event)
+        return Events(self._http.stream("GET", "/events", "tell of events", params=params), self._event)
+
+    def _event(self, item: Mapping[str, Any]) -> EngineEvent | None:
+        """An event off the stream; None for one that nobody asked for."""
+        return _event(item)
 
     def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:  # noqa: ARG002  (the Protocol's)
         """None: what a container engine makes is checked by inspect."""

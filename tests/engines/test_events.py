@@ -70,3 +70,17 @@ def test_two_streams_tell_the_same(bench: Bench) -> None:
 
         for seen in (one, other):
             eventually(lambda seen=seen: "die" in actions(seen, bench.name("c")), what="the event of the end")  # type: ignore[misc]
+
+
+def test_the_listing_is_not_behind_the_event_of_an_end(bench: Bench) -> None:
+    with bench.events() as seen:
+        for number in range(5):
+            container = bench.start(f"end{number}", "exit 3")
+            name = bench.name(f"end{number}")
+            eventually(lambda name=name: any(e.name == name and e.action == "die" for e in seen), what="end")  # type: ignore[misc]
+
+            state = bench.state(container)
+
+            assert state.state == "exited"
+            assert state.exit is not None
+            assert state.exit.code == 3
