@@ -147,8 +147,11 @@ class Work:
                 self._queue.add(key)
         for key in self._gone():
             self._queue.add(key)
-        for key in sorted(old.jobs.keys() - catalog.jobs.keys() - self._recorded_keys()):
-            self._outlet.drop_sidecar("TrainJob", key, old.jobs[key].file)
+        for key in sorted(old.jobs.keys() - self._recorded_keys()):
+            # What was never accepted has left nothing but its status, which goes where the manifest went.
+            now = catalog.jobs.get(key)
+            if now is None or now.file != old.jobs[key].file:
+                self._outlet.drop_sidecar("TrainJob", key, old.jobs[key].file)
         self._tell_others(old)
         self._retain()
         if catalog.state == "ok" and not self._tidied:
