@@ -380,6 +380,6 @@ def _wind_up(plan: JobPlan, observed: Observed, record: Record, now: float, poli
         if observed.containers:
             actions.append(Remove(containers=observed.containers, why="the job has finished"))
         return Decision(record=record, actions=(*actions, CleanUp()))
-    running = tuple(c for c in observed.containers if c.state != "exited")
+    running = tuple(c for c in observed.containers if c.state not in {"exited", "created"})
     stop = (Stop(containers=running, why="the job has finished"),) if running else ()
     return Decision(record=record, actions=stop, requeue_at=expires)

@@ -50,6 +50,9 @@ def trouble(record: Record, reason: str, message: str, *, now: float) -> Record:
     """The job cannot go on right now; told once as an event while it stays the same."""
     old = record.problem
     same = old is not None and old.reason == reason and old.message == message
+    if old is not None and same and now < old.retry_at:
+        # Asked again before its time (an image the puller waits for): that was no further try.
+        return record
     count = old.count + 1 if old is not None and same else 1
     problem = Problem(
         reason=reason,

@@ -7,6 +7,7 @@ so the next pass, of this daemon or another, finds either an action not yet done
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -202,8 +203,9 @@ class Reconciler:
             decision = decide(plan, observed, record, self._clock(), self._policy)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(decision.record, hands)
-            self._tell(request, plan, observed, record, saved)
-            saved = self._save(record, saved)
+            # The record first: an end that was told and then forgotten would be an end reversed.
+            told, saved = saved, self._save(record, saved)
+            self._tell(request, plan, observed, record, told)
             self._ledger.follow(record)
             after, seen, touched = self._do_all(plan, record, observed, decision.actions, hands)
             rests = not touched and after == record and seen == observed
@@ -212,6 +214,9 @@ class Reconciler:
                 break
             if touched:
                 observed = self._observe(plan, hands)
+        else:
+            # Decision and engine disagree for now; nothing but time may tell of the next chance.
+            requeue_at = min(self._clock() + 1.0, requeue_at or math.inf)
         saved = self._save(record, saved)
         self._tell(request, plan, observed, record, saved)
         held = record.problem.retry_at if record.problem is not None else None

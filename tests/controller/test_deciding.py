@@ -295,3 +295,13 @@ def test_nothing_starts_while_the_back_off_of_the_gang_lasts() -> None:
     world.exit("demo-node-0", 1)
     assert not world.containers
     assert world.requeue_at == 1001.0
+
+
+def test_a_finished_job_keeps_containers_that_never_started_without_stopping_them_for_ever() -> None:
+    world = world_of(NODE, policy=Policy(auto_remove=False))
+    world.start("demo-node-0")
+    world.exit("demo-node-0", 1)
+    assert world.record.is_true("Failed")
+    assert world.containers["demo-node-1"].state == "created"
+    decision = decide(world.plan, world.observed(), world.record, world.now, world.policy)
+    assert decision.actions == ()

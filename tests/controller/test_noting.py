@@ -57,18 +57,24 @@ def test_a_changing_place_in_the_queue_is_one_event() -> None:
 
 
 def test_the_same_problem_is_told_once_and_tried_less_and_less_often() -> None:
-    troubled, waits = record(), []
+    troubled, waits, now = record(), [], 100.0
     for _ in range(9):
-        troubled = trouble(troubled, "NameTaken", "taken", now=100.0)
+        troubled = trouble(troubled, "NameTaken", "taken", now=now)
         assert troubled.problem is not None
-        waits.append(troubled.problem.retry_at - 100.0)
+        waits.append(troubled.problem.retry_at - now)
+        now = troubled.problem.retry_at
     assert waits == [1, 2, 4, 8, 16, 32, LAST_RETRY, LAST_RETRY, LAST_RETRY]
     assert [e.reason for e in troubled.events] == ["NameTaken"]
 
 
+def test_a_problem_met_again_before_its_time_is_no_further_try() -> None:
+    troubled = trouble(record(), "ImageUnavailable", "no", now=100.0)
+    assert trouble(troubled, "ImageUnavailable", "no", now=100.5) == troubled
+
+
 def test_another_problem_starts_from_the_beginning() -> None:
     troubled = trouble(record(), "NameTaken", "taken", now=1.0)
-    troubled = trouble(troubled, "NameTaken", "taken", now=2.0)
+    troubled = trouble(troubled, "NameTaken", "taken", now=2.5)
     troubled = trouble(troubled, "EngineError", "down", now=3.0)
     assert troubled.problem is not None
     assert (troubled.problem.count, troubled.problem.since) == (1, 3.0)

@@ -380,3 +380,37 @@ def test_what_is_left_of_a_job_without_record_and_manifest_is_removed(host: Site
     host.run(40)
     host.check_rest()
     assert not host.ours()
+
+
+def test_an_end_is_told_only_when_it_is_remembered(host: Site) -> None:
+    """Else a daemon killed in between, and a container removed meanwhile, would take the end back."""
+    host.apply(RUNTIME)
+    host.apply(job("demo", "r"))
+    host.run(1)
+
+    def no_records(point: Point, side: Side) -> None:
+        if point.what == "write" and point.target == "demo.json" and side == "before":
+            raise full_disk()
+
+    host.faults.injector = no_records
+    host.run(1010)
+    host.flush()
+    assert host.status("demo")["status"]["phase"] == "Running"
+    host.faults.calm()
+    host.run(100)
+    assert conditions(host) == [("Complete", "True", "AllJobsCompleted")]
+
+
+def test_an_image_that_is_not_there_is_one_problem_and_no_storm_of_tries(host: Site) -> None:
+    host.apply(runtime("r", step("node", image="example.test/missing:1"), nodes=2))
+    host.apply(job("demo", "r"))
+    host.run(5)
+    record = host.record("demo")
+    assert record is not None
+    assert record.problem is not None
+    assert record.problem.count <= 3
+    host.flush()
+    assert "missing:1" in host.status("demo")["status"]["message"]
+    host.world.registry.add("example.test/missing:1")
+    host.run(100)
+    assert host.running() == {"demo-node-0", "demo-node-1"}
