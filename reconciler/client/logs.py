@@ -50,9 +50,10 @@ def lines_now(job: Job, choice: Choice, log_dir: Path) -> Iterator[str]:
     folder = log_folder(job, log_dir)
     there = attempts(folder)
     files = chosen_files(job, folder, there[-1], choice) if there else {}
+    several = not choice.single and max(job.nodes_total or 0, len(files)) > 1
     for path, label in files.items():
         file = GrowingFile(path)
-        prefix = f"[{label}] " if len(files) > 1 else ""
+        prefix = f"[{label}] " if several else ""
         for line in file.lines():
             yield _text(prefix, line)
         if rest := file.last_line():

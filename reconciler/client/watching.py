@@ -7,6 +7,7 @@ to its time-out, and callers look once a second: late, never wrong.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -38,6 +39,8 @@ class Changes:
         from watchdog.events import FileSystemEventHandler  # noqa: PLC0415  (not for --help)
         from watchdog.observers import Observer  # noqa: PLC0415
 
+        # Of events that come while it is being stopped, which happens with every wait.
+        logging.getLogger("watchdog").setLevel(logging.ERROR)
         ring = self._ring
 
         class Handler(FileSystemEventHandler):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import subprocess
 import sys
@@ -82,3 +84,50 @@ def run_python(
         timeout=timeout,
         check=False,
     )
+
+
+#: The base image as both clients can use it: no torchrun (the base's needs PyTorch), and initializers that
+#: write down what they were told.
+CLIENT_IMAGE = f"{images.REPOSITORY}:client"
+_INITIALIZER = """\
+import os, sys
+out = os.environ["OUTPUT_PATH"]
+if "missing" in os.environ["STORAGE_URI"]:
+    sys.exit("there is no such dataset")
+os.makedirs(out, exist_ok=True)
+names = ("STORAGE_URI", "IGNORE_PATTERNS", "ACCESS_TOKEN")
+with open(out + "/fetched.txt", "w") as file:
+    file.write(" ".join(f"{name}={os.environ.get(name)}" for name in names))
+"""
+_SETUP = f"""
+rm -f /usr/local/bin/torchrun
+for what in dataset model; do
+    mkdir -p /app/pkg/initializers/$what
+    cat > /app/pkg/initializers/$what/__main__.py <<'PYTHON'
+{_INITIALIZER}PYTHON
+done
+"""
+
+
+def ensure_client_image(engine: str, url: str) -> str:
+    """See :data:`CLIENT_IMAGE`; made from the base image unless it is there."""
+    wanted = hashlib.sha256(f"{images.key('base')}{_SETUP}".encode()).hexdigest()[:12]
+    client = docker.DockerClient(base_url=url, timeout=120)
+    try:
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            if (client.images.get(CLIENT_IMAGE).labels or {}).get("reconciler-client-key") == wanted:
+                return CLIENT_IMAGE
+        base = images.ensure_image(engine, "base", url=url)
+        alone = client.api.create_host_config(network_mode="none")
+        container = client.api.create_container(base, ["bash", "-c", _SETUP], host_config=alone)
+        try:
+            client.api.start(container["Id"])
+            assert client.api.wait(container["Id"])["StatusCode"] == 0
+            repository, tag = CLIENT_IMAGE.rsplit(":", 1)
+            changes = [f"LABEL reconciler-client-key={wanted}", 'CMD ["python3"]']
+            client.api.commit(container["Id"], repository, tag, changes=changes)
+        finally:
+            client.api.remove_container(container["Id"], force=True)
+        return CLIENT_IMAGE
+    finally:
+        client.close()

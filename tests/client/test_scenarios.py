@@ -1,0 +1,245 @@
+"""What users do, done by this client and by the peer's on the same engine: where the peer passes, this passes.
+
+The peer runs in an environment of its own. What it does not manage is said here and nowhere else: on Podman it
+yields a generator's name in place of a log.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.client.conftest import CLIENT_IMAGE, MakeWorkspace, ensure_client_image
+from tests.support import engines, manifests
+from tests.support.workspaces import Workspace
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(290)]
+
+OURS, PEER = "reconciler.client", "kubeflow.trainer"
+KUBEFLOW = "kubeflow[docker,podman]==0.5.0"
+PROGRAM = Path(__file__).with_name("scenarios.py")
+Results = dict[str, Any]
+
+
+def _interpreter(package: str) -> str:
+    if package == OURS:
+        return sys.executable
+    venv = engines.CACHE_DIR / "kubeflow-0.5.0"
+    engines.CACHE_DIR.mkdir(parents=True, exist_ok=True)
+    with (engines.CACHE_DIR / "kubeflow.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (venv / "complete").exists():
+            made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=False)
+            pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", KUBEFLOW]
+            if made.returncode != 0 or subprocess.run(pip, check=False).returncode != 0:
+                pytest.skip("the kubeflow SDK can't be installed, so there is no peer to compare with")
+            (venv / "complete").touch()
+    return str(venv / "bin" / "python")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Not in the test's output."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a runtime on a web server."""
+    folder = tmp_path_factory.mktemp("http")
+    _write_runtime(folder, "plain-http", CLIENT_IMAGE)
+    handler = partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}/plain-http.yaml"
+        httpd.shutdown()
+
+
+def _write_runtime(folder: Path, name: str, image: str) -> None:
+    document = manifests.runtime(name, image)
+    document["metadata"]["labels"] = {"trainer.kubeflow.org/framework": "plain"}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(document))
+
+
+_cache: dict[tuple[str, str], Results] = {}
+
+
+@pytest.fixture(params=[OURS, PEER])
+def package(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["podman", "docker"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def results(package: str, engine: str, make_workspace: MakeWorkspace, server: str) -> Results:
+    """What came of all scenarios, run once for each client and engine."""
+    if (package, engine) not in _cache:
+        workspace = make_workspace(engine)
+        ensure_client_image(engine, workspace.url)
+        _cache[package, engine] = _run(workspace, package, server)
+    return _cache[package, engine]
+
+
+def _run(workspace: Workspace, package: str, server: str) -> Results:
+    for name, image in (("plain-file", CLIENT_IMAGE), ("plain-broken", "localhost/no-such:image")):
+        _write_runtime(workspace.root / "runtimes", name, image)
+    environment = workspace.environment | {
+        "PATH": os.environ["PATH"],
+        "HOME": str(workspace.root),
+        "SCENARIO_IMAGE": CLIENT_IMAGE,
+        "SCENARIO_URL": server,
+    }
+    done = subprocess.run(
+        [_interpreter(package), str(PROGRAM), package, workspace.engine, workspace.url, str(workspace.root)],
+        env=environment,
+        cwd=workspace.root,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=280,
+        check=False,
+    )
+    _, mark, found = done.stdout.rpartition("RESULTS ")
+    assert mark, done.stdout[-2000:] + done.stderr[-4000:]
+    sys.stderr.write(done.stderr[-4000:])
+    if package == OURS:
+        assert "Traceback" not in done.stderr
+    answer: Results = json.loads(found)
+    return answer
+
+
+def _lines(result: Results, package: str, engine: str) -> list[str]:
+    """The log without the rank before each line, and without what the peer's own script says."""
+    if package == PEER and engine == "podman":
+        pytest.skip("the peer yields no log on Podman ('<generator object ...>')")
+    log = [line for line in result["log"] if "aster node" not in line]
+    return [line.split("] ", 1)[1] if line.startswith("[") else line for line in log]
+
+
+def _nodes(count: int) -> list[list[str]]:
+    return [[f"node-{rank}", "Complete", f"JOB-node-{rank}"] for rank in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "nodes", "runtime"),
+    [
+        ("one_node", 1, "plain-file"),
+        ("two_nodes_with_arguments_and_environment", 2, "plain-file"),
+        ("four_nodes", 4, "plain-file"),
+        ("an_image_of_ones_own", 1, "plain-broken"),
+        ("a_runtime_object", 1, "plain-http"),
+    ],
+)
+def test_a_function_is_trained_to_its_end(
+    results: Results, package: str, engine: str, *, scenario: str, nodes: int, runtime: str
+) -> None:
+    result = results[scenario]
+
+    assert result.get("raised") is None
+    assert (result["status"], result["nodes"], result["runtime"]) == ("Complete", nodes, runtime)
+    assert [step for step in result["steps"] if step[0].startswith("node")] == _nodes(nodes)
+    assert result["created"]
+    said = "hello it's $you, FLAVOUR=sweet & sour" if nodes == 2 else "hello nobody, FLAVOUR=None"
+    assert _lines(result, package, engine) == [said] * nodes
+
+
+def test_a_failure_is_raised_with_node_exit_code_and_last_lines(
+    results: Results, package: str, engine: str
+) -> None:
+    result = results["a_failing_function"]
+
+    assert result["status"] == "Failed"
+    assert "TrainJob JOB is Failed" in result["message"]
+    assert "exit code 3" in result["message"] or "exit_code=3" in result["message"]
+    if (package, engine) != (PEER, "podman"):
+        assert "    about to fail" in result["message"]
+    if package == OURS:
+        assert "(rank " in result["message"]
+        assert all(line[:3] in ("[0]", "[1]") for line in result["log"])
+
+
+def test_packages_that_cannot_be_had_fail_the_job(results: Results, package: str, engine: str) -> None:
+    message = results["packages_that_do_not_exist"]["message"]
+
+    if (package, engine) != (PEER, "podman"):
+        assert "ERROR: Failed to install Python packages: no-such-package" in message
+
+
+def test_waiting_listing_and_deleting(results: Results) -> None:
+    result = results["waiting"]
+
+    assert result["running"] == "Running"
+    assert result["steps"] == [["node-0", "Running"], ["node-1", "Running"]]
+    assert result["told"]
+    assert result["listed"] == "Running"
+    assert (result["of_runtime"], result["of_another"]) == (True, False)
+    assert "Timeout waiting for TrainJob JOB to reach status: {'Complete'}" in result["timeout"]
+    assert result["twice"]
+    assert result["left"] == []
+
+
+def test_what_is_not_there_is_a_value_error(results: Results) -> None:
+    result = results["what_is_not_there"]
+
+    assert set(result) == {"get_job", "delete_job", "get_job_logs", "get_runtime", "wait", "polling"}
+    assert "No TrainJob with name no-such-job" in result["get_job"]
+    assert "Runtime 'no-such-runtime' not found" in result["get_runtime"]
+    assert "plain-file" in result["get_runtime"]
+    assert "Polling interval must be strictly less than timeout" in result["polling"]
+
+
+def test_runtimes_of_files_and_servers_come_with_built_in_ones(results: Results) -> None:
+    result = results["runtimes"]
+
+    assert {"plain-file", "plain-http", "plain-broken", "torch-distributed"} <= set(result["names"])
+    assert result["file"] == CLIENT_IMAGE
+    assert result["http"] == ["plain-http", 1, "plain", "CustomTrainer"]
+    assert result["fallback"] == "pytorch/pytorch:2.7.1-cuda12.8-cudnn9-runtime"
+
+
+def test_initializers_share_a_workspace_with_the_nodes(results: Results, package: str, engine: str) -> None:
+    result = results["initializers"]
+    patterns = "*.msgpack,*.h5,*.bin,*.pt,*.pth"
+
+    assert result.get("raised") is None
+    assert result["status"] == "Complete"
+    assert result["runtime"] == "plain-file"
+    assert _lines(result, package, engine) == [
+        "/workspace/dataset ",
+        "/workspace/dataset/fetched.txt STORAGE_URI=hf://some/data IGNORE_PATTERNS=*.a,*.b ACCESS_TOKEN=None",
+        "/workspace/model ",
+        f"/workspace/model/fetched.txt STORAGE_URI=hf://some/model IGNORE_PATTERNS={patterns} ACCESS_TOKEN=secret",
+    ]
+
+
+def test_an_initializer_that_fails_says_why(results: Results, package: str, engine: str) -> None:
+    message = results["an_initializer_that_fails"]["message"]
+
+    assert "dataset-initializer" in message
+    assert "exit code 1" in message
+    if (package, engine) != (PEER, "podman"):
+        assert "there is no such dataset" in message
+
+
+def test_packages_of_a_runtime_are_printed(results: Results, package: str, engine: str) -> None:
+    printed = results["packages_of_a_runtime"]["printed"]
+
+    if (package, engine) != (PEER, "podman"):
+        assert "Python: 3.11" in printed
+        assert "pip not found" in printed
