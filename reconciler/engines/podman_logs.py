@@ -19,10 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from reconciler.engines.growing import Growth
+
 _READ: Final = 1 << 20
-#: How often a quiet file is looked at, in seconds: soon after something came, then less.
+#: How often a quiet file is looked at, in seconds: soon after something came, then less; where the kernel
+#: tells of changes, only to be sure.
 _SOON: Final = 0.03
 _SELDOM: Final = 0.25
+_TO_BE_SURE: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +69,27 @@ class FileLogs:
         self._follow = follow
         self._tail = tail
         self._closed = threading.Event()
+        self._growth: Growth | None = None
 
     def close(self) -> None:
         """End the iteration, from any thread."""
         self._closed.set()
+        if (growth := self._growth) is not None:
+            growth.wake()
 
     def __iter__(self) -> Iterator[bytes]:
         file: BinaryIO = self._file.path.open("rb")
+        growth = self._growth = Growth(self._file.path) if self._follow else None
         try:
             if self._tail is not None:
                 yield from _last(file, self._tail)
             rest = b""
             pause = _SOON
             while not self._closed.is_set():
+                if growth is not None:
+                    growth.expect()
+                    if self._closed.is_set():
+                        return
                 # Asked before reading: what was written before the end is read after it.
                 more = self._follow and self._file.writing()
                 data = file.read(_READ)
@@ -91,13 +103,19 @@ class FileLogs:
                     yield decode(rest + file.read())[0]
                     file.close()
                     file, rest = successor, b""
-                elif not more:
+                    if growth is not None:
+                        growth.close()
+                        growth = self._growth = Growth(self._file.path)
+                elif growth is None or not more:
                     return
+                elif growth.wait(pause):
+                    pause = _SOON
                 else:
-                    self._closed.wait(pause)
-                    pause = min(pause * 1.5, _SELDOM)
+                    pause = min(pause * 1.5, _TO_BE_SURE if growth.told else _SELDOM)
         finally:
             file.close()
+            if growth is not None:
+                growth.close()
 
     def _successor(self, file: BinaryIO) -> BinaryIO | None:
         """The file that took this one's place: conmon begins anew at containers.conf's `log_size_max`."""

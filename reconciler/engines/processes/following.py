@@ -1,6 +1,6 @@
 """Streams that another thread may close: a container's log, and the events of all.
 
-Logs are plain files, read as they grow; a look costs a microsecond and comes every 50 ms.
+Logs are plain files, read as they grow: the kernel tells when; where it does not, by a look every 50 ms.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.engines.base import EngineEvent
+from reconciler.engines.growing import Growth
 
 _LOOK: Final = 0.05
+#: Seconds between looks where the kernel tells of changes: an end need not change the file.
+_TO_BE_SURE: Final = 2.0
 _CHUNK: Final = 64 * 1024
 
 
@@ -32,25 +35,34 @@ class FileLog:
 
     def __init__(self, path: Path, *, follow: bool, tail: int | None, ended: Callable[[], bool]) -> None:
         self._fd = os.open(path, os.O_RDONLY)
-        self._follow = follow
         self._ended = ended
+        self._growth = Growth(path) if follow else None
         self._closed = threading.Event()
         self._lock = threading.Lock()
         if tail is not None:
             os.lseek(self._fd, _tail_offset(self._fd, tail), os.SEEK_SET)
 
     def __iter__(self) -> Iterator[bytes]:
-        last = not self._follow
+        growth = self._growth
+        last = growth is None
+        pause = _LOOK
         try:
             while not self._closed.is_set():
+                if growth is not None:
+                    growth.expect()
+                    if self._closed.is_set():
+                        return
                 if data := os.read(self._fd, _CHUNK):
+                    pause = _LOOK
                     yield data
-                elif last:
+                elif last or growth is None:
                     return
                 elif self._over():
                     last = True  # what was written before the end is still to be read
+                elif growth.wait(pause) or not growth.told:
+                    pause = _LOOK
                 else:
-                    self._closed.wait(_LOOK)
+                    pause = min(pause * 1.5, _TO_BE_SURE)
         finally:
             self._release()
 
@@ -62,10 +74,14 @@ class FileLog:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+                if self._growth is not None:
+                    self._growth.close()
 
     def close(self) -> None:
         """End the iteration, from any thread."""
         self._closed.set()
+        if self._growth is not None:
+            self._growth.wake()
 
     def __del__(self) -> None:
         self._release()
