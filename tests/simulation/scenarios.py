@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_RESTART
 from tests.simulation.faults import Injector, Point
+from tests.simulation.kinds import RUNTIMES
 from tests.simulation.manifests import job, runtime, step
 from tests.simulation.site import Site, site
 from tests.simulation.world import Box, Fate
@@ -127,6 +128,25 @@ SCENARIOS = (
     Scenario(name="rerun", before=_running, act=_rerun),
     Scenario(name="delete", before=_running, act=_delete),
 )
+
+
+def _submit_pods(site: Site) -> None:
+    pod = next(r for r in RUNTIMES if r["metadata"]["name"] == "pods")
+    site.apply(pod)
+    site.apply(job("demo", "pods"))
+    site.run(40)
+
+
+def _pod_fate(box: Box) -> Fate:
+    if box.name.endswith(("-fetch", "-check")):
+        return Fate(lasts=2)
+    if box.name == "demo-node-1-proxy" and _tries(box) == (0, 0):
+        return Fate(lasts=8, code=1)
+    return Fate(lasts=100_000)
+
+
+#: A pod of init containers, a native sidecar that fails once, and two regular ones; dear, so for kills only.
+PODS = Scenario(name="pods", act=_submit_pods, fate=_pod_fate)
 
 
 def undisturbed(folder: Path, scenario: Scenario) -> tuple[dict[str, Any], list[Point]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -404,6 +403,3 @@ def _build_once(build: Callable[[Record], JobPlan]) -> Callable[[Record], JobPla
         )
 
     return plan
-
-
-__all__ = ["BrokenRuleError", "Site", "replace", "site"]

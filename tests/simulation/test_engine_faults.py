@@ -56,7 +56,7 @@ def test_a_full_disk_at_any_write_changes_nothing_in_the_end(scenario: Scenario,
     assert not wrong, f"{len(wrong)} differences over {len(writes)} writes:\n" + "\n".join(wrong[:10])
 
 
-def _differences(  # noqa: PLR0917
+def _differences(  # noqa: PLR0917  (a test's own helper)
     folder: Path,
     scenario: Scenario,
     point: Point,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.simulation.faults import Killed, Point, Side, once
-from tests.simulation.scenarios import SCENARIOS, Scenario, differences, undisturbed
+from tests.simulation.scenarios import PODS, SCENARIOS, Scenario, differences, undisturbed
 from tests.simulation.site import site
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, PODS], ids=str)
 def test_a_kill_at_any_point_changes_nothing_in_the_end(scenario: Scenario, ram_folder: Path) -> None:
     oracle, points = undisturbed(ram_folder / "oracle", scenario)
     wrong: list[str] = []
