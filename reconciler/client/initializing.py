@@ -164,12 +164,18 @@ def _own_runtime(changed: dict[str, Any], *, job: str, namespace: str) -> dict[s
         "apiVersion": constants.API_VERSION,
         "kind": "TrainingRuntime",
         "metadata": {
-            "name": f"{job}-runtime",
+            "name": _own_name(str(metadata.get("name", "")), job),
             "namespace": namespace,
             "labels": dict(metadata.get("labels") or {}),
         },
         "spec": changed["spec"],
     }
+
+
+def _own_name(runtime: str, job: str) -> str:
+    """A name of the job's own. Upstream reads torchtune's model from the runtime's, ``any-llama3.2-1b``."""
+    head, *model = runtime.split("-")
+    return f"{head}.{job.replace('-', '.')}-{'-'.join(model)}" if len(model) == 2 else f"{job}-runtime"
 
 
 def _add_step(runtime: dict[str, Any], part: _Part, timeout: int) -> None:
