@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.controller.admission import amounts_of
+from reconciler.controller.failing import next_attempt
 from reconciler.controller.observed import Observed, generation_of, identity
 from reconciler.engines.base import ContainerState
-from reconciler.names import LABEL_DEVICES
+from reconciler.names import LABEL_DEVICES, LABEL_SPEC_HASH
+from reconciler.plan.hashing import spec_hash
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import Record
 
@@ -25,6 +27,9 @@ def adopt(plan: JobPlan, observed: Observed, record: Record) -> Record:
     attempt = max((record.attempt, *(generation_of(c)[1] for c in mine)))
     record = record.model_copy(update={"attempt": attempt})
     current = [c for c in mine if generation_of(c)[1] == attempt]
+    if any(c.labels.get(LABEL_SPEC_HASH) not in {None, spec_hash(plan)} for c in current):
+        # Manifest or runtime have changed since: ranks of two plans must never meet.
+        return next_attempt(record, keep_succeeded=True)
     names = {
         (s.name, i.index, c.container): c.name for s in plan.steps for i in s.instances for c in i.containers
     }

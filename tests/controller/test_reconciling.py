@@ -232,6 +232,19 @@ def test_a_restarted_container_is_no_stale_one_after_the_record_was_lost(tmp_pat
         assert {b.id for b in host.ours()} == before
 
 
+def test_ranks_of_two_plans_never_meet_after_the_record_was_lost(host: Site) -> None:
+    host.apply(RUNTIME)
+    host.apply(job("demo", "r"))
+    host.run(2)
+    before = {b.id for b in host.ours()}
+    host.flush()
+    host.files["demo.yaml"] = job("demo", "r", trainer={"numNodes": 3})
+    lose_record(host)
+    host.run(40)
+    assert host.running() == {"demo-node-0", "demo-node-1", "demo-node-2"}
+    assert not before & {b.id for b in host.ours()}
+
+
 def test_devices_of_a_job_whose_record_is_lost_are_given_to_nobody_else(host: Site) -> None:
     host.world.devices = {"nvidia.com/gpu": ("0", "1")}
     gpu = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
