@@ -339,7 +339,7 @@ class Site:
         conditions = [(c["type"], c["status"], c["reason"]) for c in status["conditions"]]
         recorded = [(c.type, c.status, c.reason) for c in record.conditions]
         if (
-            told["metadata"]["uid"] != record.uid
+            told["metadata"].get("uid") != record.uid
             or conditions != recorded
             or status["attempt"] != record.attempt
         ):
