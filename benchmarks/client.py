@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.__main__ import _kubeflow_python
-from benchmarks.measuring import Failed, _seconds, api, last_start, names, remove
+from benchmarks.measuring import Failed, api, last_start, names, remove, seconds_of
 from tests.client.conftest import ensure_client_image
 from tests.support import engines, images
 
@@ -168,7 +168,7 @@ def _exit(worker: Worker, job: str, turn: int) -> float:
         returned = worker.call("wait", job=job, status="Complete")["returned"]
         with api(worker.url) as client:
             state = client.api.inspect_container(f"{job}-node-0")["State"]
-        return float(returned) - _seconds(state["FinishedAt"])
+        return float(returned) - seconds_of(state["FinishedAt"])
     finally:
         worker.end(job, nodes=1)
 
