@@ -412,14 +412,14 @@ def test_every_built_in_runtime_plans(path: Path) -> None:
     assert not plan.warnings
 
 
-def test_the_built_in_torch_runtime_restarts_a_failed_job() -> None:
+def test_the_built_in_torch_runtime_restarts_all_ranks_together() -> None:
     (path,) = [p for p in BUILT_IN if p.stem == "torch_distributed"]
     (blueprint,) = documents(path)
 
     plan = plan_of(trainjob(), blueprint)
 
     assert plan.max_restarts == 3
-    assert (plan.step("node").restart_policy, plan.step("node").backoff_limit) == ("OnFailure", 6)
+    assert (plan.step("node").restart_policy, plan.step("node").backoff_limit) == ("OnFailure", 0)
 
 
 def test_deepspeed_waits_for_sshd_of_user_1000() -> None:
