@@ -127,7 +127,7 @@ def test_max_restarts_restarts_the_gang_and_keeps_volumes(containers: Workspace)
     claim = {"name": "kept", "persistentVolumeClaim": {"claimName": f"{job}-kept"}}
     mount = {"name": "kept", "mountPath": "/kept"}
     script = (
-        flags.note("$RANK $RECONCILER_ATTEMPT $(hostname -i) $(cat /kept/$RANK 2>/dev/null)")
+        flags.note("$RANK $RECONCILER_ATTEMPT $(hostname -i | cut -d' ' -f1) $(cat /kept/$RANK 2>/dev/null)")
         + "echo kept > /kept/$RANK; "
         + f"if [ $RANK = 1 ] && [ $RECONCILER_ATTEMPT = 0 ]; then {flags.wait('fail')} exit 1; fi; "
         + flags.wait()
