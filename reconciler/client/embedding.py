@@ -39,6 +39,8 @@ TURN: Final = 1.0
 PATIENCE: Final = 20.0
 #: Seconds to wait for the controller's thread to end.
 ENDING: Final = 15.0
+#: Why jobs wait while the first connection is made.
+STARTING: Final = "Waits for the container engine."
 #: Phases in which a job needs somebody to bring it up.
 COMING_UP: Final = frozenset({"", "Pending", "Pulling", "Initializing"})
 
@@ -274,11 +276,10 @@ def _is_a_clients(job: Mapping[str, Any]) -> bool:
     return bool(annotations.get(ANNOTATION_SUBMITTED_BY))
 
 
-def _drop_default_sources(
-    _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """That upstream's repository is out of reach is no news for who did not ask for it."""
-    if event.get("event") == "runtime source" and event.get("source") in DEFAULT_SOURCES:
+def _drop_no_news(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """That upstream's repository is out of reach, for who did not ask for it; that the engine comes up."""
+    default = event.get("event") == "runtime source" and event.get("source") in DEFAULT_SOURCES
+    if default or event.get("reason") == STARTING:
         import structlog  # noqa: PLC0415
 
         raise structlog.DropEvent
@@ -296,7 +297,7 @@ def _route_logs() -> None:
         return
     structlog.configure(
         processors=[
-            _drop_default_sources,
+            _drop_no_news,
             structlog.contextvars.merge_contextvars,
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["event"], sort_keys=False),

@@ -39,8 +39,8 @@ class Changes:
         from watchdog.events import FileSystemEventHandler  # noqa: PLC0415  (not for --help)
         from watchdog.observers import Observer  # noqa: PLC0415
 
-        # Of events that come while it is being stopped, which happens with every wait.
-        logging.getLogger("watchdog").setLevel(logging.ERROR)
+        # It complains of events that come while it is being stopped, which is at the end of every wait.
+        logging.getLogger("watchdog").setLevel(logging.CRITICAL)
         ring = self._ring
 
         class Handler(FileSystemEventHandler):
