@@ -76,10 +76,14 @@ class FolderOutlet:
         return record
 
     def told(self, record: Record) -> bool:
-        """Whether the sidecar is on disk and about this life of the job."""
+        """Whether the sidecar is on disk, about this life of the job, and says how it ended."""
         path = self.path(record.file)
         document = self._sidecars.document(path, f"TrainJob/{record.key}")
         if document is None or document.get("metadata", {}).get("uid") != record.uid or not path.exists():
+            return False
+        # One that could not be written when the job ended (a full disk, then a kill) is older than the end.
+        said = {c.get("type") for c in document["status"].get("conditions", ()) if c.get("status") == "True"}
+        if not all(c.type in said for c in record.conditions if c.status == "True"):
             return False
         self._phase(record.key, document)
         return True

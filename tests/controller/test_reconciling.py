@@ -414,6 +414,24 @@ def test_an_end_is_told_only_when_it_is_remembered(host: Site) -> None:
     assert conditions(host) == [("Complete", "True", "AllJobsCompleted")]
 
 
+def test_an_end_that_could_not_be_told_is_told_by_the_next_daemon(host: Site) -> None:
+    host.apply(RUNTIME)
+    host.apply(job("demo", "r"))
+    host.run(1)
+    host.flush()
+
+    def no_sidecars(point: Point, side: Side) -> None:
+        if point.what == "write" and point.target == "demo.status.yaml" and side == "before":
+            raise full_disk()
+
+    host.faults.injector = no_sidecars
+    host.run(1010)
+    host.faults.calm()
+    host.boot()
+    host.run(10)
+    assert conditions(host) == [("Complete", "True", "AllJobsCompleted")]
+
+
 def test_an_image_that_is_not_there_is_one_problem_and_no_storm_of_tries(host: Site) -> None:
     host.apply(runtime("r", step("node", image="example.test/missing:1"), nodes=2))
     host.apply(job("demo", "r"))
