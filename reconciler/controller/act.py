@@ -357,6 +357,7 @@ def stop(plan: JobPlan | None, action: Stop | Remove, hands: Hands) -> Outcome:
 
     Raises:
         EngineError: not all could be stopped; the others were.
+        StateError: a log cannot be kept: its container stays.
     """
     ends, failure = _together(hands, partial(_stop_one, plan, hands=hands), action.containers)
     if isinstance(action, Remove):
@@ -374,15 +375,15 @@ def stop(plan: JobPlan | None, action: Stop | Remove, hands: Hands) -> Outcome:
 
 def _together(
     hands: Hands, work: Callable[[ContainerState], T], states: Iterable[ContainerState]
-) -> tuple[list[T], EngineError | None]:
+) -> tuple[list[T], EngineError | StateError | None]:
     """The work on every container side by side; what came of it, and the last failure."""
     futures = [hands.stopping.submit(copy_context().run, work, state) for state in states]
     results: list[T] = []
-    failure: EngineError | None = None
+    failure: EngineError | StateError | None = None
     for future in futures:
         try:
             results.append(future.result())
-        except EngineError as error:
+        except (EngineError, StateError) as error:
             failure = error
     return results, failure
 
@@ -402,8 +403,23 @@ def _stop_one(plan: JobPlan | None, state: ContainerState, *, hands: Hands) -> C
         with suppress(NotFound):
             ended = hands.engine.inspect_container(state.id)
     if state.state != "created":
-        hands.logs.finish(state.id, place_of(state), timeout=LOG_TIMEOUT)
+        _keep_log(state, hands)
     return ended
+
+
+def _keep_log(state: ContainerState, hands: Hands) -> None:
+    """See that the log is on disk to its last line.
+
+    Raises:
+        StateError: the disk refuses: the container stays, with its log, until there is room.
+    """
+    place = place_of(state)
+    if hands.logs.finish(state.id, place, timeout=LOG_TIMEOUT):
+        return
+    probe = hands.logs.path(place).with_suffix(".probe")
+    write_atomically(probe, b"room?\n" * 1000, mode=0o600)
+    probe.unlink(missing_ok=True)
+    _log.warning("the end of a log may be missing", container=state.name)
 
 
 def _planned(plan: JobPlan | None, state: ContainerState) -> tuple[InstancePlan | None, ContainerPlan | None]:
