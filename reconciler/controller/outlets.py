@@ -71,9 +71,16 @@ class FolderOutlet:
                     # Whoever wants to act on it has to save it first, and will be told.
                     return record
         if record is not None:
-            with self._lock:
-                self._cache[key] = record
+            self._keep(record)
         return record
+
+    def _keep(self, record: Record) -> None:
+        """Remember it, unless it is over: nobody asks for those, and a thousand of them are megabytes."""
+        with self._lock:
+            if record.finished and record.cleaned:
+                self._cache.pop(record.key, None)
+            else:
+                self._cache[record.key] = record
 
     def told(self, record: Record) -> bool:
         """Whether the sidecar is on disk, about this life of the job, and says how it ended."""
@@ -91,8 +98,7 @@ class FolderOutlet:
     def save(self, record: Record) -> None:
         """Write the record for good (StateError when the disk refuses)."""
         self._records.save(record)
-        with self._lock:
-            self._cache[record.key] = record
+        self._keep(record)
 
     def tell(self, record: Record, document: Mapping[str, Any], *, urgent: bool) -> None:
         """Show the status; a manifest that moved takes its sidecar along."""
