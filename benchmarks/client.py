@@ -137,16 +137,21 @@ def measure(kind: str, workers: list[Worker], options: argparse.Namespace) -> li
 
     for turn in range(options.repeat + 1):  # the first warms caches up and is not counted
         for worker in workers if turn % 2 else reversed(workers):
-            with contextlib.suppress(Failed) if turn == 0 else contextlib.nullcontext():
-                seconds = _start(worker, f"bc-{os.getpid()}-{turn}", options.nodes)
-                if turn:
-                    note("train() to running", worker, seconds)
-                seconds = _exit(worker, f"bx-{os.getpid()}-{turn}", turn)
-                if turn:
-                    note("exit to wait returns", worker, seconds)
+            try:
+                started = _start(worker, f"bc-{os.getpid()}-{turn}", options.nodes)
+                ended = _exit(worker, f"bx-{os.getpid()}-{turn}", turn)
+            except Failed as error:
+                console.print(f"[red]{error}[/]")
+                continue
+            if turn:
+                note("train() to running", worker, started)
+                note("exit to wait returns", worker, ended)
     for worker in workers:
-        for seconds in _list(worker, options.jobs, options.repeat):
-            note(f"list_jobs(), {options.jobs} jobs", worker, seconds)
+        try:
+            for seconds in _list(worker, options.jobs, options.repeat):
+                note(f"list_jobs(), {options.jobs} jobs", worker, seconds)
+        except Failed as error:
+            console.print(f"[red]{error}[/]")
     return figures
 
 
