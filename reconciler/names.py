@@ -41,6 +41,9 @@ ANNOTATION_PRIORITY: Final = PREFIX + "priority"
 #: Who wrote the manifest: ``client`` for the Python client.
 ANNOTATION_SUBMITTED_BY: Final = PREFIX + "submitted-by"
 
+#: Upstream's reason of the Failed condition for a runtime of an unknown kind.
+RUNTIME_NOT_SUPPORTED: Final = "TrainingRuntimeNotSupported"
+
 MASTER_PORT: Final = 29500
 HOSTNAME_LIMIT: Final = 63
 

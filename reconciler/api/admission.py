@@ -18,7 +18,7 @@ from reconciler.api.meaningless import warn_meaningless
 from reconciler.api.rules import completeness, jobs, jobsets, pods, runtimes
 from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
 from reconciler.api.trainjobs import TrainJob
-from reconciler.names import API_GROUP
+from reconciler.names import API_GROUP, RUNTIME_NOT_SUPPORTED
 
 #: Reasons that code tells apart.
 RUNTIME_NOT_FOUND: Final = "RuntimeNotFound"
@@ -143,7 +143,7 @@ def _find_runtime(document: Document, job: TrainJob, known: Mapping[_Key, Docume
             f"supported: {_CLUSTER}.{API_GROUP}, {_NAMESPACED}.{API_GROUP}"
         )
         field = "apiGroup" if ref.api_group != API_GROUP else "kind"
-        return document.error(f"spec.runtimeRef.{field}", message)
+        return document.error(f"spec.runtimeRef.{field}", message, reason=RUNTIME_NOT_SUPPORTED)
     namespace = "" if ref.kind == _CLUSTER else document.namespace
     if found := known.get((ref.kind, namespace, ref.name)):
         return found

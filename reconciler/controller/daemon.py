@@ -26,7 +26,7 @@ from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.sources.available import RuntimeRefresher, available_runtimes
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
-from reconciler.status.files import FileLock
+from reconciler.status.files import FileLock, FolderLock
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -86,11 +86,16 @@ def serve(
     _handle_signals(stop)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
-    daemon = Daemon(settings, mode=mode, on_phase=on_phase, stop=stop, only=only)
+    folder = FolderLock(settings.specs)
     try:
-        return daemon.run()
+        folder.acquire()
+        daemon = Daemon(settings, mode=mode, on_phase=on_phase, stop=stop, only=only)
+        try:
+            return daemon.run()
+        finally:
+            daemon.close()
     finally:
-        daemon.close()
+        folder.release()
         lock.release()
 
 

@@ -26,6 +26,7 @@ class FolderOutlet:
 
     Args:
         locate: the manifest that defines a job now, by ``namespace/name``; None when nobody does.
+        clock: seconds since the epoch.
         on_phase: told when a job's phase has changed: key and the whole document.
     """
 
@@ -38,7 +39,9 @@ class FolderOutlet:
         status_dir: Path | None,
         locate: Callable[[str], str | None],
         on_phase: Callable[[str, Mapping[str, Any]], None],
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._records = records
         self._sidecars = sidecars
         self._specs = specs
@@ -130,7 +133,11 @@ class FolderOutlet:
     def tell_invalid(self, kind: str, key: str, file: str, faults: Sequence[Fault]) -> None:
         """Show that a manifest cannot be used."""
         namespace, _, name = key.partition("/")
-        document = invalid(kind, namespace, name, faults)
+        document = invalid(kind, namespace, name, faults, now=self._clock())
+        known = self._sidecars.document(self.path(file), document_key(document))
+        status = known["status"] if known is not None else {}
+        if status.get("phase") == "Invalid" and status.get("errors") == document["status"]["errors"]:
+            document = {**document, "status": status}  # with the time of its first telling
         self._put(self.path(file), document, urgent=True)
         if kind == "TrainJob":
             self._phase(key, document)

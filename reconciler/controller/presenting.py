@@ -15,7 +15,7 @@ from reconciler.api.faults import Fault
 from reconciler.controller.observed import Observed
 from reconciler.controller.settling import describe_code
 from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
-from reconciler.names import API_VERSION
+from reconciler.names import API_VERSION, RUNTIME_NOT_SUPPORTED
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import Failure, Record
 
@@ -112,12 +112,29 @@ def waiting(kind: str, namespace: str, name: str) -> dict[str, Any]:
     return document(kind, namespace, name, {"phase": "Pending", "message": "", "conditions": []})
 
 
-def invalid(kind: str, namespace: str, name: str, faults: Sequence[Fault]) -> dict[str, Any]:
-    """The document of an object that cannot be used as it is."""
+def invalid(
+    kind: str, namespace: str, name: str, faults: Sequence[Fault], *, now: float = 0.0
+) -> dict[str, Any]:
+    """The document of an object that cannot be used as it is.
+
+    A job whose runtime is of a kind that nobody runs has upstream's Failed condition
+    (``TrainingRuntimeNotSupported``, pkg/controller/trainjob_controller.go); other faults never get past
+    upstream's admission, so they have none.
+    """
+    unsupported = [f for f in faults if f.reason == RUNTIME_NOT_SUPPORTED]
     status: dict[str, Any] = {
         "phase": "Invalid",
         "message": faults[0].message if faults else "",
-        "conditions": [],
+        "conditions": [
+            {
+                "type": "Failed",
+                "status": "True",
+                "reason": RUNTIME_NOT_SUPPORTED,
+                "message": f.message,
+                "lastTransitionTime": stamp(now),
+            }
+            for f in unsupported[:1]
+        ],
         "errors": [{"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in faults],
         "events": [],
     }

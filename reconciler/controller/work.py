@@ -80,6 +80,7 @@ class Work:
             status_dir=settings.status_dir.absolute() if settings.status_dir else None,
             locate=self._locate,
             on_phase=self._phase_changed,
+            clock=clock,
         )
         self._ledger = Ledger(
             inventory=self._given.devices,

@@ -168,6 +168,46 @@ class FileLock:
         )
 
 
+class FolderLock:
+    """An advisory lock on a folder itself, so that daemons with different state folders meet as well.
+
+    Held until released or until the process ends. A file system without such locks is taken as it is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._fd: int | None = None
+
+    def acquire(self) -> Self:
+        """Take the lock, without waiting; a folder that is not there has none.
+
+        Raises:
+            StateError: another process holds it.
+        """
+        try:
+            fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return self
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                return self
+            raise StateError(
+                f"Another daemon works on the folder {self._folder}, with another state folder.",
+                remedy="Stop it, or give this one a folder of its own.",
+            ) from error
+        self._fd = fd
+        return self
+
+    def release(self) -> None:
+        """Give the lock back; without effect when it is not held."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
 def _write_new(path: Path, data: bytes, mode: int, *, durable: bool, owner: tuple[int, int] | None) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)

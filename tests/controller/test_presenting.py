@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.api.faults import Fault
 from reconciler.controller.presenting import Surroundings, invalid, present, stamp
+from reconciler.names import RUNTIME_NOT_SUPPORTED
 from reconciler.status.records import Problem, Record
 from tests.controller.timelines import World, plan_of
 
@@ -145,6 +146,16 @@ def test_an_invalid_object_tells_its_faults_and_has_no_uid() -> None:
     assert "uid" not in told["metadata"]
     assert told["status"]["phase"] == "Invalid"
     assert told["status"]["errors"] == [{"file": "demo.yaml", "line": 4, "path": "spec", "message": "wrong"}]
+
+
+def test_a_runtime_of_an_unknown_kind_is_upstreams_failed_condition() -> None:
+    fault = Fault(
+        file="d.yaml", line=4, path="spec.runtimeRef.kind", message="no", reason=RUNTIME_NOT_SUPPORTED
+    )
+    told = invalid("TrainJob", "default", "demo", [fault], now=1.0)
+    (condition,) = told["status"]["conditions"]
+    assert (condition["type"], condition["status"]) == ("Failed", "True")
+    assert condition["reason"] == "TrainingRuntimeNotSupported"
 
 
 def test_an_event_told_again_shows_how_often() -> None:

@@ -13,6 +13,7 @@ from reconciler.sources.walking import is_manifest_name
 from reconciler.status.files import (
     TEMPORARY_PREFIX,
     FileLock,
+    FolderLock,
     read_if_exists,
     remove_if_exists,
     write_atomically,
@@ -130,3 +131,17 @@ def test_a_lock_is_free_again_once_released(tmp_path):
     with FileLock(tmp_path / "lock").acquire(command="b", since="now") as again:
         assert '"b"' in again.holder()
     assert Path(tmp_path / "lock").read_text() == ""
+
+
+def test_a_folder_is_locked_whatever_the_state_folder(tmp_path: Path) -> None:
+    held = FolderLock(tmp_path).acquire()
+
+    with pytest.raises(StateError, match="Another daemon works on the folder"):
+        FolderLock(tmp_path).acquire()
+
+    held.release()
+    FolderLock(tmp_path).acquire().release()
+
+
+def test_a_folder_that_is_not_there_has_no_lock(tmp_path: Path) -> None:
+    FolderLock(tmp_path / "absent").acquire().release()
