@@ -1,9 +1,9 @@
 """An engine of one test's own, that may be killed and started again without harm to anybody else's.
 
 Podman keeps nothing in its service, so a private one is a service on the common store with a socket of its own.
-A private Docker has its own store and its own default bridge, and leaves the host's firewall alone: two daemons
-that manage the same undo each other's work (one without any bridge would remove everybody's ``docker0``). What
-can go wrong: as for :mod:`tests.support.engines`, and no ``ip`` to make the bridge with.
+A private Docker has its own store and its own network namespace, and leaves the host's firewall alone: two daemons
+that manage the same bridges undo each other's work. What can go wrong: as for :mod:`tests.support.engines`, and
+no ``unshare`` or ``ip`` (util-linux, iproute2).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from tests.support import engines
 START_SECONDS = 120.0
 #: Where a private Docker's networks come from: ranges that nothing else here uses.
 ADDRESSES = "10.201.0.0/16"
-BRIDGE_ADDRESS = "10.202.0.1/24"
+#: A network namespace of its own: a Docker that starts after a crash would remove the machine's ``docker0``.
+OWN_NETWORK = ("unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$0" "$@"')
 
 
 @dataclass
@@ -41,11 +42,6 @@ class PrivateEngine:
         """Of its socket."""
         return f"unix://{self.folder / 'engine.sock'}"
 
-    @property
-    def bridge(self) -> str:
-        """Of Docker's default network; at most 15 characters."""
-        return f"rt{self.folder.name[-8:]}"
-
     def start(self) -> None:
         """Start it and wait until it answers.
 
@@ -58,7 +54,6 @@ class PrivateEngine:
             raise engines.EngineMissing(f"{program} is not installed")
         if self.kind == "docker" and os.getuid() != 0:
             raise engines.EngineMissing("only root can start dockerd")
-        self._make_bridge()
         log = self.folder / "engine.log"
         deadline = time.monotonic() + START_SECONDS
         self._spawn(executable, log)
@@ -70,20 +65,6 @@ class PrivateEngine:
                 # On a busy machine dockerd gives up on its containerd after fifteen seconds.
                 self._spawn(executable, log)
             time.sleep(0.05)
-
-    def _make_bridge(self) -> None:
-        if self.kind == "podman" or Path(f"/sys/class/net/{self.bridge}").exists():
-            return
-        for arguments in (
-            ("link", "add", self.bridge, "type", "bridge"),
-            ("address", "add", BRIDGE_ADDRESS, "dev", self.bridge),
-        ):
-            try:
-                done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
-            except FileNotFoundError:
-                raise engines.EngineMissing("there is no ip to make a bridge with") from None
-            if done.returncode != 0:
-                raise engines.EngineMissing(f"no bridge can be made: {done.stderr.strip()}")
 
     def _spawn(self, executable: str, log: Path) -> None:
         (self.folder / "docker.pid").unlink(missing_ok=True)
@@ -122,7 +103,6 @@ class PrivateEngine:
             for child in _children(shim):
                 _end(child)
             _end(shim)
-        subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for place in reversed(mounts):
             if place.startswith((str(self.folder), str(self.store))):
@@ -132,12 +112,12 @@ class PrivateEngine:
         if self.kind == "podman":
             return (executable, "system", "service", "--time=0", self.url)
         return (
+            *OWN_NETWORK,
             executable,
             f"--host={self.url}",
             f"--data-root={self.store}",
             f"--exec-root={self.folder / 'exec'}",
             f"--pidfile={self.folder / 'docker.pid'}",
-            f"--bridge={self.bridge}",
             "--iptables=false",
             "--ip-masq=false",
             f"--default-address-pool=base={ADDRESSES},size=28",
