@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from reconciler.controller.attached import Attachment
@@ -30,8 +31,14 @@ LOG_TRIES = 20
 class Logs:
     """Reads a container's log when it is asked to finish it."""
 
-    def __init__(self, engine: SimulatedEngine) -> None:
+    def __init__(self, engine: SimulatedEngine, log_dir: Path) -> None:
         self._engine = engine
+        self._log_dir = log_dir
+
+    def path(self, place: LogPlace) -> Path:
+        path = place.path(self._log_dir)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def attach(self, container_id: str, place: LogPlace) -> None:
         """The real one starts a thread here; ends are all that matters to decisions."""
@@ -192,11 +199,11 @@ class SimulatedAttachment(Attachment):
     """:class:`Attachment` without threads: the driver delivers events and finishes pulls."""
 
     def __init__(
-        self, engine: Any, info: EngineInfo, *, instance: str, on_key: Any, on_image: Any, **_options: Any
+        self, engine: Any, info: EngineInfo, *, instance: str, on_key: Any, on_image: Any, **options: Any
     ) -> None:
         self.engine = engine
         self.info = info
-        self.logs: Any = Logs(engine)
+        self.logs: Any = Logs(engine, options["log_dir"])
         self.puller: Any = Puller(engine, on_image)
         self.wakes: list[tuple[float, str]] = []
         self.prober: Any = Prober(engine.world, lambda key, when: self.wakes.append((when, key)))
