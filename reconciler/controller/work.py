@@ -63,7 +63,8 @@ class Work:
         only: Callable[[Mapping[str, Any]], bool] | None = None,
     ) -> None:
         self._only = only
-        self.catalog = Catalog()
+        # Until the folder has been read nothing may be taken for removed.
+        self.catalog = Catalog(state="missing")
         self._settings = settings
         self._clock = clock
         self._on_phase = on_phase
