@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from reconciler.api import Document
 
 Mode = Literal["forever", "once", "wait"]
-Connect = Callable[[], Engine]
 Only = Callable[[Mapping[str, Any]], bool]
 WORKERS = 16
 FIRST_RETRY = 0.5
