@@ -22,8 +22,6 @@ language = "en"
 extensions = ["myst_parser"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
-# The index names pages by pattern where another part of the project may or may not bring them.
-suppress_warnings = ["toc.empty_glob"]
 nitpicky = True
 
 html_theme = "furo"
