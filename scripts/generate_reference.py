@@ -16,6 +16,7 @@ from typing import Any, Final, get_args, get_origin
 
 import field_meanings
 from commands import Command, commands
+
 from reconciler import names
 from reconciler.api.base import Model
 from reconciler.api.fields import bare, fields_of
@@ -142,10 +143,11 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each is an option after the command's name, a variable, or a key of `reconciler.yaml`: the option without",
-        "its dashes (`pull-policy`, `pullPolicy` and `pull_policy` are the same). The option wins, then the variable,",
-        "then the file. The file is the one of `--config` or `RECONCILER_CONFIG`, else `reconciler.yaml` in the",
-        "current folder, else in `$XDG_CONFIG_HOME/reconciler`; relative paths in it are taken from its own folder.",
+        "Each is an option after the command's name, a variable, or a key of `reconciler.yaml`: the option",
+        "without its dashes (`pull-policy`, `pullPolicy` and `pull_policy` are the same). The option wins, then",
+        "the variable, then the file. The file is the one of `--config` or `RECONCILER_CONFIG`, else",
+        "`reconciler.yaml` in the current folder, else in `$XDG_CONFIG_HOME/reconciler`; relative paths in it",
+        "are taken from its own folder.",
         "",
     ]
     for option in OPTIONS:
@@ -156,7 +158,9 @@ def settings_page() -> str:
         rows = [("option", f"`{shown}{f' {kind}' if kind else ''}`"), ("variable", f"`{option.variable}`")]
         rows.append(("in `reconciler.yaml`", ", ".join(f"`{key}`" for key in (option.flag, *option.aliases))))
         if option.repeatable:
-            rows.append(("several", "repeat the option; separate by commas in the variable; a list in the file"))
+            rows.append(
+                ("several", "repeat the option; separate by commas in the variable; a list in the file")
+            )
         default = default_text(option.name)
         rows.append(("default", f"`{default}`" if default else "none"))
         lines += _table(("", ""), rows)
@@ -182,7 +186,9 @@ def names_page() -> str:
     lines += ["## Annotations of a TrainJob", ""]
     lines += _table(("annotation", "means"), [(f"`{value}`", describe(name)) for name, value in annotations])
     lines += ["## Variables in a job's containers", ""]
-    lines += _table(("variable", "set for", "says"), [(f"`{name}`", who, text) for name, who, text in VARIABLES])
+    lines += _table(
+        ("variable", "set for", "says"), [(f"`{name}`", who, text) for name, who, text in VARIABLES]
+    )
     lines += ["## Variables that the program reads", "", "Those of the [settings](settings.md), and:", ""]
     lines += _table(("variable", "means"), [(f"`{name}`", text) for name, text in OWN_VARIABLES])
     return "\n".join(lines)
@@ -227,8 +233,9 @@ def fields_page(title: str, roots: tuple[type[Model], ...]) -> str:
         "",
         "Generated from the models. **works**: as on a cluster. **partly**: done in another way, as told.",
         "**not done**: an engine could, this does not; said as an event of the job (`FieldIgnored`) and by",
-        "`reconciler validate` or `plan`. **no effect**: has no meaning on one host; said likewise. **not used**: read,",
-        "so that what a cluster prints is a manifest. A field that is in no table is an error.",
+        "`reconciler validate` or `plan`. **no effect**: has no meaning on one host; said likewise.",
+        "**not used**: read, so that what a cluster prints is a manifest. A field that is in no table is an",
+        "error.",
         "",
     ]
     for name, model in types.items():

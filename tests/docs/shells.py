@@ -19,7 +19,8 @@ from pathlib import Path
 
 from tests.docs.pages import ROOT
 
-SECONDS = 120.0
+#: A training of three nodes on a loaded machine takes its time.
+SECONDS = 240.0
 
 
 @dataclass
@@ -70,12 +71,15 @@ class Shell:
         """Start a command that runs until the page ends."""
         log = self.home / f"background-{len(self.others)}.log"
         with log.open("wb") as output:
-            self.others.append(
-                subprocess.Popen(
-                    ["bash", "-c", f"exec {command}"], cwd=self.home, env=self.environment,
-                    stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                )  # fmt: skip
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.home,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
+        self.others.append(process)
 
     def close(self) -> str:
         """End everything; what the background said."""
@@ -87,7 +91,8 @@ class Shell:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait(timeout=30)
         self.process.stdout.close()
@@ -120,7 +125,7 @@ def make_python(folder: Path, lent: Sequence[Path] = ()) -> Path:
     paths = [str(ROOT), *map(str, lent), sysconfig.get_path("purelib")]
     (site / "lent.pth").write_text("\n".join(paths) + "\n")
     command = folder / "bin" / "reconciler"
-    command.write_text(f"#!/bin/sh\nexec {python} -m reconciler \"$@\"\n")
+    command.write_text(f'#!/bin/sh\nexec {python} -m reconciler "$@"\n')
     command.chmod(0o755)
     return python
 
@@ -128,9 +133,7 @@ def make_python(folder: Path, lent: Sequence[Path] = ()) -> Path:
 def matches(expected: Sequence[str], output: str) -> bool:
     """Whether output is what a page shows: ``...`` for anything, blanks alike."""
     wanted = "\n".join(line.rstrip() for line in expected).strip()
-    parts = [
-        r"\s+".join(re.escape(word) for word in part.split()) for part in re.split(r"\.\.\.", wanted)
-    ]
+    parts = [r"\s+".join(re.escape(word) for word in part.split()) for part in re.split(r"\.\.\.", wanted)]
     glued = []
     for place, part in enumerate(re.split(r"\.\.\.", wanted)):
         before = r"\s*" if part[:1].isspace() else ""

@@ -42,7 +42,10 @@ def test_every_phase_is_told_of() -> None:
 
 
 def test_every_reason_is_told_of() -> None:
-    sources = [*(ROOT / "reconciler" / "controller").glob("*.py"), *(ROOT / "reconciler" / "status").glob("*.py")]
+    sources = [
+        *(ROOT / "reconciler" / "controller").glob("*.py"),
+        *(ROOT / "reconciler" / "status").glob("*.py"),
+    ]
     sources.append(ROOT / "reconciler" / "names.py")
     given = {name for path in sources for found in _CALLS.findall(path.read_text()) for name in found if name}
     text = STATUS.read_text()
@@ -59,11 +62,14 @@ def test_every_command_and_setting_has_a_place(generated: Path) -> None:
 
 
 def test_every_label_and_annotation_is_described() -> None:
+    code = """
+import generate_reference as g
+
+print(*[name for name, _ in g.marks() if not g.describe(name)])
+"""
     done = subprocess.run(
-        [sys.executable, "-c", "import generate_reference as g\n"
-         "print(*[n for n, _ in g.marks() if not g.describe(n)], sep='\\n')"],
-        cwd=ROOT / "scripts", env={"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}, check=True, capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", check=True, capture_output=True, text=True,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"},
     )  # fmt: skip
 
     assert done.stdout.split() == [], "say in scripts/generate_reference.py (MARKS) what they are for"

@@ -68,7 +68,7 @@ def test_the_metadata_is_what_an_index_accepts(wheel: Path) -> None:
     assert found.name == "trainjob-reconciler"
     assert str(found.version) == __version__
     assert found.description_content_type == "text/markdown"
-    assert found.description and "reconciler" in found.description
+    assert "reconciler" in (found.description or "")
 
 
 def test_the_extras_name_what_an_engine_needs(wheel: Path) -> None:
