@@ -49,7 +49,7 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "ResourceRequirements": {
         "requests": "count for the queue; `cpu` also as the container's share of processor time",
-        "limits": "`cpu`, `memory` and devices; `ephemeral-storage` and `hugepages-*` are not enforced, with a warning",
+        "limits": "`cpu`, `memory`, devices; `ephemeral-storage` and `hugepages-*` only give a warning",
     },
     "TrainingRuntimeSpec": {"podGroupPolicy": "implied: a job starts as a whole or waits as a whole"},
     "JobSetSpec": {
@@ -89,7 +89,7 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
         "procMount": "the engine's own way, with a warning",
     },
     "Container": {
-        "ports": "names for probes; nothing is published on the host, for the job's network reaches every port",
+        "ports": "names for probes; nothing is published on the host: the job's network reaches every port",
         "readinessProbe": "counts for steps that wait with `dependsOn: Ready`",
         "startupProbe": "before the readiness probe",
         "terminationMessagePath": "not read: the last lines of the log stand in the failure",
