@@ -26,8 +26,8 @@ DATE = "2026-11-24"
 SUMMARY = "run Kubeflow TrainJob manifests from a folder on Podman or Docker"
 INTRODUCTION = (
     """A folder of Kubeflow manifests (TrainJob, TrainingRuntime, ClusterTrainingRuntime) says which jobs
-    there shall be. `reconciler run` compares it with the containers and networks of Podman or Docker and makes
-    them equal: a job that is dropped there runs, one that is deleted goes, and its status is written
+    there shall be. `reconciler run` compares it with the containers and networks of Podman or Docker and
+    makes them equal: a job that is dropped there runs, one that is deleted goes, and its status is written
     beside the manifest.""",
     """Every decision is made anew from the manifest, a small record and what the engine lists, so a daemon
     that was killed goes on where it was.""",

@@ -117,8 +117,8 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "As `reconciler COMMAND --help` and the man page have it. Options that are settings are told of once,",
-        "under [Settings](settings.md).",
+        "As `reconciler COMMAND --help` and the man page have it. Options that are settings are told of",
+        "once, under [Settings](settings.md).",
         "",
     ]
     section = ""
