@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from reconciler.config import Settings
-from reconciler.controller.act import selector
 from reconciler.controller.actions import (
     Action,
     Admit,
@@ -24,6 +23,7 @@ from reconciler.controller.actions import (
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.decide import Policy, decide
+from reconciler.controller.hands import selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner

@@ -11,9 +11,9 @@ from contextlib import suppress
 from functools import partial
 
 from reconciler.config import Settings
-from reconciler.controller import act
 from reconciler.controller.admission import CPUS, MEMORY
 from reconciler.controller.attached import Attachment
+from reconciler.controller.hands import Hands, for_job
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.images import pull_policy
 from reconciler.controller.keys import make_secret
@@ -69,7 +69,7 @@ class Provisions:
             raise self.unavailable
         return self.attachment
 
-    def hands(self, plan: JobPlan | None, record: Record) -> act.Hands:
+    def hands(self, plan: JobPlan | None, record: Record) -> Hands:
         """What actions for a job work with (EngineUnavailable before an engine has answered)."""
         attachment = self.attached()
         host = Host(
@@ -77,7 +77,7 @@ class Provisions:
             files=str(self._settings.state_dir.absolute() / "files" / self._settings.instance),
             memory=attachment.info.memory,
         )
-        hands = act.Hands(
+        hands = Hands(
             engine=attachment.engine,
             logs=attachment.logs,
             launching=attachment.launching,
@@ -87,7 +87,7 @@ class Provisions:
             spec_hash=self._planner.digest(record) if plan is not None else "",
             forget_image=attachment.puller.forget,
         )
-        return act.for_job(hands, record)
+        return for_job(hands, record)
 
     def ready(self, plan: JobPlan, observed: Observed) -> frozenset[str]:
         """Ids of running containers whose readiness probe passes."""

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from reconciler.api.faults import Fault
-from reconciler.controller import act
+from reconciler.controller import launching, stopping
 from reconciler.controller.actions import (
     Action,
     Admit,
@@ -32,6 +32,7 @@ from reconciler.controller.actions import (
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.decide import IMAGE_PROBLEM, Policy, decide
 from reconciler.controller.failing import with_last_words
+from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.noting import note, trouble
@@ -110,7 +111,7 @@ class Reconciler:
     def __init__(
         self,
         *,
-        hands: Callable[[JobPlan | None, Record], act.Hands],
+        hands: Callable[[JobPlan | None, Record], Hands],
         outlet: Outlet,
         planner: Planner,
         ledger: Ledger,
@@ -230,7 +231,7 @@ class Reconciler:
         record: Record,
         observed: Observed,
         actions: tuple[Action, ...],
-        hands: act.Hands,
+        hands: Hands,
     ) -> tuple[Record, Observed, bool]:
         """Carry out actions in order; launches that follow each other go side by side.
 
@@ -243,24 +244,24 @@ class Reconciler:
             now = self._clock()
             match group:
                 case [Dump() as asked]:
-                    outcome = act.dump(asked, hands)
+                    outcome = stopping.dump(asked, hands)
                 case [Admit()]:
                     outcome = self._admit(plan, record)
                 case [PullImages() as wanted]:
                     outcome, images = self._pull_all(record, wanted)
                     observed = replace(observed, images={**observed.images, **images})
                 case [EnsureNetwork()]:
-                    outcome = act.ensure_network(plan, record, observed.network, hands)
+                    outcome = launching.ensure_network(plan, record, observed.network, hands)
                     observed = replace(observed, network=_network(plan, observed, outcome))
                 case [Remove() | Stop() as ending]:
-                    outcome, touched = act.stop(plan, ending, hands), True
+                    outcome, touched = stopping.stop(plan, ending, hands), True
                 case [CleanUp()]:
-                    outcome, touched = act.clean_up(record, hands, volumes=False), True
+                    outcome, touched = stopping.clean_up(record, hands, volumes=False), True
                 case _:
                     launches = [action for action in group if isinstance(action, Launch)]
                     if observed.network is None:
                         break
-                    outcome, touched = act.launch(plan, record, observed.network, launches, hands), True
+                    outcome, touched = launching.launch(plan, record, observed.network, launches, hands), True
             record = note(record, outcome, self._clock() if outcome.started else now)
             if outcome.problem is not None:
                 break
@@ -283,13 +284,13 @@ class Reconciler:
         problem = (IMAGE_PROBLEM, "; ".join(missing)) if missing else None
         return Outcome(problem=problem), states
 
-    def _observe(self, plan: JobPlan, hands: act.Hands) -> Observed:
+    def _observe(self, plan: JobPlan, hands: Hands) -> Observed:
         """One listing; it succeeds as a whole or raises."""
-        mine = act.selector(plan.namespace, plan.name, hands.host.instance)
+        mine = selector(plan.namespace, plan.name, hands.host.instance)
         containers = tuple(hands.engine.list_containers(mine))
         for state in containers:
             if state.state in {"running", "paused"}:
-                hands.logs.attach(state.id, act.place_of(state))
+                hands.logs.attach(state.id, place_of(state))
         networks = hands.engine.list_networks(mine)
         network = next((n for n in networks if n.name == plan.network), None)
         observed = Observed(containers=containers, network=network)
@@ -299,12 +300,12 @@ class Reconciler:
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
 
-    def _with_log_tail(self, record: Record, hands: act.Hands) -> Record:
+    def _with_log_tail(self, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
         failure = record.failure
         if failure is None or failure.log or failure.reason == "StartError":
             return record
-        place = replace(act.log_place(record, failure.container), attempt=failure.attempt)
+        place = replace(log_place(record, failure.container), attempt=failure.attempt)
         # The others wait to be stopped meanwhile. One that is stalled runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:
             hands.logs.finish(failure.container_id, place, timeout=LAST_WORDS_TIMEOUT)
@@ -320,14 +321,14 @@ class Reconciler:
         record = known or Record(namespace=namespace, name=name, uid="", created_at=now)
         plan = self._plan_if_any(record)
         hands = self._hands(plan, record)
-        mine = act.selector(record.namespace, record.name, hands.host.instance)
+        mine = selector(record.namespace, record.name, hands.host.instance)
         containers = tuple(hands.engine.list_containers(mine))
         if known is None and not containers and not hands.engine.list_networks(mine):
             self.seen.pop(key, None)
             return
         if containers:
-            act.stop(plan, Remove(containers=containers, why="the manifest was removed"), hands)
-        act.clean_up(record, hands, volumes=True)
+            stopping.stop(plan, Remove(containers=containers, why="the manifest was removed"), hands)
+        stopping.clean_up(record, hands, volumes=True)
         self._outlet.forget(record)
         self._ledger.drop(record.key)
         self._planner.forget(record.key)
@@ -359,7 +360,7 @@ class Reconciler:
         self._outlet.tell(record, document, urgent=urgent)
 
 
-def _activity(containers: Iterable[ContainerState], hands: act.Hands) -> dict[str, float]:
+def _activity(containers: Iterable[ContainerState], hands: Hands) -> dict[str, float]:
     heard = {c.id: hands.logs.last_activity(c.id) for c in containers if c.state == "running"}
     return {identifier: when for identifier, when in heard.items() if when is not None}
 

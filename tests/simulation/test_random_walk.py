@@ -32,12 +32,12 @@ def test_a_walk_plays_again_as_it_was() -> None:
 
 def test_the_rules_notice_a_daemon_that_forgets_rank_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch itself works: a controller with a known bug does not pass."""
-    from reconciler.controller import act  # noqa: PLC0415
+    from reconciler.controller import launching  # noqa: PLC0415
 
-    monkeypatch.setattr(act, "_may_follow", lambda _first: True)
-    launch = act.launch
+    monkeypatch.setattr(launching, "_may_follow", lambda _first: True)
+    launch = launching.launch
     monkeypatch.setattr(
-        act,
+        launching,
         "launch",
         lambda plan, record, net, launches, hands: launch(plan, record, net, launches[::-1], hands),
     )
