@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from reconciler.config import Settings
+from reconciler.controller.clocks import HostClock
 from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.work import Work
 from reconciler.engines.base import Engine
@@ -145,7 +146,7 @@ class Daemon:
         self._source = FolderSource(
             settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
         )
-        self._work = Work(settings, clock=time.time, on_phase=on_phase, only=only)
+        self._work = Work(settings, clock=HostClock(), on_phase=on_phase, only=only)
 
     def run(self) -> int:
         """Until stopped, or as far as the mode says."""
@@ -177,6 +178,7 @@ class Daemon:
         """The main thread: scans when files changed, resyncs, writes out gathered statuses, knows the end."""
         resync_at = time.monotonic() + self._settings.resync
         while not self._stop.is_set():
+            self._work.mind_clock()
             wait = min(0.25 if self._mode == "forever" else 0.02, self._work.flush() or 0.25)
             if self._rescan.wait(wait):
                 self._rescan.clear()

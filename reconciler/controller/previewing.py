@@ -6,7 +6,6 @@ first wave of containers is where it ends: what comes after depends on how those
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -22,6 +21,7 @@ from reconciler.controller.actions import (
     Stop,
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
+from reconciler.controller.clocks import HostClock, follow
 from reconciler.controller.decide import Policy, decide
 from reconciler.controller.hands import selector
 from reconciler.controller.image_states import ImageState
@@ -86,7 +86,9 @@ def _of_job(
             else [Change(verb="refuse", kind="job", name=entry.name, job=entry.key, reason=reason)]
         )
     runtime = catalog.runtime_for(document)
-    now = time.time()
+    clock = HostClock()
+    timeline = clock.timeline()
+    now = clock.on(timeline)
     wanted = Wanted(
         namespace=entry.namespace,
         name=entry.name,
@@ -99,6 +101,7 @@ def _of_job(
     record = (
         update(old, wanted, uid="planned", now=now) if old else first_sight(wanted, uid="planned", now=now)
     )
+    record = follow(record, timeline, now=now)
     if not record.runtime:
         if runtime is None:
             reason = "its runtime is not there"

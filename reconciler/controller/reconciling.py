@@ -30,6 +30,7 @@ from reconciler.controller.actions import (
     Stop,
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
+from reconciler.controller.clocks import Clock, follow
 from reconciler.controller.decide import IMAGE_PROBLEM, Policy, decide
 from reconciler.controller.failing import with_last_words
 from reconciler.controller.hands import Hands, log_place, place_of, selector
@@ -102,7 +103,7 @@ class Reconciler:
 
     Args:
         hands: how to act for a job; raises :class:`EngineUnavailable` while no engine answers.
-        clock: seconds since the epoch.
+        clock: the host's.
         probe: ids of those containers among the listed whose readiness probe passes.
         pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
         priority: of a job among those that wait for admission; the higher goes first.
@@ -116,7 +117,7 @@ class Reconciler:
         planner: Planner,
         ledger: Ledger,
         policy: Policy,
-        clock: Callable[[], float],
+        clock: Clock,
         probe: Callable[[JobPlan, Observed], frozenset[str]],
         pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
@@ -145,7 +146,8 @@ class Reconciler:
             StateError: the record could not be written; nothing was done.
         """
         old = self._outlet.load(request.key)
-        now = self._clock()
+        timeline = self._clock.timeline()
+        now = self._clock.on(timeline)
         if request.wanted is None:
             self._delete(request.key, old, now)
             return None
@@ -155,6 +157,7 @@ class Reconciler:
             if old is not None
             else first_sight(request.wanted, uid=uid, now=now)
         )
+        record = follow(record, timeline, now=now)
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
         if old is not None and old.file and old.file != record.file:
@@ -198,10 +201,10 @@ class Reconciler:
 
     def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
         hands = self._hands(plan, record)
-        observed = self._observe(plan, hands)
+        observed = self._observe(plan, hands, self._now(record))
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
-            decision = decide(plan, observed, record, self._clock(), self._policy)
+            decision = decide(plan, observed, record, self._now(record), self._policy)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(decision.record, hands)
             # The record first: an end that was told and then forgotten would be an end reversed.
@@ -214,16 +217,19 @@ class Reconciler:
             if rests or not decision.actions:
                 break
             if touched:
-                observed = self._observe(plan, hands)
+                observed = self._observe(plan, hands, self._now(record))
         else:
             # Decision and engine disagree for now; nothing but time may tell of the next chance.
-            requeue_at = min(self._clock() + 1.0, requeue_at or math.inf)
+            requeue_at = min(self._now(record) + 1.0, requeue_at or math.inf)
         saved = self._save(record, saved)
         self._tell(request, plan, observed, record, saved)
         held = record.problem.retry_at if record.problem is not None else None
         # Past its time it has been tried again in this pass, or nothing is waiting for it any more.
-        held = held if held is not None and held > self._clock() else None
-        return min((t for t in (requeue_at, held) if t is not None), default=None)
+        now = self._now(record)
+        held = held if held is not None and held > now else None
+        again = min((t for t in (requeue_at, held) if t is not None), default=None)
+        # The queue goes by the wall clock, which may be a little off the record's.
+        return again + (self._clock() - now) if again is not None else None
 
     def _do_all(
         self,
@@ -241,7 +247,7 @@ class Reconciler:
         """
         touched = False
         for group in _grouped(actions):
-            now = self._clock()
+            now = self._now(record)
             match group:
                 case [Dump() as asked]:
                     outcome = stopping.dump(asked, hands)
@@ -262,7 +268,7 @@ class Reconciler:
                     if observed.network is None:
                         break
                     outcome, touched = launching.launch(plan, record, observed.network, launches, hands), True
-            record = note(record, outcome, self._clock() if outcome.started else now)
+            record = note(record, outcome, self._now(record) if outcome.started else now)
             if outcome.problem is not None:
                 break
         return record, observed, touched
@@ -284,7 +290,7 @@ class Reconciler:
         problem = (IMAGE_PROBLEM, "; ".join(missing)) if missing else None
         return Outcome(problem=problem), states
 
-    def _observe(self, plan: JobPlan, hands: Hands) -> Observed:
+    def _observe(self, plan: JobPlan, hands: Hands, now: float) -> Observed:
         """One listing; it succeeds as a whole or raises."""
         mine = selector(plan.namespace, plan.name, hands.host.instance)
         containers = tuple(hands.engine.list_containers(mine))
@@ -295,7 +301,7 @@ class Reconciler:
         network = next((n for n in networks if n.name == plan.network), None)
         observed = Observed(containers=containers, network=network)
         self.seen[f"{plan.namespace}/{plan.name}"] = digest(containers, networks)
-        activity = _activity(containers, hands) if stall_timeout(plan) is not None else {}
+        activity = _activity(containers, hands, now) if stall_timeout(plan) is not None else {}
         room = self._ledger.making_room_for(f"{plan.namespace}/{plan.name}")
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
@@ -341,6 +347,10 @@ class Reconciler:
         except PlanError:
             return None
 
+    def _now(self, record: Record) -> float:
+        """The time by which the record counts: a pass must not see the clock being set."""
+        return self._clock.on(record.timeline) if record.timeline is not None else self._clock()
+
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
             self._outlet.save(record)
@@ -360,9 +370,9 @@ class Reconciler:
         self._outlet.tell(record, document, urgent=urgent)
 
 
-def _activity(containers: Iterable[ContainerState], hands: Hands) -> dict[str, float]:
-    heard = {c.id: hands.logs.last_activity(c.id) for c in containers if c.state == "running"}
-    return {identifier: when for identifier, when in heard.items() if when is not None}
+def _activity(containers: Iterable[ContainerState], hands: Hands, now: float) -> dict[str, float]:
+    silent = {c.id: hands.logs.silence(c.id) for c in containers if c.state == "running"}
+    return {identifier: now - seconds for identifier, seconds in silent.items() if seconds is not None}
 
 
 def digest(containers: Iterable[ContainerState], networks: Iterable[NetworkState]) -> Digest:

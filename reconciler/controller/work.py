@@ -13,6 +13,7 @@ import structlog
 from reconciler.config import Settings
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
+from reconciler.controller.clocks import Clock, watch
 from reconciler.controller.decide import Policy
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.outlets import FolderOutlet
@@ -49,7 +50,7 @@ class Work:
 
     Args:
         settings: as chosen by the user.
-        clock: seconds since the epoch.
+        clock: the host's.
         on_phase: told of each change of a job's phase, in place of the log.
         only: whether a TrainJob is to be run here; None: all are.
     """
@@ -58,7 +59,7 @@ class Work:
         self,
         settings: Settings,
         *,
-        clock: Callable[[], float],
+        clock: Clock,
         on_phase: Callable[[str, Mapping[str, Any]], None] | None,
         only: Callable[[Mapping[str, Any]], bool] | None = None,
     ) -> None:
@@ -67,6 +68,7 @@ class Work:
         self.catalog = Catalog(state="missing")
         self._settings = settings
         self._clock = clock
+        self._clock_set = watch(clock)
         self._on_phase = on_phase
         self._queue = WorkQueue(clock)
         planner = Planner()
@@ -180,6 +182,12 @@ class Work:
         for key in self._gone():
             self._queue.add(key)
         self._sidecars.rewrite_missing()
+
+    def mind_clock(self) -> None:
+        """Where somebody has set the clock every job comes up: times that were waited for are others now."""
+        if by := self._clock_set():
+            _log.warning("the clock was set; what is counted goes on as before", by=round(by, 1))
+            self._enqueue_all()
 
     def _enqueue_all(self) -> None:
         for key in sorted(self.catalog.jobs.keys() | self._recorded):
