@@ -151,11 +151,13 @@ class Work:
                 self._queue.add(key)
         for key in self._gone():
             self._queue.add(key)
-        for key in sorted(old.jobs.keys() - self._recorded_keys()):
-            # What was never accepted has left nothing but its status, which goes where the manifest went.
+        recorded = self._recorded_keys()
+        for key, entry in old.jobs.items():
+            # What was never accepted has left nothing but its status; and the status goes where the manifest
+            # went, even from a place that no record tells of (it could not be written there).
             now = catalog.jobs.get(key)
-            if now is None or now.file != old.jobs[key].file:
-                self._outlet.drop_sidecar("TrainJob", key, old.jobs[key].file)
+            if (now is None and key not in recorded) or (now is not None and now.file != entry.file):
+                self._outlet.drop_sidecar("TrainJob", key, entry.file)
         self._tell_others(old)
         self._retain()
         if catalog.state == "ok" and not self._tidied:
