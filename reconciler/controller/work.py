@@ -74,6 +74,8 @@ class Work:
         planner = Planner()
         self._given = Provisions(settings, planner, lambda: self.catalog)
         self._tidied = False
+        #: What the sidecar of each file may tell of.
+        self._retained: dict[str, set[str]] = {}
         state = settings.state_dir
         self._sidecars = SidecarWriter(clock=time.monotonic, on_error=self._cannot_write)
         self._outlet = FolderOutlet(
@@ -146,12 +148,13 @@ class Work:
         old, self.catalog = self.catalog, catalog
         if catalog is old:
             return
-        for key, entry in catalog.jobs.items():
-            if old.jobs.get(key) != entry or self._resources_changed(old):
-                self._queue.add(key)
-        for key in self._gone():
-            self._queue.add(key)
         recorded = self._recorded_keys()
+        everything = self._resources_changed(old)
+        for key, entry in catalog.jobs.items():
+            if everything or old.jobs.get(key) != entry:
+                self._queue.add(key)
+        for key in self._gone(recorded):
+            self._queue.add(key)
         for key, entry in old.jobs.items():
             # What was never accepted has left nothing but its status; and the status goes where the manifest
             # went, even from a place that no record tells of (it could not be written there).
@@ -159,7 +162,7 @@ class Work:
             if (now is None and key not in recorded) or (now is not None and now.file != entry.file):
                 self._outlet.drop_sidecar("TrainJob", key, entry.file)
         self._tell_others(old)
-        self._retain()
+        self._retain(recorded)
         if catalog.state == "ok" and not self._tidied:
             self._tidied = True
             self._outlet.drop_orphans()
@@ -181,7 +184,7 @@ class Work:
             found = listed.get(key, ([], []))
             if digest(*found) != self._reconciler.seen.get(key, frozenset()):
                 self._queue.add(key)
-        for key in self._gone():
+        for key in self._gone(self._recorded_keys()):
             self._queue.add(key)
         self._sidecars.rewrite_missing()
 
@@ -204,10 +207,10 @@ class Work:
             or now.configmaps != old.configmaps
         )
 
-    def _gone(self) -> list[str]:
+    def _gone(self, recorded: set[str]) -> list[str]:
         """Jobs with a record whose manifest was removed for good."""
         gone = []
-        for key in sorted(self._recorded_keys() - self.catalog.jobs.keys()):
+        for key in sorted(recorded - self.catalog.jobs.keys()):
             record = self._outlet.load(key)
             if record is not None and self._may_delete(record.file):
                 gone.append(key)
@@ -348,17 +351,22 @@ class Work:
         for kind, key, file in told.keys() - faulty.keys():
             self._outlet.drop_sidecar(kind, key, file)
 
-    def _retain(self) -> None:
+    def _retain(self, recorded: set[str]) -> None:
         """Drop from sidecars what neither a manifest nor a record knows (of an earlier daemon, mostly)."""
         known: dict[str, set[str]] = {}
         for key, entry in self.catalog.jobs.items():
             known.setdefault(entry.file, set()).add(f"TrainJob/{key}")
         for kind, key, file in _other_faults(self.catalog):
             known.setdefault(file, set()).add(f"{kind}/{key}")
-        recorded = {f"TrainJob/{key}" for key in self._recorded_keys()}
+        recorded = {f"TrainJob/{key}" for key in recorded}
         for file, keys in known.items():
-            if file not in self.catalog.doubtful:
-                self._sidecars.retain(self._outlet.path(file), keys | recorded)
+            # A file that defines what it did defines nothing less.
+            if file in self.catalog.doubtful or self._retained.get(file) == keys:
+                continue
+            self._sidecars.retain(self._outlet.path(file), keys | recorded)
+            self._retained[file] = keys
+        for file in self._retained.keys() - known.keys():
+            del self._retained[file]
 
     def _recorded_keys(self) -> set[str]:
         return set(self._outlet.keys())
