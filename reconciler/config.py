@@ -40,6 +40,13 @@ OTHER_VARIABLES: Final = frozenset({"RECONCILER_DEBUG", "RECONCILER_CONFIG"})
 _DERIVED: Final = Path("/derived")
 
 
+#: Defaults that no value of :class:`Settings` says.
+_DEFAULTS_IN_WORDS: Final[Mapping[str, str]] = {
+    "log_dir": "logs under --state-dir",
+    "state_dir": "$XDG_STATE_HOME/reconciler",
+}
+
+
 def xdg_folder(variable: str, fallback: str, environ: Mapping[str, str] | None = None) -> Path:
     """An XDG base folder; a relative value is ignored, as the XDG specification says.
 
@@ -234,3 +241,13 @@ def _parsed(option: Option, raw: Any, place: str) -> Any:
     except ValueError as error:
         shown = ", ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else raw
         raise ConfigError(f"{place}: {shown!r} {error}.") from None
+
+
+def default_text(name: str) -> str:
+    """What a setting is unless it is given, for help and documentation; "" where that goes without saying."""
+    value = Settings.__dataclass_fields__[name].default
+    if name in _DEFAULTS_IN_WORDS:
+        return _DEFAULTS_IN_WORDS[name]
+    if value is None or value == () or isinstance(value, bool):
+        return ("on" if value else "off") if isinstance(value, bool) else ""
+    return f"{value:g} s" if isinstance(value, float) else str(value)
