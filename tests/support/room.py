@@ -79,7 +79,11 @@ def _closed(path: Path) -> Path | None:
 def _mount(source: object, target: object, *, kind: str = "none", flags: int = 0, data: str = "") -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     result = libc.mount(
-        os.fsencode(str(source)), os.fsencode(str(target)), kind.encode(), ctypes.c_ulong(flags), data.encode()
+        os.fsencode(str(source)),
+        os.fsencode(str(target)),
+        kind.encode(),
+        ctypes.c_ulong(flags),
+        data.encode(),
     )
     if result != 0:
         error = ctypes.get_errno()
