@@ -163,6 +163,8 @@ def container_spec(
         memory_reservation=resources.memory_request,
         shm_size=None if instance.host_ipc else shm or _default_shm(resources, host),
         devices=devices,
+        ports=container.ports,
+        host_user=_host_user(instance),
         security=_security(container.security),
         stop_grace=instance.termination_grace,
         tty=container.tty,
@@ -269,6 +271,21 @@ def _default_shm(resources: ResourcePlan, host: Host) -> int | None:
     A size costs nothing until it is used, and what is used counts towards the memory limit.
     """
     return resources.memory_limit or host.memory // 2 or None
+
+
+def _host_user(instance: InstancePlan) -> tuple[int, int] | None:
+    """Whose files in the host's folders should be the engine's user's: the primary container's user.
+
+    One for the whole pod, as its containers share a network. Root needs none: where engines map users at all,
+    root in the container is the engine's user.
+    """
+    security = instance.primary.security
+    if not security.run_as_user or instance.host_network or instance.host_pid or instance.host_ipc:
+        return None
+    if not any(volume.kind == "host" for volume in instance.volumes):
+        return None
+    group = security.run_as_group
+    return security.run_as_user, security.run_as_user if group is None else group
 
 
 def _shares(resources: ResourcePlan) -> int | None:
