@@ -14,6 +14,7 @@ from reconciler.config import Settings
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
 from reconciler.controller.decide import Policy
+from reconciler.controller.following import Origin
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
@@ -72,6 +73,7 @@ class Work:
         planner = Planner()
         self._given = Provisions(settings, planner, lambda: self.catalog)
         self._tidied = False
+        self._origin: Origin | None = None
         state = settings.state_dir
         self._sidecars = SidecarWriter(clock=time.monotonic, on_error=self._cannot_write)
         self._outlet = FolderOutlet(
@@ -159,6 +161,13 @@ class Work:
         if catalog.state == "ok" and not self._tidied:
             self._tidied = True
             self._outlet.drop_orphans()
+
+    def come_from(self, origin: Origin) -> None:
+        """The manifests are those of this revision from now on; every job's status says so."""
+        if origin != self._origin:
+            self._origin = origin
+            self._given.revision = origin.revision
+            self._enqueue_all()
 
     def resync(self) -> None:
         """One listing of everything that is this instance's; jobs that look different now come up."""
@@ -298,8 +307,13 @@ class Work:
         self._given.forget_secrets(key)
 
     def _request(self, key: str, wanted: Wanted, faults: Any) -> Request:
-        info = self._given.info
-        around = Surroundings(engine=(info.name, info.version), log_dir=str(self._settings.log_dir))
+        info, origin = self._given.info, self._origin
+        around = Surroundings(
+            engine=(info.name, info.version),
+            log_dir=str(self._settings.log_dir),
+            source=origin.source(wanted.file) if origin is not None else {},
+            conditions=(origin.condition,) if origin is not None else (),
+        )
         return Request(key=key, wanted=wanted, faults=tuple(faults), surroundings=around)
 
     def _runtime(self, entry: JobEntry) -> Mapping[str, Any] | None:
