@@ -2,8 +2,8 @@
 
 A URL is text from a configuration file or a variable, and git gives some texts powers: ``ext::sh -c ...``
 runs a program, ``--upload-pack=...`` is an option, ``-oProxyCommand=...`` as a host is one of ssh's. So
-what is not plainly one of the few forms that are followed is refused, in a sentence. Credentials are taken out of a
-URL here and travel apart from it: what is stored, shown and passed to git never has them.
+what is not plainly one of the few forms that are followed is refused, in a sentence. Credentials are taken
+out of a URL here and travel apart from it: what is stored, shown and passed to git never has them.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 One look (:meth:`GitSource.look`): ask the remote where the ref stands, fetch the commit, see that it is
 signed where that is demanded, write its manifests to a folder of their own, read and check them as the daemon
 will, switch. Whatever goes wrong on the way leaves the revision before in force, and is told in
-:class:`SourceState`; nothing is raised. A commit is taken or refused as a whole: half of a change is not what anybody committed.
+:class:`SourceState`; nothing is raised. A commit is taken or refused as a whole: half of a change is not what
+anybody committed.
 """
 
 from __future__ import annotations
@@ -212,8 +213,8 @@ class GitSource:
         if not checkout.files and not self._settings.allow_empty:
             where = self._settings.git_path or "the repository"
             raise RefusedError(
-                f"The commit {commit[:12]} leaves no manifest in {where}; that would remove every job, so it is "
-                "not taken at its word.",
+                f"The commit {commit[:12]} leaves no manifest in {where}; that would remove every job, so it "
+                "is not taken at its word.",
                 reason="EmptyFolder",
                 remedy="If it is meant, run with --allow-empty; else mend the repository or --path.",
             )
@@ -268,20 +269,7 @@ def _keyring(keys: Path | None) -> Iterator[Path | None]:
     command = ["gpg", "--homedir", str(folder), "--batch", "--quiet", "--no-autostart"]
     try:
         done = subprocess.run(
-            [*command, "--import", "--", str(keys)],
-                "gpg",
-                "--homedir",
-                str(folder),
-                "--batch",
-                "--quiet",
-                "--no-autostart",
-                "--import",
-                "--",
-                str(keys),
-            ],
-            check=False,
-            capture_output=True,
-            timeout=60,
+            [*command, "--import", "--", str(keys)], check=False, capture_output=True, timeout=60
         )
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip().replace("\n", "; ")[:300]

@@ -8,9 +8,9 @@
 A folder is made under a hidden name, looked at, and only then named and linked; the link is replaced in one
 step, so a reader sees one commit or the other. The folder before stays, for readers that are in it.
 
-A commit is somebody else's text. Only manifests are written, as plain files; a link is made only where it leads
-to one of those, so nothing outside can be read through the checkout. Counts and sizes are limited before
-anything is read.
+A commit is somebody else's text. Only manifests are written, as plain files; a link is made only where it
+leads to one of those, so nothing outside can be read through the checkout. Counts and sizes are limited
+before anything is read.
 """
 
 from __future__ import annotations

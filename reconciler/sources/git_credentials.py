@@ -1,8 +1,8 @@
 """What lets us into a repository: found anew for every look, handed to git without a trace.
 
 A token reaches git through a credential helper that reads a variable of git's own environment, for the one
-host it belongs to; a key reaches ssh as the name of a file. Neither is ever an argument, part of a URL that is
-stored, or a line of the log. Files win over systemd's credentials (``$CREDENTIALS_DIRECTORY``), those over
+host it belongs to; a key reaches ssh as the name of a file. Neither is ever an argument, part of a URL that
+is stored, or a line of the log. Files win over systemd's credentials (``$CREDENTIALS_DIRECTORY``), those over
 variables.
 """
 
@@ -19,19 +19,19 @@ from reconciler.config import Settings
 from reconciler.git_urls import GitUrl
 from reconciler.sources.git_program import GitError
 
-TOKEN: Final = "git-token"
+TOKEN: Final = "git-token"  # noqa: S105  (a name)
 SSH_KEY: Final = "git-ssh-key"
 KNOWN_HOSTS: Final = "git-known-hosts"
 ALLOWED_SIGNERS: Final = "git-allowed-signers"
 GPG_KEYS: Final = "git-gpg-keys"
 #: The variable of the same name as the credential.
-TOKEN_VARIABLE: Final = "RECONCILER_GIT_TOKEN"
+TOKEN_VARIABLE: Final = "RECONCILER_GIT_TOKEN"  # noqa: S105  (a name)
 
 #: Servers that take a token take any user name with it; GitHub's and GitLab's own pages use this one.
 ANY_USER: Final = "git"
 _LIMIT: Final = 64 * 1024
 _USER: Final = "RECONCILER_HELPER_USER"
-_PASSWORD: Final = "RECONCILER_HELPER_PASSWORD"
+_PASSWORD: Final = "RECONCILER_HELPER_PASSWORD"  # noqa: S105  (a name)
 #: Git runs it through the shell; the values are in the environment, the text is public.
 _HELPER: Final = (
     '!f() { test "$1" = get || exit 0; '

@@ -138,9 +138,8 @@ class GitMirror:
         git = replace(self._git, configuration=configuration, environment=environment)
         status, _, said = git.attempt("verify-commit", commit)
         if status != 0:
-            words = (
-                "; ".join(line.strip() for line in said.splitlines() if line.strip()) or "it is not signed"
-            )
+            lines = [line.strip() for line in said.splitlines() if line.strip()]
+            words = "; ".join(lines) or "it has no signature"
             raise GitError(
                 f"{self._url}: the commit {commit[:12]} is not signed by an allowed signer: {words[:300]}.",
                 reason="VerificationFailed",
@@ -160,7 +159,7 @@ class GitMirror:
             raise GitError(
                 f"{self._url}: the commit {commit[:12]} has no folder {path or '/'}.",
                 reason="PathNotFound",
-                remedy="Name one that is there with --path; an emptied one is taken at its word with --allow-empty.",
+                remedy="Name one that is there with --path; with --allow-empty, one that has gone is empty.",
             )
         with self._git.talk("ls-tree", "-r", "-z", "--long", tree) as process:
             for number, entry in enumerate(_entries(process)):

@@ -283,7 +283,7 @@ _KINDS: Final = (
         "Give the URL that it has now.",
     ),
     _Kind(
-        r"Could not resolve host|Could not resolve hostname|Failed to connect|Connection (refused|timed out|reset)|"
+        r"Could not resolve host|Failed to connect|Connection (refused|timed out|reset)|"
         r"[Nn]etwork is unreachable|No route to host|Operation timed out|early EOF|unexpected disconnect|"
         r"returned error: 5\d\d|Empty reply|SSL|TLS|transfer closed|RPC failed|Connection closed|hung up",
         "FetchFailed",

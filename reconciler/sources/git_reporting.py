@@ -1,4 +1,4 @@
-"""The repository's own status file, ``git-repository.status.yaml``, laid out as Flux lays out a GitRepository.
+"""The repository's own status file, ``git-repository.status.yaml``, in the manner of Flux's GitRepository.
 
 Written only when it says something new. Its API group is this program's own, so that nobody takes it for the
 status of a manifest.
@@ -15,7 +15,7 @@ import yaml
 from reconciler.config import Settings
 from reconciler.errors import StateError
 from reconciler.names import SOURCE_API_VERSION, SOURCE_KIND
-from reconciler.sources.git import STATUS_STEM, SourceState
+from reconciler.sources.git import STATUS_STEM, SUCCEEDED, SourceState
 from reconciler.status.files import read_if_exists, write_atomically
 from reconciler.status.sidecars import SUFFIX
 
@@ -97,13 +97,11 @@ def condition_of(state: SourceState, kind: str = SOURCE_READY) -> dict[str, str]
 
 def _conditions(settings: Settings, state: SourceState) -> list[dict[str, str]]:
     found = [condition_of(state, "Ready")]
-    stored = (
-        f"The manifests of {state.revision} are checked out." if state.revision else "There are none yet."
-    )
-    status = "True" if state.revision else "False"
-    found.append(
-        _condition("ArtifactInStorage", status, "Succeeded" if state.revision else "Absent", stored, 0)
-    )
+    if state.revision:
+        stored = f"The manifests of {state.revision} are checked out."
+        found.append(_condition("ArtifactInStorage", "True", SUCCEEDED, stored))
+    else:
+        found.append(_condition("ArtifactInStorage", "False", "Absent", "No revision is checked out."))
     if settings.git_verify and state.signature:
         found.append(_condition("SourceVerified", "True", "Succeeded", state.signature, state.since))
     elif settings.git_verify and state.reason == "VerificationFailed":
@@ -111,7 +109,7 @@ def _conditions(settings: Settings, state: SourceState) -> list[dict[str, str]]:
     return found
 
 
-def _condition(kind: str, status: str, reason: str, message: str, at: float) -> dict[str, str]:
+def _condition(kind: str, status: str, reason: str, message: str, at: float = 0.0) -> dict[str, str]:
     found = {"type": kind, "status": status, "reason": reason, "message": message}
     if at:
         stamp = datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds")
