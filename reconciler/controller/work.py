@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from reconciler.api.unrendered import NOT_RENDERED
 from reconciler.config import Settings
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
@@ -32,6 +33,7 @@ from reconciler.names import (
     job_key,
 )
 from reconciler.sources.catalog import Catalog, JobEntry
+from reconciler.sources.walking import KUSTOMIZATION
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
@@ -351,6 +353,9 @@ class Work:
                     _log.error("manifest fault", fault=str(fault))
         for kind, key, file in told.keys() - faulty.keys():
             self._outlet.drop_sidecar(kind, key, file)
+        for fault in self.catalog.faults:
+            if fault.reason == NOT_RENDERED and fault.severity == "warning" and fault not in old.faults:
+                _log.warning("not rendered", fault=str(fault))
 
     def _retain(self) -> None:
         """Drop from sidecars what neither a manifest nor a record knows (of an earlier daemon, mostly)."""
@@ -436,6 +441,7 @@ def _other_faults(catalog: Catalog) -> dict[tuple[str, str, str], tuple[Any, ...
         if errors and document.kind != "TrainJob":
             found[document.kind, f"{document.namespace}/{document.name}", document.file] = errors
     for file, faults in catalog.file_faults.items():
-        if Path(file).suffix:
-            found["Manifest", f"/{Path(file).name}", file] = tuple(faults)
+        errors = tuple(f for f in faults if f.severity == "error")
+        if errors and (Path(file).suffix or Path(file).name == KUSTOMIZATION):
+            found["Manifest", f"/{Path(file).name}", file] = errors
     return found

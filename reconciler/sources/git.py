@@ -126,11 +126,30 @@ class GitSource:
         self.state = replace(after, since=before.since if same else self._clock())
         return self.state
 
-    def _take_over(self, before: SourceState) -> SourceState:
-        given = access(self._settings, self._url)
-        mirror = GitMirror(self._url, self._git(given))
+    def examine(self) -> tuple[str, list[Fault]]:
+        """The commit that the ref names, and all that is wrong with it; nothing is put in force.
+
+        Raises:
+            GitError: it cannot be had, or is not signed as demanded.
+            StateError: the disk refuses.
+        """
+        mirror = self._mirror()
+        commit = mirror.fetch(mirror.tip(self._settings.git_ref))
+        self._verify(mirror, commit)
+        checkout = self._checkouts.make(mirror, commit, may_be_empty=False)
+        try:
+            return commit, faults_of(checkout.folder, self._settings.git_path, self._runtimes())
+        finally:
+            self._checkouts.drop(checkout)
+
+    def _mirror(self) -> GitMirror:
+        mirror = GitMirror(self._url, self._git(access(self._settings, self._url)))
         self._make_folder()
         mirror.prepare()
+        return mirror
+
+    def _take_over(self, before: SourceState) -> SourceState:
+        mirror = self._mirror()
         tip = mirror.tip(self._settings.git_ref)
         # A tag's object is not the commit; what is told apart is fetched.
         known = tip.object == before.attempted and mirror.has(tip.object)

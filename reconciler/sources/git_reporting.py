@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from reconciler.config import Settings
-from reconciler.errors import StateError
+from reconciler.errors import ReconcilerError, StateError
 from reconciler.names import SOURCE_API_VERSION, SOURCE_KIND
 from reconciler.sources.git import STATUS_STEM, SUCCEEDED, SourceState
 from reconciler.status.files import read_if_exists, write_atomically
@@ -73,6 +73,26 @@ def document(settings: Settings, state: SourceState) -> dict[str, Any]:
         "spec": spec,
         "status": status,
     }
+
+
+def read_report(settings: Settings) -> dict[str, Any]:
+    """What the status file says.
+
+    Raises:
+        ReconcilerError: no repository is followed, or no daemon has looked at it yet.
+    """
+    if settings.git is None:
+        raise ReconcilerError(
+            f"The manifests come from the folder {settings.specs}, not from a repository.",
+            remedy="Name the repository with --git URL, as the daemon has it.",
+        )
+    text = read_if_exists(status_file(settings))
+    found = yaml.safe_load(text) if text is not None else None
+    if not isinstance(found, dict):
+        raise ReconcilerError(
+            f"Nobody has looked at {settings.git} yet.", remedy="A daemon does: reconciler run --git URL."
+        )
+    return found
 
 
 def source_of(settings: Settings, state: SourceState, file: str) -> dict[str, str]:
