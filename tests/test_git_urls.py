@@ -67,7 +67,9 @@ def test_texts_that_would_give_git_orders_are_refused(text):
         parse_url(text)
 
 
-@pytest.mark.parametrize("text", ["main", "v1.0", "team/branch", "refs/heads/main", "HEAD", "a" * 40, "überall"])
+@pytest.mark.parametrize(
+    "text", ["main", "v1.0", "team/branch", "refs/heads/main", "HEAD", "a" * 40, "überall"]
+)
 def test_refs_that_are_names(text):
     assert parse_ref(text) == text
 
@@ -115,7 +117,9 @@ def test_the_instance_is_that_of_url_and_path_whatever_the_ref_and_credentials()
 
 
 def test_every_command_derives_the_same_folders():
-    settings = load_settings({"git": "https://example.com/x", "git_path": "a/b", "instance": "me"}, environ=ENVIRON)
+    settings = load_settings(
+        {"git": "https://example.com/x", "git_path": "a/b", "instance": "me"}, environ=ENVIRON
+    )
 
     place = settings.state_dir / "git" / "me"
     assert settings.specs == place / "current" / "a" / "b"

@@ -106,7 +106,13 @@ class GitMirror:
         """
         options = ("--quiet", "--no-tags", "--depth=1", "--force", "--no-write-fetch-head")
         refspec = f"+{tip.name}:{FETCHED}"
-        self._git.run("fetch", *options, "--no-recurse-submodules", "--", self._url.location, refspec)
+        try:
+            self._git.run("fetch", *options, "--no-recurse-submodules", "--", self._url.location, refspec)
+        except GitError:
+            # A git that was ended leaves what it had received, and would leave it again at the next look.
+            for path in (self._git.folder / "objects" / "pack").glob("tmp_*"):
+                path.unlink(missing_ok=True)
+            raise
         status, printed, _ = self._git.attempt("rev-parse", "--verify", "--quiet", f"{FETCHED}^{{commit}}")
         if status != 0:
             raise GitError(f"{self._url}: {tip.name} is no commit.", reason="RefNotFound")

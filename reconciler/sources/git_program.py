@@ -295,6 +295,13 @@ _KINDS: Final = (
         "RepositoryNotFound",
         "there is no repository",
     ),
+    _Kind(
+        # Nothing else is said when the limit of a file's size ends it.
+        r"invalid index-pack output",
+        "TooLarge",
+        "what it sends is too large, or broken",
+        "Keep manifests in a repository of their own, without data.",
+    ),
 )
 
 
