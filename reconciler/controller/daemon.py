@@ -20,6 +20,7 @@ import structlog
 
 from reconciler.config import Settings
 from reconciler.controller.clocks import HostClock
+from reconciler.controller.following import Follower
 from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.work import Work
 from reconciler.engines.base import Engine
@@ -86,7 +87,8 @@ def serve(
     _handle_signals(stop)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
-    folder = FolderLock(settings.specs)
+    # A followed repository is locked by its instance: its folder of manifests changes with every revision.
+    folder = FolderLock(settings.git_folder or settings.specs)
     try:
         folder.acquire()
         daemon = Daemon(settings, mode=mode, on_phase=on_phase, stop=stop, only=only)
@@ -118,6 +120,10 @@ def preview(settings: Settings) -> list[Change]:
 
 def _require_folder(settings: Settings) -> None:
     if not settings.specs.is_dir():
+        if settings.git is not None:
+            raise ReconcilerError(
+                f"No revision of {settings.git} is checked out.", remedy="A daemon does that: reconciler run."
+            )
         raise ReconcilerError(
             f"The folder of manifests {settings.specs} is not there.",
             remedy="Make it and put manifests in, or name another one with --specs DIR.",
@@ -140,6 +146,7 @@ class Daemon:
         self._mode = mode
         self._stop = stop
         self._rescan = threading.Event()
+        self._asked = False
         self._runtimes = RuntimeRefresher(
             remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes
         )
@@ -147,9 +154,13 @@ class Daemon:
             settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
         )
         self._work = Work(settings, clock=HostClock(), on_phase=on_phase, only=only)
+        self._git = self._follower(settings) if settings.git is not None else None
+        _on_usr1(self._ask)
 
     def run(self) -> int:
         """Until stopped, or as far as the mode says."""
+        if self._git is not None and self._mode != "forever":
+            self._git.look()
         self._check_folder()
         if self._mode != "forever":
             self._work.attach(connect(self._settings))
@@ -160,6 +171,8 @@ class Daemon:
             self._runtimes.look()
         elif self._settings.runtime_sources:
             self._runtimes.start()
+        if self._git is not None and self._mode != "once":
+            self._git.start(at_once=self._mode == "forever")
         try:
             self._scan()
             workers = WORKERS if self._mode != "once" else 4
@@ -167,6 +180,8 @@ class Daemon:
                 threading.Thread(target=self._work.loop, name=f"worker-{number}", daemon=True).start()
             return self._oversee()
         finally:
+            if self._git is not None:
+                self._git.close()
             watcher.close()
             self._runtimes.close()
 
@@ -180,6 +195,9 @@ class Daemon:
         while not self._stop.is_set():
             self._work.mind_clock()
             wait = min(0.25 if self._mode == "forever" else 0.02, self._work.flush() or 0.25)
+            if self._asked:
+                self._asked = False
+                self.look_now()
             if self._rescan.wait(wait):
                 self._rescan.clear()
                 self._scan()
@@ -199,7 +217,30 @@ class Daemon:
         """Nothing is left to do now, and no file looks half-written."""
         return self._work.at_rest() and self._work.catalog.unsettled_until is None
 
+    def look_now(self) -> None:
+        """Look at the repository, or at the folder, without waiting until it is time."""
+        if self._git is not None:
+            self._git.wake()
+        else:
+            self._rescan.set()
+
+    def _ask(self) -> None:
+        # In a signal's handler, which may have interrupted whoever holds an event's lock.
+        self._asked = True
+
+    def _follower(self, settings: Settings) -> Follower:
+        return Follower(
+            settings,
+            runtimes=lambda: self._runtimes.documents,
+            on_change=self._rescan.set,
+            clock=time.time,
+            stop=self._stop,
+        )
+
     def _scan(self) -> None:
+        if self._git is not None:
+            # Before the folder is read: a revision that comes meanwhile is told of by itself.
+            self._work.come_from(self._git.origin)
         self._work.take(self._source.scan())
 
     def _take_runtimes(self, runtimes: Sequence[Document]) -> None:
@@ -209,7 +250,7 @@ class Daemon:
     def _check_folder(self) -> None:
         if self._mode != "forever":
             _require_folder(self._settings)
-        elif not self._settings.specs.is_dir():
+        elif not self._settings.specs.is_dir() and self._git is None:
             specs = str(self._settings.specs)
             _log.warning("the folder of manifests is not there; waiting for it", specs=specs)
 
@@ -247,6 +288,12 @@ def _handle_signals(stop: threading.Event) -> None:
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
+
+
+def _on_usr1(ask: Callable[[], None]) -> None:
+    """SIGUSR1: look now."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: ask())
 
 
 def _now_text() -> str:

@@ -45,7 +45,7 @@ def ensure_network(plan: JobPlan, record: Record, network: NetworkState | None, 
     """Create the job's network unless it is there."""
     if network is None:
         wanted = sum(not i.host_network for i in plan.instances)
-        labels = labels_of(record, hands.host.instance)
+        labels = labels_of(record, hands.host.instance, hands.host.revision)
         # A rerun keeps the network, so it cannot carry the uid of one life.
         spec = NetworkSpec(name=plan.network, labels=labels, min_addresses=max(wanted, 1))
         try:

@@ -47,6 +47,8 @@ class Provisions:
     def __init__(self, settings: Settings, planner: Planner, catalog: Callable[[], Catalog]) -> None:
         self.attachment: Attachment | None = None
         self.unavailable = EngineUnavailable("Waits for the container engine.")
+        #: The commit in force, for the labels of what is made; "" for a plain folder.
+        self.revision = ""
         self._settings = settings
         self._planner = planner
         self._catalog = catalog
@@ -76,6 +78,7 @@ class Provisions:
             instance=self._settings.instance,
             files=str(self._settings.state_dir.absolute() / "files" / self._settings.instance),
             memory=attachment.info.memory,
+            revision=self.revision,
         )
         hands = Hands(
             engine=attachment.engine,

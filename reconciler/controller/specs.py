@@ -16,6 +16,7 @@ from reconciler.names import (
     LABEL_KIND,
     LABEL_RANK,
     LABEL_RESTART,
+    LABEL_REVISION,
     LABEL_SPEC_HASH,
     LABEL_STEP,
     job_labels,
@@ -48,6 +49,7 @@ class Host:
 
     Attributes:
         instance: owner's label.
+        revision: the commit that the manifests come from, for what is made now; "" for a plain folder.
         files: folder of the job's materialized ``files`` volumes, as an absolute path.
         memory: bytes of the host, for the size of ``/dev/shm``; 0 unknown.
     """
@@ -55,6 +57,7 @@ class Host:
     instance: str
     files: str
     memory: int = 0
+    revision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +70,10 @@ class Placement:
     spec_hash: str
 
 
-def labels_of(record: Record, instance: str) -> dict[str, str]:
-    """The job's labels, as on every network, volume and container."""
-    return job_labels(namespace=record.namespace, job=record.name, uid=record.uid, instance=instance)
+def labels_of(record: Record, instance: str, revision: str = "") -> dict[str, str]:
+    """The job's labels, as on every network, volume and container; the commit on what is made from it."""
+    own = job_labels(namespace=record.namespace, job=record.name, uid=record.uid, instance=instance)
+    return own | ({LABEL_REVISION: revision} if revision else {})
 
 
 def volume_name(instance: InstancePlan, volume: VolumePlan) -> str:
@@ -185,7 +189,7 @@ def _labels(
     host: Host,
     devices: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    own = labels_of(record, host.instance) | {
+    own = labels_of(record, host.instance, host.revision) | {
         LABEL_STEP: instance.step,
         LABEL_INDEX: str(instance.index),
         LABEL_CONTAINER: container.container,

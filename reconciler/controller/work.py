@@ -10,11 +10,13 @@ from typing import Any
 
 import structlog
 
+from reconciler.api.unrendered import NOT_RENDERED
 from reconciler.config import Settings
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
 from reconciler.controller.clocks import Clock, watch
 from reconciler.controller.decide import Policy
+from reconciler.controller.following import Origin
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
@@ -32,6 +34,7 @@ from reconciler.names import (
     job_key,
 )
 from reconciler.sources.catalog import Catalog, JobEntry
+from reconciler.sources.walking import KUSTOMIZATION
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
@@ -76,6 +79,7 @@ class Work:
         self._tidied = False
         #: What the sidecar of each file may tell of.
         self._retained: dict[str, set[str]] = {}
+        self._origin: Origin | None = None
         state = settings.state_dir
         self._sidecars = SidecarWriter(clock=time.monotonic, on_error=self._cannot_write)
         self._outlet = FolderOutlet(
@@ -166,6 +170,13 @@ class Work:
         if catalog.state == "ok" and not self._tidied:
             self._tidied = True
             self._outlet.drop_orphans()
+
+    def come_from(self, origin: Origin) -> None:
+        """The manifests are those of this revision from now on; every job's status says so."""
+        if origin != self._origin:
+            self._origin = origin
+            self._given.revision = origin.revision
+            self._enqueue_all()
 
     def resync(self) -> None:
         """One listing of everything that is this instance's; jobs that look different now come up."""
@@ -311,8 +322,13 @@ class Work:
         self._given.forget_secrets(key)
 
     def _request(self, key: str, wanted: Wanted, faults: Any) -> Request:
-        info = self._given.info
-        around = Surroundings(engine=(info.name, info.version), log_dir=str(self._settings.log_dir))
+        info, origin = self._given.info, self._origin
+        around = Surroundings(
+            engine=(info.name, info.version),
+            log_dir=str(self._settings.log_dir),
+            source=origin.source(wanted.file) if origin is not None else {},
+            conditions=(origin.condition,) if origin is not None else (),
+        )
         return Request(key=key, wanted=wanted, faults=tuple(faults), surroundings=around)
 
     def _runtime(self, entry: JobEntry) -> Mapping[str, Any] | None:
@@ -350,6 +366,9 @@ class Work:
                     _log.error("manifest fault", fault=str(fault))
         for kind, key, file in told.keys() - faulty.keys():
             self._outlet.drop_sidecar(kind, key, file)
+        for fault in self.catalog.faults:
+            if fault.reason == NOT_RENDERED and fault.severity == "warning" and fault not in old.faults:
+                _log.warning("not rendered", fault=str(fault))
 
     def _retain(self, recorded: set[str]) -> None:
         """Drop from sidecars what neither a manifest nor a record knows (of an earlier daemon, mostly)."""
@@ -440,6 +459,7 @@ def _other_faults(catalog: Catalog) -> dict[tuple[str, str, str], tuple[Any, ...
         if errors and document.kind != "TrainJob":
             found[document.kind, f"{document.namespace}/{document.name}", document.file] = errors
     for file, faults in catalog.file_faults.items():
-        if Path(file).suffix:
-            found["Manifest", f"/{Path(file).name}", file] = tuple(faults)
+        errors = tuple(f for f in faults if f.severity == "error")
+        if errors and (Path(file).suffix or Path(file).name == KUSTOMIZATION):
+            found["Manifest", f"/{Path(file).name}", file] = errors
     return found
