@@ -54,6 +54,10 @@ class Provisions:
         self._waiting_for_images: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Other settings from now on."""
+        self._settings = settings
+
     @property
     def info(self) -> EngineInfo:
         """Who the engine is; nobody before it has answered."""
