@@ -110,7 +110,7 @@ class Report:
         if count:
             jobs += ": " + ", ".join(f"{number} {phase}" for phase, number in sorted(phases.items()))
         trouble = self._work.engine_trouble
-        engine = f"waits for the engine: {trouble}" if trouble else self._work.engine_name
+        engine = f"no engine: {trouble}" if trouble else self._work.engine_name
         return "; ".join(part for part in (self._note, jobs, engine) if part)
 
     def ailments(self) -> list[str]:

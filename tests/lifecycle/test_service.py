@@ -136,7 +136,7 @@ def test_it_is_ready_without_an_engine_and_says_that_it_waits(
     workspace.settings["CONTAINER_HOST"] = nowhere
     with manager(monkeypatch, watchdog=1) as told, workspace.daemon():
         told.until("READY", "1")
-        told.until("STATUS", "waits for the engine: ")
+        told.until("STATUS", "no engine: ")
         started = time.monotonic()
         eventually(lambda: time.monotonic() > started + 3, "three intervals of the watchdog")
         assert told.longest_silence(started, started + 3) < 1
