@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,7 +97,7 @@ def serve(
     """
     patience = ENDING if stop is None else LAST_PASSES
     stop = stop or threading.Event()
-    hangup = threading.Event()
+    hangup = Hangup()
     _handle_signals(stop, hangup if reload is not None else None)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
@@ -142,6 +143,13 @@ def _require_folder(settings: Settings) -> None:
         )
 
 
+@dataclass
+class Hangup:
+    """Whether SIGHUP has come. A plain flag: its handler may interrupt whoever holds an event's lock."""
+
+    asked: bool = False
+
+
 class Daemon:
     """See :func:`serve`."""
 
@@ -168,7 +176,7 @@ class Daemon:
         self._work = Work(settings, clock=time.time, on_phase=on_phase, only=only)
         self._relist = threading.Event()
         self._closed = False
-        self._hangup: threading.Event | None = None
+        self._hangup = Hangup()
         self._reload: Callable[[], Settings] = lambda: settings
         self._failure: ReconcilerError | None = None
         self._threads: list[threading.Thread] = []
@@ -176,8 +184,8 @@ class Daemon:
             notifier, self._work, workers=self._threads, resync=lambda: self._settings.resync
         )
 
-    def reload_on(self, hangup: threading.Event, reload: Callable[[], Settings]) -> None:
-        """Read the configuration again whenever ``hangup`` is set."""
+    def reload_on(self, hangup: Hangup, reload: Callable[[], Settings]) -> None:
+        """Read the configuration again whenever it was asked for."""
         self._hangup, self._reload = hangup, reload
 
     def run(self) -> int:
@@ -232,8 +240,8 @@ class Daemon:
                 resync_at = time.monotonic() + self._settings.resync
                 self._scan()
                 self._relist.set()
-            if self._hangup is not None and self._hangup.is_set():
-                self._hangup.clear()
+            if self._hangup.asked:
+                self._hangup.asked = False
                 self._reconfigure()
                 resync_at = min(resync_at, time.monotonic() + self._settings.resync)
             self._report.tick()
@@ -331,8 +339,8 @@ class Daemon:
                 return
 
 
-def _handle_signals(stop: threading.Event, hangup: threading.Event | None) -> None:
-    """SIGTERM and SIGINT end the daemon in an orderly way, from its very start on; SIGHUP sets ``hangup``."""
+def _handle_signals(stop: threading.Event, hangup: Hangup | None) -> None:
+    """SIGTERM and SIGINT end the daemon in an orderly way, from its very start on; SIGHUP asks to reload."""
     if threading.current_thread() is not threading.main_thread():
         return
 
@@ -344,8 +352,12 @@ def _handle_signals(stop: threading.Event, hangup: threading.Event | None) -> No
         _log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
 
+    def reload(_number: int, _frame: object) -> None:
+        if hangup is not None:
+            hangup.asked = True
+
     if hangup is not None:
-        signal.signal(signal.SIGHUP, lambda *_: hangup.set())
+        signal.signal(signal.SIGHUP, reload)
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
 

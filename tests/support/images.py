@@ -79,11 +79,14 @@ rm -f /etc/ssh/ssh_host_*
 """
 
 #: A whole Debian for user services. Journals are kept: `journalctl --user` reads no others.
-SYSTEMD_SETUP = COMMON_SETUP + r"""
+SYSTEMD_SETUP = (
+    COMMON_SETUP
+    + r"""
 useradd --create-home --uid 1000 --shell /bin/bash u
 mkdir -p /var/log/journal
 : > /etc/machine-id
 """
+)
 
 SETUP = {"base": COMMON_SETUP, "mpi": MPI_SETUP + COMMON_SETUP, "systemd": SYSTEMD_SETUP}
 
