@@ -83,6 +83,7 @@ class Settings:
         update_policy: what a change of an immutable field does, unless the job's annotation says.
         allow_empty: an empty folder means "remove everything" instead of "somebody unmounted it".
         preempt: a job may have running ones of lower priority suspended to make room.
+        stop_jobs_on_exit: stop the jobs' containers when the daemon ends; they go on under the next one.
         max_jobs: how many jobs may run at once; None: as many as the host's resources admit.
         address_pool: CIDR ranges that Docker networks are cut from; empty: the engine's default.
         instance: owner's mark on everything made; derived from the absolute path of ``specs`` unless given,
@@ -113,6 +114,7 @@ class Settings:
     update_policy: UpdatePolicy = "Refuse"
     allow_empty: bool = False
     preempt: bool = False
+    stop_jobs_on_exit: bool = False
     max_jobs: int | None = None
     address_pool: tuple[str, ...] = ()
     instance: str = ""

@@ -20,8 +20,9 @@ from reconciler.controller.keys import make_secret
 from reconciler.controller.materials import GeneratedSecrets
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
-from reconciler.controller.registry_auths import auth_for
+from reconciler.controller.registry_auths import CONFIG_JSON_KEY, auth_for
 from reconciler.controller.specs import Host
+from reconciler.credentials import REGISTRY_AUTH, credential
 from reconciler.engines.base import EngineInfo
 from reconciler.errors import EngineUnavailable
 from reconciler.names import ANNOTATION_PRIORITY
@@ -55,6 +56,10 @@ class Provisions:
         self._secrets = GeneratedSecrets(settings.state_dir / "secrets" / settings.instance)
         self._waiting_for_images: dict[str, set[str]] = {}
         self._lock = threading.Lock()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Other settings from now on."""
+        self._settings = settings
 
     @property
     def info(self) -> EngineInfo:
@@ -108,6 +113,9 @@ class Provisions:
         namespace = key.partition("/")[0]
         known = self._catalog().secrets
         data = [d for s in secrets if (d := known.get((namespace, s))) is not None]
+        if handed := credential(REGISTRY_AUTH):
+            # The service's own, after the job's: those that fit as well win.
+            data.append({CONFIG_JSON_KEY: handed})
         with self._lock:
             self._waiting_for_images.setdefault(image, set()).add(key)
         chosen = pull_policy(policy, self._settings.pull_policy)

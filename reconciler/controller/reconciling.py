@@ -126,7 +126,8 @@ class Reconciler:
         self._outlet = outlet
         self._planner = planner
         self._ledger = ledger
-        self._policy = policy
+        #: Replaced as a whole when settings are read again.
+        self.policy = policy
         self._clock = clock
         self._probe = probe
         self._pull = pull
@@ -204,7 +205,7 @@ class Reconciler:
         observed = self._observe(plan, hands, self._now(record))
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
-            decision = decide(plan, observed, record, self._now(record), self._policy)
+            decision = decide(plan, observed, record, self._now(record), self.policy)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(decision.record, hands)
             # The record first: an end that was told and then forgotten would be an end reversed.

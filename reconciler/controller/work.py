@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from reconciler.controller.presenting import Surroundings
 from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
 from reconciler.controller.reconciling import Reconciler, Request, digest
+from reconciler.controller.standing_down import stand_down
 from reconciler.engines.base import ContainerState, Engine, NetworkState
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
+from reconciler.liveness import Liveness
 from reconciler.names import (
     API_GROUP,
     LABEL_INSTANCE,
@@ -42,6 +45,8 @@ from reconciler.status.sidecars import SidecarWriter
 ENDED = frozenset({"Complete", "Failed", "Invalid"})
 #: Seconds that passes under way may take at the end.
 LAST_PASSES = 3.0
+#: The same before jobs are stopped: what is being started now has to be known to be stopped.
+PASSES_BEFORE_STOP = 60.0
 #: Upstream's own name for itself in ``spec.managedBy``; any other value means hands off.
 MANAGER = f"{API_GROUP}/trainjob-controller"
 
@@ -67,6 +72,11 @@ class Work:
         only: Callable[[Mapping[str, Any]], bool] | None = None,
     ) -> None:
         self._only = only
+        self.liveness = Liveness()
+        #: Why the engine could not be listed last time; "": it could.
+        self.relist_error = ""
+        #: Since when the engine has answered but refused to be listed, in monotonic seconds.
+        self.refused_since: float | None = None
         # Until the folder has been read nothing may be taken for removed.
         self.catalog = Catalog(state="missing")
         self._settings = settings
@@ -74,7 +84,7 @@ class Work:
         self._clock_set = watch(clock)
         self._on_phase = on_phase
         self._queue = WorkQueue(clock)
-        planner = Planner()
+        self._planner = planner = Planner()
         self._given = Provisions(settings, planner, lambda: self.catalog)
         self._tidied = False
         #: What the sidecar of each file may tell of.
@@ -108,11 +118,7 @@ class Work:
             outlet=self._outlet,
             planner=planner,
             ledger=self._ledger,
-            policy=Policy(
-                auto_remove=settings.auto_remove,
-                pull_policy=settings.pull_policy,
-                restart_scope=settings.restart_scope,
-            ),
+            policy=_policy(settings),
             clock=clock,
             probe=self._given.ready,
             pull=self._given.pull,
@@ -189,7 +195,10 @@ class Work:
             networks = attachment.engine.list_networks(mine)
         except EngineError as error:
             _log.warning("resync failed", reason=str(error))
+            self.relist_error = str(error)
+            self._note_refusal(attachment.engine)
             return
+        self.relist_error, self.refused_since = "", None
         listed = _by_job(containers, networks)
         for key in sorted(listed.keys() | self._reconciler.seen.keys()):
             found = listed.get(key, ([], []))
@@ -204,6 +213,23 @@ class Work:
         if by := self._clock_set():
             _log.warning("the clock was set; what is counted goes on as before", by=round(by, 1))
             self._enqueue_all()
+
+    def _note_refusal(self, engine: Engine) -> None:
+        """An engine that is down is waited for; one that answers all else and is not listed is told of."""
+        try:
+            engine.info()
+        except EngineError:
+            self.refused_since = None
+        else:
+            self.refused_since = self.refused_since or time.monotonic()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on with other settings; every job comes up, for whom they may change something."""
+        self._settings = settings
+        self._given.reconfigure(settings)
+        self._ledger.reconfigure(max_jobs=settings.max_jobs, preempt=settings.preempt)
+        self._reconciler.policy = _policy(settings)
+        self._enqueue_all()
 
     def _enqueue_all(self) -> None:
         for key in sorted(self.catalog.jobs.keys() | self._recorded):
@@ -242,7 +268,8 @@ class Work:
         """A worker: passes over keys until the work is closed."""
         while (key := self._queue.get()) is not None:
             try:
-                self._pass(key)
+                with self.liveness.work(f"the pass over {key}"):
+                    self._pass(key)
             finally:
                 self._queue.done(key)
 
@@ -420,13 +447,53 @@ class Work:
             or (entry.document.raw.get("spec") or {}).get("managedBy", MANAGER) == MANAGER
         ]
 
-    def close(self) -> None:
-        """Stop working; write statuses out; leave containers alone."""
-        # A pass under way is best let through: an embedding program may start the next controller at once.
-        self._queue.close(patience=LAST_PASSES)
+    def phases(self) -> Counter[str]:
+        """How many of the folder's jobs are in which phase."""
+        return Counter(self._outlet.phase(key) or "Pending" for key in self._mine())
+
+    @property
+    def engine_trouble(self) -> str:
+        """Why there is no engine to work with now; "" when there is one."""
+        return self.relist_error if self._given.attachment is not None else str(self._given.unavailable)
+
+    @property
+    def engine_name(self) -> str:
+        """``podman 4.3.1``; "" before one has answered."""
+        return f"{self._given.info.name} {self._given.info.version}".strip()
+
+    def stop_jobs(self) -> None:
+        """Stop all containers in good order, logs kept; the jobs go on under the next daemon."""
+        self._queue.close(patience=PASSES_BEFORE_STOP)
+        if self._given.attachment is None:
+            return
+        ours = [r for key in self._recorded_keys() if (r := self._outlet.load(key)) and self._is_ours(r.job)]
+        stand_down(
+            [(record, self._request(record.key, _from_record(record), ())) for record in ours],
+            hands=self._given.hands,
+            outlet=self._outlet,
+            planner=self._planner,
+            clock=self._clock,
+        )
+
+    def close(self, *, patience: float = LAST_PASSES) -> None:
+        """Stop working; write statuses out; leave containers alone.
+
+        Args:
+            patience: seconds that passes under way may take: an embedding program may start the next
+                controller at once. Where the process ends, they may as well be cut off.
+        """
+        self._queue.close(patience=patience)
         self._sidecars.flush(everything=True)
         if self._given.attachment is not None:
             self._given.attachment.close()
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        auto_remove=settings.auto_remove,
+        pull_policy=settings.pull_policy,
+        restart_scope=settings.restart_scope,
+    )
 
 
 def _by_job(
