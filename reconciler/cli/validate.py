@@ -35,12 +35,17 @@ Example:
 def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings: Settings) -> int:
     """Say what is wrong in manifests; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)
+    from reconciler.cli.plan import plans_of  # noqa: PLC0415
+    from reconciler.cli.policing import policy_faults, settings_for  # noqa: PLC0415
 
     new = manifests.read(paths)
-    faults = manifests.check_all(new, manifests.further_runtimes(settings.runtime_sources))
+    further = manifests.further_runtimes(settings.runtime_sources)
+    faults = manifests.check_all(new, further)
     if against is not None:
         old = manifests.read([against])
         faults = manifests.unique([*faults, *manifests.check_changes(old, new)])
+    judged = policy_faults(plans_of(new.documents, further.documents, faults), settings_for(settings, paths))
+    faults = manifests.unique([*faults, *judged])
     errors = [fault for fault in faults if fault.severity == "error"]
     if form == "text":
         _print(faults)

@@ -19,8 +19,9 @@ from typing import TypeVar
 import structlog
 
 from reconciler.controller.actions import Dump, Launch, Outcome, Remove, Started, Stop
+from reconciler.controller.guarding import Guard, Held
 from reconciler.controller.logs import LogKeeper, LogPlace
-from reconciler.controller.materials import make_host_folders, remove_files, write_volumes
+from reconciler.controller.materials import remove_files, write_volumes
 from reconciler.controller.observed import generation_of, number
 from reconciler.controller.specs import (
     VOLUME_CLAIM,
@@ -30,7 +31,7 @@ from reconciler.controller.specs import (
     labels_of,
     volumes_of,
 )
-from reconciler.engines.base import ContainerState, Engine, NetworkSpec, NetworkState
+from reconciler.engines.base import ContainerSpec, ContainerState, Engine, NetworkSpec, NetworkState
 from reconciler.errors import (
     Conflict,
     Drifted,
@@ -38,6 +39,7 @@ from reconciler.errors import (
     EngineUnavailable,
     NotFound,
     PlanError,
+    PolicyRefused,
     StartFailed,
     StateError,
 )
@@ -49,6 +51,7 @@ from reconciler.names import (
     LABEL_NAMESPACE,
 )
 from reconciler.plan.addresses import plan_addresses
+from reconciler.plan.policing import REASON
 from reconciler.plan.resolve import Lookup
 from reconciler.plan.types import ContainerPlan, InstancePlan, JobPlan
 from reconciler.status.files import write_atomically
@@ -79,6 +82,7 @@ class Hands:
         launching: executor for creates and starts; ``stopping`` for stops, which wait out grace periods.
         host: facts of the engine's host; ``files`` is replaced per job.
         forget_image: called when an image turns out to be gone.
+        guard: the policy, asked again when a hostPath is used.
     """
 
     engine: Engine
@@ -89,6 +93,7 @@ class Hands:
     lookup: Lookup
     spec_hash: str
     forget_image: Callable[[str], None]
+    guard: Guard
 
 
 def selector(namespace: str, name: str, instance: str) -> dict[str, str]:
@@ -199,26 +204,28 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
             return Outcome()
         for name in wanted.containers:
             container = next(c for c in instance.containers if c.name == name)
-            identifier = existing.get(name) or _create(
+            spec = container_spec(
                 plan,
                 instance,
                 container,
                 record=record,
                 placement=placement,
-                hands=hands,
-                limits=limits,
+                host=hands.host,
+                lookup=hands.lookup,
             )
-            if not number and not first.done():
-                first.set_result(True)
-            hands.logs.attach(identifier, log_place(record, name))
-            _start(identifier, hands)
+            with hands.guard.held(spec) as held:
+                identifier = _made(held.spec, existing.get(name), record=record, hands=hands, limits=limits)
+                if not number and not first.done():
+                    first.set_result(True)
+                hands.logs.attach(identifier, log_place(record, name))
+                _start(identifier, held, hands)
             started.append(Started(name=name, id=identifier, ip=address))
             _log.info("started container", container=name, rank=instance.rank, id=identifier[:12])
     except (StartFailed, Drifted) as error:
         return Outcome(started=tuple(started), failed=((name, str(error)),))
     except EngineUnavailable:
         raise
-    except (_NameTakenError, PlanError, StateError, EngineError) as error:
+    except (_NameTakenError, PlanError, PolicyRefused, StateError, EngineError) as error:
         return Outcome(started=tuple(started), problem=(_reason(error), str(error)))
     finally:
         if not number and not first.done():
@@ -241,6 +248,8 @@ def _reason(error: Exception) -> str:
             return "NameTaken"
         case PlanError():
             return "ConfigurationMissing"
+        case PolicyRefused():
+            return REASON
         case StateError():
             return "HostError"
     return "EngineError"
@@ -256,9 +265,9 @@ def _prepare(
     """Volumes and files the instance mounts."""
     if not instance.volumes:
         return
-    make_host_folders(instance)
+    hands.guard.make_folders(instance)
     for volume in volumes_of(plan, instance, record, hands.host):
-        hands.engine.create_volume(volume)
+        hands.engine.create_volume(hands.guard.volume(volume))
     write_volumes(
         Path(hands.host.files),
         instance,
@@ -268,32 +277,27 @@ def _prepare(
     )
 
 
-def _create(
-    plan: JobPlan,
-    instance: InstancePlan,
-    container: ContainerPlan,
-    *,
-    record: Record,
-    placement: Placement,
-    hands: Hands,
-    limits: list[str],
+def _made(
+    spec: ContainerSpec, existing: str | None, *, record: Record, hands: Hands, limits: list[str]
 ) -> str:
-    spec = container_spec(
-        plan,
-        instance,
-        container,
-        record=record,
-        placement=placement,
-        host=hands.host,
-        lookup=hands.lookup,
-    )
+    """The container's id: created now, or found as a crash has left it."""
+    held = any(mount.root for mount in spec.mounts)
+    if existing is not None and not held:
+        return existing
+    if existing is not None:
+        # What it was to mount was held by a daemon that is gone.
+        hands.engine.remove_container(existing)
     limits += hands.engine.limitations(spec)
     try:
         return hands.engine.create_container(spec)
     except Conflict:
-        return _adopt(container.name, record, hands)
+        identifier = _adopt(spec.name, record, hands)
+        if held:
+            hands.engine.remove_container(identifier)
+            raise EngineError(f"The container {spec.name} is made anew, to hold what it mounts.") from None
+        return identifier
     except NotFound:
-        hands.forget_image(container.image)
+        hands.forget_image(spec.image)
         raise
 
 
@@ -309,7 +313,12 @@ def _adopt(name: str, record: Record, hands: Hands) -> str:
     return found.id
 
 
-def _start(identifier: str, hands: Hands) -> None:
+def _start(identifier: str, held: Held, hands: Hands) -> None:
+    try:
+        held.confirm()
+    except PolicyRefused:
+        hands.engine.remove_container(identifier)
+        raise
     try:
         hands.engine.start_container(identifier)
     except Conflict:

@@ -14,11 +14,12 @@ from reconciler.config import Settings
 from reconciler.controller import act
 from reconciler.controller.admission import CPUS, MEMORY
 from reconciler.controller.attached import Attachment
+from reconciler.controller.guarding import Guard
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.images import pull_policy
 from reconciler.controller.keys import make_secret
 from reconciler.controller.materials import GeneratedSecrets
-from reconciler.controller.observed import Observed
+from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.registry_auths import auth_for
 from reconciler.controller.specs import Host
@@ -45,7 +46,8 @@ class Provisions:
     """
 
     def __init__(self, settings: Settings, planner: Planner, catalog: Callable[[], Catalog]) -> None:
-        self.attachment: Attachment | None = None
+        self._attachment: Attachment | None = None
+        self.guard = Guard(settings)
         self.unavailable = EngineUnavailable("Waits for the container engine.")
         self._settings = settings
         self._planner = planner
@@ -53,6 +55,21 @@ class Provisions:
         self._secrets = GeneratedSecrets(settings.state_dir / "secrets" / settings.instance)
         self._waiting_for_images: dict[str, set[str]] = {}
         self._lock = threading.Lock()
+
+    @property
+    def attachment(self) -> Attachment | None:
+        """The engine and what goes with it, once one has answered."""
+        return self._attachment
+
+    @attachment.setter
+    def attachment(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+        info = attachment.info
+        self.guard = Guard(self._settings, socket=info.host, same_mounts=info.same_mounts)
+
+    def refusal(self, plan: JobPlan, record: Record) -> Refusal:
+        """What the policy has against a job."""
+        return self.guard.refusal(plan, job=record.job, runtime=record.runtime)
 
     @property
     def info(self) -> EngineInfo:
@@ -86,6 +103,7 @@ class Provisions:
             lookup=self._lookup(plan, record),
             spec_hash=self._planner.digest(record) if plan is not None else "",
             forget_image=attachment.puller.forget,
+            guard=self.guard,
         )
         return act.for_job(hands, record)
 

@@ -109,6 +109,7 @@ class Work:
             probe=self._given.ready,
             pull=self._given.pull,
             priority=self._given.priority,
+            refusal=self._given.refusal,
         )
 
     # -- what makes jobs come up
@@ -284,6 +285,7 @@ class Work:
             runtime=self._runtime(entry),
             file=entry.file,
             update_policy=self._settings.update_policy,
+            policy=self._given.guard.digest(),
         )
         return self._reconciler.reconcile(self._request(key, wanted, entry.errors))
 
