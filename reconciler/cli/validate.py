@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import params
+from reconciler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,10 +68,10 @@ def as_data(faults: Sequence[Fault]) -> dict[str, list[dict[str, object]]]:
 
 def _print(faults: Sequence[Fault]) -> None:
     for fault in faults:
-        place = click.style(f"{fault.file}:{fault.line}:", bold=True)
+        place = click.style(f"{printable(fault.file)}:{fault.line}:", bold=True)
         path = f" {fault.path}:" if fault.path else ""
         warning = click.style(" warning:", fg="yellow") if fault.severity == "warning" else ""
-        click.echo(f"{place}{warning}{path} {fault.message}")
+        click.echo(f"{place}{warning}{printable(path)} {printable(fault.message)}")
 
 
 def _sum_up(errors: Sequence[Fault], faults: Sequence[Fault], read: object) -> None:

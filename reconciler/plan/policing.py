@@ -8,7 +8,7 @@ variable, a path that changes later) is judged again by :func:`rule_on_mount`, r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from reconciler.api.quantities import cores, to_bytes
@@ -71,7 +71,7 @@ class Grounds:
     workspace: str = ""
     manifests: str = ""
     config: str = ""
-    kept: Mapping[str, str] = {}  # noqa: RUF009  (never changed)
+    kept: Mapping[str, str] = field(default_factory=dict)
     prefixes: tuple[Prefix, ...] = ()
 
 
@@ -314,11 +314,11 @@ def _container(instance: InstancePlan, container: ContainerPlan, policy: Policy)
     kind = "containers" if container.kind == "main" else "initContainers"
     at = (kind, container.container)
 
-    def refuse(rule: str, field: Field, message: str, remedy: str) -> Violation:
+    def refuse(rule: str, key: Field, message: str, remedy: str) -> Violation:
         return Violation(
             rule=f"policy.{rule}",
             step=instance.step,
-            field=(*at, *field),
+            field=(*at, *key),
             message=f"the container {container.container} {message}",
             remedy=remedy,
         )
