@@ -61,7 +61,9 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
         "publishNotReadyAddresses": "always: names are known from the start",
     },
     "FailurePolicy": {"restartStrategy": "`InPlaceRestart` is done as `Recreate`, with a warning"},
-    "PodFailurePolicyRule": {"onPodConditions": "no pod is disrupted on one host: never matches, with a warning"},
+    "PodFailurePolicyRule": {
+        "onPodConditions": "no pod is disrupted on one host: never matches, with a warning"
+    },
     "JobSpec": {
         "completions": "set to the parallelism, as Kubeflow Trainer does",
         **{name: f"not done, with a warning: {why}" for name, why in policies._NOT_DONE.items()},
@@ -167,7 +169,9 @@ def meaning(model: type[Model], field: str) -> tuple[str, str]:
         return "not done", _SAID[name][field]
     if (text := PARTLY.get(name, {}).get(field)) is not None:
         unused = text.startswith(UNUSED)
-        return ("not used" if unused else "partly"), text.removeprefix(UNUSED).lstrip(":;, ") if unused else text
+        return ("not used" if unused else "partly"), text.removeprefix(UNUSED).lstrip(
+            ":;, "
+        ) if unused else text
     return "works", ""
 
 

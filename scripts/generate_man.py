@@ -33,7 +33,10 @@ INTRODUCTION = (
 )
 STATUSES = (
     ("0", "All is well."),
-    ("1", "The answer is no: a manifest is wrong, a job failed or is missing, a check failed, a change is due."),
+    (
+        "1",
+        "The answer is no: a manifest is wrong, a job failed or is missing, a check failed, a change is due.",
+    ),
     ("2", "The command line, a variable or reconciler.yaml is wrong."),
     ("124", "wait: the time is up."),
     ("130", "Interrupted."),
@@ -47,14 +50,17 @@ VARIABLES = (
 FILES = (
     ("reconciler.yaml", "Settings, in the folder of the call or in $XDG_CONFIG_HOME/reconciler."),
     ("*.status.yaml", "Status, beside the manifest or under --status-dir."),
-    ("$XDG_STATE_HOME/reconciler", "Records, logs and generated files; $HOME/.local/state without the variable."),
+    (
+        "$XDG_STATE_HOME/reconciler",
+        "Records, logs and generated files; $HOME/.local/state without the variable.",
+    ),
 )
 
 
 def page() -> str:
     """The whole page as roff."""
     lines = [
-        r'.\" Generated from reconciler/cli by scripts/generate_man.py; do not edit.',
+        r".\" Generated from reconciler/cli by scripts/generate_man.py; do not edit.",
         f'.TH RECONCILER 1 {DATE} "reconciler {__version__}" "User Commands"',
         ".SH NAME",
         f"reconciler \\- {_text(SUMMARY)}",

@@ -156,7 +156,9 @@ def settings_page() -> str:
         rows = [("option", f"`{shown}{f' {kind}' if kind else ''}`"), ("variable", f"`{option.variable}`")]
         rows.append(("in `reconciler.yaml`", ", ".join(f"`{key}`" for key in (option.flag, *option.aliases))))
         if option.repeatable:
-            rows.append(("several", "repeat the option; separate by commas in the variable; a list in the file"))
+            rows.append(
+                ("several", "repeat the option; separate by commas in the variable; a list in the file")
+            )
         default = default_text(option.name)
         rows.append(("default", f"`{default}`" if default else "none"))
         lines += _table(("", ""), rows)
@@ -182,7 +184,9 @@ def names_page() -> str:
     lines += ["## Annotations of a TrainJob", ""]
     lines += _table(("annotation", "means"), [(f"`{value}`", describe(name)) for name, value in annotations])
     lines += ["## Variables in a job's containers", ""]
-    lines += _table(("variable", "set for", "says"), [(f"`{name}`", who, text) for name, who, text in VARIABLES])
+    lines += _table(
+        ("variable", "set for", "says"), [(f"`{name}`", who, text) for name, who, text in VARIABLES]
+    )
     lines += ["## Variables that the program reads", "", "Those of the [settings](settings.md), and:", ""]
     lines += _table(("variable", "means"), [(f"`{name}`", text) for name, text in OWN_VARIABLES])
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reconciler.controller.guarding import Guard
 from reconciler.controller.logs import LogKeeper, LogPlace
 from reconciler.controller.observed import number
 from reconciler.controller.specs import Host
@@ -24,6 +25,7 @@ class Hands:
         launching: executor for creates and starts; ``stopping`` for stops, which wait out grace periods.
         host: facts of the engine's host; ``files`` is replaced per job.
         forget_image: called when an image turns out to be gone.
+        guard: the policy, asked again when a hostPath is used.
     """
 
     engine: Engine
@@ -34,6 +36,7 @@ class Hands:
     lookup: Lookup
     spec_hash: str
     forget_image: Callable[[str], None]
+    guard: Guard
 
 
 def selector(namespace: str, name: str, instance: str) -> dict[str, str]:

@@ -15,11 +15,12 @@ from pathlib import Path
 import structlog
 
 from reconciler.controller.actions import Launch, Outcome, Started
+from reconciler.controller.guarding import Held
 from reconciler.controller.hands import Hands, log_place, selector
-from reconciler.controller.materials import make_host_folders, write_volumes
+from reconciler.controller.materials import write_volumes
 from reconciler.controller.observed import generation_of
 from reconciler.controller.specs import Placement, container_spec, labels_of, volumes_of
-from reconciler.engines.base import NetworkSpec, NetworkState
+from reconciler.engines.base import ContainerSpec, NetworkSpec, NetworkState
 from reconciler.errors import (
     Conflict,
     Drifted,
@@ -27,12 +28,14 @@ from reconciler.errors import (
     EngineUnavailable,
     NotFound,
     PlanError,
+    PolicyRefused,
     StartFailed,
     StateError,
 )
 from reconciler.names import LABEL_INSTANCE
 from reconciler.plan.addresses import plan_addresses
-from reconciler.plan.types import ContainerPlan, InstancePlan, JobPlan
+from reconciler.plan.policing import REASON
+from reconciler.plan.types import InstancePlan, JobPlan
 from reconciler.status.records import Record
 
 #: Seconds the other ranks wait at most for rank 0 to be created.
@@ -144,26 +147,28 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
             return Outcome()
         for name in wanted.containers:
             container = next(c for c in instance.containers if c.name == name)
-            identifier = existing.get(name) or _create(
+            spec = container_spec(
                 plan,
                 instance,
                 container,
                 record=record,
                 placement=placement,
-                hands=hands,
-                limits=limits,
+                host=hands.host,
+                lookup=hands.lookup,
             )
-            if not number and not first.done():
-                first.set_result(True)
-            hands.logs.attach(identifier, log_place(record, name))
-            _start(identifier, hands)
+            with hands.guard.held(spec) as held:
+                identifier = _made(held.spec, existing.get(name), record=record, hands=hands, limits=limits)
+                if not number and not first.done():
+                    first.set_result(True)
+                hands.logs.attach(identifier, log_place(record, name))
+                _start(identifier, held, hands)
             started.append(Started(name=name, id=identifier, ip=address))
             _log.info("started container", container=name, rank=instance.rank, id=identifier[:12])
     except (StartFailed, Drifted) as error:
         return Outcome(started=tuple(started), failed=((name, str(error)),))
     except EngineUnavailable:
         raise
-    except (_NameTakenError, PlanError, StateError, EngineError) as error:
+    except (_NameTakenError, PlanError, PolicyRefused, StateError, EngineError) as error:
         return Outcome(started=tuple(started), problem=(_reason(error), str(error)))
     finally:
         if not number and not first.done():
@@ -186,6 +191,8 @@ def _reason(error: Exception) -> str:
             return "NameTaken"
         case PlanError():
             return "ConfigurationMissing"
+        case PolicyRefused():
+            return REASON
         case StateError():
             return "HostError"
     return "EngineError"
@@ -201,9 +208,9 @@ def _prepare(
     """Volumes and files the instance mounts."""
     if not instance.volumes:
         return
-    make_host_folders(instance)
+    hands.guard.make_folders(instance)
     for volume in volumes_of(plan, instance, record, hands.host):
-        hands.engine.create_volume(volume)
+        hands.engine.create_volume(hands.guard.volume(volume))
     write_volumes(
         Path(hands.host.files),
         instance,
@@ -213,32 +220,27 @@ def _prepare(
     )
 
 
-def _create(
-    plan: JobPlan,
-    instance: InstancePlan,
-    container: ContainerPlan,
-    *,
-    record: Record,
-    placement: Placement,
-    hands: Hands,
-    limits: list[str],
+def _made(
+    spec: ContainerSpec, existing: str | None, *, record: Record, hands: Hands, limits: list[str]
 ) -> str:
-    spec = container_spec(
-        plan,
-        instance,
-        container,
-        record=record,
-        placement=placement,
-        host=hands.host,
-        lookup=hands.lookup,
-    )
+    """The container's id: created now, or found as a crash has left it."""
+    held = any(mount.root for mount in spec.mounts)
+    if existing is not None and not held:
+        return existing
+    if existing is not None:
+        # What it was to mount was held by a daemon that is gone.
+        hands.engine.remove_container(existing)
     limits += hands.engine.limitations(spec)
     try:
         return hands.engine.create_container(spec)
     except Conflict:
-        return _adopt(container.name, record, hands)
+        identifier = _adopt(spec.name, record, hands)
+        if held:
+            hands.engine.remove_container(identifier)
+            raise EngineError(f"The container {spec.name} is made anew, to hold what it mounts.") from None
+        return identifier
     except NotFound:
-        hands.forget_image(container.image)
+        hands.forget_image(spec.image)
         raise
 
 
@@ -254,7 +256,12 @@ def _adopt(name: str, record: Record, hands: Hands) -> str:
     return found.id
 
 
-def _start(identifier: str, hands: Hands) -> None:
+def _start(identifier: str, held: Held, hands: Hands) -> None:
+    try:
+        held.confirm()
+    except PolicyRefused:
+        hands.engine.remove_container(identifier)
+        raise
     try:
         hands.engine.start_container(identifier)
     except Conflict:

@@ -37,7 +37,7 @@ from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.noting import note, trouble
-from reconciler.controller.observed import Observed
+from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
 from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
@@ -107,6 +107,7 @@ class Reconciler:
         probe: ids of those containers among the listed whose readiness probe passes.
         pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
         priority: of a job among those that wait for admission; the higher goes first.
+        refusal: what the policy has against a job.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Reconciler:
         probe: Callable[[JobPlan, Observed], frozenset[str]],
         pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
+        refusal: Callable[[JobPlan, Record], Refusal] = lambda _plan, _record: Refusal(),
     ) -> None:
         self._hands = hands
         self._outlet = outlet
@@ -132,6 +134,7 @@ class Reconciler:
         self._probe = probe
         self._pull = pull
         self._priority = priority
+        self._refusal = refusal
         #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
         self.seen: dict[str, Digest] = {}
 
@@ -203,6 +206,9 @@ class Reconciler:
     def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
         hands = self._hands(plan, record)
         observed = self._observe(plan, hands, self._now(record))
+        refusal = self._refusal(plan, record) if not record.finished else Refusal()
+        record = self._tell_of_policy(plan, record, refusal, hands)
+        observed = replace(observed, refusal=refusal)
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
             decision = decide(plan, observed, record, self._now(record), self.policy)
@@ -218,7 +224,7 @@ class Reconciler:
             if rests or not decision.actions:
                 break
             if touched:
-                observed = self._observe(plan, hands, self._now(record))
+                observed = replace(self._observe(plan, hands, self._now(record)), refusal=refusal)
         else:
             # Decision and engine disagree for now; nothing but time may tell of the next chance.
             requeue_at = min(self._now(record) + 1.0, requeue_at or math.inf)
@@ -231,6 +237,25 @@ class Reconciler:
         again = min((t for t in (requeue_at, held) if t is not None), default=None)
         # The queue goes by the wall clock, which may be a little off the record's.
         return again + (self._clock() - now) if again is not None else None
+
+    def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: Hands) -> Record:
+        """What the policy makes of mounts, and that it has become stricter than a job that runs: once."""
+        if record.finished:
+            return record
+        now = self._now(record)
+        for note_ in hands.guard.notes(plan) if not refusal.message else ():
+            if note_ not in record.warned:
+                record = record.model_copy(update={"warned": (*record.warned, note_)})
+                record = record.with_event("ReadOnly", note_, now=now)
+        key = f"policy:{refusal.digest}"
+        if refusal.message and record.started_at is not None and key not in record.warned:
+            message = (
+                f"The policy in force refuses this job; what runs of it is left alone, nothing of it "
+                f"is started again: {refusal.message}"
+            )
+            record = record.model_copy(update={"warned": (*record.warned, key)})
+            record = record.with_event("PolicyChanged", message, now=now, kind="Warning")
+        return record
 
     def _do_all(
         self,

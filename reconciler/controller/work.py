@@ -123,6 +123,7 @@ class Work:
             probe=self._given.ready,
             pull=self._given.pull,
             priority=self._given.priority,
+            refusal=self._given.refusal,
         )
 
     # -- what makes jobs come up
@@ -335,6 +336,7 @@ class Work:
             runtime=self._runtime(entry),
             file=entry.file,
             update_policy=self._settings.update_policy,
+            policy=self._given.guard.digest(),
         )
         return self._reconciler.reconcile(self._request(key, wanted, entry.errors))
 

@@ -35,6 +35,8 @@ class EngineInfo:
     rootless: bool = False
     cpus: float = 0
     memory: int = 0
+    #: What this process mounts, the engine sees: both are on one host, in one mount namespace.
+    same_mounts: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,6 +82,7 @@ class Mount:
         sub_path: inside the volume or bind.
         relabel: for ``bind``: let SELinux-confined containers read it (only for folders that are this
             project's own: it changes the label on disk).
+        root: for a ``bind`` of a hostPath: the volume's path, of which ``source`` is the whole or a part.
     """
 
     kind: Literal["bind", "volume", "tmpfs"]
@@ -89,15 +92,27 @@ class Mount:
     size: int | None = None
     sub_path: str = ""
     relabel: bool = False
+    root: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeSpec:
-    """A named volume; ``tmpfs_size``: kept in memory (bytes; 0 unlimited), None on disk."""
+    """A named volume; ``tmpfs_size``: kept in memory (bytes; 0 unlimited), None on disk.
+
+    ``owner`` are labels that it is given besides; one that is there may lack them, but not have others.
+    """
 
     name: str
     labels: Mapping[str, str]
     tmpfs_size: int | None = None
+    owner: Mapping[str, str] = field(default_factory=dict)
+
+    def is_met_by(self, labels: Mapping[str, str] | None) -> bool:
+        """Whether a volume that is there already is this one."""
+        there = labels or {}
+        return all(there.get(key) == value for key, value in self.labels.items()) and all(
+            there.get(key, value) == value for key, value in self.owner.items()
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

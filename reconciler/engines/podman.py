@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, Final
 
-from reconciler.engines import cdi, failures, images, mounts, rootless, subnets
+from reconciler.engines import cdi, failures, images, mounts, peers, rootless, subnets
 from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
@@ -67,6 +67,7 @@ class PodmanEngine(HttpEngine):
         answer = self._http.call("GET", "/info", "tell about itself")
         host = answer.get("host") or {}
         version = answer.get("version") or {}
+        self._rootless = bool((host.get("security") or {}).get("rootless"))
         return EngineInfo(
             name=self.name,
             version=str(version.get("Version", "")),
@@ -74,6 +75,7 @@ class PodmanEngine(HttpEngine):
             rootless=bool((host.get("security") or {}).get("rootless")),
             cpus=float(host.get("cpus") or 0),
             memory=int(host.get("memTotal") or 0),
+            same_mounts=peers.shares_mounts(self.url),
             details={
                 "api_version": version.get("APIVersion", ""),
                 "cgroup_version": str(host.get("cgroupVersion", "")).removeprefix("v"),
@@ -203,7 +205,7 @@ class PodmanEngine(HttpEngine):
 
     def create_volume(self, spec: VolumeSpec) -> None:
         """Create a volume; one that exists with the same labels is no error."""
-        body: dict[str, Any] = {"Name": spec.name, "Labels": dict(spec.labels), "Driver": "local"}
+        body: dict[str, Any] = {"Name": spec.name, "Labels": {**spec.labels, **spec.owner}, "Driver": "local"}
         if spec.tmpfs_size is not None:
             size = f"size={spec.tmpfs_size}" if spec.tmpfs_size else ""
             body["Options"] = _in_memory(size)
@@ -211,7 +213,7 @@ class PodmanEngine(HttpEngine):
             made = self._create_volume(spec, body)
         except Refused as refused:
             failure = failures.taken("volume", spec.name, refused)
-            if isinstance(failure, Conflict) and has_labels(self._volume(spec.name)["Labels"], spec.labels):
+            if isinstance(failure, Conflict) and spec.is_met_by(self._volume(spec.name)["Labels"]):
                 return
             raise failure from refused
         if spec.tmpfs_size is None:
@@ -241,7 +243,7 @@ class PodmanEngine(HttpEngine):
             rootless.allowed(spec, rights), mounts=tuple(self._usable(mount) for mount in spec.mounts)
         )
         inventory = cdi.inventory() if spec.devices else []
-        body = container_body(spec, image=spec.image, inventory=inventory)
+        body = container_body(spec, image=spec.image, inventory=inventory, rootless=rights.rootless)
         body |= rootless.user_namespace(spec, rights)
         created = self._create(spec, body)
         identity = str(created["Id"])

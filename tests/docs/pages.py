@@ -91,4 +91,6 @@ def _blocks(page: Path) -> Iterator[Block]:
                 words=words,
             )
         elif token.type in {"paragraph_open", "heading_open"}:
-            assert comment == ("", ""), f"{page}: a comment for a block stands before something else: {comment}"
+            assert comment == ("", ""), (
+                f"{page}: a comment for a block stands before something else: {comment}"
+            )

@@ -72,8 +72,12 @@ class Shell:
         with log.open("wb") as output:
             self.others.append(
                 subprocess.Popen(
-                    ["bash", "-c", f"exec {command}"], cwd=self.home, env=self.environment,
-                    stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                    ["bash", "-c", f"exec {command}"],
+                    cwd=self.home,
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
                 )  # fmt: skip
             )
 
@@ -120,7 +124,7 @@ def make_python(folder: Path, lent: Sequence[Path] = ()) -> Path:
     paths = [str(ROOT), *map(str, lent), sysconfig.get_path("purelib")]
     (site / "lent.pth").write_text("\n".join(paths) + "\n")
     command = folder / "bin" / "reconciler"
-    command.write_text(f"#!/bin/sh\nexec {python} -m reconciler \"$@\"\n")
+    command.write_text(f'#!/bin/sh\nexec {python} -m reconciler "$@"\n')
     command.chmod(0o755)
     return python
 
@@ -128,9 +132,7 @@ def make_python(folder: Path, lent: Sequence[Path] = ()) -> Path:
 def matches(expected: Sequence[str], output: str) -> bool:
     """Whether output is what a page shows: ``...`` for anything, blanks alike."""
     wanted = "\n".join(line.rstrip() for line in expected).strip()
-    parts = [
-        r"\s+".join(re.escape(word) for word in part.split()) for part in re.split(r"\.\.\.", wanted)
-    ]
+    parts = [r"\s+".join(re.escape(word) for word in part.split()) for part in re.split(r"\.\.\.", wanted)]
     glued = []
     for place, part in enumerate(re.split(r"\.\.\.", wanted)):
         before = r"\s*" if part[:1].isspace() else ""

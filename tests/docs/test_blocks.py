@@ -103,9 +103,7 @@ def test_python_compiles(page: Path) -> None:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_what_a_reader_would_type_works(
-    page: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_what_a_reader_would_type_works(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     mine = [b for b in blocks(page) if not b.untested]
     if not any(b.language in SHELL or "run" in b.words for b in mine):
         pytest.skip("no commands on this page")

@@ -42,7 +42,10 @@ def test_every_phase_is_told_of() -> None:
 
 
 def test_every_reason_is_told_of() -> None:
-    sources = [*(ROOT / "reconciler" / "controller").glob("*.py"), *(ROOT / "reconciler" / "status").glob("*.py")]
+    sources = [
+        *(ROOT / "reconciler" / "controller").glob("*.py"),
+        *(ROOT / "reconciler" / "status").glob("*.py"),
+    ]
     sources.append(ROOT / "reconciler" / "names.py")
     given = {name for path in sources for found in _CALLS.findall(path.read_text()) for name in found if name}
     text = STATUS.read_text()

@@ -81,7 +81,9 @@ def unit(image: str, podman: str, tmp_path: Path) -> Iterator[tuple[str, Workspa
     """The Quadlet unit's container, its folders at the same paths inside and outside."""
     home = tmp_path / "home"
     name = unique("reconciler")
-    workspace = Workspace(home, "podman", podman, settings={"STATE_DIR": str(home / ".local/state/reconciler")})
+    workspace = Workspace(
+        home, "podman", podman, settings={"STATE_DIR": str(home / ".local/state/reconciler")}
+    )
     (home / "jobs").mkdir()
     (home / ".local/state/reconciler").mkdir(parents=True)
     sections = quadlets.read(QUADLET)
@@ -117,9 +119,7 @@ def test_a_job_dropped_into_the_mounted_folder_completes(unit: tuple[str, Worksp
 
     status = jobs / "job.status.yaml"
     try:
-        eventually(
-            lambda: status.exists() and "phase: Complete" in status.read_text(), "the job", seconds=90
-        )
+        eventually(lambda: status.exists() and "phase: Complete" in status.read_text(), "the job", seconds=90)
     except AssertionError:
         print(logs(), status.read_text() if status.exists() else "no status")
         raise
