@@ -27,6 +27,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 PLACES: Final = ("specs", "status_dir", "log_dir", "state_dir", "runtime_sources")
 ENGINE: Final = ("engine", "container_host")
 LOGGING: Final = ("log_format", "log_level")
+#: Where the click context's ``meta`` keeps what reads the settings once more.
+LOAD: Final = "reconciler.load"
 EVERYTHING: Final = tuple(option.name for option in OPTIONS)
 
 
@@ -45,7 +47,9 @@ def settings_options(*names: str, others: bool = True) -> Callable[[F], F]:
             from reconciler.config import load_settings  # noqa: PLC0415  (not for --help)
 
             flags = {name: values.pop(name) for name in taken}
-            settings = load_settings(flags, config_file=config_file)
+            load = functools.partial(load_settings, flags, config_file=config_file)
+            settings = load()
+            click.get_current_context().meta[LOAD] = load
             return function(*args, settings=settings, **values)
 
         decorated: Any = with_settings
