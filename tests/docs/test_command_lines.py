@@ -22,7 +22,7 @@ _CALL = re.compile(
 def calls(text: str) -> Iterator[list[str]]:
     """Arguments of each call of the program in a text."""
     for match in _CALL.finditer(text):
-        yield shlex.split(match["rest"].split(" #")[0].split(" >")[0], comments=True)
+        yield shlex.split(re.split(r" #| >| -- ", match["rest"])[0])
 
 
 def complaint(arguments: list[str]) -> str:
