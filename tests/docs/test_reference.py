@@ -103,6 +103,33 @@ for name, remarks in m.PARTLY.items():
     )  # fmt: skip
 
 
+def test_a_field_that_is_said_to_work_is_read_somewhere() -> None:
+    """By its name in a manifest or in the models; whether rightly, other tests say."""
+    code = """
+import field_meanings as m, re
+from pathlib import Path
+from reconciler.api.fields import fields_of
+from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.trainjobs import TrainJob
+
+folders = ("plan", "controller", "engines", "sources", "status", "api/rules")
+files = [f for folder in folders for f in (Path("../reconciler") / folder).rglob("*.py")]
+files += [Path(f"../reconciler/api/{name}.py") for name in ("objects", "admission", "composing", "updates", "steps")]
+words = set(re.findall(r"[A-Za-z_]+", " ".join(f.read_text() for f in files)))
+for model in {t for root in (TrainJob, TrainingRuntime, ClusterTrainingRuntime) for t in m.reachable(root)}:
+    attributes = {info.alias: name for name, info in model.model_fields.items()}
+    for field in fields_of(model):
+        if m.meaning(model, field)[0] == "works" and not words & {field, attributes[field]}:
+            print(model.__name__, field)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", check=True, capture_output=True, text=True,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"},
+    )  # fmt: skip
+
+    assert done.stdout.splitlines() == [], "say in scripts/field_meanings.py what they mean here"
+
+
 def test_every_variable_of_a_plan_is_told_of(generated: Path) -> None:
     """torch, jax, xgboost and mpi set what the page says."""
     code = """
