@@ -1,4 +1,4 @@
-"""Check of ``reconciler doctor`` for a reconciler in a container: files for jobs must be where the engine looks.
+"""Check of ``reconciler doctor`` in a container: files for jobs must be where the engine looks.
 
 The engine outside is told to mount paths of the state folder, and takes them for its host's. What can be seen
 from inside: that the engine's socket is mounted from outside, and which folder of which file system lies at a
@@ -61,7 +61,7 @@ def container_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
 
 
 def _mounts(text: str) -> Iterator[_Mount]:
-    """See proc(5): root and mount point are the fourth and fifth word, blanks as ``\\040``."""
+    """See proc(5): root and mount point are the fourth and fifth word, blanks in octal."""
     for line in text.splitlines():
         words = [word.replace("\\040", " ") for word in line.split()]
         if len(words) > 4:
