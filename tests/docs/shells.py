@@ -46,8 +46,13 @@ class Shell:
         """
         mark = f"--{uuid.uuid4().hex}--"
         assert self.process.stdin is not None
-        # Standard input is closed for the command: bash itself reads from the pipe.
-        self.process.stdin.write(f"{{ {command}\n}} </dev/null\necho {mark} $?\n".encode())
+        # Standard input is closed for the command: bash itself reads from the pipe. Of several lines the
+        # first that fails counts, though those after it are run.
+        script = (
+            "failed=0; trap 'code=$?; [ $failed != 0 ] || failed=$code' ERR\n"
+            f"{{ {command}\n}} </dev/null\ntrap - ERR; echo {mark} $failed\n"
+        )
+        self.process.stdin.write(script.encode())
         self.process.stdin.flush()
         text = self._until(mark, command)
         output, _, status = text.rpartition(mark)
