@@ -15,6 +15,7 @@ from reconciler.engines import cdi, failures, images, mounts, subnets
 from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
+    ContainerStateName,
     EngineInfo,
     ExitFacts,
     LogStream,
@@ -107,8 +108,8 @@ class PodmanEngine(HttpEngine):
         return states
 
     def _listed(self, item: Mapping[str, Any]) -> ContainerState:
-        state = state_name(str(item.get("State") or ""))
-        started = item.get("StartedAt") or 0
+        started = max(float(item.get("StartedAt") or 0), 0.0) or None
+        state = _state(str(item.get("State") or ""), started)
         return ContainerState(
             id=item["Id"],
             name=(item.get("Names") or [""])[0],
@@ -117,7 +118,7 @@ class PodmanEngine(HttpEngine):
             state=state,
             exit=self._exit_of(item) if state == "exited" else None,
             created_at=parse_time(item.get("Created")) if isinstance(item.get("Created"), str) else None,
-            started_at=float(started) if started > 0 else None,
+            started_at=started,
         )
 
     def _exit_of(self, item: Mapping[str, Any]) -> ExitFacts:
@@ -146,7 +147,8 @@ class PodmanEngine(HttpEngine):
         """One container by name or id, with exit facts and, while it runs, its address."""
         found = self._inspect(name)
         state = found.get("State") or {}
-        word = state_name(str(state.get("Status") or ""))
+        started = parse_time(state.get("StartedAt"))
+        word = _state(str(state.get("Status") or ""), started)
         networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
         return ContainerState(
             id=found["Id"],
@@ -157,7 +159,7 @@ class PodmanEngine(HttpEngine):
             exit=self._exit_facts(found) if word == "exited" else None,
             address=next((net["IPAddress"] for net in networks.values() if net.get("IPAddress")), ""),
             created_at=parse_time(found.get("Created")),
-            started_at=parse_time(state.get("StartedAt")),
+            started_at=started,
         )
 
     def _first_process(self, found: Mapping[str, Any]) -> int:
@@ -381,6 +383,12 @@ def _filters(labels: Mapping[str, str]) -> str:
 
 def _in_memory(size: str) -> dict[str, str]:
     return {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777,{size}".rstrip(",")}
+
+
+def _state(word: str, started: float | None) -> ContainerStateName:
+    """The state; what ran when the host went down is "created" again for Podman, and must not run twice."""
+    name = state_name(word)
+    return "exited" if name == "created" and started is not None else name
 
 
 def _network_state(item: Mapping[str, Any]) -> NetworkState:
