@@ -258,6 +258,15 @@ class HttpEngine(ABC):
                 raise failures.missing("container", container.name, refused) from refused
             raise
 
+    def _has_image(self, image: str, path: str) -> bool:
+        try:
+            self._http.call("GET", path, f"look for the image {image}")
+        except Refused as refused:
+            if refused.status == 404:
+                return False
+            raise
+        return True
+
     def events(self) -> EventStream:
         """Follow events of containers and networks from now on; ends when the connection breaks."""
         filters = json.dumps({"type": ["container", "network"]})

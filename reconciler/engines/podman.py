@@ -340,16 +340,8 @@ class PodmanEngine(HttpEngine):
 
     def image_exists(self, image: str) -> bool:
         """Whether the image is in Podman's store, under this name or as Docker Hub's."""
-        return any(self._has_image(name) for name in dict.fromkeys((image, images.full_name(image))))
-
-    def _has_image(self, name: str) -> bool:
-        try:
-            self._http.call("GET", f"/images/{name}/exists", f"look for the image {name}")
-        except Refused as refused:
-            if refused.status == 404:
-                return False
-            raise
-        return True
+        names = dict.fromkeys((image, images.full_name(image)))
+        return any(self._has_image(name, f"/images/{name}/exists") for name in names)
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]

@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from pathlib import Path
 import docker
 
 from tests.support import engines
-from tests.support.private_engines import ADDRESSES, PrivateEngine, _children
+from tests.support.private_engines import ADDRESSES, PrivateEngine, _children, private_engine
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 ALONE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
@@ -105,18 +104,8 @@ def machine(kind: str) -> Iterator[Machine]:
     """
     if os.getuid() != 0 or shutil.which("unshare") is None:
         raise engines.EngineMissing("only root can make a machine out of namespaces (unshare)")
-    engines.CACHE_DIR.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))
-    store = Path(tempfile.mkdtemp(prefix="private-", dir=engines.CACHE_DIR))
-    made = Machine(kind, folder, store)
-    try:
-        made.start()
+    with private_engine(kind, Machine) as made:
         yield made
-    finally:
-        made.stop()
-        made.sweep()
-        shutil.rmtree(store, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def booted(folder: Path, *, alone: bool = False) -> tuple[str, ...]:
