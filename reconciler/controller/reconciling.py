@@ -51,6 +51,9 @@ MAX_PASSES = 12
 TAIL_LINES = 20
 #: Seconds for a log reader to come to its end by itself; after that the log is read once from the engine.
 LAST_WORDS_TIMEOUT = 0.5
+#: Seconds that the wall clock may be off the record's time, and by which adding the two may be wrong.
+NOTICED = 0.001
+ROUNDING = 0.00001
 Digest = frozenset[tuple[str, str]]
 
 _log = structlog.get_logger(__name__)
@@ -235,8 +238,7 @@ class Reconciler:
         now = self._now(record)
         held = held if held is not None and held > now else None
         again = min((t for t in (requeue_at, held) if t is not None), default=None)
-        # The queue goes by the wall clock, which may be a little off the record's.
-        return again + (self._clock() - now) if again is not None else None
+        return self._on_the_wall(again, record) if again is not None else None
 
     def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: Hands) -> Record:
         """What the policy makes of mounts, and that it has become stricter than a job that runs: once."""
@@ -376,6 +378,11 @@ class Reconciler:
     def _now(self, record: Record) -> float:
         """The time by which the record counts: a pass must not see the clock being set."""
         return self._clock.on(record.timeline) if record.timeline is not None else self._clock()
+
+    def _on_the_wall(self, moment: float, record: Record) -> float:
+        """A moment of the record's for the queue, which goes by the wall clock; never too early."""
+        lead = self._clock() - self._now(record)
+        return moment + lead + ROUNDING if abs(lead) > NOTICED else moment
 
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
