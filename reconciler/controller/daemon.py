@@ -150,7 +150,10 @@ class Daemon:
             remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes
         )
         self._source = FolderSource(
-            settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
+            settings.specs.absolute(),
+            builtin=self._runtimes.documents,
+            clock=time.time,
+            may_be_empty=settings.allow_empty,
         )
         self._work = Work(settings, clock=time.time, on_phase=on_phase, only=only)
         self._git = self._follower(settings) if settings.git is not None else None
