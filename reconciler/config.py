@@ -36,7 +36,9 @@ FILE_NAME: Final = "reconciler.yaml"
 #: Top-level keys of ``reconciler.yaml`` that are accepted and are no option (yet).
 RESERVED_KEYS: Final = frozenset({"policy"})
 #: Variables of this project that are no option.
-OTHER_VARIABLES: Final = frozenset({"RECONCILER_DEBUG", "RECONCILER_CONFIG", "RECONCILER_GIT_TOKEN"})
+OTHER_VARIABLES: Final = frozenset(
+    {"RECONCILER_DEBUG", "RECONCILER_CONFIG", "RECONCILER_GIT_TOKEN", "RECONCILER_GIT_WEBHOOK_SECRET"}
+)
 #: Stands for "derived from the other settings".
 _DERIVED: Final = Path("/derived")
 
@@ -88,6 +90,7 @@ class Settings:
         git_ssh_key: file; like ``git_known_hosts`` and ``git_token_file`` looked for among systemd's
             credentials unless given.
         git_user: user name that goes with the token.
+        git_webhook: address and port for the git server's calls; "" for none.
     """
 
     specs: Path = Path("specs")
@@ -120,6 +123,8 @@ class Settings:
     git_known_hosts: Path | None = None
     git_token_file: Path | None = None
     git_user: str = ""
+    git_webhook: str = ""
+    git_webhook_secret_file: Path | None = None
 
     def __post_init__(self) -> None:
         if self.state_dir == _DERIVED:

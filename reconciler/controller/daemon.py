@@ -31,6 +31,7 @@ from reconciler.status.files import FileLock, FolderLock
 
 if TYPE_CHECKING:
     from reconciler.api import Document
+    from reconciler.controller.webhook import Webhook
 
 Mode = Literal["forever", "once", "wait"]
 Only = Callable[[Mapping[str, Any]], bool]
@@ -173,6 +174,7 @@ class Daemon:
             self._runtimes.look()
         elif self._settings.runtime_sources:
             self._runtimes.start()
+        hook = self._open_webhook()
         if self._git is not None and self._mode != "once":
             self._git.start(at_once=self._mode == "forever")
         try:
@@ -182,6 +184,8 @@ class Daemon:
                 threading.Thread(target=self._work.loop, name=f"worker-{number}", daemon=True).start()
             return self._oversee()
         finally:
+            if hook is not None:
+                hook.close()
             if self._git is not None:
                 self._git.close()
             watcher.close()
@@ -224,6 +228,13 @@ class Daemon:
             self._git.wake()
         else:
             self._rescan.set()
+
+    def _open_webhook(self) -> Webhook | None:
+        if self._git is None or not self._settings.git_webhook or self._mode == "once":
+            return None
+        from reconciler.controller.webhook import Webhook  # noqa: PLC0415  (most daemons have none)
+
+        return Webhook(self._settings, look=self.look_now)
 
     def _ask(self) -> None:
         # In a signal's handler, which may have interrupted whoever holds an event's lock.

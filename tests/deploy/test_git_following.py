@@ -36,10 +36,10 @@ def source_condition(workspace: Followed, job: str) -> tuple[str, str]:
 
 
 def until_source(workspace: Followed, job: str, status: str, reason: str) -> None:
-    eventually(
-        lambda: source_condition(workspace, job) == (status, reason),
-        f"SourceReady {status} {reason}; {workspace.source()}",
-    )
+    try:
+        eventually(lambda: source_condition(workspace, job) == (status, reason), f"{status} {reason}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; its status: {workspace.source().get('message')}") from None
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker", "process"])
@@ -124,7 +124,7 @@ def test_bad_commits_leave_the_last_good_revision_in_force(repository: Repositor
 
         repository.git("checkout", "--quiet", good, "--", "specs")
         repository.put(
-            "specs/note.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "n"}}
+            "specs/note.yaml", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}}
         )
         rewritten = repository.commit("rewritten history")
         until_source(workspace, job, "True", "Succeeded")
