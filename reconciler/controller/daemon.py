@@ -250,10 +250,15 @@ class Daemon:
         )
 
     def _scan(self) -> None:
-        if self._git is not None:
-            # Before the folder is read: a revision that comes meanwhile is told of by itself.
-            self._work.come_from(self._git.origin)
-        self._work.take(self._source.scan())
+        if self._git is None:
+            self._work.take(self._source.scan())
+            return
+        # What a revision has made is labelled with it: one that comes while the folder is read is read anew.
+        revision, catalog = self._git.in_force, self._source.scan()
+        while (now := self._git.in_force) != revision:
+            revision, catalog = now, self._source.scan()
+        self._work.come_from(self._git.origin(revision))
+        self._work.take(catalog)
 
     def _take_runtimes(self, runtimes: Sequence[Document]) -> None:
         self._source.replace_builtin(runtimes)
