@@ -122,7 +122,11 @@ class Follower:
             self._wake.clear()
             if self._stop.is_set():
                 return
-            delay = self._delay(self._look())
+            try:
+                delay = self._delay(self._look())
+            except Exception:  # noqa: BLE001  (the thread's boundary: no commit may end the following)
+                _log.exception("an error of this program; please report it")
+                delay = max(self._settings.git_interval, LAST_RETRY)
 
     def _look(self) -> SourceState:
         before = self._source.state

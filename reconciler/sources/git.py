@@ -127,6 +127,8 @@ class GitSource:
             after = self._take_over(before)
         except ReconcilerError as error:
             after = self._failed(self.state, error)
+        except OSError as error:
+            after = self._failed(self.state, StateError(f"{self._folder}: {error.strerror or error}."))
         same = (after.ready, after.reason) == (before.ready, before.reason)
         self.state = replace(after, since=before.since if same else self._clock())
         return self.state

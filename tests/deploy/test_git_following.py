@@ -232,7 +232,7 @@ def test_commands_find_what_the_daemon_follows(repository: Repository, follow: F
         as_data = json.loads(workspace.cli("get", "source", "-o", "json").stdout)
         assert as_data["status"]["revision"] == commit
 
-        for command in ("suspend", "resume", "rerun", "delete"):
+        for command in ("suspend", "delete"):
             refused = workspace.cli(command, job)
             assert refused.returncode == 1
             assert "comes from the repository" in refused.stderr
