@@ -19,11 +19,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reconciler.errors import ConfigError
 from reconciler.git_urls import GitUrl, redact
 from reconciler.options import OPTION, OPTIONS, VARIABLE_PREFIX, Option, did_you_mean
+
+if TYPE_CHECKING:
+    from reconciler.policy.model import Policy
 
 EngineName = Literal["auto", "docker", "podman", "process"]
 PullPolicy = Literal["IfNotPresent", "Always", "Never"]
@@ -33,14 +36,21 @@ RestartScope = Literal["container", "gang"]
 UpdatePolicy = Literal["Refuse", "Recreate"]
 
 FILE_NAME: Final = "reconciler.yaml"
-#: Top-level keys of ``reconciler.yaml`` that are accepted and are no option (yet).
-RESERVED_KEYS: Final = frozenset({"policy"})
+#: The top-level key of ``reconciler.yaml`` that is no option: what manifests may ask for.
+POLICY_KEY: Final = "policy"
 #: Variables of this project that are no option.
 OTHER_VARIABLES: Final = frozenset(
     {"RECONCILER_DEBUG", "RECONCILER_CONFIG", "RECONCILER_GIT_TOKEN", "RECONCILER_GIT_WEBHOOK_SECRET"}
 )
 #: Stands for "derived from the other settings".
 _DERIVED: Final = Path("/derived")
+
+
+#: Defaults that no value of :class:`Settings` says.
+_DEFAULTS_IN_WORDS: Final[Mapping[str, str]] = {
+    "log_dir": "logs under --state-dir",
+    "state_dir": "$XDG_STATE_HOME/reconciler",
+}
 
 
 def xdg_folder(variable: str, fallback: str, environ: Mapping[str, str] | None = None) -> Path:
@@ -78,6 +88,7 @@ class Settings:
         update_policy: what a change of an immutable field does, unless the job's annotation says.
         allow_empty: an empty folder means "remove everything" instead of "somebody unmounted it".
         preempt: a job may have running ones of lower priority suspended to make room.
+        stop_jobs_on_exit: stop the jobs' containers when the daemon ends; they go on under the next one.
         max_jobs: how many jobs may run at once; None: as many as the host's resources admit.
         address_pool: CIDR ranges that Docker networks are cut from; empty: the engine's default.
         instance: owner's mark on everything made; derived from the absolute path of ``specs`` unless given,
@@ -91,6 +102,10 @@ class Settings:
             credentials unless given.
         git_user: user name that goes with the token.
         git_webhook: address and port for the git server's calls; "" for none.
+        policy: what manifests may ask for; None: the defaults, which deny what gives the host away.
+        config_file: the ``reconciler.yaml`` in force, as an absolute path; None: there is none.
+        grants: a list of host paths that the user's own client has named; None: a daemon, whose policy
+            alone decides.
     """
 
     specs: Path = Path("specs")
@@ -109,6 +124,7 @@ class Settings:
     update_policy: UpdatePolicy = "Refuse"
     allow_empty: bool = False
     preempt: bool = False
+    stop_jobs_on_exit: bool = False
     max_jobs: int | None = None
     address_pool: tuple[str, ...] = ()
     instance: str = ""
@@ -125,6 +141,9 @@ class Settings:
     git_user: str = ""
     git_webhook: str = ""
     git_webhook_secret_file: Path | None = None
+    policy: Policy | None = None
+    config_file: Path | None = None
+    grants: Path | None = None
 
     def __post_init__(self) -> None:
         if self.state_dir == _DERIVED:
@@ -178,7 +197,10 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
-    _overlay(values, _from_file(_find_file(environ, folder, config_file)), "reconciler.yaml")
+    file = _find_file(environ, folder, config_file)
+    _overlay(values, _from_file(file), "reconciler.yaml")
+    if file is not None:
+        values["config_file"] = file.absolute()
     _overlay(values, _from_environment(environ), "the environment")
     given = {name: raw for name, raw in (flags or {}).items() if raw is not None and raw != ()}
     parsed = {name: _parsed(OPTION[name], raw, f"--{OPTION[name].flag}") for name, raw in given.items()}
@@ -238,13 +260,18 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         return {}
     keys = {key: option for option in OPTIONS for key in (option.name, _key(option.flag), *option.aliases)}
     values: dict[str, Any] = {}
-    for key, line, raw in _read_mapping(path):
+    for key, line, node, raw in _read_mapping(path):
         place = f"{path}:{line}: {key}"
-        if key in RESERVED_KEYS:
+        if key == POLICY_KEY:
+            from reconciler.policy.reading import read_policy  # noqa: PLC0415  (most files have none)
+
+            if "policy" in values:
+                raise ConfigError(f"{place} is given twice.", remedy="Keep one of them.")
+            values["policy"] = read_policy(node, raw, path)
             continue
         option = keys.get(_key(key))
         if option is None:
-            names = sorted({o.flag for o in OPTIONS} | RESERVED_KEYS)
+            names = sorted({o.flag for o in OPTIONS} | {POLICY_KEY})
             hint = did_you_mean(key, names)
             raise ConfigError(f"{place} is no setting{hint}.", remedy=f"There are: {', '.join(names)}.")
         if option.name in values:
@@ -256,8 +283,8 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     return values
 
 
-def _read_mapping(path: Path) -> Iterable[tuple[str, int, Any]]:
-    """Key, line (from 1) and decoded value of each top-level entry."""
+def _read_mapping(path: Path) -> Iterable[tuple[str, int, Any, Any]]:
+    """Key, its line (from 1), node and decoded value of each top-level entry."""
     import yaml  # noqa: PLC0415  (most commands run without a file)
 
     try:
@@ -270,7 +297,7 @@ def _read_mapping(path: Path) -> Iterable[tuple[str, int, Any]]:
                 f"{path}:1: the file must be a mapping.", remedy="Write lines as `engine: podman`."
             )
         for key, value in root.value:
-            yield str(key.value), key.start_mark.line + 1, loader.construct_document(value)
+            yield str(key.value), key.start_mark.line + 1, value, loader.construct_document(value)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -292,3 +319,13 @@ def _parsed(option: Option, raw: Any, place: str) -> Any:
         shown = ", ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else raw
         shown = redact(shown) if isinstance(shown, str) else shown
         raise ConfigError(f"{place}: {shown!r} {error}.") from None
+
+
+def default_text(name: str) -> str:
+    """What a setting is unless it is given, for help and documentation; "" where that goes without saying."""
+    value = Settings.__dataclass_fields__[name].default
+    if name in _DEFAULTS_IN_WORDS:
+        return _DEFAULTS_IN_WORDS[name]
+    if value is None or value == () or isinstance(value, bool):
+        return ("on" if value else "off") if isinstance(value, bool) else ""
+    return f"{value:g} s" if isinstance(value, float) else str(value)

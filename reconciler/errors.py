@@ -6,6 +6,7 @@
     ├── ConfigError               an option, variable or reconciler.yaml is wrong
     ├── ManifestError             a manifest cannot be used; carries faults
     ├── PlanError                 runtime and job do not make a plan
+    ├── PolicyRefused             a manifest asks for what the policy does not allow
     ├── StateError                a record or sidecar cannot be read or written
     ├── ServingError              an address to listen at cannot be had
     └── EngineError               the container engine said no
@@ -70,6 +71,10 @@ class PlanError(ReconcilerError):
     def __init__(self, message: str, *, path: str = "spec", remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.path = path
+
+
+class PolicyRefused(ReconcilerError):  # noqa: N818  (what was done, not a mistake)
+    """A job asks for something that the policy in force does not allow; nothing of it is started."""
 
 
 class StateError(ReconcilerError):

@@ -223,6 +223,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         boolean=True,
     ),
     Option(
+        name="stop_jobs_on_exit",
+        flag="stop-jobs-on-exit",
+        help="Stop the jobs' containers when the daemon ends; they go on when it runs again.",
+        parse=_boolean,
+        boolean=True,
+    ),
+    Option(
         name="max_jobs", flag="max-jobs", help="Jobs that may run at once.", parse=_count, metavar="NUMBER"
     ),
     Option(

@@ -79,7 +79,9 @@ def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]
         model = _validated(raw, model_class, errors)
         warnings += _own_warnings(raw, metadata, kind)
     if not isinstance(value, dict):
-        message = f"Invalid value: {shown(value)}: a manifest is an object with apiVersion, kind, metadata"
+        # A text that is no manifest may be anything, a password file's content, too.
+        what = "a text" if isinstance(value, str) else shown(value)
+        message = f"Invalid value: {what}: a manifest is an object with apiVersion, kind, metadata"
         errors = [((), message)]
     cluster_scoped = kind == "ClusterTrainingRuntime"
     document = Document(
@@ -163,7 +165,8 @@ def _validated(raw: dict[str, Any], model_class: type[Model], errors: list[_Foun
         return model_class.model_validate(_without_nulls(raw))
     except ValidationError as error:
         said = {path for path, _ in errors}
-        errors += [(path, message) for path, message in faults_of(error, model_class) if path not in said]
+        told = faults_of(error, model_class, secret=model_class is Secret)
+        errors += [(path, message) for path, message in told if path not in said]
         return None
 
 
@@ -198,5 +201,5 @@ def _own_warnings(raw: dict[str, Any], metadata: dict[str, Any], kind: str) -> I
         yield ("metadata", "namespace"), "a ClusterTrainingRuntime is in no namespace; the field is ignored"
     if metadata.get("finalizers"):
         yield ("metadata", "finalizers"), "has no effect here: no controller here acts on it"
-    for path, value in fractions(raw):
+    for path, value in fractions(raw) if kind != "Secret" else ():
         yield path, f'{value} is not in quotes: a cluster takes a fraction only as text; write "{value}"'

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import params
+from reconciler.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -220,7 +221,7 @@ def _section(title: str, body: RenderableType) -> Iterable[RenderableType]:
     yield ""
     yield Text(f"{title}:", style="bold")
     # A plain text of ours may hold [brackets], which are no markup.
-    yield Padding(Text(body) if isinstance(body, str) else body, (0, 0, 0, 2), expand=False)
+    yield Padding(Text(printable(body)) if isinstance(body, str) else body, (0, 0, 0, 2), expand=False)
 
 
 def _fields(fields: Mapping[str, str]) -> RenderableType:
@@ -233,7 +234,10 @@ def _fields(fields: Mapping[str, str]) -> RenderableType:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in fields.items():
-        grid.add_row(f"{name}:", Text(value, style=PHASE_STYLES.get(value, "") if name == "Phase" else ""))
+        value = printable(value)
+        grid.add_row(
+            f"{printable(name)}:", Text(value, style=PHASE_STYLES.get(value, "") if name == "Phase" else "")
+        )
     return grid
 
 

@@ -10,6 +10,7 @@ from reconciler.cli.jobs import Job
 from reconciler.cli.output import PHASE_STYLES, short_duration
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.status.reading import FINISHED
+from reconciler.printable import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -142,7 +143,8 @@ def table(rows: Sequence[Row], *, header: bool = True) -> Table:
         # Names must stay whole (they are copied); a message may be cut on a terminal.
         result.add_column(column, no_wrap=True, overflow="ellipsis" if column == "MESSAGE" else "fold")
     for row in rows:
-        result.add_row(*(Text(row.cells[c], style=row.styles.get(c, "")) for c in columns))
+        cells = {c: printable(row.cells[c]) for c in columns}
+        result.add_row(*(Text(cells[c], style=row.styles.get(c, "")) for c in columns))
     return result
 
 

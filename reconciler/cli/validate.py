@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import params
+from reconciler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,14 +38,19 @@ Example:
 def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings: Settings) -> int:
     """Say what is wrong in manifests; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)
+    from reconciler.cli.plan import plans_of  # noqa: PLC0415
+    from reconciler.cli.policing import policy_faults, settings_for  # noqa: PLC0415
 
     if not paths:
         return _repository(settings, form)
     new = manifests.read(paths)
-    faults = manifests.check_all(new, manifests.further_runtimes(settings.runtime_sources))
+    further = manifests.further_runtimes(settings.runtime_sources)
+    faults = manifests.check_all(new, further)
     if against is not None:
         old = manifests.read([against])
         faults = manifests.unique([*faults, *manifests.check_changes(old, new)])
+    judged = policy_faults(plans_of(new.documents, further.documents, faults), settings_for(settings, paths))
+    faults = manifests.unique([*faults, *judged])
     errors = [fault for fault in faults if fault.severity == "error"]
     if form == "text":
         _print(faults)
@@ -94,10 +100,10 @@ def as_data(faults: Sequence[Fault]) -> dict[str, list[dict[str, object]]]:
 
 def _print(faults: Sequence[Fault]) -> None:
     for fault in faults:
-        place = click.style(f"{fault.file}:{fault.line}:", bold=True)
+        place = click.style(f"{printable(fault.file)}:{fault.line}:", bold=True)
         path = f" {fault.path}:" if fault.path else ""
         warning = click.style(" warning:", fg="yellow") if fault.severity == "warning" else ""
-        click.echo(f"{place}{warning}{path} {fault.message}")
+        click.echo(f"{place}{warning}{printable(path)} {printable(fault.message)}")
 
 
 def _sum_up(errors: Sequence[Fault], faults: Sequence[Fault], read: object) -> None:
