@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,8 @@ def test_a_daemon_keeps_its_token_to_itself_and_outlives_the_server(
     (tmp_path / "token").write_text(TOKEN + "\n")
     seen = bytearray()
     http.on_request = lambda: seen.extend(command_lines())
-    workspace = follow(http.url(), GIT_TOKEN_FILE=str(tmp_path / "token"))
+    # The file wins over the variable, which must not reach the job either.
+    workspace = follow(http.url(), GIT_TOKEN_FILE=str(tmp_path / "token"), GIT_TOKEN=TOKEN)
     job = unique("token")
     flags = Flags(workspace)
     repository.put("specs/rt.yaml", flags.runtime())
@@ -100,6 +102,24 @@ def test_a_daemon_keeps_its_token_to_itself_and_outlives_the_server(
     assert b"git-remote-http" in seen, "git was seen at work"
     assert TOKEN.encode() not in seen
     assert traces(workspace.root, TOKEN) == []
+
+
+def test_a_server_that_hangs_does_not_keep_the_daemon_from_ending(
+    repository: Repository, http: GitHttp, follow: Follow, commit: str
+) -> None:
+    asked, released = threading.Event(), threading.Event()
+    http.on_request = lambda: (asked.set(), released.wait(120))
+    workspace = follow(http.url(), GIT_TOKEN=TOKEN)
+    try:
+        with workspace.daemon() as daemon:
+            assert asked.wait(60)
+            started = time.monotonic()
+            assert daemon.stop() == 0
+            assert time.monotonic() - started < 15
+        assert http.url().encode() not in command_lines()
+    finally:
+        http.on_request = lambda: None
+        released.set()
 
 
 def test_a_token_is_found_where_it_may_be(
