@@ -37,6 +37,7 @@ from reconciler.status.files import FileLock, FolderLock
 
 if TYPE_CHECKING:
     from reconciler.api import Document
+    from reconciler.controller.webhook import Webhook
 
 Mode = Literal["forever", "once", "wait"]
 Only = Callable[[Mapping[str, Any]], bool]
@@ -179,7 +180,10 @@ class Daemon:
             remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes
         )
         self._source = FolderSource(
-            settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
+            settings.specs.absolute(),
+            builtin=self._runtimes.documents,
+            clock=time.time,
+            may_be_empty=settings.allow_empty,
         )
         self._work = Work(settings, clock=HostClock(), on_phase=on_phase, only=only)
         self._git = self._follower(settings) if settings.git is not None else None
@@ -212,6 +216,7 @@ class Daemon:
             self._runtimes.look()
         elif self._settings.runtime_sources:
             self._runtimes.start()
+        hook = self._open_webhook()
         if self._git is not None and self._mode != "once":
             self._git.start(at_once=self._mode == "forever")
         try:
@@ -226,6 +231,8 @@ class Daemon:
                 raise self._failure
             return status
         finally:
+            if hook is not None:
+                hook.close()
             self._report.stopping("stopping")
             if self._settings.stop_jobs_on_exit and self._stop.is_set():
                 self._stop_jobs()
@@ -329,6 +336,13 @@ class Daemon:
         else:
             self._rescan.set()
 
+    def _open_webhook(self) -> Webhook | None:
+        if self._git is None or not self._settings.git_webhook or self._mode == "once":
+            return None
+        from reconciler.controller.webhook import Webhook  # noqa: PLC0415  (most daemons have none)
+
+        return Webhook(self._settings, look=self.look_now)
+
     def _ask(self) -> None:
         # In a signal's handler, which may have interrupted whoever holds an event's lock.
         self._asked = True
@@ -343,10 +357,15 @@ class Daemon:
         )
 
     def _scan(self) -> None:
-        if self._git is not None:
-            # Before the folder is read: a revision that comes meanwhile is told of by itself.
-            self._work.come_from(self._git.origin)
-        self._work.take(self._source.scan())
+        if self._git is None:
+            self._work.take(self._source.scan())
+            return
+        # What a revision has made is labelled with it: one that comes while the folder is read is read anew.
+        revision, catalog = self._git.in_force, self._source.scan()
+        while (now := self._git.in_force) != revision:
+            revision, catalog = now, self._source.scan()
+        self._work.come_from(self._git.origin(revision))
+        self._work.take(catalog)
 
     def _take_runtimes(self, runtimes: Sequence[Document]) -> None:
         self._source.replace_builtin(runtimes)
