@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -62,7 +62,7 @@ def _run(user: rootless.User, *arguments: str) -> None:
 
 def _tell(report: Path, said: str) -> None:
     """Something was tested; what was not is said."""
-    cases = ElementTree.parse(report).findall(".//testcase")
+    cases = ET.parse(report).findall(".//testcase")
     skipped = [(case.get("name"), skip.get("message")) for case in cases for skip in case.findall("skipped")]
     assert len(cases) > len(skipped), said
     for name, reason in skipped:

@@ -107,7 +107,7 @@ def _user(entry: pwd.struct_passwd) -> User:
         uid=entry.pw_uid,
         gid=entry.pw_gid,
         home=Path(entry.pw_dir),
-        run=Path(f"/tmp/reconciler-test-{entry.pw_uid}"),  # noqa: S108  (short, as a socket's path must be)
+        run=Path(f"/tmp/reconciler-test-{entry.pw_uid}"),
     )
 
 
