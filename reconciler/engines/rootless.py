@@ -3,7 +3,7 @@
 Without the cgroup controllers Podman drops a limit or the runtime refuses the start, by version; a port
 below 1024 is refused only when the program binds it. So the limits that can't be set are left out of what the
 engine is given, and what is not kept is said in one sentence. Files are the other way round: root in such a
-container *is* the engine's user, everybody else is a subordinate id, unless the user namespace says otherwise.
+container *is* the engine's user, everybody else a subordinate id, unless the user namespace says otherwise.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -237,3 +241,32 @@ def _noting(function, made: list[str]):  # type: ignore[no-untyped-def]
         return result
 
     return noted
+
+
+@pytest.mark.slow
+def test_with_pytorch_it_is_gloos_all_reduce(tmp_path):
+    """The script itself, in two processes: the test image has no PyTorch of its own."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("PyTorch for tests is installed for Python 3.11, which this is not")
+    try:
+        site = images.ensure_site()
+    except images.ImageMissing as error:
+        pytest.skip(str(error))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": str(site), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", network_test.SCRIPT, str(rank), "localhost", str(port)],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    try:
+        outputs = [rank.communicate(timeout=200)[0] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+
+    assert ["sum 3 gloo" in output for output in outputs] == [True, True], outputs

@@ -204,3 +204,35 @@ def test_a_gpu_that_nothing_describes_asks_for_the_toolkit(machine):
     )
     assert with_tool.remedy.startswith("sudo nvidia-ctk cdi generate")
     assert described.status == "ok"
+
+
+# --- the command, whatever is wrong
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--engine", "podman", "--container-host", "unix:///none/x.sock"),
+        ("--engine", "docker", "--container-host", "tcp://127.0.0.1:1"),
+        ("--container-host", "/none/x.sock"),
+        ("--container-host", "ftp://nobody"),
+        ("--container-host", "ssh://nobody@127.0.0.1:1/x"),
+        (
+            "--engine",
+            "podman",
+            "--network-test",
+            "--pull-test",
+            "x",
+            "--container-host",
+            "unix:///none/x.sock",
+        ),
+        ("--engine", "process", "--network-test", "--specs", "/none/specs"),
+    ],
+)
+def test_doctor_answers_whatever_is_wrong(cli, arguments):
+    done = cli("doctor", "-o", "json", *arguments)
+
+    said = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [check for check in said["checks"] if check["status"] != "ok" and not check["remedy"]] == []
+    assert {"engine", "manifests", "clock"} <= {check["name"] for check in said["checks"]}

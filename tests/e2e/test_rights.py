@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -81,3 +82,38 @@ def test_limits_that_cannot_hold_are_one_event_and_no_failure(workspace: Workspa
     holds = not can.rootless or {"cpu", "memory"} <= can.controllers
     assert len(told) == (0 if holds else 1)
     assert all("cpu" in text and "memory" in text and "reconciler doctor" in text for text in told)
+
+
+def test_doctor_says_beforehand_what_will_not_hold(workspace: Workspace) -> None:
+    network = ("--network-test", "--image", images.reference())
+
+    done = workspace.cli("doctor", "-o", "json", *network)
+
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    can = given(workspace)
+    holds = not can.rootless or {"cpu", "memory"} <= can.controllers
+    assert checks["engine"]["status"] == checks["network test"]["status"] == "ok", checks
+    assert checks["limits in containers"]["status"] == ("ok" if holds else "warn")
+    assert ("users in containers" in checks) == can.rootless
+    if os.getuid() != 0:
+        of_the_user = (
+            "user namespaces",
+            "subuid and subgid ranges",
+            "newuidmap and newgidmap",
+            "/dev/net/tun",
+        )
+        assert {checks[name]["status"] for name in of_the_user} == {"ok"}, checks
+
+
+def test_a_port_that_only_root_may_bind_is_said_in_the_status(workspace: Workspace) -> None:
+    can = given(workspace)
+    job = unique("port")
+    ports = {"ports": [{"containerPort": 80}]}
+    rt = runtime("rt", images.reference(), container=ports, pod={"hostNetwork": True})
+    workspace.write("j.yaml", rt, shell(job, "rt", "true"))
+
+    done = workspace.cli("run", "--wait")
+
+    assert done.returncode == 0, (workspace.said(job), done.stderr[-3000:])
+    said = "cannot bind port 80" in workspace.said(job)
+    assert said == (can.rootless and can.port_start > 80)
