@@ -29,6 +29,7 @@ ENGINE_FILES = sorted(
 JOBS = (
     ("test_training.py", "podman and three_nodes_train"),
     ("test_training.py", "podman and (find_each_other or killed_daemon or leaves_nothing)"),
+    ("test_training.py", "podman and openmpi"),
     ("test_rights.py", ""),
 )
 SECONDS = 280
@@ -81,8 +82,10 @@ def test_the_engine_suite_passes_for_an_ordinary_user(user: rootless.User, file:
 def test_jobs_run_for_an_ordinary_user(user: rootless.User, file: str, which: str) -> None:
     try:
         rootless.share_site(user, images.ensure_site())
+        if "openmpi" in which:
+            images.ensure_image("podman", "mpi", url=user.url)
     except images.ImageMissing as error:
-        pytest.skip(f"PyTorch: {error}")
+        pytest.skip(str(error))
 
     _run(user, f"tests/e2e/{file}", "-k", which)
 
