@@ -292,18 +292,26 @@ def _default_shm(resources: ResourcePlan, host: Host) -> int | None:
 
 
 def _host_user(instance: InstancePlan) -> tuple[int, int] | None:
-    """Whose files in the host's folders should be the engine's user's: the primary container's user.
+    """Who in the containers should be the engine's user on the host: the primary container's user.
 
-    One for the whole pod, as its containers share a network. Root needs none: where engines map users at all,
+    For what it writes into the host's folders, and reads of files that are nobody else's (keys, Secrets). One
+    for the whole pod, as its containers share a network. Root needs none: where engines map users at all,
     root in the container is the engine's user.
     """
     security = instance.primary.security
     if not security.run_as_user or instance.host_network or instance.host_pid or instance.host_ipc:
         return None
-    if not any(volume.kind == "host" for volume in instance.volumes):
+    if not any(volume.kind == "host" or _private(volume) for volume in instance.volumes):
         return None
     group = security.run_as_group
     return security.run_as_user, security.run_as_user if group is None else group
+
+
+def _private(volume: VolumePlan) -> bool:
+    """Whether files of ours that it holds are closed to others."""
+    modes = [volume.default_mode if file.mode is None else file.mode for file in volume.files]
+    modes += [volume.default_mode] if volume.all_of else []
+    return volume.kind == "files" and any(not mode & 0o004 for mode in modes)
 
 
 def _shares(resources: ResourcePlan) -> int | None:

@@ -87,6 +87,9 @@ class PodmanEngine(HttpEngine):
                 "storage_driver": (answer.get("store") or {}).get("graphDriverName", ""),
                 "storage_root": (answer.get("store") or {}).get("graphRoot", ""),
                 "events_logger": host.get("eventLogger", ""),
+                "mapped_users": sum(
+                    int(part.get("size") or 0) for part in (host.get("idMappings") or {}).get("uidmap") or ()
+                ),
                 "cdi_devices": {kind: len(names) for kind, names in self.devices().items()},
             },
         )
@@ -402,4 +405,5 @@ def _network_state(item: Mapping[str, Any]) -> NetworkState:
         labels=item.get("labels") or {},
         subnet=subnet.get("subnet", ""),
         gateway=subnet.get("gateway", ""),
+        dns=bool(item.get("dns_enabled", True)),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from reconciler.controller.planning import Planner
 from reconciler.controller.specs import Host, Placement, container_spec, volumes_of
 from reconciler.engines.base import ContainerSpec, NetworkState
@@ -156,3 +158,43 @@ def test_the_pods_own_labels_do_not_win_over_the_projects() -> None:
     labels = spec_of(plan, record, "demo-node-0").labels
     assert labels[LABEL_INSTANCE] == "me"
     assert labels["team"] == "x"
+
+
+DATA = {"name": "v", "hostPath": {"path": "/data"}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        ({"securityContext": {"runAsUser": 1000}, "volumes": [DATA]}, (1000, 1000)),
+        ({"securityContext": {"runAsUser": 1000, "runAsGroup": 50}, "volumes": [DATA]}, (1000, 50)),
+        ({"securityContext": {"runAsUser": 0}, "volumes": [DATA]}, None),
+        ({"volumes": [DATA]}, None),
+        ({"securityContext": {"runAsUser": 1000}}, None),
+        ({"securityContext": {"runAsUser": 1000}, "volumes": [DATA], "hostNetwork": True}, None),
+        (
+            {
+                "securityContext": {"runAsUser": 1000},
+                "volumes": [{"name": "v", "secret": {"secretName": "s", "defaultMode": 0o400}}],
+            },
+            (1000, 1000),
+        ),
+        (
+            {
+                "securityContext": {"runAsUser": 1000},
+                "volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "a", "path": "a"}]}}],
+            },
+            None,
+        ),
+    ],
+)
+def test_who_is_the_hosts_user_in_every_container_of_the_pod(
+    pod: dict[str, Any], expected: tuple[int, int] | None
+) -> None:
+    containers = {"containers": [box("node"), box("second")]}
+    raw = runtime("r", step("node", pod={**containers, **pod}), nodes=1)
+
+    plan, record = planned(raw)
+
+    specs = [spec_of(plan, record, c.name) for c in plan.instances[0].containers]
+    assert [spec.host_user for spec in specs] == [expected, expected]
