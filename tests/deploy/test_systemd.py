@@ -202,7 +202,8 @@ def test_a_loop_that_is_stuck_is_restarted_by_the_watchdog(processes: Service) -
     lock = f"{HOME}/.local/state/reconciler/process/lock"
     hold = f"flock {lock} sh -c 'echo $$ > /tmp/held; exec sleep 1000' > /dev/null 2>&1 & echo"
     machine.user("sh", "-c", hold)
-    holder = eventually(lambda: machine.user("cat", "/tmp/held", check=False).stdout.strip(), "it is held")
+    eventually(lambda: machine.user("test", "-s", "/tmp/held", check=False).returncode == 0, "it is held")
+    holder = machine.user("cat", "/tmp/held").stdout.strip()
 
     manifest = processes.run(job, "echo trained")
     eventually(lambda: "no sign of life from" in machine.journal(), "it notices", seconds=60)
