@@ -261,7 +261,7 @@ class Daemon:
                 try:
                     with self._work.liveness.work("the listing of the engine"):
                         self._work.resync()
-                except Exception:
+                except Exception:  # noqa: BLE001  (see below)
                     # The thread's boundary: without it nothing would be listed any more.
                     _log.exception("an error of this program; please report it")
                     self._work.refused_since = self._work.refused_since or time.monotonic()
