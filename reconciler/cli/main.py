@@ -18,6 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.printable import printable
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -159,9 +160,9 @@ def report(error: BaseException) -> int:
 
 
 def _say(message: str, remedy: str) -> None:
-    click.secho(f"Error: {message.rstrip()}", fg="red", err=True)
+    click.secho(f"Error: {printable(message.rstrip())}", fg="red", err=True)
     if remedy:
-        click.echo(remedy, err=True)
+        click.echo(printable(remedy), err=True)
 
 
 def _usage_hint(error: click.ClickException) -> str:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from reconciler.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -53,7 +55,7 @@ def show(block: RenderableType) -> None:
 
 def note(message: str) -> None:
     """Say something beside the answer, on standard error."""
-    click.secho(message, err=True, fg="yellow")
+    click.secho(printable(message), err=True, fg="yellow")
 
 
 def emit(data: Any, form: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from reconciler.cli.jobs import Job
 from reconciler.cli.output import PHASE_STYLES, short_duration
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.status.reading import FINISHED
+from reconciler.printable import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,6 +116,22 @@ def runtime_rows(catalog: Catalog, names: Iterable[tuple[str, str, str]], *, wid
     return rows
 
 
+def source_row(document: Mapping[str, Any], *, wide: bool) -> Row:
+    """The row of a followed repository."""
+    spec, status = document.get("spec") or {}, document.get("status") or {}
+    ready: Mapping[str, str] = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
+    revision = str(status.get("revision") or "")
+    cells = {
+        "REPOSITORY": str(spec.get("url", "")),
+        "REF": str(status.get("ref", "")).removeprefix("refs/heads/"),
+        "PATH": str(spec.get("path") or "/"),
+        "READY": ready.get("status", "Unknown"),
+        "REVISION": (revision if wide else revision[:12]) or "-",
+        "MESSAGE": ready.get("message", ""),
+    }
+    return Row(cells=cells, styles={"READY": "green" if cells["READY"] == "True" else "red"})
+
+
 def table(rows: Sequence[Row], *, header: bool = True) -> Table:
     """Rows as kubectl lays them out: no lines, a bold head."""
     from rich.table import Table  # noqa: PLC0415  (not for --help)
@@ -126,7 +143,8 @@ def table(rows: Sequence[Row], *, header: bool = True) -> Table:
         # Names must stay whole (they are copied); a message may be cut on a terminal.
         result.add_column(column, no_wrap=True, overflow="ellipsis" if column == "MESSAGE" else "fold")
     for row in rows:
-        result.add_row(*(Text(row.cells[c], style=row.styles.get(c, "")) for c in columns))
+        cells = {c: printable(row.cells[c]) for c in columns}
+        result.add_row(*(Text(cells[c], style=row.styles.get(c, "")) for c in columns))
     return result
 
 

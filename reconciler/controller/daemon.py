@@ -21,6 +21,8 @@ import structlog
 
 from reconciler import logging_setup
 from reconciler.config import Settings
+from reconciler.controller.clocks import HostClock
+from reconciler.controller.following import Follower
 from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.reloading import reloaded
 from reconciler.controller.reporting import Report
@@ -101,7 +103,8 @@ def serve(
     _handle_signals(stop, hangup if reload is not None else None)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
-    folder = FolderLock(settings.specs)
+    # A followed repository is locked by its instance: its folder of manifests changes with every revision.
+    folder = FolderLock(settings.git_folder or settings.specs)
     try:
         folder.acquire()
         daemon = Daemon(
@@ -137,6 +140,10 @@ def preview(settings: Settings) -> list[Change]:
 
 def _require_folder(settings: Settings) -> None:
     if not settings.specs.is_dir():
+        if settings.git is not None:
+            raise ReconcilerError(
+                f"No revision of {settings.git} is checked out.", remedy="A daemon does that: reconciler run."
+            )
         raise ReconcilerError(
             f"The folder of manifests {settings.specs} is not there.",
             remedy="Make it and put manifests in, or name another one with --specs DIR.",
@@ -167,13 +174,16 @@ class Daemon:
         self._mode = mode
         self._stop = stop
         self._rescan = threading.Event()
+        self._asked = False
         self._runtimes = RuntimeRefresher(
             remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes
         )
         self._source = FolderSource(
             settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
         )
-        self._work = Work(settings, clock=time.time, on_phase=on_phase, only=only)
+        self._work = Work(settings, clock=HostClock(), on_phase=on_phase, only=only)
+        self._git = self._follower(settings) if settings.git is not None else None
+        _on_usr1(self._ask)
         self._relist = threading.Event()
         self._closed = False
         self._hangup = Hangup()
@@ -190,6 +200,8 @@ class Daemon:
 
     def run(self) -> int:
         """Until stopped, or as far as the mode says."""
+        if self._git is not None and self._mode != "forever":
+            self._git.look()
         self._check_folder()
         if self._mode != "forever":
             self._work.attach(connect(self._settings))
@@ -200,6 +212,8 @@ class Daemon:
             self._runtimes.look()
         elif self._settings.runtime_sources:
             self._runtimes.start()
+        if self._git is not None and self._mode != "once":
+            self._git.start(at_once=self._mode == "forever")
         try:
             self._scan()
             workers = WORKERS if self._mode != "once" else 4
@@ -215,6 +229,8 @@ class Daemon:
             self._report.stopping("stopping")
             if self._settings.stop_jobs_on_exit and self._stop.is_set():
                 self._stop_jobs()
+            if self._git is not None:
+                self._git.close()
             self._runtimes.close()
             watcher.close()
 
@@ -232,7 +248,11 @@ class Daemon:
         """The main thread: scans when files changed, resyncs, writes out gathered statuses, knows the end."""
         resync_at = time.monotonic() + self._settings.resync
         while not self._stop.is_set():
+            self._work.mind_clock()
             wait = min(0.25 if self._mode == "forever" else 0.02, self._work.flush() or 0.25)
+            if self._asked:
+                self._asked = False
+                self.look_now()
             if self._rescan.wait(wait):
                 self._rescan.clear()
                 self._scan()
@@ -307,7 +327,30 @@ class Daemon:
         """Nothing is left to do now, and no file looks half-written."""
         return self._work.at_rest() and self._work.catalog.unsettled_until is None
 
+    def look_now(self) -> None:
+        """Look at the repository, or at the folder, without waiting until it is time."""
+        if self._git is not None:
+            self._git.wake()
+        else:
+            self._rescan.set()
+
+    def _ask(self) -> None:
+        # In a signal's handler, which may have interrupted whoever holds an event's lock.
+        self._asked = True
+
+    def _follower(self, settings: Settings) -> Follower:
+        return Follower(
+            settings,
+            runtimes=lambda: self._runtimes.documents,
+            on_change=self._rescan.set,
+            clock=time.time,
+            stop=self._stop,
+        )
+
     def _scan(self) -> None:
+        if self._git is not None:
+            # Before the folder is read: a revision that comes meanwhile is told of by itself.
+            self._work.come_from(self._git.origin)
         self._work.take(self._source.scan())
 
     def _take_runtimes(self, runtimes: Sequence[Document]) -> None:
@@ -317,7 +360,7 @@ class Daemon:
     def _check_folder(self) -> None:
         if self._mode != "forever":
             _require_folder(self._settings)
-        elif not self._settings.specs.is_dir():
+        elif not self._settings.specs.is_dir() and self._git is None:
             specs = str(self._settings.specs)
             _log.warning("the folder of manifests is not there; waiting for it", specs=specs)
 
@@ -365,6 +408,12 @@ def _handle_signals(stop: threading.Event, hangup: Hangup | None) -> None:
         signal.signal(signal.SIGHUP, reload)
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
+
+
+def _on_usr1(ask: Callable[[], None]) -> None:
+    """SIGUSR1: look now."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: ask())
 
 
 def _now_text() -> str:

@@ -30,6 +30,7 @@ from reconciler.controller.failing import (
     fail,
     judge,
     next_attempt,
+    refuse,
     restart_gang,
 )
 from reconciler.controller.observed import Observed
@@ -224,6 +225,8 @@ def _go_on(plan: JobPlan, observed: Observed, record: Record, now: float, policy
             # Nothing is held up any more, or a start that was said to have failed has worked after all.
             record = record.model_copy(update={"queued": "", "problem": None})
         return Decision(record=record, actions=tuple(actions), requeue_at=later)
+    if observed.refusal.message:
+        return _wind_up(plan, observed, refuse(record, observed.refusal, now=now), now, policy)
     if not record.admitted:
         return Decision(record=record, actions=(*actions, Admit()), requeue_at=later)
     if (held := _held_until(record)) > now:
@@ -371,8 +374,7 @@ def _missing_images(
 
 def _wind_up(plan: JobPlan, observed: Observed, record: Record, now: float, policy: Policy) -> Decision:
     """A finished job: nothing of it runs; containers and network go by auto-remove or TTL."""
-    ends = record.finished_at if record.finished_at is not None else now
-    expires = ends + plan.ttl if plan.ttl is not None else None
+    expires = record.clock_from + plan.ttl if plan.ttl is not None else None
     if policy.auto_remove or (expires is not None and now >= expires):
         if record.cleaned and not observed.containers and observed.network is None:
             return Decision(record=record)

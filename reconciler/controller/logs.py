@@ -135,11 +135,12 @@ class LogKeeper:
             closing=self._closing,
         )
 
-    def last_activity(self, container_id: str) -> float | None:
-        """When the container last printed something, in seconds since the epoch; None not yet seen."""
+    def silence(self, container_id: str) -> float | None:
+        """For how many seconds the container has printed nothing; None while it has printed nothing yet."""
         with self._lock:
             reader = self._readers.get(container_id)
-        return reader.last_activity if reader else None
+        heard = reader.last_activity if reader else None
+        return self._clock() - heard if heard is not None else None
 
     def tail(self, place: LogPlace, lines: int) -> list[str]:
         """The last lines of a kept log, as :func:`tail` gives them."""

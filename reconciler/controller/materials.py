@@ -66,22 +66,6 @@ def _group(instance: InstancePlan) -> int | None:
     return next((c.security.fs_group for c in instance.containers if c.security.fs_group is not None), None)
 
 
-def make_host_folders(instance: InstancePlan) -> None:
-    """Make what hostPath says: ``DirectoryOrCreate`` and ``FileOrCreate``.
-
-    Raises:
-        StateError: the host refuses.
-    """
-    for volume in instance.volumes:
-        try:
-            if volume.kind == "host" and volume.host_type == "DirectoryOrCreate":
-                Path(volume.source).mkdir(parents=True, exist_ok=True, mode=0o755)
-            elif volume.kind == "host" and volume.host_type == "FileOrCreate":
-                Path(volume.source).touch(mode=0o644)
-        except OSError as error:
-            raise StateError(f"Cannot make the hostPath {volume.source}: {error.strerror}.") from error
-
-
 def remove_files(root: Path) -> None:
     """Remove a job's files; none there is no error."""
     shutil.rmtree(root, ignore_errors=True)

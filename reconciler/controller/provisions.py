@@ -11,14 +11,15 @@ from contextlib import suppress
 from functools import partial
 
 from reconciler.config import Settings
-from reconciler.controller import act
 from reconciler.controller.admission import CPUS, MEMORY
 from reconciler.controller.attached import Attachment
+from reconciler.controller.guarding import Guard
+from reconciler.controller.hands import Hands, for_job
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.images import pull_policy
 from reconciler.controller.keys import make_secret
 from reconciler.controller.materials import GeneratedSecrets
-from reconciler.controller.observed import Observed
+from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.registry_auths import CONFIG_JSON_KEY, auth_for
 from reconciler.controller.specs import Host
@@ -46,8 +47,11 @@ class Provisions:
     """
 
     def __init__(self, settings: Settings, planner: Planner, catalog: Callable[[], Catalog]) -> None:
-        self.attachment: Attachment | None = None
+        self._attachment: Attachment | None = None
+        self.guard = Guard(settings)
         self.unavailable = EngineUnavailable("Waits for the container engine.")
+        #: The commit in force, for the labels of what is made; "" for a plain folder.
+        self.revision = ""
         self._settings = settings
         self._planner = planner
         self._catalog = catalog
@@ -58,6 +62,26 @@ class Provisions:
     def reconfigure(self, settings: Settings) -> None:
         """Other settings from now on."""
         self._settings = settings
+        self.guard = self._guard()
+
+    @property
+    def attachment(self) -> Attachment | None:
+        """The engine and what goes with it, once one has answered."""
+        return self._attachment
+
+    @attachment.setter
+    def attachment(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+        self.guard = self._guard()
+        self.guard.tidy()
+
+    def _guard(self) -> Guard:
+        info = self.info
+        return Guard(self._settings, socket=info.host, same_mounts=info.same_mounts)
+
+    def refusal(self, plan: JobPlan, record: Record) -> Refusal:
+        """What the policy has against a job."""
+        return self.guard.refusal(plan, job=record.job, runtime=record.runtime)
 
     @property
     def info(self) -> EngineInfo:
@@ -74,15 +98,16 @@ class Provisions:
             raise self.unavailable
         return self.attachment
 
-    def hands(self, plan: JobPlan | None, record: Record) -> act.Hands:
+    def hands(self, plan: JobPlan | None, record: Record) -> Hands:
         """What actions for a job work with (EngineUnavailable before an engine has answered)."""
         attachment = self.attached()
         host = Host(
             instance=self._settings.instance,
             files=str(self._settings.state_dir.absolute() / "files" / self._settings.instance),
             memory=attachment.info.memory,
+            revision=self.revision,
         )
-        hands = act.Hands(
+        hands = Hands(
             engine=attachment.engine,
             logs=attachment.logs,
             launching=attachment.launching,
@@ -91,8 +116,9 @@ class Provisions:
             lookup=self._lookup(plan, record),
             spec_hash=self._planner.digest(record) if plan is not None else "",
             forget_image=attachment.puller.forget,
+            guard=self.guard,
         )
-        return act.for_job(hands, record)
+        return for_job(hands, record)
 
     def ready(self, plan: JobPlan, observed: Observed) -> frozenset[str]:
         """Ids of running containers whose readiness probe passes."""

@@ -17,14 +17,15 @@ from typing import Final
 
 import structlog
 
-from reconciler.controller import act
 from reconciler.controller.actions import Remove
 from reconciler.controller.failing import next_attempt
+from reconciler.controller.hands import Hands, selector
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
 from reconciler.controller.pools import DaemonPool
 from reconciler.controller.presenting import present
 from reconciler.controller.reconciling import Outlet, Request
+from reconciler.controller.stopping import stop
 from reconciler.errors import PlanError, ReconcilerError
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import Record
@@ -39,7 +40,7 @@ _log = structlog.get_logger(__name__)
 def stand_down(
     jobs: Sequence[tuple[Record, Request]],
     *,
-    hands: Callable[[JobPlan | None, Record], act.Hands],
+    hands: Callable[[JobPlan | None, Record], Hands],
     outlet: Outlet,
     planner: Planner,
     clock: Callable[[], float],
@@ -80,7 +81,7 @@ def _stand_down(
     record: Record,
     request: Request,
     *,
-    hands: Callable[[JobPlan | None, Record], act.Hands],
+    hands: Callable[[JobPlan | None, Record], Hands],
     outlet: Outlet,
     planner: Planner,
     now: float,
@@ -92,12 +93,12 @@ def _stand_down(
     except PlanError:
         plan = None
     with_hands = hands(plan, record)
-    mine = act.selector(record.namespace, record.name, with_hands.host.instance)
+    mine = selector(record.namespace, record.name, with_hands.host.instance)
     containers = tuple(with_hands.engine.list_containers(mine))
     if all(c.state == "exited" for c in containers):
         return
     waiting = stood_down(record, now=now)
     outlet.save(waiting)
-    act.stop(plan, Remove(containers=containers, why="the reconciler stops"), with_hands)
+    stop(plan, Remove(containers=containers, why="the reconciler stops"), with_hands)
     document = present(plan, Observed(), waiting, request.surroundings)
     outlet.tell(waiting, document, urgent=True)
