@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.config import Settings
+from reconciler.controller.clocks import HostClock
 from reconciler.controller.reporting import RELIST_PATIENCE, Report
 from reconciler.controller.work import Work
 from reconciler.engines import select
@@ -81,7 +82,7 @@ def test_only_an_engine_that_answers_and_is_never_listed_is_an_ailment(gate: Gat
     specs = tmp_path / "specs"
     specs.mkdir()
     settings = Settings(specs=specs, state_dir=tmp_path / "state", resync=10)
-    work = Work(settings, clock=time.time, on_phase=None)
+    work = Work(settings, clock=HostClock(), on_phase=None)
     now = time.monotonic()
     late = now + RELIST_PATIENCE + 60
     report = Report(Notifier(), work, workers=(), resync=lambda: 10.0, clock=lambda: late)
@@ -112,7 +113,7 @@ def test_only_an_engine_that_answers_and_is_never_listed_is_an_ailment(gate: Gat
 def test_a_worker_that_has_died_is_an_ailment(tmp_path: Path) -> None:
     specs = tmp_path / "specs"
     specs.mkdir()
-    work = Work(Settings(specs=specs, state_dir=tmp_path / "state"), clock=time.time, on_phase=None)
+    work = Work(Settings(specs=specs, state_dir=tmp_path / "state"), clock=HostClock(), on_phase=None)
     dead = threading.Thread(target=int, name="worker-3")
     dead.start()
     dead.join()

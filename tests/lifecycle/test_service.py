@@ -235,3 +235,23 @@ def test_a_hangup_changes_what_can_change_and_refuses_the_rest(processes: Worksp
         eventually(lambda: f"{variables}:1: RECONCILER_RESTART_SCOPE" in daemon.text(), "the fault is told")
         flags.raise_flag()
         processes.until_phase(second, "Complete")
+
+
+def test_a_hangup_puts_another_policy_in_force(processes: Workspace) -> None:
+    job = unique("judged")
+    flags = Flags(processes)
+    config = processes.configure(policy={"images": {"allow": ["registry.example/**"]}})
+    with processes.daemon() as daemon:
+        processes.write("j.yaml", flags.runtime(), shell(job, "rt", "true"))
+        processes.until_phase(job, "Failed")
+        assert "PolicyViolation" in processes.said(job)
+
+        config.write_text("policy:\n  images:\n    alow: [localhost/**]\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        eventually(lambda: f"{config.name}:3" in daemon.text(), "the fault is told")
+        assert processes.phase(job) == "Failed"
+
+        processes.configure(policy={"images": {"allow": ["localhost/**"]}})
+        daemon.process.send_signal(signal.SIGHUP)
+        processes.until_phase(job, "Complete")
+        assert '"changed": ["policy"]' in daemon.text()
