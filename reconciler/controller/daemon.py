@@ -285,8 +285,13 @@ class Daemon:
         while not self._closed:
             if self._relist.wait(1.0):
                 self._relist.clear()
-                with self._work.liveness.work("the listing of the engine"):
-                    self._work.resync()
+                try:
+                    with self._work.liveness.work("the listing of the engine"):
+                        self._work.resync()
+                except Exception:  # noqa: BLE001  (see below)
+                    # The thread's boundary: without it nothing would be listed any more.
+                    _log.exception("an error of this program; please report it")
+                    self._work.refused_since = self._work.refused_since or time.monotonic()
 
     def _reconfigure(self) -> None:
         """SIGHUP: go on with what the configuration says now, as far as it may change."""
