@@ -22,6 +22,7 @@ from reconciler.controller.actions import Dump, Launch, Outcome, Remove, Started
 from reconciler.controller.logs import LogKeeper, LogPlace
 from reconciler.controller.materials import make_host_folders, remove_files, write_volumes
 from reconciler.controller.observed import generation_of, number
+from reconciler.controller.reporting.reach import Reach
 from reconciler.controller.specs import (
     VOLUME_CLAIM,
     Host,
@@ -49,6 +50,7 @@ from reconciler.names import (
     LABEL_NAMESPACE,
 )
 from reconciler.plan.addresses import plan_addresses
+from reconciler.plan.reporting import without_reporting
 from reconciler.plan.resolve import Lookup
 from reconciler.plan.types import ContainerPlan, InstancePlan, JobPlan
 from reconciler.status.files import write_atomically
@@ -79,6 +81,7 @@ class Hands:
         launching: executor for creates and starts; ``stopping`` for stops, which wait out grace periods.
         host: facts of the engine's host; ``files`` is replaced per job.
         forget_image: called when an image turns out to be gone.
+        reach: opens what a job's containers report their progress to, and says where that is.
     """
 
     engine: Engine
@@ -89,6 +92,7 @@ class Hands:
     lookup: Lookup
     spec_hash: str
     forget_image: Callable[[str], None]
+    reach: Callable[[JobPlan, NetworkState, bool], Reach] = lambda _plan, _network, _running: Reach()
 
 
 def selector(namespace: str, name: str, instance: str) -> dict[str, str]:
@@ -152,7 +156,14 @@ def launch(
     except PlanError as error:
         return Outcome(problem=("AddressesExhausted", str(error)))
     port = network.port or plan.port
-    placement = Placement(network=network, addresses=addresses, port=port, spec_hash=hands.spec_hash)
+    heard = hands.reach(plan, network, False)
+    placement = Placement(
+        network=network,
+        addresses=addresses,
+        port=port,
+        spec_hash=hands.spec_hash,
+        progress=heard.addresses,
+    )
     # Rank 0 exists before any other rank does; from then on nobody waits for anybody.
     first: Future[bool] = Future()
     futures = [
@@ -174,6 +185,7 @@ def launch(
         started=tuple(s for o in outcomes for s in o.started),
         failed=tuple(f for o in outcomes for f in o.failed),
         limits=tuple(dict.fromkeys(sentence for o in outcomes for sentence in o.limits)),
+        unheard=heard.trouble,
         problem=next((o.problem for o in outcomes if o.problem), None),
     )
 
@@ -188,6 +200,8 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
     first: Future[bool],
 ) -> Outcome:
     instance = plan.step(wanted.step).instances[wanted.index]
+    if (instance.step, instance.index) not in placement.progress:
+        instance = without_reporting(instance, plan.namespace, plan.name)
     existing = dict(wanted.existing)
     address = placement.addresses[instance.step, instance.index]
     started: list[Started] = []

@@ -20,9 +20,11 @@ import structlog
 
 from reconciler.config import Settings
 from reconciler.controller.previewing import Change, preview_folder
+from reconciler.controller.reporting.service import ProgressService
 from reconciler.controller.work import Work
 from reconciler.engines.base import Engine
 from reconciler.errors import EngineUnavailable, ReconcilerError
+from reconciler.serving.server import Server
 from reconciler.sources.available import RuntimeRefresher, available_runtimes
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
@@ -36,6 +38,8 @@ Only = Callable[[Mapping[str, Any]], bool]
 WORKERS = 16
 FIRST_RETRY = 0.5
 LAST_RETRY = 15.0
+#: Seconds that the passes may take at the end for what trainings have just reported.
+LAST_REPORTS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -146,6 +150,15 @@ class Daemon:
             settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
         )
         self._work = Work(settings, clock=time.time, on_phase=on_phase, only=only)
+        self._server = Server()
+        self._progress = ProgressService(
+            settings,
+            inbox=self._work.inbox,
+            uid_of=self._work.uid_of,
+            live=self._work.unfinished,
+            server=self._server,
+        )
+        self._work.hear(self._progress)
 
     def run(self) -> int:
         """Until stopped, or as far as the mode says."""
@@ -154,6 +167,7 @@ class Daemon:
             self._work.attach(connect(self._settings))
         else:
             threading.Thread(target=self._keep_connecting, name="engine-connect", daemon=True).start()
+        self._progress.start()
         watcher = self._source.watch(self._rescan.set)
         if self._settings.runtime_sources and self._mode == "once":
             self._runtimes.look()
@@ -171,6 +185,10 @@ class Daemon:
 
     def close(self) -> None:
         """Stop working; containers go on, statuses are written out."""
+        # Nothing is taken from now on, and what was is kept: nobody loses what was answered with 200.
+        self._progress.close()
+        self._server.close()
+        self._work.inbox.drain(LAST_REPORTS)
         self._work.close()
 
     def _oversee(self) -> int:

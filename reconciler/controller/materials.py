@@ -53,8 +53,8 @@ def _write_volume(
         for path, (content, mode) in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            # In place where only the content differs: the containers that run have the inode mounted.
-            write_atomically(target, content, mode=mode)
+            # Written anew before every launch, so the disk need not have it for good.
+            write_atomically(target, content, mode=mode, durable=False)
             if group is not None and os.geteuid() == 0:
                 os.chown(target, 0, group)
     except OSError as error:

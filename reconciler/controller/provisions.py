@@ -21,8 +21,10 @@ from reconciler.controller.materials import GeneratedSecrets
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
 from reconciler.controller.registry_auths import auth_for
+from reconciler.controller.reporting.reach import Reach
+from reconciler.controller.reporting.service import ProgressService
 from reconciler.controller.specs import Host
-from reconciler.engines.base import EngineInfo
+from reconciler.engines.base import EngineInfo, NetworkState
 from reconciler.errors import EngineUnavailable
 from reconciler.names import ANNOTATION_PRIORITY
 from reconciler.plan.addresses import plan_addresses
@@ -47,6 +49,7 @@ class Provisions:
     def __init__(self, settings: Settings, planner: Planner, catalog: Callable[[], Catalog]) -> None:
         self.attachment: Attachment | None = None
         self.unavailable = EngineUnavailable("Waits for the container engine.")
+        self.progress: ProgressService | None = None
         self._settings = settings
         self._planner = planner
         self._catalog = catalog
@@ -86,6 +89,7 @@ class Provisions:
             lookup=self._lookup(plan, record),
             spec_hash=self._planner.digest(record) if plan is not None else "",
             forget_image=attachment.puller.forget,
+            reach=self._reach,
         )
         return act.for_job(hands, record)
 
@@ -147,12 +151,21 @@ class Provisions:
         namespace, _, name = key.partition("/")
         self._secrets.remove(namespace, name)
 
+    def _reach(self, plan: JobPlan, network: NetworkState, running: bool) -> Reach:
+        if self.progress is None:
+            return Reach()
+        return self.progress.reach(plan, network, self.info, running=running)
+
     def _lookup(
         self, plan: JobPlan | None, record: Record
     ) -> Callable[[str, str], Mapping[str, bytes | str] | None]:
         made = {s.name: s for s in generated_secrets(plan)} if plan is not None else {}
 
         def look(kind: str, name: str) -> Mapping[str, bytes | str] | None:
+            if self.progress is not None:
+                whose = {"namespace": record.namespace, "job": record.name, "uid": record.uid}
+                if (material := self.progress.material(kind, name, **whose)) is not None:
+                    return dict(material)
             catalog = self._catalog()
             where = catalog.secrets if kind == "Secret" else catalog.configmaps
             found: Mapping[str, bytes | str] | None = where.get((record.namespace, name))

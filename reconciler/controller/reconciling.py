@@ -34,10 +34,11 @@ from reconciler.controller.decide import IMAGE_PROBLEM, Policy, decide
 from reconciler.controller.failing import with_last_words
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
-from reconciler.controller.noting import note, trouble
+from reconciler.controller.noting import note, note_unheard, trouble
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
+from reconciler.controller.reporting.inbox import Inbox
 from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
@@ -105,6 +106,7 @@ class Reconciler:
         probe: ids of those containers among the listed whose readiness probe passes.
         pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
         priority: of a job among those that wait for admission; the higher goes first.
+        inbox: what trainings have reported; None: nobody listens to them.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Reconciler:
         probe: Callable[[JobPlan, Observed], frozenset[str]],
         pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
+        inbox: Inbox | None = None,
     ) -> None:
         self._hands = hands
         self._outlet = outlet
@@ -129,6 +132,7 @@ class Reconciler:
         self._probe = probe
         self._pull = pull
         self._priority = priority
+        self._inbox = inbox
         #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
         self.seen: dict[str, Digest] = {}
 
@@ -154,6 +158,8 @@ class Reconciler:
             if old is not None
             else first_sight(request.wanted, uid=uid, now=now)
         )
+        if self._inbox is not None:
+            record = self._inbox.applied(record)
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
         if old is not None and old.file and old.file != record.file:
@@ -198,6 +204,7 @@ class Reconciler:
     def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
         hands = self._hands(plan, record)
         observed = self._observe(plan, hands)
+        record = self._listen(plan, record, observed, hands)
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
             decision = decide(plan, observed, record, self._clock(), self._policy)
@@ -299,6 +306,15 @@ class Reconciler:
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
 
+    def _listen(self, plan: JobPlan, record: Record, observed: Observed, hands: act.Hands) -> Record:
+        """See that what runs is heard (a daemon that has just started), or say why it is not."""
+        if observed.network is None or record.finished:
+            return record
+        bridged = not any(i.host_network for i in plan.instances)
+        running = bridged and any(c.state == "running" for c in observed.containers)
+        heard = hands.reach(plan, observed.network, running)
+        return note_unheard(record, heard.trouble, now=self._clock())
+
     def _with_log_tail(self, record: Record, hands: act.Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
         failure = record.failure
@@ -331,6 +347,8 @@ class Reconciler:
         self._outlet.forget(record)
         self._ledger.drop(record.key)
         self._planner.forget(record.key)
+        if self._inbox is not None:
+            self._inbox.forget(record.key)
         self.seen.pop(record.key, None)
         _log.info("job deleted")
 
@@ -343,6 +361,8 @@ class Reconciler:
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
             self._outlet.save(record)
+        if self._inbox is not None:
+            self._inbox.saved(record)
         return record
 
     def _tell(
