@@ -61,7 +61,10 @@ def test_a_training_reports_and_its_status_shows_it(workspace: Workspace) -> Non
 
     with workspace.daemon():
         workspace.until_phase(job, "Running")
-        eventually(lambda: workspace.status(job).get("trainerStatus") or "ANSWER" in workspace.log(job, 0), "a report")
+        eventually(
+            lambda: workspace.status(job).get("trainerStatus") or "ANSWER" in workspace.log(job, 0),
+            "a report",
+        )
         print(workspace.log(job, 0), workspace.status(job), workspace.said(job))
         eventually(lambda: workspace.status(job).get("trainerStatus"), "a report")
         if workspace.engine != "process":
@@ -71,4 +74,5 @@ def test_a_training_reports_and_its_status_shows_it(workspace: Workspace) -> Non
     print(workspace.log(job, 0))
     print(final["trainerStatus"])
     import subprocess
+
     subprocess.run(["find", str(workspace.root / "state"), "-ls"])
