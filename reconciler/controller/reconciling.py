@@ -332,6 +332,8 @@ class Reconciler:
 
         What carries this folder's labels and has no record (lost, or left by a crash) goes as well.
         """
+        if self._inbox is not None:
+            self._inbox.forget(key)
         namespace, _, name = key.partition("/")
         record = known or Record(namespace=namespace, name=name, uid="", created_at=now)
         plan = self._plan_if_any(record)
@@ -347,8 +349,6 @@ class Reconciler:
         self._outlet.forget(record)
         self._ledger.drop(record.key)
         self._planner.forget(record.key)
-        if self._inbox is not None:
-            self._inbox.forget(record.key)
         self.seen.pop(record.key, None)
         _log.info("job deleted")
 
