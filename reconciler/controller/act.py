@@ -22,7 +22,7 @@ from reconciler.controller.actions import Dump, Launch, Outcome, Remove, Started
 from reconciler.controller.logs import LogKeeper, LogPlace
 from reconciler.controller.materials import make_host_folders, remove_files, write_volumes
 from reconciler.controller.observed import generation_of, number
-from reconciler.controller.reporting.reach import Reach
+from reconciler.controller.progress.reach import Reach
 from reconciler.controller.specs import (
     VOLUME_CLAIM,
     Host,

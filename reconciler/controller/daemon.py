@@ -20,7 +20,7 @@ import structlog
 
 from reconciler.config import Settings
 from reconciler.controller.previewing import Change, preview_folder
-from reconciler.controller.reporting.service import ProgressService
+from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.work import Work
 from reconciler.engines.base import Engine
 from reconciler.errors import EngineUnavailable, ReconcilerError

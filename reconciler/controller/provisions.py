@@ -20,9 +20,9 @@ from reconciler.controller.keys import make_secret
 from reconciler.controller.materials import GeneratedSecrets
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
+from reconciler.controller.progress.reach import Reach
+from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.registry_auths import auth_for
-from reconciler.controller.reporting.reach import Reach
-from reconciler.controller.reporting.service import ProgressService
 from reconciler.controller.specs import Host
 from reconciler.engines.base import EngineInfo, NetworkState
 from reconciler.errors import EngineUnavailable

@@ -38,7 +38,7 @@ from reconciler.controller.noting import note, note_unheard, trouble
 from reconciler.controller.observed import Observed
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
-from reconciler.controller.reporting.inbox import Inbox
+from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError

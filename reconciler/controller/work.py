@@ -18,11 +18,11 @@ from reconciler.controller.ledger import Ledger
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings
+from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
 from reconciler.controller.reconciling import Reconciler, Request, digest
-from reconciler.controller.reporting.inbox import Inbox
-from reconciler.controller.reporting.service import ProgressService
 from reconciler.engines.base import ContainerState, Engine, NetworkState
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import (

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.controller.reporting.payloads import InvalidReport, parse
+from reconciler.controller.progress.payloads import InvalidReport, parse
 
 AT = "2026-01-02T03:04:05Z"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from reconciler.controller.reporting.renewing import renew_tokens
-from reconciler.controller.reporting.tokens import Tokens, kept_key
+from reconciler.controller.progress.renewing import renew_tokens
+from reconciler.controller.progress.tokens import Tokens, kept_key
 
 KEY = b"k" * 32
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from reconciler.controller.reporting.inbox import INTERVAL, Inbox
+from reconciler.controller.progress.inbox import INTERVAL, Inbox
 from reconciler.status.records import Record
 
 

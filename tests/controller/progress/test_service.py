@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from reconciler.config import Settings
-from reconciler.controller.reporting import reach
-from reconciler.controller.reporting.inbox import Inbox
-from reconciler.controller.reporting.listeners import preferred_port
-from reconciler.controller.reporting.service import ProgressService
+from reconciler.controller.progress import reach
+from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.progress.listeners import preferred_port
+from reconciler.controller.progress.service import ProgressService
 from reconciler.engines.base import EngineInfo, NetworkState
 from reconciler.plan.types import JobPlan
 from reconciler.serving.server import Server

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import structlog
 
-from reconciler.controller.reporting.inbox import Inbox
-from reconciler.controller.reporting.payloads import InvalidReport, parse
-from reconciler.controller.reporting.tokens import Tokens
+from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.progress.payloads import InvalidReport, parse
+from reconciler.controller.progress.tokens import Tokens
 from reconciler.names import job_key
 from reconciler.plan.reporting import audience
 from reconciler.serving.messages import FORBIDDEN, Head, Request, Response, as_json, refusal

@@ -16,13 +16,13 @@ from typing import Final
 import structlog
 
 from reconciler.config import Settings
-from reconciler.controller.reporting import reach
-from reconciler.controller.reporting.desk import Desk
-from reconciler.controller.reporting.inbox import Inbox
-from reconciler.controller.reporting.listeners import Listeners, preferred_port
-from reconciler.controller.reporting.reach import Reach
-from reconciler.controller.reporting.renewing import renew_tokens
-from reconciler.controller.reporting.tokens import Tokens, kept_key
+from reconciler.controller.progress import reach
+from reconciler.controller.progress.desk import Desk
+from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.progress.listeners import Listeners, preferred_port
+from reconciler.controller.progress.reach import Reach
+from reconciler.controller.progress.renewing import renew_tokens
+from reconciler.controller.progress.tokens import Tokens, kept_key
 from reconciler.engines.base import EngineInfo, NetworkState
 from reconciler.errors import ReconcilerError
 from reconciler.plan.reporting import CA_FILE, TOKEN_FILE, authority_name, reports, token_name
