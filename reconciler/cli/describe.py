@@ -127,18 +127,14 @@ def _spec(job: Job) -> Mapping[str, str]:
 
 def _progress(job: Job) -> Mapping[str, str]:
     from reconciler.cli.output import short_duration  # noqa: PLC0415
+    from reconciler.client.progress import Progress  # noqa: PLC0415
 
-    trainer = job.status.status.get("trainerStatus") if job.status is not None else None
-    if not isinstance(trainer, Mapping):
+    progress = Progress.of(job.status.status.get("trainerStatus")) if job.status is not None else None
+    if progress is None:
         return {}
-    out: dict[str, str] = {}
-    if isinstance(trainer.get("progressPercentage"), (int, float)):
-        out["Done"] = f"{trainer['progressPercentage']}%"
-    if isinstance(trainer.get("estimatedRemainingSeconds"), (int, float)):
-        out["Left"] = short_duration(trainer["estimatedRemainingSeconds"])
-    for metric in _maps(trainer.get("metrics")):
-        out[str(metric.get("name"))] = str(metric.get("value"))
-    return out
+    done = {} if progress.percent is None else {"Done": f"{progress.percent:.0f}%"}
+    left = {} if progress.left is None else {"Left": short_duration(progress.left)}
+    return {**done, **left, **progress.metrics}
 
 
 def _conditions(job: Job) -> RenderableType:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from reconciler.client.failures import InvalidRequest, JobNotThere, NoEngine, Wa
 from reconciler.client.initializing import Images
 from reconciler.client.jobs import Job, JobNotFound, Reader, Snapshot
 from reconciler.client.logs import choice_of, lines_following, lines_now
+from reconciler.client.progress import ProgressBar
 from reconciler.client.removing import remove_job
 from reconciler.client.runtimes import listed, runtime_documents, runtime_from
 from reconciler.client.submitting import Option, Trainer, checked_text, compose
@@ -266,7 +268,8 @@ class TrainerClient:
             status: some of Created, Running, Complete and Failed.
             timeout: seconds to wait at most.
             polling_interval: seconds after which callbacks are called though nothing has changed.
-            callbacks: called with the job at each change and each interval.
+            callbacks: called with the job at each change and each interval; None: on a terminal, a
+                progress bar is shown (:class:`reconciler.client.ProgressBar`).
 
         Raises:
             ValueError: there is no such job, or the arguments make no sense.
@@ -275,6 +278,8 @@ class TrainerClient:
         """
         check_arguments(status, timeout, polling_interval)
         self._job(name)
+        if callbacks is None and sys.stderr.isatty():
+            callbacks = [ProgressBar()]
         controller = self._controller()
         folders = [self._settings.specs, self._settings.status_dir or self._settings.specs]
         with Changes(folders, matters=lambda path: path.endswith(SUFFIX)) as changes:

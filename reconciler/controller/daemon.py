@@ -24,12 +24,14 @@ from reconciler.config import Settings
 from reconciler.controller.clocks import HostClock
 from reconciler.controller.following import Follower
 from reconciler.controller.previewing import Change, preview_folder
+from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.reloading import reloaded
 from reconciler.controller.reporting import Report
 from reconciler.controller.work import LAST_PASSES, Work
 from reconciler.engines.base import Engine
 from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.notifying import Notifier
+from reconciler.serving.server import Server
 from reconciler.sources.available import RuntimeRefresher, available_runtimes
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
@@ -49,6 +51,8 @@ ENDING = 0.2
 #: Seconds between assurances to the service manager while jobs are being stopped, and what each asks for.
 STOPPING_EVERY = 1.0
 STOPPING_TAKES = 30.0
+#: Seconds that the passes may take at the end for what trainings have just reported.
+LAST_REPORTS = 0.3
 
 _log = structlog.get_logger(__name__)
 
@@ -197,6 +201,15 @@ class Daemon:
         self._report = Report(
             notifier, self._work, workers=self._threads, resync=lambda: self._settings.resync
         )
+        self._server = Server()
+        self._progress = ProgressService(
+            settings,
+            inbox=self._work.inbox,
+            uid_of=self._work.uid_of,
+            live=self._work.unfinished,
+            server=self._server,
+        )
+        self._work.hear(self._progress)
 
     def reload_on(self, hangup: Hangup, reload: Callable[[], Settings]) -> None:
         """Read the configuration again whenever it was asked for."""
@@ -211,6 +224,7 @@ class Daemon:
             self._work.attach(connect(self._settings))
         else:
             threading.Thread(target=self._keep_connecting, name="engine-connect", daemon=True).start()
+        self._progress.start()
         watcher = self._source.watch(self._rescan.set)
         if self._settings.runtime_sources and self._mode == "once":
             self._runtimes.look()
@@ -244,6 +258,10 @@ class Daemon:
     def close(self, *, patience: float) -> None:
         """Stop working; containers go on, statuses are written out."""
         self._closed = True
+        # Nothing is taken from now on, and what was is kept: nobody loses what was answered with 200.
+        self._progress.close()
+        self._server.close()
+        self._work.inbox.drain(LAST_REPORTS)
         self._work.close(patience=patience)
 
     def _start(self, target: Callable[[], None], name: str) -> None:

@@ -35,6 +35,7 @@ from reconciler.errors import (
 from reconciler.names import LABEL_INSTANCE
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.policing import REASON
+from reconciler.plan.reporting import without_reporting
 from reconciler.plan.types import InstancePlan, JobPlan
 from reconciler.status.records import Record
 
@@ -100,7 +101,14 @@ def launch(
     except PlanError as error:
         return Outcome(problem=("AddressesExhausted", str(error)))
     port = network.port or plan.port
-    placement = Placement(network=network, addresses=addresses, port=port, spec_hash=hands.spec_hash)
+    heard = hands.reach(plan, network, False)
+    placement = Placement(
+        network=network,
+        addresses=addresses,
+        port=port,
+        spec_hash=hands.spec_hash,
+        progress=heard.addresses,
+    )
     # Rank 0 exists before any other rank does; from then on nobody waits for anybody.
     first: Future[bool] = Future()
     futures = [
@@ -122,6 +130,7 @@ def launch(
         started=tuple(s for o in outcomes for s in o.started),
         failed=tuple(f for o in outcomes for f in o.failed),
         limits=tuple(dict.fromkeys(sentence for o in outcomes for sentence in o.limits)),
+        unheard=heard.trouble,
         problem=next((o.problem for o in outcomes if o.problem), None),
     )
 
@@ -136,6 +145,8 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
     first: Future[bool],
 ) -> Outcome:
     instance = plan.step(wanted.step).instances[wanted.index]
+    if (instance.step, instance.index) not in placement.progress:
+        instance = without_reporting(instance, plan.namespace, plan.name)
     existing = dict(wanted.existing)
     address = placement.addresses[instance.step, instance.index]
     started: list[Started] = []

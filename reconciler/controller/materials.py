@@ -55,7 +55,8 @@ def _write_volume(
             target.parent.mkdir(parents=True, exist_ok=True)
             mine = group is None or os.geteuid() == 0
             # In place where only the content differs: the containers that run have the inode mounted.
-            write_atomically(target, content, mode=mode if mine else _of_owner(mode))
+            # Written anew before every launch, so the disk need not have it for good.
+            write_atomically(target, content, mode=mode if mine else _of_owner(mode), durable=False)
             if group is not None and os.geteuid() == 0:
                 os.chown(target, 0, group)
     except OSError as error:

@@ -36,10 +36,11 @@ from reconciler.controller.failing import with_last_words
 from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
-from reconciler.controller.noting import note, trouble
+from reconciler.controller.noting import note, note_unheard, trouble
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
+from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
@@ -111,6 +112,7 @@ class Reconciler:
         pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
         priority: of a job among those that wait for admission; the higher goes first.
         refusal: what the policy has against a job.
+        inbox: what trainings have reported; None: nobody listens to them.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Reconciler:
         pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
         refusal: Callable[[JobPlan, Record], Refusal] = lambda _plan, _record: Refusal(),
+        inbox: Inbox | None = None,
     ) -> None:
         self._hands = hands
         self._outlet = outlet
@@ -138,6 +141,7 @@ class Reconciler:
         self._pull = pull
         self._priority = priority
         self._refusal = refusal
+        self._inbox = inbox
         #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
         self.seen: dict[str, Digest] = {}
 
@@ -165,6 +169,8 @@ class Reconciler:
             else first_sight(request.wanted, uid=uid, now=now)
         )
         record = follow(record, timeline, now=now)
+        if self._inbox is not None:
+            record = self._inbox.applied(record)
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
         if old is not None and old.file and old.file != record.file:
@@ -212,6 +218,7 @@ class Reconciler:
         refusal = self._refusal(plan, record) if not record.finished else Refusal()
         record = self._tell_of_policy(plan, record, refusal, hands)
         observed = replace(observed, refusal=refusal)
+        record = self._listen(plan, record, observed, hands)
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
             decision = decide(plan, observed, record, self._now(record), self.policy)
@@ -334,6 +341,15 @@ class Reconciler:
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
 
+    def _listen(self, plan: JobPlan, record: Record, observed: Observed, hands: Hands) -> Record:
+        """See that what runs is heard (a daemon that has just started), or say why it is not."""
+        if observed.network is None or record.finished:
+            return record
+        bridged = not any(i.host_network for i in plan.instances)
+        running = bridged and any(c.state == "running" for c in observed.containers)
+        heard = hands.reach(plan, observed.network, running)
+        return note_unheard(record, heard.trouble, now=self._now(record))
+
     def _with_log_tail(self, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
         failure = record.failure
@@ -351,6 +367,8 @@ class Reconciler:
 
         What carries this folder's labels and has no record (lost, or left by a crash) goes as well.
         """
+        if self._inbox is not None:
+            self._inbox.forget(key)
         namespace, _, name = key.partition("/")
         record = known or Record(namespace=namespace, name=name, uid="", created_at=now)
         plan = self._plan_if_any(record)
@@ -387,6 +405,8 @@ class Reconciler:
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
             self._outlet.save(record)
+        if self._inbox is not None:
+            self._inbox.saved(record)
         return record
 
     def _tell(

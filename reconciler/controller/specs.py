@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from reconciler.controller.failing import joins_owner, owns_network
@@ -68,12 +68,18 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where one run of a job is: its network and the address of every instance."""
+    """Where one run of a job is: its network and the address of every instance.
+
+    Attributes:
+        progress: host and port at which the daemon hears of an instance's progress; those that it cannot
+            hear are missing.
+    """
 
     network: NetworkState
     addresses: Mapping[tuple[str, int], str]
     port: int
     spec_hash: str
+    progress: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
 def labels_of(record: Record, instance: str, revision: str = "") -> dict[str, str]:
@@ -139,6 +145,7 @@ def container_spec(
         lookup=lookup,
         port=placement.port,
         attempt=record.restarts,
+        progress=placement.progress.get((instance.step, instance.index), ""),
     )
     env = {ATTEMPT_VARIABLE: str(record.attempt)} | dict(resolved.env)
     ended = record.container(_owner(instance)).result

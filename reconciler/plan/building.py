@@ -35,6 +35,7 @@ from reconciler.plan.policies import (
     warn_job,
     warn_job_set,
 )
+from reconciler.plan.reporting import add_reporting, own_token_path
 from reconciler.plan.types import HostEntry, InstancePlan, JobPlan, StepPlan
 from reconciler.plan.volumes import add_claimed_volumes
 
@@ -55,6 +56,7 @@ def build(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, *, u
     draft = _draft(job, runtime, uid)
     framework = framework_of(draft.policy, draft.trainer.get("command"))
     framework.apply(draft)
+    add_reporting(draft)
     lay_trainer(draft)
     lay_initializers(draft)
     add_rendezvous(draft)
@@ -124,7 +126,8 @@ def _plan(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
         *draft.warnings,
         *warn_meaningless({**draft.blueprint, "template": draft.template}, "spec"),
     ):
-        notices.say(path, message)
+        if path != own_token_path(draft):
+            notices.say(path, message)
     warn_job_set(spec, notices.at("spec.template.spec"))
     failure = spec.get("failurePolicy")
     pod = next((s.pod for s in draft.steps if s.ranked), {})

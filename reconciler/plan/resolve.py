@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from reconciler.errors import PlanError
 from reconciler.plan.expansion import expand, expand_references, references
 from reconciler.plan.paths import file_name, inside
+from reconciler.plan.reporting import ADDRESS
 from reconciler.plan.types import (
     ContainerPlan,
     EnvFrom,
@@ -114,6 +115,7 @@ def resolve_container(
     lookup: Lookup,
     port: int | None = None,
     attempt: int = 0,
+    progress: str = "",
 ) -> Resolved:
     """What one container runs with.
 
@@ -125,12 +127,15 @@ def resolve_container(
         lookup: data of Secrets and ConfigMaps.
         port: the rendezvous port, where it is not the plan's.
         attempt: restarts of the whole job so far.
+        progress: host and port at which the daemon hears of the training's progress.
 
     Raises:
         PlanError: a Secret, ConfigMap or key is not there, or a ``subPathExpr`` leads out of its volume;
             the message names it and who wants it.
     """
     known = references(addresses, port or plan.port, attempt=attempt)
+    if progress:
+        known[ADDRESS] = progress
     try:
         return resolve_with(container, known=known, values=LookedUp(lookup))
     except PlanError as error:

@@ -12,6 +12,7 @@ from reconciler.controller.specs import Host, Placement, container_spec, volumes
 from reconciler.engines.base import ContainerSpec, NetworkState
 from reconciler.names import LABEL_DEVICES, LABEL_INSTANCE, LABEL_JOB, LABEL_RANK, LABEL_RESTART, LABEL_UID
 from reconciler.plan.addresses import plan_addresses
+from reconciler.plan.reporting import plan_without_reporting
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import ExitRecord, Record
 from tests.simulation.manifests import job, runtime, step
@@ -24,7 +25,7 @@ def planned(raw: dict[str, Any]) -> tuple[JobPlan, Record]:
     record = Record(
         namespace="default", name="demo", uid="u1", created_at=0.0, job=job("demo", "r"), runtime=raw
     )
-    return Planner().plan(record), record
+    return plan_without_reporting(Planner().plan(record)), record
 
 
 def spec_of(plan: JobPlan, record: Record, name: str) -> ContainerSpec:
