@@ -23,6 +23,7 @@ from reconciler.controller.guarding import Guard, Held
 from reconciler.controller.logs import LogKeeper, LogPlace
 from reconciler.controller.materials import remove_files, write_volumes
 from reconciler.controller.observed import generation_of, number
+from reconciler.controller.redacting import Redactor
 from reconciler.controller.specs import (
     VOLUME_CLAIM,
     Host,
@@ -175,11 +176,18 @@ def launch(
             gone = error
     if gone is not None:
         raise gone
+    problem = next((o.problem for o in outcomes if o.problem), None)
+    failed = tuple(f for o in outcomes for f in o.failed)
+    if problem or failed:
+        # Engines quote what they could not run.
+        redactor = Redactor(plan, hands.lookup)
+        problem = redactor.pairs([problem])[0] if problem else None
+        failed = redactor.pairs(failed)
     return Outcome(
         started=tuple(s for o in outcomes for s in o.started),
-        failed=tuple(f for o in outcomes for f in o.failed),
+        failed=failed,
         limits=tuple(dict.fromkeys(sentence for o in outcomes for sentence in o.limits)),
-        problem=next((o.problem for o in outcomes if o.problem), None),
+        problem=problem,
     )
 
 

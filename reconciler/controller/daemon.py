@@ -26,7 +26,7 @@ from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.sources.available import RuntimeRefresher, available_runtimes
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
-from reconciler.status.files import FileLock, FolderLock
+from reconciler.status.files import FileLock, FolderLock, keep_private
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -83,6 +83,7 @@ def serve(
     """
     stop = stop or threading.Event()
     _handle_signals(stop)
+    keep_private(settings.state_dir)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
     folder = FolderLock(settings.specs)
