@@ -93,7 +93,11 @@ def _renderers(form: Literal["console", "json"] | None, stream: TextIO | None) -
     if chosen_format(form) == "json":
         return [drop, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
     colors = (stream or sys.stderr).isatty()
-    return [drop, show_controls, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=36, sort_keys=False)]
+    return [
+        drop,
+        show_controls,
+        structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=36, sort_keys=False),
+    ]
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

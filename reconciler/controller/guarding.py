@@ -129,8 +129,7 @@ class Guard:
         mounts: list[Mount] = []
         fixed: list[tuple[str, tuple[int, int]]] = []
         with ExitStack() as stack:
-            for mount in spec.mounts:
-                mounts.append(self._held(mount, stack, fixed) if mount.root else mount)
+            mounts.extend(self._held(m, stack, fixed) if m.root else m for m in spec.mounts)
             yield Held(spec=replace(spec, mounts=tuple(mounts)), _fixed=tuple(fixed))
 
     def _held(self, mount: Mount, stack: ExitStack, fixed: list[tuple[str, tuple[int, int]]]) -> Mount:
@@ -186,4 +185,3 @@ def told(violation: Violation, *, job: Mapping[str, object], runtime: Mapping[st
         name = metadata.get("name", "") if isinstance(metadata, Mapping) else ""
         of_runtime = f" of the runtime {name}"
     return f"{origin.path}{of_runtime}: {violation}"
-

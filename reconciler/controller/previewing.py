@@ -140,9 +140,7 @@ def _passes(  # noqa: PLR0917  (one after the other, as they come about)
         decision = decide(plan, observed, record, now, policy)
         if decision.record.finished and not record.finished and refusal.message:
             job = f"{plan.namespace}/{plan.name}"
-            changes.append(
-                Change(verb="refuse", kind="job", name=plan.name, job=job, reason=refusal.message)
-            )
+            changes.append(Change(verb="refuse", kind="job", name=plan.name, job=job, reason=refusal.message))
         record = decision.record
         again = False
         for action in decision.actions:

@@ -231,9 +231,7 @@ class Reconciler:
         held = held if held is not None and held > self._clock() else None
         return min((t for t in (requeue_at, held) if t is not None), default=None)
 
-    def _tell_of_policy(
-        self, plan: JobPlan, record: Record, refusal: Refusal, hands: act.Hands
-    ) -> Record:
+    def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: act.Hands) -> Record:
         """What the policy makes of mounts, and that it has become stricter than a job that runs: once."""
         if record.finished:
             return record

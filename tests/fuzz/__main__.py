@@ -26,7 +26,9 @@ def main() -> int:
     failed = 0
     for target in targets:
         try:
-            found = fuzz(target, seconds=chosen.seconds / len(targets), chance=random.Random(f"{seed}{target}"))
+            found = fuzz(
+                target, seconds=chosen.seconds / len(targets), chance=random.Random(f"{seed}{target}")
+            )
         except AssertionError as error:
             failed = 1
             place = Path(tempfile.mkdtemp(prefix=f"fuzz-{target}-")) / "failure.txt"

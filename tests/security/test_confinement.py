@@ -104,7 +104,9 @@ def test_a_link_swapped_in_under_the_engine_never_escapes(containers: Workspace)
         with containers.daemon():
             for job in jobs:
                 eventually(
-                    lambda job=job: containers.phase(job) in {"Complete", "Failed"} or held_back(containers, job),
+                    lambda job=job: (
+                        containers.phase(job) in {"Complete", "Failed"} or held_back(containers, job)
+                    ),
                     f"{job} comes to an end, or is held back",
                     seconds=90,
                 )
@@ -149,9 +151,7 @@ def test_a_folder_below_is_mounted_with_what_is_mounted_in_it(containers: Worksp
 def test_a_refused_job_runs_once_the_policy_or_the_manifest_lets_it(containers: Workspace) -> None:
     job = unique("later")
     context = {"securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}}
-    containers.write(
-        "j.yaml", runtime("rt", images.reference(), container=context), shell(job, "rt", "true")
-    )
+    containers.write("j.yaml", runtime("rt", images.reference(), container=context), shell(job, "rt", "true"))
     first = containers.cli("run", "--wait", timeout=60)
     refused = containers.phase(job)
     containers.configure(policy={"capabilities": ["SYS_PTRACE"]})

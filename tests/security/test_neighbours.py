@@ -48,7 +48,9 @@ def test_what_another_instance_labelled_is_neither_adopted_nor_removed(container
     path = containers.write("j.yaml", runtime("rt", images.reference()), shell(job, "rt", "true"))
     with strangers(containers, job) as theirs:
         with containers.daemon():
-            eventually(lambda: "NameTaken" in containers.said(job), "it says that the name is taken", seconds=90)
+            eventually(
+                lambda: "NameTaken" in containers.said(job), "it says that the name is taken", seconds=90
+            )
             path.unlink()
             eventually(lambda: not containers.status(job), "the job is gone")
 
@@ -57,7 +59,9 @@ def test_what_another_instance_labelled_is_neither_adopted_nor_removed(container
             assert client.api.inspect_network(theirs["network"])["Name"] == f"{job}-net"
 
 
-def test_labels_and_addresses_of_the_job_are_its_own_whatever_the_manifest_says(containers: Workspace) -> None:
+def test_labels_and_addresses_of_the_job_are_its_own_whatever_the_manifest_says(
+    containers: Workspace,
+) -> None:
     job = unique("labels")
     rt = runtime(
         "rt",
@@ -74,7 +78,7 @@ def test_labels_and_addresses_of_the_job_are_its_own_whatever_the_manifest_says(
             names.LABEL_INSTANCE: "another",
             names.LABEL_JOB: "another",
             names.LABEL_UID: "another",
-            names.LABEL_DEVICES: "nvidia.com/gpu=0",
+            names.LABEL_DEVICES: "gpu0",
             names.PREFIX + "made-up": "x",
             "team": "mine",
         }

@@ -62,7 +62,9 @@ def test_a_file_of_nothing_but_markers_is_nothing() -> None:
     "name", ["../../etc/x", "a/b", "a\\nb", "a.b", "-a", "A", "a b", "$(id)", "a;b", "x" * 64, "\\u0000", ""]
 )
 def test_a_name_that_would_be_more_than_a_name_is_refused(name: str) -> None:
-    loaded = load(JOB.replace("name: a", f'name: "{name}"') + "  runtimeRef: {name: torch-distributed}\n", "x")
+    loaded = load(
+        JOB.replace("name: a", f'name: "{name}"') + "  runtimeRef: {name: torch-distributed}\n", "x"
+    )
 
     faults = [*loaded.faults, *(f for d in loaded.documents for f in d.faults)]
 
@@ -74,7 +76,10 @@ def test_a_name_that_would_be_more_than_a_name_is_refused(name: str) -> None:
     [
         ("trainer: {env: [{name: 'A=B', value: x}]}", "spec.trainer.env[0].name"),
         ('trainer: {env: [{name: "A\\nB", value: x}]}', "spec.trainer.env[0].name"),
-        ("trainer: {env: [{name: MASTER_ADDR, value: 6.6.6.6}, {name: PET_NNODES, value: '9'}]}", "spec.trainer.env"),
+        (
+            "trainer: {env: [{name: MASTER_ADDR, value: 6.6.6.6}, {name: PET_NNODES, value: '9'}]}",
+            "spec.trainer.env",
+        ),
     ],
 )
 def test_variables_cannot_be_smuggled_in(field: str, path: str) -> None:

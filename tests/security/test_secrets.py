@@ -98,7 +98,9 @@ def test_the_list_of_processes_does_not_tell_it(make_workspace: Any) -> None:
     with workspace.daemon():
         workspace.until_phase(job, "Running")
 
-        listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            ["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True
+        ).stdout
         flag.touch()
         workspace.until_phase(job, "Complete")
 
@@ -190,5 +192,3 @@ def test_credentials_of_a_registry_are_not_told(processes: Workspace) -> None:
         said = daemon.text()
 
     assert CANARY not in said + json.dumps(processes.status(job), default=str)
-
-
