@@ -10,7 +10,7 @@ TESTS  ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate lint test-deps pytest bench clean
+.PHONY: help venv demo test simulate lint docs dist test-deps pytest bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,14 @@ demo: ## Train a classifier on three nodes (ENGINE=docker|podman|process to choo
 lint: $(STAMP) ## ruff, mypy and the import contracts
 	@./scripts/lint.sh $(BIN)
 
+docs: $(STAMP) ## The documentation as a site in docs/_build/html; a warning is an error
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+dist: $(STAMP) ## Wheel and sdist in dist/, the man page brought up to date first
+	@$(BIN)/python scripts/generate_man.py
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
 test-deps: ## Install what tests on real engines need (Debian: apt-get as root or sudo)
 	@./scripts/install_test_deps.sh
 
@@ -45,5 +53,5 @@ bench: $(STAMP) test-deps ## Measure against the bare engines and the kubeflow S
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean: ## Remove what was built here (not the caches under ~/.cache)
-	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .demo build dist docs/_build docs/reference/generated packaging/wheels .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

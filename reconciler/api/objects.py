@@ -29,6 +29,7 @@ from reconciler.api.syntax import (
     subdomain_problem,
 )
 from reconciler.api.trainjobs import TrainJob
+from reconciler.api.unrendered import NOT_RENDERED, unrendered
 from reconciler.api.wording import faults_of, shown
 from reconciler.names import API_GROUP, API_VERSION, DEFAULT_NAMESPACE
 
@@ -70,7 +71,8 @@ def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]
     metadata: dict[str, Any] = given if isinstance(given, dict) else {}
     errors: list[_Found] = []
     warnings: list[_Found] = []
-    model_class = _class_of(kind, version, errors, warnings)
+    recipe = unrendered(raw, kind=kind, version=version, file=file)
+    model_class = _class_of(kind, version, errors, warnings) if recipe is None else None
     model = None
     if model_class is not None:
         errors += _metadata_errors(metadata, kind) if isinstance(given, dict) else ()
@@ -97,6 +99,10 @@ def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]
         for problem in problems
     ]
     faults = [*twice, *_faults(document, errors, "error"), *_faults(document, warnings, "warning")]
+    if recipe is not None:
+        severity, path, message = recipe
+        say = document.error if severity == "error" else document.warning
+        faults.append(say(path, message, reason=NOT_RENDERED))
     return replace(document, model=None if errors or twice else model, faults=tuple(faults))
 
 

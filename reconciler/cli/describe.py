@@ -70,6 +70,10 @@ def _head(job: Job, now: float) -> Mapping[str, str]:
     if job.message:
         head["Message"] = job.message
     head["Manifest"] = job.file or "(gone)"
+    source = status.status.get("source") if status is not None else None
+    if isinstance(source, Mapping):
+        head["Source"] = f"{source.get('repository', '')} {source.get('path', '')}".strip()
+        head["Revision"] = f"{source.get('ref', '')}@{source.get('revision', '')}".removeprefix("refs/heads/")
     if job.entry is not None and job.entry.stale:
         head["Manifest"] += " (its last good state is in force)"
     if status is None:

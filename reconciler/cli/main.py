@@ -48,6 +48,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "delete": ("edit:delete", "Remove a job from its file, and with it all it has on the engine."),
     },
     "Other": {
+        "systemd": ("systemd:systemd", "Run the daemon as a service of this user."),
         "completion": ("completion:completion", "Print the completion script for bash, zsh or fish."),
     },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,22 @@ def runtime_rows(catalog: Catalog, names: Iterable[tuple[str, str, str]], *, wid
             cells["FILE"] = f"{document.file}:{document.line}"
         rows.append(Row(cells=cells))
     return rows
+
+
+def source_row(document: Mapping[str, Any], *, wide: bool) -> Row:
+    """The row of a followed repository."""
+    spec, status = document.get("spec") or {}, document.get("status") or {}
+    ready: Mapping[str, str] = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
+    revision = str(status.get("revision") or "")
+    cells = {
+        "REPOSITORY": str(spec.get("url", "")),
+        "REF": str(status.get("ref", "")).removeprefix("refs/heads/"),
+        "PATH": str(spec.get("path") or "/"),
+        "READY": ready.get("status", "Unknown"),
+        "REVISION": (revision if wide else revision[:12]) or "-",
+        "MESSAGE": ready.get("message", ""),
+    }
+    return Row(cells=cells, styles={"READY": "green" if cells["READY"] == "True" else "red"})
 
 
 def table(rows: Sequence[Row], *, header: bool = True) -> Table:

@@ -80,6 +80,11 @@ class TrainerClient:
         self._config = config
         self._namespace = namespace
         settings = load_settings(_flags(config, specs))
+        if settings.git is not None:
+            raise InvalidRequest(
+                f"The manifests come from the repository {settings.git}, which only commits change.",
+                remedy="Name a folder for the client's own jobs: TrainerClient(specs=...).",
+            )
         self._everything = settings.specs != Path("specs")
         self._settings = _absolute(settings, config)
         self._lock = threading.RLock()

@@ -1,4 +1,4 @@
-"""What a decision asks to be done on the engine: plain data, executed by :mod:`reconciler.controller.act`."""
+"""What a decision asks of the engine: plain data; ``launching.py`` and ``stopping.py`` carry it out."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ every job's pass says so.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class Attachment:
     ) -> None:
         self.engine = engine
         self.info = info
-        self.logs = LogKeeper(engine, log_dir, clock=clock)
+        self.logs = LogKeeper(engine, log_dir, clock=time.monotonic)
         self.puller = ImagePuller(engine, on_change=on_image, clock=clock)
         self.prober = Prober(engine, on_change=on_key)
         self.launching = DaemonPool(LAUNCH_WIDTH, "launch")

@@ -374,8 +374,7 @@ def _missing_images(
 
 def _wind_up(plan: JobPlan, observed: Observed, record: Record, now: float, policy: Policy) -> Decision:
     """A finished job: nothing of it runs; containers and network go by auto-remove or TTL."""
-    ends = record.finished_at if record.finished_at is not None else now
-    expires = ends + plan.ttl if plan.ttl is not None else None
+    expires = record.clock_from + plan.ttl if plan.ttl is not None else None
     if policy.auto_remove or (expires is not None and now >= expires):
         if record.cleaned and not observed.containers and observed.network is None:
             return Decision(record=record)

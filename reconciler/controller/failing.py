@@ -370,4 +370,5 @@ def complete(record: Record, *, now: float) -> Record:
 
 
 def _ended(record: Record, *, now: float) -> Record:
-    return record.model_copy(update={"finished_at": now, "admitted": False, "queued": "", "problem": None})
+    ended = {"finished_at": now, "clock_from": now, "admitted": False, "queued": "", "problem": None}
+    return record.model_copy(update=ended)

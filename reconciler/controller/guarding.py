@@ -63,7 +63,10 @@ class Guard:
         self._socket = socket
         self._same_mounts = same_mounts
         self._places = settings.state_dir.absolute() / "held" / settings.instance
-        if same_mounts and os.geteuid() == 0:
+
+    def tidy(self) -> None:
+        """Let go of what a killed daemon has left held; before anything is started, for it asks nobody."""
+        if self._same_mounts and os.geteuid() == 0:
             sweep(self._places)
 
     @property

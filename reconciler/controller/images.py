@@ -154,7 +154,7 @@ class ImagePuller:
             if policy != "Always" or token in known.pulled_for:
                 return state
             return None
-        waiting = state.status == "failed" and state.retry_at is not None and now < state.retry_at
+        waiting = state.status == "failed" and _held(state, now)
         if waiting and policy == "Always" and auth == known.auth:
             return state
         return None
@@ -179,7 +179,7 @@ class ImagePuller:
                 message=never_message(state.image, self._engine.name),
                 retry_at=now + FIRST_RETRY,
             )
-        if state.status == "failed" and auth == known.auth and now < (state.retry_at or 0):
+        if state.status == "failed" and auth == known.auth and _held(state, now):
             return state
         if policy == "Always":
             known.wanted_for.add(token)
@@ -268,14 +268,19 @@ class ImagePuller:
             known = self._known(image)
             text = progress_message(seen)
             known.state = replace(known.state, progress=seen, message=text)
-            tell = now - known.told_at >= TELL_EVERY
-            log = now - known.logged_at >= LOG_EVERY
+            tell = abs(now - known.told_at) >= TELL_EVERY
+            log = abs(now - known.logged_at) >= LOG_EVERY
             known.told_at = now if tell else known.told_at
             known.logged_at = now if log else known.logged_at
         if log:
             _log.info("image pull progress", image=image, progress=text)
         if tell:
             self._on_change(image)
+
+
+def _held(state: ImageState, now: float) -> bool:
+    """Whether the next try is still to come; one farther off than any: the clock was set back."""
+    return state.retry_at is not None and now < state.retry_at <= now + LAST_RETRY
 
 
 def retry_delay(attempts: int) -> float:

@@ -74,6 +74,12 @@ class Ledger:
         self._preempt = preempt
         self._making_room: dict[str, str] = {}
 
+    def reconfigure(self, *, max_jobs: int | None, preempt: bool) -> None:
+        """Other limits from now on; who holds a share keeps it."""
+        with self._lock:
+            self._max_jobs = max_jobs
+            self._preempt = preempt
+
     def follow(self, record: Record) -> None:
         """Take over what a record says it holds; a job that holds nothing any more frees its share."""
         with self._lock:
@@ -134,8 +140,9 @@ class Ledger:
                 self._waiting.pop(key)
                 return Grant(share=dict(ask.amounts), devices=devices)
             room = self._make_room(ask, capacity) if self._preempt else ()
-        for victim in room:
-            self._on_release(victim)
+        # A job that lost its place (a rerun is younger) leaves it to one that nobody else would tell.
+        for other in (*room, *verdicts.admitted):
+            self._on_release(other)
         return Grant(waiting=verdicts.waiting[key], share=dict(ask.amounts))
 
     def _make_room(self, ask: Ask, capacity: Mapping[str, float]) -> tuple[str, ...]:

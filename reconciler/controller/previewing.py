@@ -6,12 +6,10 @@ first wave of containers is where it ends: what comes after depends on how those
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from reconciler.config import Settings
-from reconciler.controller.act import selector
 from reconciler.controller.actions import (
     Action,
     Admit,
@@ -23,8 +21,10 @@ from reconciler.controller.actions import (
     Stop,
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
+from reconciler.controller.clocks import HostClock, follow
 from reconciler.controller.decide import Policy, decide
 from reconciler.controller.guarding import Guard
+from reconciler.controller.hands import selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
@@ -94,7 +94,9 @@ def _of_job(
             else [Change(verb="refuse", kind="job", name=entry.name, job=entry.key, reason=reason)]
         )
     runtime = catalog.runtime_for(document)
-    now = time.time()
+    clock = HostClock()
+    timeline = clock.timeline()
+    now = clock.on(timeline)
     wanted = Wanted(
         namespace=entry.namespace,
         name=entry.name,
@@ -108,6 +110,7 @@ def _of_job(
     record = (
         update(old, wanted, uid="planned", now=now) if old else first_sight(wanted, uid="planned", now=now)
     )
+    record = follow(record, timeline, now=now)
     if not record.runtime:
         if runtime is None:
             reason = "its runtime is not there"

@@ -11,18 +11,19 @@ from contextlib import suppress
 from functools import partial
 
 from reconciler.config import Settings
-from reconciler.controller import act
 from reconciler.controller.admission import CPUS, MEMORY
 from reconciler.controller.attached import Attachment
 from reconciler.controller.guarding import Guard
+from reconciler.controller.hands import Hands, for_job
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.images import pull_policy
 from reconciler.controller.keys import make_secret
 from reconciler.controller.materials import GeneratedSecrets
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
-from reconciler.controller.registry_auths import auth_for
+from reconciler.controller.registry_auths import CONFIG_JSON_KEY, auth_for
 from reconciler.controller.specs import Host
+from reconciler.credentials import REGISTRY_AUTH, credential
 from reconciler.engines.base import EngineInfo
 from reconciler.errors import EngineUnavailable
 from reconciler.names import ANNOTATION_PRIORITY
@@ -49,12 +50,19 @@ class Provisions:
         self._attachment: Attachment | None = None
         self.guard = Guard(settings)
         self.unavailable = EngineUnavailable("Waits for the container engine.")
+        #: The commit in force, for the labels of what is made; "" for a plain folder.
+        self.revision = ""
         self._settings = settings
         self._planner = planner
         self._catalog = catalog
         self._secrets = GeneratedSecrets(settings.state_dir / "secrets" / settings.instance)
         self._waiting_for_images: dict[str, set[str]] = {}
         self._lock = threading.Lock()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Other settings from now on."""
+        self._settings = settings
+        self.guard = self._guard()
 
     @property
     def attachment(self) -> Attachment | None:
@@ -64,8 +72,12 @@ class Provisions:
     @attachment.setter
     def attachment(self, attachment: Attachment) -> None:
         self._attachment = attachment
-        info = attachment.info
-        self.guard = Guard(self._settings, socket=info.host, same_mounts=info.same_mounts)
+        self.guard = self._guard()
+        self.guard.tidy()
+
+    def _guard(self) -> Guard:
+        info = self.info
+        return Guard(self._settings, socket=info.host, same_mounts=info.same_mounts)
 
     def refusal(self, plan: JobPlan, record: Record) -> Refusal:
         """What the policy has against a job."""
@@ -86,15 +98,16 @@ class Provisions:
             raise self.unavailable
         return self.attachment
 
-    def hands(self, plan: JobPlan | None, record: Record) -> act.Hands:
+    def hands(self, plan: JobPlan | None, record: Record) -> Hands:
         """What actions for a job work with (EngineUnavailable before an engine has answered)."""
         attachment = self.attached()
         host = Host(
             instance=self._settings.instance,
             files=str(self._settings.state_dir.absolute() / "files" / self._settings.instance),
             memory=attachment.info.memory,
+            revision=self.revision,
         )
-        hands = act.Hands(
+        hands = Hands(
             engine=attachment.engine,
             logs=attachment.logs,
             launching=attachment.launching,
@@ -105,7 +118,7 @@ class Provisions:
             forget_image=attachment.puller.forget,
             guard=self.guard,
         )
-        return act.for_job(hands, record)
+        return for_job(hands, record)
 
     def ready(self, plan: JobPlan, observed: Observed) -> frozenset[str]:
         """Ids of running containers whose readiness probe passes."""
@@ -123,6 +136,9 @@ class Provisions:
         namespace = key.partition("/")[0]
         known = self._catalog().secrets
         data = [d for s in secrets if (d := known.get((namespace, s))) is not None]
+        if handed := credential(REGISTRY_AUTH):
+            # The service's own, after the job's: those that fit as well win.
+            data.append({CONFIG_JSON_KEY: handed})
         with self._lock:
             self._waiting_for_images.setdefault(image, set()).add(key)
         chosen = pull_policy(policy, self._settings.pull_policy)

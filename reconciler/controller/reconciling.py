@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from reconciler.api.faults import Fault
-from reconciler.controller import act
+from reconciler.controller import launching, stopping
 from reconciler.controller.actions import (
     Action,
     Admit,
@@ -30,8 +30,10 @@ from reconciler.controller.actions import (
     Stop,
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
+from reconciler.controller.clocks import Clock, follow
 from reconciler.controller.decide import IMAGE_PROBLEM, Policy, decide
 from reconciler.controller.failing import with_last_words
+from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.noting import note, trouble
@@ -102,7 +104,7 @@ class Reconciler:
 
     Args:
         hands: how to act for a job; raises :class:`EngineUnavailable` while no engine answers.
-        clock: seconds since the epoch.
+        clock: the host's.
         probe: ids of those containers among the listed whose readiness probe passes.
         pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
         priority: of a job among those that wait for admission; the higher goes first.
@@ -112,12 +114,12 @@ class Reconciler:
     def __init__(
         self,
         *,
-        hands: Callable[[JobPlan | None, Record], act.Hands],
+        hands: Callable[[JobPlan | None, Record], Hands],
         outlet: Outlet,
         planner: Planner,
         ledger: Ledger,
         policy: Policy,
-        clock: Callable[[], float],
+        clock: Clock,
         probe: Callable[[JobPlan, Observed], frozenset[str]],
         pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
@@ -127,7 +129,8 @@ class Reconciler:
         self._outlet = outlet
         self._planner = planner
         self._ledger = ledger
-        self._policy = policy
+        #: Replaced as a whole when settings are read again.
+        self.policy = policy
         self._clock = clock
         self._probe = probe
         self._pull = pull
@@ -148,7 +151,8 @@ class Reconciler:
             StateError: the record could not be written; nothing was done.
         """
         old = self._outlet.load(request.key)
-        now = self._clock()
+        timeline = self._clock.timeline()
+        now = self._clock.on(timeline)
         if request.wanted is None:
             self._delete(request.key, old, now)
             return None
@@ -158,6 +162,7 @@ class Reconciler:
             if old is not None
             else first_sight(request.wanted, uid=uid, now=now)
         )
+        record = follow(record, timeline, now=now)
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
         if old is not None and old.file and old.file != record.file:
@@ -201,13 +206,13 @@ class Reconciler:
 
     def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
         hands = self._hands(plan, record)
-        observed = self._observe(plan, hands)
+        observed = self._observe(plan, hands, self._now(record))
         refusal = self._refusal(plan, record) if not record.finished else Refusal()
         record = self._tell_of_policy(plan, record, refusal, hands)
         observed = replace(observed, refusal=refusal)
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
-            decision = decide(plan, observed, record, self._clock(), self._policy)
+            decision = decide(plan, observed, record, self._now(record), self.policy)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(plan, decision.record, hands)
             # The record first: an end that was told and then forgotten would be an end reversed.
@@ -220,22 +225,25 @@ class Reconciler:
             if rests or not decision.actions:
                 break
             if touched:
-                observed = replace(self._observe(plan, hands), refusal=refusal)
+                observed = replace(self._observe(plan, hands, self._now(record)), refusal=refusal)
         else:
             # Decision and engine disagree for now; nothing but time may tell of the next chance.
-            requeue_at = min(self._clock() + 1.0, requeue_at or math.inf)
+            requeue_at = min(self._now(record) + 1.0, requeue_at or math.inf)
         saved = self._save(record, saved)
         self._tell(request, plan, observed, record, saved)
         held = record.problem.retry_at if record.problem is not None else None
         # Past its time it has been tried again in this pass, or nothing is waiting for it any more.
-        held = held if held is not None and held > self._clock() else None
-        return min((t for t in (requeue_at, held) if t is not None), default=None)
+        now = self._now(record)
+        held = held if held is not None and held > now else None
+        again = min((t for t in (requeue_at, held) if t is not None), default=None)
+        # The queue goes by the wall clock, which may be a little off the record's.
+        return again + (self._clock() - now) if again is not None else None
 
-    def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: act.Hands) -> Record:
+    def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: Hands) -> Record:
         """What the policy makes of mounts, and that it has become stricter than a job that runs: once."""
         if record.finished:
             return record
-        now = self._clock()
+        now = self._now(record)
         for note_ in hands.guard.notes(plan) if not refusal.message else ():
             if note_ not in record.warned:
                 record = record.model_copy(update={"warned": (*record.warned, note_)})
@@ -256,7 +264,7 @@ class Reconciler:
         record: Record,
         observed: Observed,
         actions: tuple[Action, ...],
-        hands: act.Hands,
+        hands: Hands,
     ) -> tuple[Record, Observed, bool]:
         """Carry out actions in order; launches that follow each other go side by side.
 
@@ -266,28 +274,28 @@ class Reconciler:
         """
         touched = False
         for group in _grouped(actions):
-            now = self._clock()
+            now = self._now(record)
             match group:
                 case [Dump() as asked]:
-                    outcome = act.dump(asked, hands)
+                    outcome = stopping.dump(asked, hands)
                 case [Admit()]:
                     outcome = self._admit(plan, record)
                 case [PullImages() as wanted]:
                     outcome, images = self._pull_all(record, wanted)
                     observed = replace(observed, images={**observed.images, **images})
                 case [EnsureNetwork()]:
-                    outcome = act.ensure_network(plan, record, observed.network, hands)
+                    outcome = launching.ensure_network(plan, record, observed.network, hands)
                     observed = replace(observed, network=_network(plan, observed, outcome))
                 case [Remove() | Stop() as ending]:
-                    outcome, touched = act.stop(plan, ending, hands), True
+                    outcome, touched = stopping.stop(plan, ending, hands), True
                 case [CleanUp()]:
-                    outcome, touched = act.clean_up(record, hands, volumes=False), True
+                    outcome, touched = stopping.clean_up(record, hands, volumes=False), True
                 case _:
                     launches = [action for action in group if isinstance(action, Launch)]
                     if observed.network is None:
                         break
-                    outcome, touched = act.launch(plan, record, observed.network, launches, hands), True
-            record = note(record, outcome, self._clock() if outcome.started else now)
+                    outcome, touched = launching.launch(plan, record, observed.network, launches, hands), True
+            record = note(record, outcome, self._now(record) if outcome.started else now)
             if outcome.problem is not None:
                 break
         return record, observed, touched
@@ -309,28 +317,28 @@ class Reconciler:
         problem = (IMAGE_PROBLEM, "; ".join(missing)) if missing else None
         return Outcome(problem=problem), states
 
-    def _observe(self, plan: JobPlan, hands: act.Hands) -> Observed:
+    def _observe(self, plan: JobPlan, hands: Hands, now: float) -> Observed:
         """One listing; it succeeds as a whole or raises."""
-        mine = act.selector(plan.namespace, plan.name, hands.host.instance)
+        mine = selector(plan.namespace, plan.name, hands.host.instance)
         containers = tuple(hands.engine.list_containers(mine))
         for state in containers:
             if state.state in {"running", "paused"}:
-                hands.logs.attach(state.id, act.place_of(state))
+                hands.logs.attach(state.id, place_of(state))
         networks = hands.engine.list_networks(mine)
         network = next((n for n in networks if n.name == plan.network), None)
         observed = Observed(containers=containers, network=network)
         self.seen[f"{plan.namespace}/{plan.name}"] = digest(containers, networks)
-        activity = _activity(containers, hands) if stall_timeout(plan) is not None else {}
+        activity = _activity(containers, hands, now) if stall_timeout(plan) is not None else {}
         room = self._ledger.making_room_for(f"{plan.namespace}/{plan.name}")
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
 
-    def _with_log_tail(self, plan: JobPlan, record: Record, hands: act.Hands) -> Record:
+    def _with_log_tail(self, plan: JobPlan, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
         failure = record.failure
         if failure is None or failure.log or failure.reason == "StartError":
             return record
-        place = replace(act.log_place(record, failure.container), attempt=failure.attempt)
+        place = replace(log_place(record, failure.container), attempt=failure.attempt)
         # The others wait to be stopped meanwhile. One that is stalled runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:
             hands.logs.finish(failure.container_id, place, timeout=LAST_WORDS_TIMEOUT)
@@ -347,14 +355,14 @@ class Reconciler:
         record = known or Record(namespace=namespace, name=name, uid="", created_at=now)
         plan = self._plan_if_any(record)
         hands = self._hands(plan, record)
-        mine = act.selector(record.namespace, record.name, hands.host.instance)
+        mine = selector(record.namespace, record.name, hands.host.instance)
         containers = tuple(hands.engine.list_containers(mine))
         if known is None and not containers and not hands.engine.list_networks(mine):
             self.seen.pop(key, None)
             return
         if containers:
-            act.stop(plan, Remove(containers=containers, why="the manifest was removed"), hands)
-        act.clean_up(record, hands, volumes=True)
+            stopping.stop(plan, Remove(containers=containers, why="the manifest was removed"), hands)
+        stopping.clean_up(record, hands, volumes=True)
         self._outlet.forget(record)
         self._ledger.drop(record.key)
         self._planner.forget(record.key)
@@ -366,6 +374,10 @@ class Reconciler:
             return self._planner.plan(record) if record.runtime else None
         except PlanError:
             return None
+
+    def _now(self, record: Record) -> float:
+        """The time by which the record counts: a pass must not see the clock being set."""
+        return self._clock.on(record.timeline) if record.timeline is not None else self._clock()
 
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
@@ -386,9 +398,9 @@ class Reconciler:
         self._outlet.tell(record, document, urgent=urgent)
 
 
-def _activity(containers: Iterable[ContainerState], hands: act.Hands) -> dict[str, float]:
-    heard = {c.id: hands.logs.last_activity(c.id) for c in containers if c.state == "running"}
-    return {identifier: when for identifier, when in heard.items() if when is not None}
+def _activity(containers: Iterable[ContainerState], hands: Hands, now: float) -> dict[str, float]:
+    silent = {c.id: hands.logs.silence(c.id) for c in containers if c.state == "running"}
+    return {identifier: now - seconds for identifier, seconds in silent.items() if seconds is not None}
 
 
 def digest(containers: Iterable[ContainerState], networks: Iterable[NetworkState]) -> Digest:

@@ -17,6 +17,7 @@ from reconciler.names import (
     LABEL_KIND,
     LABEL_RANK,
     LABEL_RESTART,
+    LABEL_REVISION,
     LABEL_SPEC_HASH,
     LABEL_STEP,
     PREFIX,
@@ -54,6 +55,7 @@ class Host:
 
     Attributes:
         instance: owner's label.
+        revision: the commit that the manifests come from, for what is made now; "" for a plain folder.
         files: folder of the job's materialized ``files`` volumes, as an absolute path.
         memory: bytes of the host, for the size of ``/dev/shm``; 0 unknown.
     """
@@ -61,6 +63,7 @@ class Host:
     instance: str
     files: str
     memory: int = 0
+    revision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +76,10 @@ class Placement:
     spec_hash: str
 
 
-def labels_of(record: Record, instance: str) -> dict[str, str]:
-    """The job's labels, as on every network, volume and container."""
-    return job_labels(namespace=record.namespace, job=record.name, uid=record.uid, instance=instance)
+def labels_of(record: Record, instance: str, revision: str = "") -> dict[str, str]:
+    """The job's labels, as on every network, volume and container; the commit on what is made from it."""
+    own = job_labels(namespace=record.namespace, job=record.name, uid=record.uid, instance=instance)
+    return own | ({LABEL_REVISION: revision} if revision else {})
 
 
 def volume_name(instance: InstancePlan, volume: VolumePlan) -> str:
@@ -174,6 +178,8 @@ def container_spec(
         memory_reservation=resources.memory_request,
         shm_size=None if instance.host_ipc else shm or _default_shm(resources, host),
         devices=devices,
+        ports=container.ports,
+        host_user=_host_user(instance),
         security=_security(container.security),
         stop_grace=instance.termination_grace,
         tty=container.tty,
@@ -194,7 +200,7 @@ def _labels(
     host: Host,
     devices: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    own = labels_of(record, host.instance) | {
+    own = labels_of(record, host.instance, host.revision) | {
         LABEL_STEP: instance.step,
         LABEL_INDEX: str(instance.index),
         LABEL_CONTAINER: container.container,
@@ -283,6 +289,21 @@ def _default_shm(resources: ResourcePlan, host: Host) -> int | None:
     A size costs nothing until it is used, and what is used counts towards the memory limit.
     """
     return resources.memory_limit or host.memory // 2 or None
+
+
+def _host_user(instance: InstancePlan) -> tuple[int, int] | None:
+    """Whose files in the host's folders should be the engine's user's: the primary container's user.
+
+    One for the whole pod, as its containers share a network. Root needs none: where engines map users at all,
+    root in the container is the engine's user.
+    """
+    security = instance.primary.security
+    if not security.run_as_user or instance.host_network or instance.host_pid or instance.host_ipc:
+        return None
+    if not any(volume.kind == "host" for volume in instance.volumes):
+        return None
+    group = security.run_as_group
+    return security.run_as_user, security.run_as_user if group is None else group
 
 
 def _shares(resources: ResourcePlan) -> int | None:

@@ -156,6 +156,9 @@ class ContainerSpec:
         memory_limit: bytes.
         shm_size: bytes of ``/dev/shm``; None the engine's default.
         devices: assigned device names by class: ``{"nvidia.com/gpu": ("0", "1")}``.
+        ports: that it says it listens on.
+        host_user: uid and gid in the container that should be the engine's own user on the host, where the engine
+            runs as an ordinary user and can map them; the same for all containers that share a network.
         stop_grace: seconds between TERM and KILL.
     """
 
@@ -186,6 +189,8 @@ class ContainerSpec:
     memory_reservation: int | None = None
     shm_size: int | None = None
     devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+    host_user: tuple[int, int] | None = None
     security: Security = field(default_factory=Security)
     stop_grace: float = 30.0
     tty: bool = False

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, Final
 
-from reconciler.engines import cdi, failures, images, mounts, peers, subnets
+from reconciler.engines import cdi, failures, images, mounts, peers, rootless, subnets
 from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
@@ -57,9 +57,8 @@ class PodmanEngine(HttpEngine):
     def __init__(self, url: str, *, subnet_pool: Sequence[str] = subnets.DEFAULT_POOL) -> None:
         super().__init__(PodmanApi(url), subnet_pool=subnet_pool)
         self._cdi_asked: Remembered[tuple[str, ...]] = Remembered()
-        self._version: tuple[int, ...] | None = None
-        self._version_lock = Lock()
-        self._rootless: bool | None = None
+        self._rights_known: rootless.Rights | None = None
+        self._rights_lock = Lock()
 
     # --- looking
 
@@ -239,9 +238,13 @@ class PodmanEngine(HttpEngine):
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
-        spec = replace(spec, mounts=tuple(self._usable(mount) for mount in spec.mounts))
+        rights = self._rights()
+        spec = replace(
+            rootless.allowed(spec, rights), mounts=tuple(self._usable(mount) for mount in spec.mounts)
+        )
         inventory = cdi.inventory() if spec.devices else []
-        body = container_body(spec, image=spec.image, inventory=inventory, rootless=self._is_rootless())
+        body = container_body(spec, image=spec.image, inventory=inventory, rootless=rights.rootless)
+        body |= rootless.user_namespace(spec, rights)
         created = self._create(spec, body)
         identity = str(created["Id"])
         try:
@@ -280,7 +283,7 @@ class PodmanEngine(HttpEngine):
         if not mount.sub_path:
             return mount
         root = volume["Mountpoint"]
-        if self._at_least(_SUB_PATHS):
+        if self._rights().version >= _SUB_PATHS:
             mounts.inside(root, mount.sub_path)
             return mount
         if not mounts.visible(root) or volume.get("Options"):
@@ -290,20 +293,16 @@ class PodmanEngine(HttpEngine):
             )
         return replace(mount, kind="bind", source=root)
 
-    def _is_rootless(self) -> bool:
-        with self._version_lock:
-            if self._rootless is None:
-                host = self._http.call("GET", "/info", "tell about itself").get("host") or {}
-                self._rootless = bool((host.get("security") or {}).get("rootless"))
-            return self._rootless
+    def _rights(self) -> rootless.Rights:
+        """What the engine's user may do: asked once, it is settled by how the service was started."""
+        with self._rights_lock:
+            if self._rights_known is None:
+                self._rights_known = rootless.rights(self.info())
+            return self._rights_known
 
-    def _at_least(self, version: tuple[int, ...]) -> bool:
-        with self._version_lock:
-            if self._version is None:
-                answer = self._http.call("GET", "/version", "tell its version")
-                digits = str(answer.get("Version", "0")).split("-")[0].split(".")
-                self._version = tuple(int(part) for part in digits if part.isdigit())
-            return self._version >= version
+    def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """What rootless Podman leaves out of a specification."""
+        return rootless.limitations(spec, self._rights())
 
     def start_container(self, container: str) -> None:
         """Start a created container; asked-for devices are checked, as Podman resolves them only now."""

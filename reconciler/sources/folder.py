@@ -179,7 +179,7 @@ class FolderSource:
         if same and not (file.held or file.racy or file.content.unread):
             return
         content, signature = _read(found, file.content)
-        if not same:
+        if not same or file.since > now:  # or the clock was set back
             file.since = now
         file.signature = signature
         changed_at = found.mtime if found.mtime <= now else file.since
@@ -199,11 +199,12 @@ class FolderSource:
         if any(above in layout.unreadable for above in _upwards(path)):
             file.signature = None
             return
-        if file.signature is not None or file.settle_at is None:
+        if file.signature is not None or file.settle_at is None or file.settle_at > now + SETTLE + REPLACED:
+            # Just now; or the clock was set back since.
             file.signature = None
             file.settle_at = now + VANISH
         due = file.settle_at
-        if self._replaced_at is not None:
+        if self._replaced_at is not None and self._replaced_at <= now:
             due = max(due, self._replaced_at + REPLACED)
         file.settle_at = due
         if not patient or now >= due or not file.content.documents:

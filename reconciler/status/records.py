@@ -106,6 +106,13 @@ class Problem(_Data):
     retry_at: float = 0.0
 
 
+class Timeline(_Data):
+    """What moments were taken by: the wall clock is ``ahead`` of the time since the start ``boot``."""
+
+    boot: str
+    ahead: float
+
+
 class Record(_Data):
     """Everything about a job that its manifest and the engine cannot tell.
 
@@ -115,7 +122,8 @@ class Record(_Data):
         file: the manifest it came from, as an absolute path.
         attempt: number of the current gang, from 0; every gang restart and every resume is one more.
         restarts: gang restarts so far; ``counted_restarts`` those that count towards maxRestarts.
-        clock_from: what the deadline counts from: creation, or the last resume.
+        timeline: what the moments below were taken by (:mod:`reconciler.controller.clocks`).
+        clock_from: what the deadline counts from: creation, or the last resume; the time to live: the end.
         steps_done: step to ``succeeded`` or ``failed``, of this attempt.
         step_failures: failures counted towards a step's backoffLimit.
         step_started: step to the time its first container was wanted.
@@ -145,6 +153,7 @@ class Record(_Data):
     restarts: int = 0
     counted_restarts: int = 0
     attempt_not_before: float = 0.0
+    timeline: Timeline | None = None
     clock_from: float = 0.0
     suspended: bool = False
     network_id: str = ""

@@ -35,7 +35,7 @@ def recover(document: Mapping[str, Any]) -> Record | None:
         attempt=_whole(status.get("attempt"), 0),
         restarts=_whole(status.get("restarts"), 0),
         counted_restarts=_whole(status.get("restarts"), 0),
-        clock_from=resumed or created,
+        clock_from=_seconds(status.get("completionTime")) or resumed or created,
         suspended=suspended is not None and suspended.status == "True",
         started_at=_seconds(status.get("startTime")),
         finished_at=_seconds(status.get("completionTime")),

@@ -98,6 +98,19 @@ def test_a_waiting_job_that_goes_wakes_those_behind_it() -> None:
     assert told == ["default/c"]
 
 
+def test_a_job_that_asks_anew_and_is_younger_leaves_its_place_to_the_next() -> None:
+    book, told = ledger(max_jobs=1)
+    book.admit("default/a", plan())
+    book.admit("default/b", plan(), since=1.0)
+    book.admit("default/c", plan(), since=2.0)
+    book.follow(record("a"))
+    assert book.admit("default/c", plan(), since=2.0).waiting
+    told.clear()
+
+    assert book.admit("default/b", plan(), since=3.0).waiting
+    assert told == ["default/c"]
+
+
 def test_a_restarted_daemon_knows_what_is_held() -> None:
     book, _ = ledger(gpus=2)
     book.follow(record("a", admitted=True, devices={"a-node-0": {GPU: ("1",)}}, share={GPU: 1.0}))

@@ -34,7 +34,7 @@ def await_exit(engine, container):
 
 @pytest.fixture
 def keeper(any_engine, tmp_path):
-    made = LogKeeper(any_engine, tmp_path / "logs", clock=time.time)
+    made = LogKeeper(any_engine, tmp_path / "logs", clock=time.monotonic)
     yield made
     made.close()
 
@@ -78,13 +78,13 @@ def test_a_log_nobody_read_is_fetched_before_removal(any_engine, container, keep
 def test_output_is_on_disk_while_the_container_runs(any_engine, container, keeper):
     made = container("echo begun; sleep 100")
     keeper.attach(made, PLACE)
-    assert keeper.last_activity(made) is None
-    before = time.time()
+    assert keeper.silence(made) is None
+    before = time.monotonic()
     any_engine.start_container(made)
 
     eventually(lambda: keeper.path(PLACE).exists() and read(keeper) == b"begun\n")
 
-    assert keeper.last_activity(made) >= before
+    assert 0 <= keeper.silence(made) <= time.monotonic() - before
     any_engine.stop_container(made, 0)
     assert keeper.finish(made, PLACE, timeout=DEADLINE)
     assert read(keeper) == b"begun\n"
@@ -103,7 +103,7 @@ def test_a_second_daemon_goes_on_without_doubling(any_engine, container, keeper,
     kept = len(read(keeper))
     eventually(lambda: any_engine.inspect_container(made).state in {"running", "exited"})
 
-    second = LogKeeper(any_engine, tmp_path / "logs", clock=time.time)
+    second = LogKeeper(any_engine, tmp_path / "logs", clock=time.monotonic)
     second.attach(made, PLACE)
     await_exit(any_engine, made)
     complete = second.finish(made, PLACE, timeout=DEADLINE)
@@ -255,7 +255,7 @@ class ScriptedStream:
 
 
 def scripted(engine, tmp_path):
-    return LogKeeper(engine, tmp_path / "logs", clock=time.time)
+    return LogKeeper(engine, tmp_path / "logs", clock=time.monotonic)
 
 
 @pytest.mark.parametrize("breaks", [[0], [1], [3000], [10, 2000, 5, 1023, 1024, 1025, 2500]])
@@ -295,15 +295,15 @@ def test_reading_again_is_no_activity(tmp_path):
     keeper = LogKeeper(engine, tmp_path / "logs", clock=lambda: now[0])
     engine.say()
     keeper.attach("c1", PLACE)
-    eventually(lambda: keeper.last_activity("c1") == 100.0)
+    eventually(lambda: keeper.silence("c1") == 0.0)
 
     now[0] = 200.0
     engine.say(b"", state="paused")
     eventually(lambda: engine.readings > 2)
-    assert keeper.last_activity("c1") == 100.0
+    assert keeper.silence("c1") == 100.0
 
     engine.say(b"two\n", state="running")
-    eventually(lambda: keeper.last_activity("c1") == 200.0)
+    eventually(lambda: keeper.silence("c1") == 0.0)
     keeper.close()
 
 
@@ -356,7 +356,7 @@ def test_a_full_disk_is_said_once_and_made_good_when_there_is_room(tmp_path, mon
     engine = ScriptedEngine(b"one\ntwo\n")
     keeper = scripted(engine, tmp_path)
     keeper.attach("c1", PLACE)
-    eventually(lambda: keeper.last_activity("c1"))
+    eventually(lambda: keeper.silence("c1") is not None)
     engine.say(state="exited")
     refused = keeper.finish("c1", PLACE, timeout=0.2)
     assert read(keeper) == b""

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from reconciler.controller import act, materials
+from reconciler.controller import materials, stopping
 from reconciler.errors import StateError
 from reconciler.status import record_store, sidecars
 from reconciler.status.files import remove_if_exists, write_atomically
@@ -67,7 +67,7 @@ def breakable(
         (sidecars, "write_atomically", write),
         (sidecars, "remove_if_exists", remove),
         (materials, "write_atomically", write),
-        (act, "remove_files", remove_tree),
+        (stopping, "remove_files", remove_tree),
         (RecordStore, "save", save_and_tell),
         (RecordStore, "delete", delete_record),
     ]

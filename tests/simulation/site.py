@@ -83,8 +83,8 @@ class Site:
                 self.kills += 1
 
     def _new_work(self) -> Work:
-        made = Work(self.settings, clock=self.world.clock, on_phase=self._told)
-        made._sidecars._clock = self.world.clock
+        made = Work(self.settings, clock=self.world, on_phase=self._told)
+        made._sidecars._clock = lambda: self.world.now
         return made
 
     def _told(self, key: str, document: Mapping[str, Any]) -> None:
@@ -244,6 +244,7 @@ class Site:
             attachment.wakes = [w for w in attachment.wakes if w[0] > now]
             for _, key in due:
                 self.work._queue.add(key)
+        self.work.mind_clock()
         self.work.flush()
         if self.world.now >= self._resync_at:
             self._resync_at = self.world.now + RESYNC
@@ -263,6 +264,10 @@ class Site:
     def flush(self) -> None:
         """Statuses are written out."""
         self.surviving(lambda: self.work._sidecars.flush(everything=True))
+
+    def set_clock(self, by: float) -> None:
+        """Somebody sets the host's clock; the daemon notices with the next thing that falls due, or sooner."""
+        self.world.skew += by
 
     # -- looking
 

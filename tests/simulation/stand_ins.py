@@ -66,7 +66,7 @@ class Logs:
         data = b"".join(self._engine.world.kept.get(where, {}).values())
         return data.decode().splitlines()[-lines:]
 
-    def last_activity(self, container_id: str) -> float | None:
+    def silence(self, container_id: str) -> float | None:
         return None
 
     def close(self, *, timeout: float = 5.0) -> None:
@@ -96,7 +96,11 @@ class Puller:
                 image=image, status="absent", message=message, retry_at=world.clock() + PULL_RETRY
             )
         failed = self._failed.get(image)
-        if failed is not None and failed.retry_at is not None and failed.retry_at > world.clock():
+        if (
+            failed is not None
+            and failed.retry_at is not None
+            and 0 < failed.retry_at - world.clock() <= PULL_RETRY
+        ):
             return failed
         world.pulls[image] = world.now + PULL_SECONDS
         return ImageState(image=image, status="pulling")

@@ -174,7 +174,7 @@ class Walk:
         self.host.boot()
 
     def set_clock(self, rng: random.Random) -> None:
-        self.host.world.skew += rng.choice((-3600.0, -30.0, 30.0, 3600.0))
+        self.host.set_clock(rng.choice((-86400.0, -3600.0, -30.0, -0.5, 0.5, 30.0, 3600.0, 86400.0)))
 
     # -- containers, and hands on them
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from reconciler.engines.base import ContainerSpec, ContainerState, ContainerStateName, EngineEvent, ExitFacts
 from reconciler.names import LABEL_INSTANCE
+from reconciler.status.records import Timeline
 
 START = 1_800_000_000.0
 LIVE = frozenset({"running", "paused"})
@@ -106,7 +107,20 @@ class World:
     kept: dict[tuple[str, str, int, str], dict[str, bytes]] = field(default_factory=dict)
     up: bool = True
     skew: float = 0.0
+    boots: int = 0
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def timeline(self) -> Timeline:
+        """How far the host's clock is ahead of the time since its start."""
+        return Timeline(boot=str(self.boots), ahead=START + self.skew)
+
+    def on(self, timeline: Timeline) -> float:
+        """The time as it would be had nobody set the clock since."""
+        return timeline.ahead + self.now - START
+
+    def __call__(self) -> float:
+        """As :meth:`clock`: the world is its own clock."""
+        return self.clock()
 
     def clock(self) -> float:
         """The host's clock, as everything on it reads it; ``skew`` is by how much somebody has set it off."""
@@ -177,6 +191,7 @@ class World:
                 box.state = "exited"
                 box.ends_at = None
                 box.exit = ExitFacts(code=137, finished_at=self.clock())
+        self.boots += 1
         self.events.clear()
         self.pulls.clear()
 

@@ -1,4 +1,4 @@
-"""Carries out what was decided, on the engine. Holds nothing between calls.
+"""Makes networks and starts containers on the engine, as was decided. Holds nothing between calls.
 
 Containers of different instances are created side by side (four at a time: more gains nothing on small
 hosts), in rank order; those of one instance one after the other. Every action may be repeated: what exists
@@ -7,32 +7,21 @@ already is looked at before it is made again, and what belongs to somebody else 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextvars import copy_context
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
-from reconciler.controller.actions import Dump, Launch, Outcome, Remove, Started, Stop
-from reconciler.controller.guarding import Guard, Held
-from reconciler.controller.logs import LogKeeper, LogPlace
-from reconciler.controller.materials import remove_files, write_volumes
-from reconciler.controller.observed import generation_of, number
+from reconciler.controller.actions import Launch, Outcome, Started
+from reconciler.controller.guarding import Held
+from reconciler.controller.hands import Hands, log_place, selector
+from reconciler.controller.materials import write_volumes
+from reconciler.controller.observed import generation_of
 from reconciler.controller.redacting import Redactor
-from reconciler.controller.specs import (
-    VOLUME_CLAIM,
-    Host,
-    Placement,
-    container_spec,
-    labels_of,
-    volumes_of,
-)
-from reconciler.engines.base import ContainerSpec, ContainerState, Engine, NetworkSpec, NetworkState
+from reconciler.controller.specs import Placement, container_spec, labels_of, volumes_of
+from reconciler.engines.base import ContainerSpec, NetworkSpec, NetworkState
 from reconciler.errors import (
     Conflict,
     Drifted,
@@ -44,69 +33,23 @@ from reconciler.errors import (
     StartFailed,
     StateError,
 )
-from reconciler.names import (
-    LABEL_ATTEMPT,
-    LABEL_INSTANCE,
-    LABEL_JOB,
-    LABEL_KIND,
-    LABEL_NAMESPACE,
-)
+from reconciler.names import LABEL_INSTANCE
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.policing import REASON
-from reconciler.plan.resolve import Lookup
-from reconciler.plan.types import ContainerPlan, InstancePlan, JobPlan
-from reconciler.status.files import write_atomically
+from reconciler.plan.types import InstancePlan, JobPlan
 from reconciler.status.records import Record
 
-#: Seconds to wait for the rest of a log after its container has ended.
-LOG_TIMEOUT = 10.0
 #: Seconds the other ranks wait at most for rank 0 to be created.
 FIRST_TIMEOUT = 30.0
 
-#: All processes of the container: the launcher is seldom the one that hangs.
-DUMP_SCRIPT = (
-    "command -v py-spy >/dev/null || { echo the image has no py-spy; exit 127; }; "
-    "for p in $(ls /proc | grep '^[0-9]*$'); do py-spy dump --pid $p 2>/dev/null; done; exit 0"
-)
-DUMP_COMMAND = ("sh", "-c", DUMP_SCRIPT)
-DUMP_TIMEOUT = 15.0
-
-T = TypeVar("T")
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hands:
-    """What actions work with.
-
-    Attributes:
-        launching: executor for creates and starts; ``stopping`` for stops, which wait out grace periods.
-        host: facts of the engine's host; ``files`` is replaced per job.
-        forget_image: called when an image turns out to be gone.
-        guard: the policy, asked again when a hostPath is used.
-    """
-
-    engine: Engine
-    logs: LogKeeper
-    launching: Executor
-    stopping: Executor
-    host: Host
-    lookup: Lookup
-    spec_hash: str
-    forget_image: Callable[[str], None]
-    guard: Guard
-
-
-def selector(namespace: str, name: str, instance: str) -> dict[str, str]:
-    """The labels by which everything of a job is found."""
-    return {LABEL_INSTANCE: instance, LABEL_NAMESPACE: namespace, LABEL_JOB: name}
 
 
 def ensure_network(plan: JobPlan, record: Record, network: NetworkState | None, hands: Hands) -> Outcome:
     """Create the job's network unless it is there."""
     if network is None:
         wanted = sum(not i.host_network for i in plan.instances)
-        labels = labels_of(record, hands.host.instance)
+        labels = labels_of(record, hands.host.instance, hands.host.revision)
         # A rerun keeps the network, so it cannot carry the uid of one life.
         spec = NetworkSpec(name=plan.network, labels=labels, min_addresses=max(wanted, 1))
         try:
@@ -333,135 +276,3 @@ def _start(identifier: str, held: Held, hands: Hands) -> None:
         # Its address is in use by something else for the moment: made anew by the next pass.
         hands.engine.remove_container(identifier)
         raise
-
-
-def log_place(record: Record, name: str) -> LogPlace:
-    """Where the log of a container of the current attempt goes."""
-    return LogPlace(namespace=record.namespace, job=record.name, attempt=record.attempt, container=name)
-
-
-def place_of(state: ContainerState) -> LogPlace:
-    """Where the log of a listed container goes: by its own labels, whatever attempt it is of."""
-    return LogPlace(
-        namespace=state.labels.get(LABEL_NAMESPACE, ""),
-        job=state.labels.get(LABEL_JOB, ""),
-        attempt=max(number(state.labels.get(LABEL_ATTEMPT)), 0),
-        container=state.name,
-    )
-
-
-def dump(action: Dump, hands: Hands) -> Outcome:
-    """Keep where the ranks of a stalled job stand, beside their logs, where the image has py-spy."""
-    for state in action.containers:
-        try:
-            code, output = hands.engine.exec(state.id, DUMP_COMMAND, timeout=DUMP_TIMEOUT)
-        except EngineError as error:
-            code, output = -1, str(error).encode()
-        path = hands.logs.path(place_of(state)).with_suffix(".stack.txt")
-        text = output if code == 0 else b"No stack: " + (output.strip() or b"py-spy failed") + b"\n"
-        with suppress(StateError, OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, text, mode=0o600)
-        _log.warning("rank is stalled", container=state.name, stack=str(path) if code == 0 else "")
-    return Outcome()
-
-
-def stop(plan: JobPlan | None, action: Stop | Remove, hands: Hands) -> Outcome:
-    """Stop containers together; after :class:`Remove` they are gone, their logs kept.
-
-    All logs are read before the first container goes: Podman removes along with a container those that share
-    its network.
-
-    Raises:
-        EngineError: not all could be stopped; the others were.
-        StateError: a log cannot be kept: its container stays.
-    """
-    ends, failure = _together(hands, partial(_stop_one, plan, hands=hands), action.containers)
-    if isinstance(action, Remove):
-        _, removal = _together(hands, lambda state: hands.engine.remove_container(state.id), ends)
-        failure = failure or removal
-    if failure is not None:
-        raise failure
-    _log.info(
-        "removed containers" if isinstance(action, Remove) else "stopped containers",
-        containers=[c.name for c in action.containers],
-        why=action.why,
-    )
-    return Outcome(ended=tuple(ends))
-
-
-def _together(
-    hands: Hands, work: Callable[[ContainerState], T], states: Iterable[ContainerState]
-) -> tuple[list[T], EngineError | StateError | None]:
-    """The work on every container side by side; what came of it, and the last failure."""
-    futures = [hands.stopping.submit(copy_context().run, work, state) for state in states]
-    results: list[T] = []
-    failure: EngineError | StateError | None = None
-    for future in futures:
-        try:
-            results.append(future.result())
-        except (EngineError, StateError) as error:
-            failure = error
-    return results, failure
-
-
-def _stop_one(plan: JobPlan | None, state: ContainerState, *, hands: Hands) -> ContainerState:
-    """Stop one container; how it ended, its log on disk to the last line."""
-    ended = state
-    if state.state not in {"exited", "created"}:
-        instance, container = _planned(plan, state)
-        if state.state == "paused":
-            hands.engine.unpause_container(state.id)
-        grace = instance.termination_grace if instance is not None else 30.0
-        if container is not None and container.pre_stop:
-            with suppress(EngineError):
-                hands.engine.exec(state.id, container.pre_stop, timeout=max(grace, 1.0))
-        hands.engine.stop_container(state.id, grace)
-        with suppress(NotFound):
-            ended = hands.engine.inspect_container(state.id)
-    if state.state != "created":
-        _keep_log(state, hands)
-    return ended
-
-
-def _keep_log(state: ContainerState, hands: Hands) -> None:
-    """See that the log is on disk to its last line.
-
-    Raises:
-        StateError: the disk refuses: the container stays, with its log, until there is room.
-    """
-    place = place_of(state)
-    if hands.logs.finish(state.id, place, timeout=LOG_TIMEOUT):
-        return
-    probe = hands.logs.path(place).with_suffix(".probe")
-    write_atomically(probe, b"room?\n" * 1000, mode=0o600)
-    probe.unlink(missing_ok=True)
-    _log.warning("the end of a log may be missing", container=state.name)
-
-
-def _planned(plan: JobPlan | None, state: ContainerState) -> tuple[InstancePlan | None, ContainerPlan | None]:
-    for instance in plan.instances if plan is not None else ():
-        for container in instance.containers:
-            if container.name == state.name:
-                return instance, container
-    return None, None
-
-
-def clean_up(record: Record, hands: Hands, *, volumes: bool) -> Outcome:
-    """Remove networks, scratch volumes (with ``volumes``: all of the job's own) and files."""
-    mine = selector(record.namespace, record.name, hands.host.instance)
-    for network in hands.engine.list_networks(mine):
-        hands.engine.remove_network(network.name)
-        _log.info("removed network", network=network.name)
-    for volume in hands.engine.list_volumes(mine):
-        if volumes or volume.labels.get(LABEL_KIND) != VOLUME_CLAIM:
-            hands.engine.remove_volume(volume.name)
-            _log.info("removed volume", volume=volume.name)
-    remove_files(Path(hands.host.files))
-    return Outcome(cleaned=True)
-
-
-def for_job(hands: Hands, record: Record) -> Hands:
-    """The same hands, with the job's own folder of files."""
-    folder = Path(hands.host.files) / record.namespace / record.name
-    return replace(hands, host=replace(hands.host, files=str(folder)))
