@@ -230,9 +230,9 @@ def _fields(fields: Mapping[str, str]) -> RenderableType:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in fields.items():
-        value = printable(value)
+        shown = printable(value)
         grid.add_row(
-            f"{printable(name)}:", Text(value, style=PHASE_STYLES.get(value, "") if name == "Phase" else "")
+            f"{printable(name)}:", Text(shown, style=PHASE_STYLES.get(value, "") if name == "Phase" else "")
         )
     return grid
 

@@ -10,8 +10,8 @@ from reconciler.cli.jobs import Job
 from reconciler.cli.output import PHASE_STYLES, short_duration
 from reconciler.client.progress import Progress
 from reconciler.names import DEFAULT_NAMESPACE
-from reconciler.status.reading import FINISHED
 from reconciler.printable import printable
+from reconciler.status.reading import FINISHED
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -21,6 +21,7 @@ from reconciler.client.backends.container.types import DEFAULT_SOURCES, Containe
 from reconciler.client.constants import constants
 from reconciler.client.embedding import EmbeddedController, close_controller, ensure_controller
 from reconciler.client.failures import InvalidRequest, JobNotThere, NoEngine, WaitedTooLong
+from reconciler.client.granting import grant, grants_file
 from reconciler.client.initializing import Images
 from reconciler.client.jobs import Job, JobNotFound, Reader, Snapshot
 from reconciler.client.logs import choice_of, lines_following, lines_now
@@ -192,6 +193,8 @@ class TrainerClient:
             file = self._free_file(name)
             text = checked_text(submission, file=str(file), runtimes=self._runtimes().values())
             controller = self._controller()
+            if self._settings.grants is not None:
+                grant(self._settings.grants, submission.documents)
             write_atomically(file, text.encode(), mode=0o600 if submission.secret else 0o644)
         controller.submitted(job_key(self._namespace, name), file)
         return name
@@ -421,5 +424,6 @@ def _absolute(settings: Settings, config: ContainerBackendConfig) -> Settings:
         status_dir=settings.status_dir.absolute() if settings.status_dir is not None else None,
         log_dir=settings.log_dir.absolute(),
         state_dir=settings.state_dir.absolute(),
+        grants=grants_file(settings.state_dir.absolute(), settings.instance),
         runtime_sources=sources,
     )

@@ -35,7 +35,7 @@ from reconciler.serving.server import Server
 from reconciler.sources.available import RuntimeRefresher, available_runtimes
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
-from reconciler.status.files import FileLock, FolderLock
+from reconciler.status.files import FileLock, FolderLock, keep_private
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -106,6 +106,7 @@ def serve(
     stop = stop or threading.Event()
     hangup = Hangup()
     _handle_signals(stop, hangup if reload is not None else None)
+    keep_private(settings.state_dir)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
     # A followed repository is locked by its instance: its folder of manifests changes with every revision.

@@ -19,6 +19,7 @@ from reconciler.controller.guarding import Held
 from reconciler.controller.hands import Hands, log_place, selector
 from reconciler.controller.materials import write_volumes
 from reconciler.controller.observed import generation_of
+from reconciler.controller.redacting import Redactor
 from reconciler.controller.specs import Placement, container_spec, labels_of, volumes_of
 from reconciler.engines.base import ContainerSpec, NetworkSpec, NetworkState
 from reconciler.errors import (
@@ -126,12 +127,19 @@ def launch(
             gone = error
     if gone is not None:
         raise gone
+    problem = next((o.problem for o in outcomes if o.problem), None)
+    failed = tuple(f for o in outcomes for f in o.failed)
+    if problem or failed:
+        # Engines quote what they could not run.
+        redactor = Redactor(plan, hands.lookup)
+        problem = redactor.pairs([problem])[0] if problem else None
+        failed = redactor.pairs(failed)
     return Outcome(
         started=tuple(s for o in outcomes for s in o.started),
-        failed=tuple(f for o in outcomes for f in o.failed),
+        failed=failed,
         limits=tuple(dict.fromkeys(sentence for o in outcomes for sentence in o.limits)),
         unheard=heard.trouble,
-        problem=next((o.problem for o in outcomes if o.problem), None),
+        problem=problem,
     )
 
 

@@ -41,6 +41,7 @@ from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
 from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.redacting import Redactor
 from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
@@ -223,7 +224,7 @@ class Reconciler:
         for _ in range(MAX_PASSES):
             decision = decide(plan, observed, record, self._now(record), self.policy)
             requeue_at = decision.requeue_at
-            record = self._with_log_tail(decision.record, hands)
+            record = self._with_log_tail(plan, decision.record, hands)
             # The record first: an end that was told and then forgotten would be an end reversed.
             told, saved = saved, self._save(record, saved)
             self._tell(request, plan, observed, record, told)
@@ -350,7 +351,7 @@ class Reconciler:
         heard = hands.reach(plan, observed.network, running)
         return note_unheard(record, heard.trouble, now=self._now(record))
 
-    def _with_log_tail(self, record: Record, hands: Hands) -> Record:
+    def _with_log_tail(self, plan: JobPlan, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
         failure = record.failure
         if failure is None or failure.log or failure.reason == "StartError":
@@ -359,7 +360,8 @@ class Reconciler:
         # The others wait to be stopped meanwhile. One that is stalled runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:
             hands.logs.finish(failure.container_id, place, timeout=LAST_WORDS_TIMEOUT)
-        lines = tuple(hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
+        mask = Redactor(plan, hands.lookup).text
+        lines = tuple(mask(line) for line in hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
         return with_last_words(record, lines)
 
     def _delete(self, key: str, known: Record | None, now: float) -> None:

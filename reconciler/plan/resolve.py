@@ -165,7 +165,13 @@ def resolve_with(container: ContainerPlan, *, known: Mapping[str, str], values: 
 def _mount(mount: MountPlan, env: Mapping[str, str], known: Mapping[str, str]) -> MountPlan:
     if not mount.expand:
         return mount
-    path = inside(expand(mount.sub_path, env, known), what=f"the mount at {mount.path}")
+    path = expand(mount.sub_path, env, known)
+    try:
+        inside(path, what=f"the mount at {mount.path}")
+    except PlanError as error:
+        # What it expands to may be a secret.
+        message = f"The subPathExpr {mount.sub_path!r} of the mount at {mount.path} leads out of the volume."
+        raise PlanError(message, path=error.path, remedy=error.remedy) from None
     return replace(mount, sub_path=path, expand=False)
 
 
