@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -78,9 +79,22 @@ def run(*, once: bool, wait: bool, environment_file: EnvironmentFile | None, set
         faulthandler.enable()
         load = click.get_current_context().meta[params.LOAD]
         notifier, reload = notifying.from_environment(), partial(_reload, load, environment_file)
-        return serve(settings, mode=mode, notifier=notifier, reload=reload)
+        _leave(serve(settings, mode=mode, notifier=notifier, reload=reload))
     with _shown(settings, table=table, lines=form == "console") as on_phase:
         return serve(settings, mode=mode, on_phase=on_phase)
+
+
+def _leave(status: int) -> NoReturn:
+    """End at once: the interpreter would take apart piece by piece what a process that ends frees anyway.
+
+    Measured, that is most of the time a stop takes: 0.3 s, and 1 s on a busy machine. Everything is closed
+    by now; only what is buffered has to go out.
+    """
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def _reload(load: Callable[[], Settings], file: EnvironmentFile | None) -> Settings:
@@ -104,10 +118,13 @@ def _reload(load: Callable[[], Settings], file: EnvironmentFile | None) -> Setti
 @contextlib.contextmanager
 def _shown(settings: Settings, *, table: bool, lines: bool) -> Iterator[OnPhase | None]:
     """Where changes of phase are told while the daemon works; None: in its log."""
-    from reconciler.cli.progress import LiveTable, tell_phase  # noqa: PLC0415
+    from reconciler.cli.progress import Lines, LiveTable  # noqa: PLC0415
 
     if table:
         with LiveTable(settings) as live:
             yield live.on_phase
+    elif lines:
+        with Lines(settings) as told:
+            yield told.on_phase
     else:
-        yield tell_phase if lines else None
+        yield None

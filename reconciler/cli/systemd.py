@@ -185,9 +185,16 @@ def _absolute(folder: Path) -> Path:
 
 def _check(run_options: tuple[str, ...]) -> None:
     """Refuse now what `reconciler run` would refuse when the service starts."""
+    from reconciler.cli import params  # noqa: PLC0415
     from reconciler.cli.run import run  # noqa: PLC0415
+    from reconciler.config import load_settings  # noqa: PLC0415
+    from reconciler.errors import ConfigError  # noqa: PLC0415
 
-    run.make_context("reconciler run", list(run_options)).close()
+    with run.make_context("reconciler run", list(run_options)) as context:
+        if context.params["once"] or context.params["wait"]:
+            raise ConfigError("A service runs until it is stopped.", remedy="Leave out --once and --wait.")
+        flags = {name: context.params[name] for name in params.EVERYTHING}
+        load_settings(flags, config_file=context.params["config_file"])
 
 
 def _linger(manager: ServiceManager) -> None:

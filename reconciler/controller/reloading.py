@@ -8,6 +8,7 @@ broken changes nothing: the daemon goes on with what it has, and says where the 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Final
 
 from reconciler.config import Settings
@@ -24,8 +25,20 @@ FIXED: Final = frozenset(
         "state_dir",
         "address_pool",
         "instance",
+        "git",
+        "git_ref",
+        "git_path",
+        "git_interval",
+        "git_verify",
+        "git_allowed_signers",
+        "git_gpg_keys",
+        "git_ssh_key",
+        "git_known_hosts",
+        "git_token_file",
+        "git_user",
     }
 )
+_PLAIN: Final = (bool, int, float, str, tuple, Path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +69,11 @@ def reloaded(old: Settings, new: Settings) -> Reloaded:
 
 def _change(old: Settings, new: Settings, name: str) -> str:
     flag = OPTION[name].flag if name in OPTION else name
-    return f"{flag}: {_text(getattr(old, name))} -> {_text(getattr(new, name))}"
+    values = getattr(old, name), getattr(new, name)
+    if not all(value is None or isinstance(value, _PLAIN) for value in values):
+        # A policy fills pages, and a repository's URL may have a token in it.
+        return flag
+    return f"{flag}: {_text(values[0])} -> {_text(values[1])}"
 
 
 def _text(value: object) -> str:

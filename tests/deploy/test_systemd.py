@@ -7,7 +7,9 @@ Podman whose socket the machine has, as a user has it; some are processes inside
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ from tests.support import engines, images
 from tests.support.booted import HOME, BootError, Machine, booted
 from tests.support.manifests import runtime, shell
 from tests.support.private_engines import PrivateEngine, private_engine
-from tests.support.workspaces import Workspace, eventually, unique
+from tests.support.workspaces import ROOT, Workspace, eventually, unique
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("booted")]
 
@@ -64,10 +66,11 @@ class Service:
             "systemd", "install", "--specs", self.folder, *flags, "--now", "--", *self.options
         ).stdout
 
-    def run(self, job: str, script: str) -> str:
-        """A job of one node that runs a script; its manifest."""
+    def run(self, job: str, script: str, *, retried: bool = False) -> str:
+        """A job of one node that runs a script, once more where that fails and ``retried``; its manifest."""
         manifest = f"{self.folder}/{job}.yaml"
-        documents = [runtime(f"rt-{job}", images.reference()), shell(job, f"rt-{job}", script)]
+        policy = {"job": {"backoffLimit": 3}, "pod": {"restartPolicy": "OnFailure"}} if retried else {}
+        documents = [runtime(f"rt-{job}", images.reference(), **policy), shell(job, f"rt-{job}", script)]
         self.machine.write(manifest, yaml.safe_dump_all(documents))
         return manifest
 
@@ -194,7 +197,7 @@ def test_a_loop_that_is_stuck_is_restarted_by_the_watchdog(processes: Service) -
     job = unique("stuck")
     machine = processes.machine
     drop_in = f"{HOME}/.config/systemd/user/reconciler.service.d/watchdog.conf"
-    machine.write(drop_in, "[Service]\nWatchdogSec=4\n")
+    machine.write(drop_in, "[Service]\nWatchdogSec=6\n")
     processes.install()
     eventually(lambda: "; process" in processes.property("StatusText"), "it works")
     first = processes.property("MainPID")
@@ -202,7 +205,8 @@ def test_a_loop_that_is_stuck_is_restarted_by_the_watchdog(processes: Service) -
     lock = f"{HOME}/.local/state/reconciler/process/lock"
     hold = f"flock {lock} sh -c 'echo $$ > /tmp/held; exec sleep 1000' > /dev/null 2>&1 & echo"
     machine.user("sh", "-c", hold)
-    holder = eventually(lambda: machine.user("cat", "/tmp/held", check=False).stdout.strip(), "it is held")
+    eventually(lambda: machine.user("test", "-s", "/tmp/held", check=False).returncode == 0, "it is held")
+    holder = machine.user("cat", "/tmp/held").stdout.strip()
 
     manifest = processes.run(job, "echo trained")
     eventually(lambda: "no sign of life from" in machine.journal(), "it notices", seconds=60)
@@ -276,14 +280,68 @@ def test_folders_have_a_service_each(machine: Machine, tmp_path: Path) -> None:
         machine.reconciler("systemd", "uninstall", check=False)
 
 
-def test_jobs_go_on_after_a_power_cut(service: Service, processes: Service, engine: PrivateEngine) -> None:
-    job = unique("survives")
+def test_the_commands_of_the_page_work(machine: Machine) -> None:
+    page = (ROOT / "docs" / "systemd.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 4
+    config = f"{HOME}/.config/reconciler"
+    machine.write(f"{config}/reconciler.env", "RECONCILER_ENGINE=process\n")
+    path = f"PATH={Path(sys.executable).parent}:/usr/bin:/bin"
+    try:
+        for block in blocks:
+            done = machine.user("env", path, "bash", "-ec", block)
+            if "reconciler logs" in block:
+                assert done.stdout.strip().endswith("hello")
+    finally:
+        machine.reconciler("systemd", "uninstall", check=False)
+        machine.user("rm", "-rf", config, *(f"{HOME}/{name}" for name in ("jobs", "research", "courses")))
+
+
+def test_a_stop_waits_for_jobs_that_are_stopped_on_exit(processes: Service) -> None:
+    job, machine = unique("saves"), processes.machine
+    drop_in = f"{HOME}/.config/systemd/user/reconciler.service.d/stop.conf"
+    # Less than the job takes: the daemon asks for more time, again and again.
+    machine.write(drop_in, "[Service]\nTimeoutStopSec=2\n")
+    processes.options += ("--stop-jobs-on-exit",)
+    processes.install()
+    save = f"sleep 5; touch {processes.folder}/.saved; exit 143"
+    waits = f"trap '{save}' TERM; while [ ! -e {processes.folder}/.go ]; do sleep 0.1; done"
+    manifest = processes.run(job, waits)
+    machine.until_phase(manifest, "Running")
+
+    processes.systemctl("stop")
+
+    assert processes.property("Result") == "success"
+    machine.user("test", "-e", f"{processes.folder}/.saved")
+    assert machine.status(manifest)["phase"] == "Queued"
+    machine.user("touch", f"{processes.folder}/.go")
+    processes.systemctl("start")
+    machine.until_phase(manifest, "Complete")
+
+
+def test_jobs_go_on_after_a_power_cut(service: Service, engine: PrivateEngine) -> None:
+    machine, job = service.machine, unique("survives")
+    ended, flag = Service(machine, f"{HOME}/{unique('local')}", "", ()), f"{HOME}/.go-on"
+    command = (
+        "systemd",
+        "install",
+        "--template",
+        "--specs",
+        ended.folder,
+        "--now",
+        "--",
+        "--engine",
+        "process",
+    )
+    machine.reconciler(*command)
+    local = ended.run(unique("local"), WAIT.format(flag=flag), retried=True)
+    machine.until_phase(local, "Running")
     service.install("--linger")
     manifest = service.run(job, WAIT.format(flag="/tmp/go"))
     service.machine.until_phase(manifest, "Running")
     before = containers(engine, job)
 
-    service.machine.power_cut()
+    machine.power_cut()
 
     eventually(lambda: service.property("ActiveState") == "active", "the service runs from boot on")
     assert service.machine.until_phase(manifest, "Running")["phase"] == "Running"
@@ -291,4 +349,7 @@ def test_jobs_go_on_after_a_power_cut(service: Service, processes: Service, engi
     raise_flag(engine, job)
     service.machine.until_phase(manifest, "Complete")
     # And the machine goes on to take new ones.
-    service.machine.until_phase(service.run(unique("next"), "true"), "Complete")
+    machine.until_phase(service.run(unique("next"), "true"), "Complete")
+    # What ran inside the machine has ended with it, and runs again.
+    machine.user("touch", flag)
+    machine.until_phase(local, "Complete")
