@@ -10,7 +10,7 @@ TESTS  ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate lint test-deps pytest bench clean
+.PHONY: help venv demo test simulate fuzz lint docs dist test-deps pytest bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,11 +32,22 @@ demo: ## Train a classifier on three nodes (ENGINE=docker|podman|process to choo
 lint: $(STAMP) ## ruff, mypy and the import contracts
 	@./scripts/lint.sh $(BIN)
 
+docs: $(STAMP) ## The documentation as a site in docs/_build/html; a warning is an error
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+dist: $(STAMP) ## Wheel and sdist in dist/, the man page brought up to date first
+	@$(BIN)/python scripts/generate_man.py
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
 test-deps: ## Install what tests on real engines need (Debian: apt-get as root or sudo)
 	@./scripts/install_test_deps.sh
 
 test: $(STAMP) test-deps lint ## Everything: lint, unit, conformance, engines, end to end (TESTS=path to narrow)
 	@$(BIN)/python scripts/run_tests.py --workers $(WORKERS) $(TESTS)
+
+fuzz: $(STAMP) ## Feed the readers changed input (SECONDS=600); what fails is shown, KEEP=n grows the corpus
+	@nice $(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KEEP),--keep $(KEEP))
 
 simulate: $(STAMP) ## Random walks over a simulated engine, disk and user (STEPS=1000000 SEED=n)
 	@$(BIN)/python -m tests.simulation --workers $(WORKERS) $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))
@@ -45,5 +56,5 @@ bench: $(STAMP) test-deps ## Measure against the bare engines and the kubeflow S
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean: ## Remove what was built here (not the caches under ~/.cache)
-	rm -rf $(VENV) .demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .demo build dist docs/_build docs/reference/generated packaging/wheels .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -19,10 +19,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reconciler.errors import ConfigError
+from reconciler.git_urls import GitUrl, redact
 from reconciler.options import OPTION, OPTIONS, VARIABLE_PREFIX, Option, did_you_mean
+
+if TYPE_CHECKING:
+    from reconciler.policy.model import Policy
 
 EngineName = Literal["auto", "docker", "podman", "process"]
 PullPolicy = Literal["IfNotPresent", "Always", "Never"]
@@ -32,12 +36,21 @@ RestartScope = Literal["container", "gang"]
 UpdatePolicy = Literal["Refuse", "Recreate"]
 
 FILE_NAME: Final = "reconciler.yaml"
-#: Top-level keys of ``reconciler.yaml`` that are accepted and are no option (yet).
-RESERVED_KEYS: Final = frozenset({"policy"})
+#: The top-level key of ``reconciler.yaml`` that is no option: what manifests may ask for.
+POLICY_KEY: Final = "policy"
 #: Variables of this project that are no option.
-OTHER_VARIABLES: Final = frozenset({"RECONCILER_DEBUG", "RECONCILER_CONFIG"})
+OTHER_VARIABLES: Final = frozenset(
+    {"RECONCILER_DEBUG", "RECONCILER_CONFIG", "RECONCILER_GIT_TOKEN", "RECONCILER_GIT_WEBHOOK_SECRET"}
+)
 #: Stands for "derived from the other settings".
 _DERIVED: Final = Path("/derived")
+
+
+#: Defaults that no value of :class:`Settings` says.
+_DEFAULTS_IN_WORDS: Final[Mapping[str, str]] = {
+    "log_dir": "logs under --state-dir",
+    "state_dir": "$XDG_STATE_HOME/reconciler",
+}
 
 
 def xdg_folder(variable: str, fallback: str, environ: Mapping[str, str] | None = None) -> Path:
@@ -75,9 +88,24 @@ class Settings:
         update_policy: what a change of an immutable field does, unless the job's annotation says.
         allow_empty: an empty folder means "remove everything" instead of "somebody unmounted it".
         preempt: a job may have running ones of lower priority suspended to make room.
+        stop_jobs_on_exit: stop the jobs' containers when the daemon ends; they go on under the next one.
         max_jobs: how many jobs may run at once; None: as many as the host's resources admit.
         address_pool: CIDR ranges that Docker networks are cut from; empty: the engine's default.
-        instance: owner's mark on everything made; derived from the absolute path of ``specs`` unless given.
+        instance: owner's mark on everything made; derived from the absolute path of ``specs`` unless given,
+            of a repository from its URL and path, so that it stays the same over revisions.
+        git: repository to follow; ``specs`` and, unless given, ``status_dir`` are then below ``state_dir``.
+        git_ref: branch, tag, full ref or commit.
+        git_path: folder of the repository, "" for all of it.
+        git_interval: seconds between looks at the repository.
+        git_verify: take only commits signed by ``git_allowed_signers`` or ``git_gpg_keys``.
+        git_ssh_key: file; like ``git_known_hosts`` and ``git_token_file`` looked for among systemd's
+            credentials unless given.
+        git_user: user name that goes with the token.
+        git_webhook: address and port for the git server's calls; "" for none.
+        policy: what manifests may ask for; None: the defaults, which deny what gives the host away.
+        config_file: the ``reconciler.yaml`` in force, as an absolute path; None: there is none.
+        grants: a list of host paths that the user's own client has named; None: a daemon, whose policy
+            alone decides.
     """
 
     specs: Path = Path("specs")
@@ -96,9 +124,26 @@ class Settings:
     update_policy: UpdatePolicy = "Refuse"
     allow_empty: bool = False
     preempt: bool = False
+    stop_jobs_on_exit: bool = False
     max_jobs: int | None = None
     address_pool: tuple[str, ...] = ()
     instance: str = ""
+    git: GitUrl | None = None
+    git_ref: str = "HEAD"
+    git_path: str = ""
+    git_interval: float = 60.0
+    git_verify: bool = False
+    git_allowed_signers: Path | None = None
+    git_gpg_keys: Path | None = None
+    git_ssh_key: Path | None = None
+    git_known_hosts: Path | None = None
+    git_token_file: Path | None = None
+    git_user: str = ""
+    git_webhook: str = ""
+    git_webhook_secret_file: Path | None = None
+    policy: Policy | None = None
+    config_file: Path | None = None
+    grants: Path | None = None
 
     def __post_init__(self) -> None:
         if self.state_dir == _DERIVED:
@@ -106,7 +151,17 @@ class Settings:
         if self.log_dir == _DERIVED:
             object.__setattr__(self, "log_dir", self.state_dir / "logs")
         if not self.instance:
-            object.__setattr__(self, "instance", instance_of(self.specs))
+            mark = instance_of(self.specs) if self.git is None else instance_of_git(self.git, self.git_path)
+            object.__setattr__(self, "instance", mark)
+        if (folder := self.git_folder) is not None:
+            object.__setattr__(self, "specs", folder / "current" / self.git_path)
+            if self.status_dir is None:
+                object.__setattr__(self, "status_dir", folder / "status")
+
+    @property
+    def git_folder(self) -> Path | None:
+        """Where mirror, checkouts and statuses of the followed repository are; None for a plain folder."""
+        return self.state_dir.absolute() / "git" / self.instance if self.git is not None else None
 
 
 def instance_of(specs: Path) -> str:
@@ -115,6 +170,11 @@ def instance_of(specs: Path) -> str:
     Symlinks are not resolved: a folder whose target is swapped (git-sync) stays the same instance.
     """
     return hashlib.sha256(os.path.abspath(specs).encode()).hexdigest()[:12]  # noqa: PTH100  (no symlinks)
+
+
+def instance_of_git(url: GitUrl, path: str) -> str:
+    """The same for a folder of a repository, whatever revision or ref of it is followed."""
+    return hashlib.sha256(f"git\n{url.location}\n{path}".encode()).hexdigest()[:12]
 
 
 def load_settings(
@@ -136,15 +196,34 @@ def load_settings(
         ConfigError: naming the flag, the variable, or file and line, and what may have been meant.
     """
     environ = os.environ if environ is None else environ
-    values = _from_file(_find_file(environ, folder, config_file))
-    values |= _from_environment(environ)
-    for name, raw in (flags or {}).items():
-        if raw is None or raw == ():
-            continue
-        values[name] = _parsed(OPTION[name], raw, f"--{OPTION[name].flag}")
+    values: dict[str, Any] = {}
+    file = _find_file(environ, folder, config_file)
+    _overlay(values, _from_file(file), "reconciler.yaml")
+    if file is not None:
+        values["config_file"] = file.absolute()
+    _overlay(values, _from_environment(environ), "the environment")
+    given = {name: raw for name, raw in (flags or {}).items() if raw is not None and raw != ()}
+    parsed = {name: _parsed(OPTION[name], raw, f"--{OPTION[name].flag}") for name, raw in given.items()}
+    _overlay(values, parsed, "the command line")
     if "state_dir" not in values:
         values["state_dir"] = xdg_folder("XDG_STATE_HOME", ".local/state", environ) / "reconciler"
     return Settings(**values)
+
+
+def _overlay(values: dict[str, Any], stronger: Mapping[str, Any], where: str) -> None:
+    """Let the stronger values win; a folder named there replaces a repository named before, and vice versa.
+
+    Raises:
+        ConfigError: a folder and a repository are named in one place.
+    """
+    if "git" in stronger and "specs" in stronger:
+        raise ConfigError(
+            f"Both a folder (specs) and a repository (git) are given in {where}.",
+            remedy="Keep one: --path names the folder within a repository.",
+        )
+    if "specs" in stronger:
+        values.pop("git", None)
+    values |= stronger
 
 
 def _find_file(environ: Mapping[str, str], folder: Path | None, given: Path | None) -> Path | None:
@@ -181,13 +260,18 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         return {}
     keys = {key: option for option in OPTIONS for key in (option.name, _key(option.flag), *option.aliases)}
     values: dict[str, Any] = {}
-    for key, line, raw in _read_mapping(path):
+    for key, line, node, raw in _read_mapping(path):
         place = f"{path}:{line}: {key}"
-        if key in RESERVED_KEYS:
+        if key == POLICY_KEY:
+            from reconciler.policy.reading import read_policy  # noqa: PLC0415  (most files have none)
+
+            if "policy" in values:
+                raise ConfigError(f"{place} is given twice.", remedy="Keep one of them.")
+            values["policy"] = read_policy(node, raw, path)
             continue
         option = keys.get(_key(key))
         if option is None:
-            names = sorted({o.flag for o in OPTIONS} | RESERVED_KEYS)
+            names = sorted({o.flag for o in OPTIONS} | {POLICY_KEY})
             hint = did_you_mean(key, names)
             raise ConfigError(f"{place} is no setting{hint}.", remedy=f"There are: {', '.join(names)}.")
         if option.name in values:
@@ -199,8 +283,8 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     return values
 
 
-def _read_mapping(path: Path) -> Iterable[tuple[str, int, Any]]:
-    """Key, line (from 1) and decoded value of each top-level entry."""
+def _read_mapping(path: Path) -> Iterable[tuple[str, int, Any, Any]]:
+    """Key, its line (from 1), node and decoded value of each top-level entry."""
     import yaml  # noqa: PLC0415  (most commands run without a file)
 
     try:
@@ -213,7 +297,7 @@ def _read_mapping(path: Path) -> Iterable[tuple[str, int, Any]]:
                 f"{path}:1: the file must be a mapping.", remedy="Write lines as `engine: podman`."
             )
         for key, value in root.value:
-            yield str(key.value), key.start_mark.line + 1, loader.construct_document(value)
+            yield str(key.value), key.start_mark.line + 1, value, loader.construct_document(value)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -233,4 +317,15 @@ def _parsed(option: Option, raw: Any, place: str) -> Any:
         return option.value(raw)
     except ValueError as error:
         shown = ", ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else raw
+        shown = redact(shown) if isinstance(shown, str) else shown
         raise ConfigError(f"{place}: {shown!r} {error}.") from None
+
+
+def default_text(name: str) -> str:
+    """What a setting is unless it is given, for help and documentation; "" where that goes without saying."""
+    value = Settings.__dataclass_fields__[name].default
+    if name in _DEFAULTS_IN_WORDS:
+        return _DEFAULTS_IN_WORDS[name]
+    if value is None or value == () or isinstance(value, bool):
+        return ("on" if value else "off") if isinstance(value, bool) else ""
+    return f"{value:g} s" if isinstance(value, float) else str(value)

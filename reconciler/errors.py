@@ -6,7 +6,9 @@
     ├── ConfigError               an option, variable or reconciler.yaml is wrong
     ├── ManifestError             a manifest cannot be used; carries faults
     ├── PlanError                 runtime and job do not make a plan
+    ├── PolicyRefused             a manifest asks for what the policy does not allow
     ├── StateError                a record or sidecar cannot be read or written
+    ├── ServingError              an address to listen at cannot be had
     └── EngineError               the container engine said no
         ├── EngineUnavailable     nobody answers: wait and try again
         ├── Conflict              the name is taken
@@ -71,8 +73,20 @@ class PlanError(ReconcilerError):
         self.path = path
 
 
+class PolicyRefused(ReconcilerError):  # noqa: N818  (what was done, not a mistake)
+    """A job asks for something that the policy in force does not allow; nothing of it is started."""
+
+
 class StateError(ReconcilerError):
     """A record or a status sidecar cannot be read or written."""
+
+
+class ServingError(ReconcilerError):
+    """An address to listen at cannot be had; ``taken``: another program has the port."""
+
+    def __init__(self, message: str, *, remedy: str = "", taken: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.taken = taken
 
 
 class EngineError(ReconcilerError):

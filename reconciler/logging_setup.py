@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final, Literal, TextIO
 
+from reconciler.printable import printable
+
 #: Keys whose values never reach a log.
 SECRET_KEYS: Final = ("password", "token", "secret", "authorization", "auth", "credential", "private_key")
 MASK: Final = "****"
@@ -91,7 +93,11 @@ def _renderers(form: Literal["console", "json"] | None, stream: TextIO | None) -
     if chosen_format(form) == "json":
         return [drop, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
     colors = (stream or sys.stderr).isatty()
-    return [drop, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=36, sort_keys=False)]
+    return [
+        drop,
+        show_controls,
+        structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=36, sort_keys=False),
+    ]
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -99,6 +105,14 @@ def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     for key in event:
         if any(word in key.lower() for word in SECRET_KEYS):
             event[key] = MASK
+    return event
+
+
+def show_controls(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a manifest or a container says may not steer the terminal (JSON escapes it anyway)."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable(value)
     return event
 
 

@@ -32,6 +32,12 @@ LABEL_RESTART: Final = PREFIX + "restart"
 LABEL_SPEC_HASH: Final = PREFIX + "spec-hash"
 LABEL_INSTANCE: Final = PREFIX + "instance"
 LABEL_DEVICES: Final = PREFIX + "devices"
+#: The commit in force when it was made; it says nothing of the present.
+LABEL_REVISION: Final = PREFIX + "revision"
+
+#: Of the status that a followed repository has.
+SOURCE_API_VERSION: Final = "reconciler.trainer.kubeflow.org/v1alpha1"
+SOURCE_KIND: Final = "GitRepository"
 
 #: Annotations of a TrainJob that this project reads.
 ANNOTATION_RESTART_SCOPE: Final = PREFIX + "restart-scope"

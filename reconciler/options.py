@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.durations import parse_duration
+from reconciler.git_urls import parse_path, parse_ref, parse_url
 
 VARIABLE_PREFIX: Final = "RECONCILER_"
 
@@ -56,6 +57,32 @@ def _instance(value: Any) -> str:
     text = _text(value)
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", text):
         raise ValueError("is no label value: 1 to 63 letters, digits, '-', '_' and '.'")
+    return text
+
+
+def _git_url(value: Any) -> Any:
+    return parse_url(_text(value).strip())
+
+
+def _git_ref(value: Any) -> str:
+    return parse_ref(_text(value).strip())
+
+
+def _git_path(value: Any) -> str:
+    return parse_path(_text(value).strip())
+
+
+def _endpoint(value: Any) -> str:
+    import ipaddress  # noqa: PLC0415  (costs the start of every command)
+
+    text = _text(value).strip()
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise ValueError("is no address and port such as 127.0.0.1:9444") from None
+    if address.is_unspecified or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+        raise ValueError("is no address of one interface and a port, such as 127.0.0.1:9444")
     return text
 
 
@@ -196,6 +223,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         boolean=True,
     ),
     Option(
+        name="stop_jobs_on_exit",
+        flag="stop-jobs-on-exit",
+        help="Stop the jobs' containers when the daemon ends; they go on when it runs again.",
+        parse=_boolean,
+        boolean=True,
+    ),
+    Option(
         name="max_jobs", flag="max-jobs", help="Jobs that may run at once.", parse=_count, metavar="NUMBER"
     ),
     Option(
@@ -212,6 +246,98 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="Owner's mark on everything made; derived from the folder's path.",
         parse=_instance,
         metavar="NAME",
+    ),
+    Option(
+        name="git",
+        flag="git",
+        help="Follow this git repository instead of a folder: https, ssh, file, or a local path.",
+        parse=_git_url,
+        metavar="URL",
+        aliases=("git_url",),
+    ),
+    Option(
+        name="git_ref",
+        flag="ref",
+        help="Branch, tag or commit to follow; default: the repository's HEAD.",
+        parse=_git_ref,
+        metavar="REF",
+    ),
+    Option(
+        name="git_path",
+        flag="path",
+        help="Folder of the repository that holds the manifests; default: all of it.",
+        parse=_git_path,
+        metavar="PATH",
+    ),
+    Option(
+        name="git_interval",
+        flag="interval",
+        help="Time between looks at the repository: 60, 60s, 5m.",
+        parse=_positive_duration,
+        metavar="TIME",
+    ),
+    Option(
+        name="git_verify",
+        flag="git-verify",
+        help="Take only commits signed by an allowed signer.",
+        parse=_boolean,
+        boolean=True,
+    ),
+    Option(
+        name="git_allowed_signers",
+        flag="git-allowed-signers",
+        help="SSH keys that may sign commits, as ssh-keygen's ALLOWED SIGNERS file has them.",
+        parse=_path,
+        metavar="FILE",
+    ),
+    Option(
+        name="git_gpg_keys",
+        flag="git-gpg-keys",
+        help="OpenPGP public keys that may sign commits, as `gpg --export` writes them.",
+        parse=_path,
+        metavar="FILE",
+    ),
+    Option(
+        name="git_ssh_key",
+        flag="git-ssh-key",
+        help="Private key for ssh; default: the systemd credential git-ssh-key, else the user's own.",
+        parse=_path,
+        metavar="FILE",
+    ),
+    Option(
+        name="git_known_hosts",
+        flag="git-known-hosts",
+        help="Host keys for ssh; default: the systemd credential git-known-hosts, else the user's own.",
+        parse=_path,
+        metavar="FILE",
+    ),
+    Option(
+        name="git_token_file",
+        flag="git-token-file",
+        help="File with a token for https; default: the systemd credential git-token, RECONCILER_GIT_TOKEN.",
+        parse=_path,
+        metavar="FILE",
+    ),
+    Option(
+        name="git_user",
+        flag="git-user",
+        help="User name that goes with the token, where the server wants a certain one.",
+        parse=_text,
+        metavar="NAME",
+    ),
+    Option(
+        name="git_webhook",
+        flag="git-webhook",
+        help="Where the git server may call after a push (POST /hook): 127.0.0.1:9444.",
+        parse=_endpoint,
+        metavar="HOST:PORT",
+    ),
+    Option(
+        name="git_webhook_secret_file",
+        flag="git-webhook-secret-file",
+        help="File with the webhook's secret; default: the systemd credential git-webhook-secret.",
+        parse=_path,
+        metavar="FILE",
     ),
 )
 

@@ -29,6 +29,7 @@ from reconciler.api.syntax import (
     subdomain_problem,
 )
 from reconciler.api.trainjobs import TrainJob
+from reconciler.api.unrendered import NOT_RENDERED, unrendered
 from reconciler.api.wording import faults_of, shown
 from reconciler.names import API_GROUP, API_VERSION, DEFAULT_NAMESPACE
 
@@ -70,14 +71,17 @@ def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]
     metadata: dict[str, Any] = given if isinstance(given, dict) else {}
     errors: list[_Found] = []
     warnings: list[_Found] = []
-    model_class = _class_of(kind, version, errors, warnings)
+    recipe = unrendered(raw, kind=kind, version=version, file=file)
+    model_class = _class_of(kind, version, errors, warnings) if recipe is None else None
     model = None
     if model_class is not None:
         errors += _metadata_errors(metadata, kind) if isinstance(given, dict) else ()
         model = _validated(raw, model_class, errors)
         warnings += _own_warnings(raw, metadata, kind)
     if not isinstance(value, dict):
-        message = f"Invalid value: {shown(value)}: a manifest is an object with apiVersion, kind, metadata"
+        # A text that is no manifest may be anything, a password file's content, too.
+        what = "a text" if isinstance(value, str) else shown(value)
+        message = f"Invalid value: {what}: a manifest is an object with apiVersion, kind, metadata"
         errors = [((), message)]
     cluster_scoped = kind == "ClusterTrainingRuntime"
     document = Document(
@@ -95,6 +99,10 @@ def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]
         for problem in problems
     ]
     faults = [*twice, *_faults(document, errors, "error"), *_faults(document, warnings, "warning")]
+    if recipe is not None:
+        severity, path, message = recipe
+        say = document.error if severity == "error" else document.warning
+        faults.append(say(path, message, reason=NOT_RENDERED))
     return replace(document, model=None if errors or twice else model, faults=tuple(faults))
 
 
@@ -157,7 +165,8 @@ def _validated(raw: dict[str, Any], model_class: type[Model], errors: list[_Foun
         return model_class.model_validate(_without_nulls(raw))
     except ValidationError as error:
         said = {path for path, _ in errors}
-        errors += [(path, message) for path, message in faults_of(error, model_class) if path not in said]
+        told = faults_of(error, model_class, secret=model_class is Secret)
+        errors += [(path, message) for path, message in told if path not in said]
         return None
 
 
@@ -192,5 +201,5 @@ def _own_warnings(raw: dict[str, Any], metadata: dict[str, Any], kind: str) -> I
         yield ("metadata", "namespace"), "a ClusterTrainingRuntime is in no namespace; the field is ignored"
     if metadata.get("finalizers"):
         yield ("metadata", "finalizers"), "has no effect here: no controller here acts on it"
-    for path, value in fractions(raw):
+    for path, value in fractions(raw) if kind != "Secret" else ():
         yield path, f'{value} is not in quotes: a cluster takes a fraction only as text; write "{value}"'

@@ -53,7 +53,7 @@ def tagged(tag: str, text: str) -> Scalar:
         try:
             return base64.b64decode(text, validate=False).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"!!binary value is not base64 of UTF-8 text: {error}") from error
+            raise ValueError("!!binary value is not base64 of UTF-8 text") from error
     value = plain(text)
     fits = {
         "null": value is None,
@@ -64,7 +64,7 @@ def tagged(tag: str, text: str) -> Scalar:
     if name not in fits:
         raise ValueError(f"the tag {tag} is not supported; leave it out")
     if not fits[name]:
-        raise ValueError(f"{text!r} does not fit the tag !!{name}")
+        raise ValueError(f"the value does not fit the tag !!{name}")
     return value
 
 

@@ -60,15 +60,21 @@ _NUMBER_WORDS: Final = {
 }
 
 
-def faults_of(error: ValidationError, root: type[Model]) -> Iterator[tuple[Path, str]]:
+def faults_of(
+    error: ValidationError, root: type[Model], *, secret: bool = False
+) -> Iterator[tuple[Path, str]]:
     """Path and sentence of everything that a validation error reports.
 
     Args:
         error: what validating a document raised.
         root: the model it was validated against, to say which fields there are.
+        secret: values may be nobody's to read: none is shown.
     """
     for details in error.errors(include_url=False):
         path: Path = details["loc"]
+        if secret and details["type"] != "extra_forbidden":
+            yield path, _without_value(details)
+            continue
         if details["type"] == "items":
             for index, message in details["ctx"]["items"]:
                 yield (*path, index), message
@@ -93,6 +99,16 @@ def _sentence(details: ErrorDetails, path: Path, root: type[Model]) -> str:
         return _wrong_type(kind, value)
     say = _SENTENCES.get(kind)
     return f"Invalid value: {shown(value)}: {details['msg']}" if say is None else say(value, limits)
+
+
+def _without_value(details: ErrorDetails) -> str:
+    """A sentence that tells no more of a value than its type."""
+    if details["type"] == "missing":
+        return "Required value: the field is required"
+    wanted = _TYPES.get(details["type"])
+    if wanted is None:
+        return "Invalid value (it is not shown)"
+    return f"Invalid value: must be of type {wanted}, not {_type_of(details['input'])} (it is not shown)"
 
 
 def _wrong_type(kind: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import params
+from reconciler.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -69,6 +70,10 @@ def _head(job: Job, now: float) -> Mapping[str, str]:
     if job.message:
         head["Message"] = job.message
     head["Manifest"] = job.file or "(gone)"
+    source = status.status.get("source") if status is not None else None
+    if isinstance(source, Mapping):
+        head["Source"] = f"{source.get('repository', '')} {source.get('path', '')}".strip()
+        head["Revision"] = f"{source.get('ref', '')}@{source.get('revision', '')}".removeprefix("refs/heads/")
     if job.entry is not None and job.entry.stale:
         head["Manifest"] += " (its last good state is in force)"
     if status is None:
@@ -122,18 +127,14 @@ def _spec(job: Job) -> Mapping[str, str]:
 
 def _progress(job: Job) -> Mapping[str, str]:
     from reconciler.cli.output import short_duration  # noqa: PLC0415
+    from reconciler.client.progress import Progress  # noqa: PLC0415
 
-    trainer = job.status.status.get("trainerStatus") if job.status is not None else None
-    if not isinstance(trainer, Mapping):
+    progress = Progress.of(job.status.status.get("trainerStatus")) if job.status is not None else None
+    if progress is None:
         return {}
-    out: dict[str, str] = {}
-    if isinstance(trainer.get("progressPercentage"), (int, float)):
-        out["Done"] = f"{trainer['progressPercentage']}%"
-    if isinstance(trainer.get("estimatedRemainingSeconds"), (int, float)):
-        out["Left"] = short_duration(trainer["estimatedRemainingSeconds"])
-    for metric in _maps(trainer.get("metrics")):
-        out[str(metric.get("name"))] = str(metric.get("value"))
-    return out
+    done = {} if progress.percent is None else {"Done": f"{progress.percent:.0f}%"}
+    left = {} if progress.left is None else {"Left": short_duration(progress.left)}
+    return {**done, **left, **progress.metrics}
 
 
 def _conditions(job: Job) -> RenderableType:
@@ -216,7 +217,7 @@ def _section(title: str, body: RenderableType) -> Iterable[RenderableType]:
     yield ""
     yield Text(f"{title}:", style="bold")
     # A plain text of ours may hold [brackets], which are no markup.
-    yield Padding(Text(body) if isinstance(body, str) else body, (0, 0, 0, 2), expand=False)
+    yield Padding(Text(printable(body)) if isinstance(body, str) else body, (0, 0, 0, 2), expand=False)
 
 
 def _fields(fields: Mapping[str, str]) -> RenderableType:
@@ -229,7 +230,10 @@ def _fields(fields: Mapping[str, str]) -> RenderableType:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in fields.items():
-        grid.add_row(f"{name}:", Text(value, style=PHASE_STYLES.get(value, "") if name == "Phase" else ""))
+        shown = printable(value)
+        grid.add_row(
+            f"{printable(name)}:", Text(shown, style=PHASE_STYLES.get(value, "") if name == "Phase" else "")
+        )
     return grid
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reconciler.cli import params
+from reconciler.printable import printable
 
 if TYPE_CHECKING:
     from reconciler.config import Settings
@@ -47,7 +48,7 @@ def diff(*, form: str, settings: Settings) -> int:
         about = f" ({change.job})" if change.job else ""
         why = f": {change.reason}" if change.reason else ""
         verb = "" if sign in "+-" else f"{change.verb} "
-        click.secho(f"{sign} {verb}{change.kind} {change.name}{about}{why}", fg=color)
+        click.secho(printable(f"{sign} {verb}{change.kind} {change.name}{about}{why}"), fg=color)
     if not changes:
         click.echo("Nothing to do.", err=True)
     return 1 if changes else 0

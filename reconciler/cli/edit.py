@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import params
+from reconciler.errors import ReconcilerError
+from reconciler.names import PREFIX
 
 if TYPE_CHECKING:
     from reconciler.cli.jobs import Job
@@ -43,7 +45,7 @@ def suspend(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings)
         changed = set_suspend(target, suspend=True)
         return "suspended" if changed else "was suspended already"
 
-    return _each(jobs, namespace, settings, change)
+    return _each(jobs, namespace, settings, change, commit="suspend: true in its spec")
 
 
 @click.command(epilog=_example("reconciler resume demo"))
@@ -59,7 +61,7 @@ def resume(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) 
         changed = set_suspend(target, suspend=False)
         return "resumed" if changed else "was not suspended"
 
-    return _each(jobs, namespace, settings, change)
+    return _each(jobs, namespace, settings, change, commit="suspend: false in its spec")
 
 
 @click.command(epilog=_example("reconciler rerun demo", "reconciler wait demo"))
@@ -78,7 +80,7 @@ def rerun(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) -
         held = " (it is suspended: resume it, too)" if job.spec.get("suspend") is True else ""
         return f"will run again{held}"
 
-    return _each(jobs, namespace, settings, change)
+    return _each(jobs, namespace, settings, change, commit=f"a new value of the annotation {PREFIX}rerun")
 
 
 @click.command(epilog=_example("reconciler delete demo", "reconciler delete demo other"))
@@ -93,19 +95,29 @@ def delete(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) 
 
         return "deleted, the file with it" if remove_object(target) == "file" else "deleted"
 
-    return _each(jobs, namespace, settings, change)
+    return _each(jobs, namespace, settings, change, commit="its removal")
 
 
 def _each(
-    names: Sequence[str], namespace: str | None, settings: Settings, change: Callable[[Job, Target], str]
+    names: Sequence[str],
+    namespace: str | None,
+    settings: Settings,
+    change: Callable[[Job, Target], str],
+    *,
+    commit: str,
 ) -> int:
-    """Change each job, looking anew for each: the change before may have moved it in its file."""
+    """Change each job, looking anew for each: the change before may have moved it in its file.
+
+    Where the manifests come from a repository, somebody has to ``commit`` something instead.
+    """
     from reconciler.cli.jobs import Reader  # noqa: PLC0415  (not for --help)
 
     reader = Reader(settings)
     snapshot = reader.snapshot()
     for name in names:
-        snapshot.find(name, namespace)  # all of them are there, or none is changed
+        found = snapshot.find(name, namespace)  # all of them are there, or none is changed
+        if settings.git is not None:
+            raise _in_repository(found, settings, commit)
     for name in names:
         job = reader.snapshot().find(name, namespace)
         target = _target(job)
@@ -114,9 +126,18 @@ def _each(
     return 0
 
 
+def _in_repository(job: Job, settings: Settings, commit: str) -> ReconcilerError:
+    file = Path(job.file)
+    within = file.relative_to(settings.specs) if file.is_relative_to(settings.specs) else file
+    return ReconcilerError(
+        f"The manifest of {job.name} comes from the repository {settings.git}; a change of its checkout "
+        "would be lost with the next revision, so nothing was changed.",
+        remedy=f"Commit {commit} to {Path(settings.git_path) / within} there.",
+    )
+
+
 def _target(job: Job) -> Target:
     from reconciler.client.editing import Target  # noqa: PLC0415
-    from reconciler.errors import ReconcilerError  # noqa: PLC0415
 
     if job.entry is None or not job.entry.file:
         raise ReconcilerError(

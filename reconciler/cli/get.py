@@ -25,13 +25,15 @@ Example:
   reconciler get jobs demo -o json | jq .status.phase
   reconciler get nodes demo -o wide
   reconciler get runtimes
-  reconciler get host"""
+  reconciler get host
+  reconciler get source            # of a daemon that follows a repository"""
 
 _KINDS: Final = {
     "jobs": ("jobs", "job", "trainjobs", "trainjob", "tj"),
     "runtimes": ("runtimes", "runtime", "clustertrainingruntimes", "trainingruntimes"),
     "nodes": ("nodes", "node", "pods", "pod"),
     "host": ("host", "capacity", "queue"),
+    "source": ("source", "sources", "git", "gitrepository", "gitrepositories"),
 }
 
 
@@ -52,7 +54,7 @@ class _Kind(click.ParamType[str]):
 
 
 @click.command(epilog=EPILOG)
-@click.argument("kind", type=_Kind(), metavar="jobs|runtimes|nodes|host")
+@click.argument("kind", type=_Kind(), metavar="jobs|runtimes|nodes|host|source")
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=params.complete_job)
 @params.output_option("table", "wide", "yaml", "json", default="table")
 @click.option("-w", "--watch", is_flag=True, help="Go on, and show every change.")
@@ -61,9 +63,15 @@ class _Kind(click.ParamType[str]):
 def get(
     kind: str, name: str | None, *, form: str, watch: bool, namespace: str | None, settings: Settings
 ) -> None:
-    """List jobs, runtimes or nodes (of the job NAME, or of all); `host`: what there is, and who waits."""
+    """List jobs, runtimes or nodes (of the job NAME, or of all).
+
+    `host`: what there is, and who waits; `source`: the repository that is followed, and its revision.
+    """
     from reconciler.cli.jobs import Reader  # noqa: PLC0415  (not for --help)
 
+    if kind == "source":
+        _source(settings, form=form)
+        return
     reader = Reader(settings)
     if kind == "host":
         _host(reader, settings, form=form, watch=watch)
@@ -108,6 +116,18 @@ def _host(reader: Reader, settings: Settings, *, form: str, watch: bool) -> None
     draw(snapshot)
     if watch:
         _on_change(reader, settings, draw)
+
+
+def _source(settings: Settings, *, form: str) -> None:
+    from reconciler.cli.output import emit, show  # noqa: PLC0415
+    from reconciler.cli.tables import source_row, table  # noqa: PLC0415
+    from reconciler.sources.git_reporting import read_report  # noqa: PLC0415
+
+    document = read_report(settings)
+    if form in {"json", "yaml"}:
+        emit(document, form)
+    else:
+        show(table([source_row(document, wide=form == "wide")]))
 
 
 class _View:

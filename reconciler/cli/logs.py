@@ -18,6 +18,7 @@ import click
 from reconciler.cli import params
 from reconciler.client.logfiles import Choice, attempts, chosen_files
 from reconciler.errors import ReconcilerError
+from reconciler.printable import printable_output
 
 if TYPE_CHECKING:
     from reconciler.cli.jobs import Job, Reader
@@ -274,7 +275,7 @@ def _no_log(job: Job, choice: Choice) -> ReconcilerError:
 
 
 def _write(piece: bytes) -> None:
-    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.write(printable_output(piece) if sys.stdout.isatty() else piece)
 
 
 def _write_line(label: str, line: bytes) -> None:
@@ -282,4 +283,5 @@ def _write_line(label: str, line: bytes) -> None:
     if sys.stdout.isatty():
         number = int(label) if label.isdecimal() else sum(map(ord, label))
         prefix = click.style(prefix, fg=_COLORS[number % len(_COLORS)])
+        line = printable_output(line)
     sys.stdout.buffer.write(prefix.encode() + line.rstrip(b"\r") + b"\n")

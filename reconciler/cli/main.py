@@ -18,6 +18,7 @@ import click
 
 from reconciler import __version__
 from reconciler.errors import ConfigError, ReconcilerError
+from reconciler.printable import printable
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -47,6 +48,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "delete": ("edit:delete", "Remove a job from its file, and with it all it has on the engine."),
     },
     "Other": {
+        "systemd": ("systemd:systemd", "Run the daemon as a service of this user."),
         "completion": ("completion:completion", "Print the completion script for bash, zsh or fish."),
     },
 }
@@ -158,9 +160,9 @@ def report(error: BaseException) -> int:
 
 
 def _say(message: str, remedy: str) -> None:
-    click.secho(f"Error: {message.rstrip()}", fg="red", err=True)
+    click.secho(f"Error: {printable(message.rstrip())}", fg="red", err=True)
     if remedy:
-        click.echo(remedy, err=True)
+        click.echo(printable(remedy), err=True)
 
 
 def _usage_hint(error: click.ClickException) -> str:

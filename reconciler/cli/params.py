@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from reconciler.config import default_text
 from reconciler.durations import parse_duration
 from reconciler.options import OPTION, OPTIONS, Option
 
@@ -26,6 +27,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 PLACES: Final = ("specs", "status_dir", "log_dir", "state_dir", "runtime_sources")
 ENGINE: Final = ("engine", "container_host")
 LOGGING: Final = ("log_format", "log_level")
+#: Where the click context's ``meta`` keeps what reads the settings once more.
+LOAD: Final = "reconciler.load"
 EVERYTHING: Final = tuple(option.name for option in OPTIONS)
 
 
@@ -44,7 +47,9 @@ def settings_options(*names: str, others: bool = True) -> Callable[[F], F]:
             from reconciler.config import load_settings  # noqa: PLC0415  (not for --help)
 
             flags = {name: values.pop(name) for name in taken}
-            settings = load_settings(flags, config_file=config_file)
+            load = functools.partial(load_settings, flags, config_file=config_file)
+            settings = load()
+            click.get_current_context().meta[LOAD] = load
             return function(*args, settings=settings, **values)
 
         decorated: Any = with_settings
@@ -62,7 +67,8 @@ def settings_options(*names: str, others: bool = True) -> Callable[[F], F]:
 
 
 def _click_option(option: Option, *, hidden: bool) -> Callable[[Any], Any]:
-    shown = f"{option.help}  [{option.variable}]"
+    default = default_text(option.name)
+    shown = f"{option.help}  [{option.variable}{f'; default: {default}' if default else ''}]"
     if option.boolean:
         flags = f"--{option.flag}/--no-{option.flag}"
         return click.option(flags, option.name, default=None, help=shown, hidden=hidden)
@@ -73,12 +79,17 @@ def _click_option(option: Option, *, hidden: bool) -> Callable[[Any], Any]:
         f"--{option.flag}",
         option.name,
         type=kind,
-        metavar=option.metavar or None,
+        metavar=option.metavar or _choices(option),
         multiple=option.repeatable,
         default=None,
         help=shown,
         hidden=hidden,
     )
+
+
+def _choices(option: Option) -> str | None:
+    """In their own spelling: click shows what it compares, which is lower case."""
+    return f"[{'|'.join(option.choices)}]" if option.choices else None
 
 
 def output_option(*forms: str, default: str) -> Callable[[F], F]:

@@ -13,6 +13,7 @@ from reconciler.names import DEFAULT_NAMESPACE
 if TYPE_CHECKING:
     from reconciler.api import Document, Fault
     from reconciler.config import Settings
+    from reconciler.plan.types import JobPlan
     from reconciler.sources.catalog import RuntimeKey
 
 EPILOG = """\b
@@ -29,18 +30,23 @@ def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
     """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)
     from reconciler.cli.output import emit, note  # noqa: PLC0415
+    from reconciler.cli.policing import policy_faults, settings_for  # noqa: PLC0415
     from reconciler.cli.validate import as_data  # noqa: PLC0415
+    from reconciler.plan.policing import REASON  # noqa: PLC0415
 
     read = manifests.read(paths)
     further = manifests.further_runtimes(settings.runtime_sources)
     faults = manifests.check_all(read, further)
     jobs, found = _plan_all(read.documents, further.documents, faults)
+    plans = plans_of(read.documents, further.documents, faults)
+    found += policy_faults(plans, settings_for(settings, paths), severity="warning")
     faults = manifests.unique([*faults, *found])
     emit({"jobs": jobs, **as_data(faults)}, form)
     errors = [fault for fault in faults if fault.severity == "error"]
     if form == "yaml":
-        for fault in errors:
-            note(str(fault))
+        for fault in faults:
+            if fault.severity == "error" or fault.reason == REASON:
+                note(str(fault))
     return 1 if errors else 0
 
 
@@ -72,6 +78,30 @@ def _plan_all(
         jobs.append(rendered)
         found += [_fault(Fault, document, path, text, "warning") for path, text in made.warnings]
     return jobs, _unsaid(found, faults)
+
+
+def plans_of(
+    documents: Sequence[Document], further: Sequence[Document], faults: Sequence[Fault]
+) -> list[tuple[Document, Document, JobPlan]]:
+    """Each TrainJob without an error, with its runtime and what they become."""
+    from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob  # noqa: PLC0415
+    from reconciler.errors import PlanError  # noqa: PLC0415
+    from reconciler.plan import build  # noqa: PLC0415
+
+    refused = {fault.object for fault in faults if fault.severity == "error"}
+    runtimes = _runtimes(documents, further, refused)
+    made: list[tuple[Document, Document, JobPlan]] = []
+    for document in documents:
+        if not isinstance(document.model, TrainJob) or document.object in refused:
+            continue
+        runtime = runtimes.get(_runtime_key(document))
+        if runtime is None or not isinstance(runtime.model, ClusterTrainingRuntime | TrainingRuntime):
+            continue
+        try:
+            made.append((document, runtime, build(document.model, runtime.model)))
+        except PlanError:
+            continue  # `plan` says why
+    return made
 
 
 def _runtimes(

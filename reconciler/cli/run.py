@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -14,6 +16,7 @@ from reconciler.cli import params
 if TYPE_CHECKING:
     from reconciler.cli.progress import OnPhase
     from reconciler.config import Settings
+    from reconciler.environment_files import EnvironmentFile
 
 EPILOG = """\b
 Example:
@@ -28,13 +31,38 @@ Every option may also be a variable or a line of reconciler.yaml:
   echo 'pull-policy: Never' > reconciler.yaml"""
 
 
+def _apply_environment_file(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> EnvironmentFile | None:
+    """Before the settings are read: the file's variables are some of them."""
+    if text is None:
+        return None
+    from reconciler.environment_files import EnvironmentFile  # noqa: PLC0415  (most have none)
+
+    file = EnvironmentFile.named(text)
+    file.apply()
+    return file
+
+
 @click.command(epilog=EPILOG)
 @click.option("--once", is_flag=True, help="Converge as far as can be done now, then stop.")
 @click.option("--wait", is_flag=True, help="Stop when every job has ended; 1 if any Failed or is Invalid.")
+@click.option(
+    "--env-file",
+    "environment_file",
+    metavar="FILE",
+    callback=_apply_environment_file,
+    help="Take variables (NAME=value lines) from this file, now and at SIGHUP; -FILE need not be there.",
+)
 @params.settings_options(*params.EVERYTHING)
-def run(*, once: bool, wait: bool, settings: Settings) -> int:
-    """Run the jobs of a folder of manifests, and keep what runs equal to what they say."""
-    from reconciler import logging_setup  # noqa: PLC0415  (not for --help)
+def run(*, once: bool, wait: bool, environment_file: EnvironmentFile | None, settings: Settings) -> int:
+    """Run the jobs of a folder of manifests, and keep what runs equal to what they say.
+
+    SIGHUP reads reconciler.yaml and --env-file again; SIGTERM ends, and jobs go on.
+    """
+    import faulthandler  # noqa: PLC0415
+
+    from reconciler import logging_setup, notifying  # noqa: PLC0415  (not for --help)
     from reconciler.controller.daemon import serve  # noqa: PLC0415
     from reconciler.errors import ConfigError  # noqa: PLC0415
 
@@ -46,17 +74,57 @@ def run(*, once: bool, wait: bool, settings: Settings) -> int:
     # Under a table that tells how the jobs go, the log adds only what is amiss.
     level = "warning" if table and settings.log_level == "info" else settings.log_level
     logging_setup.configure(form=form, level=level)
-    with _shown(settings, table=table, lines=mode != "forever" and form == "console") as on_phase:
+    if mode == "forever":
+        # A service manager's watchdog ends a daemon that hangs with SIGABRT: the log then says where it hung.
+        faulthandler.enable()
+        load = click.get_current_context().meta[params.LOAD]
+        notifier, reload = notifying.from_environment(), partial(_reload, load, environment_file)
+        _leave(serve(settings, mode=mode, notifier=notifier, reload=reload))
+    with _shown(settings, table=table, lines=form == "console") as on_phase:
         return serve(settings, mode=mode, on_phase=on_phase)
+
+
+def _leave(status: int) -> NoReturn:
+    """End at once: the interpreter would take apart piece by piece what a process that ends frees anyway.
+
+    Measured, that is most of the time a stop takes: 0.3 s, and 1 s on a busy machine. Everything is closed
+    by now; only what is buffered has to go out.
+    """
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def _reload(load: Callable[[], Settings], file: EnvironmentFile | None) -> Settings:
+    """The settings as flags, variables and files have them now.
+
+    Raises:
+        ConfigError: one of them is wrong; the environment is as it was.
+    """
+    from reconciler.errors import ConfigError  # noqa: PLC0415
+
+    undo = file.apply() if file is not None else None
+    try:
+        return load()
+    except ConfigError as error:
+        located = file.located(error) if file is not None else error
+        if undo is not None:
+            undo()
+        raise located from None
 
 
 @contextlib.contextmanager
 def _shown(settings: Settings, *, table: bool, lines: bool) -> Iterator[OnPhase | None]:
     """Where changes of phase are told while the daemon works; None: in its log."""
-    from reconciler.cli.progress import LiveTable, tell_phase  # noqa: PLC0415
+    from reconciler.cli.progress import Lines, LiveTable  # noqa: PLC0415
 
     if table:
         with LiveTable(settings) as live:
             yield live.on_phase
+    elif lines:
+        with Lines(settings) as told:
+            yield told.on_phase
     else:
-        yield tell_phase if lines else None
+        yield None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import params
+from reconciler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +21,12 @@ Example:
   reconciler validate specs/
   kubectl get trainjob demo -o yaml | reconciler validate -
   reconciler validate new.yaml --against old.yaml   # also: may this change be made?
+  reconciler validate --git https://example.com/jobs.git --path specs   # what a daemon would say of it
   reconciler validate specs/ -o json | jq '.errors[].message'"""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path())
 @click.option(
     "--against",
     metavar="OLD",
@@ -31,20 +34,55 @@ Example:
     help="File or folder as it was before: changes to immutable fields are faults, too.",
 )
 @params.output_option("text", "json", "yaml", default="text")
-@params.settings_options("runtime_sources", others=False)
+@params.settings_options("runtime_sources", "git", "git_ref", "git_path", others=False)
 def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings: Settings) -> int:
     """Say what is wrong in manifests; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifests  # noqa: PLC0415  (not for --help)
+    from reconciler.cli.plan import plans_of  # noqa: PLC0415
+    from reconciler.cli.policing import policy_faults, settings_for  # noqa: PLC0415
 
+    if not paths:
+        return _repository(settings, form)
     new = manifests.read(paths)
-    faults = manifests.check_all(new, manifests.further_runtimes(settings.runtime_sources))
+    further = manifests.further_runtimes(settings.runtime_sources)
+    faults = manifests.check_all(new, further)
     if against is not None:
         old = manifests.read([against])
         faults = manifests.unique([*faults, *manifests.check_changes(old, new)])
+    judged = policy_faults(plans_of(new.documents, further.documents, faults), settings_for(settings, paths))
+    faults = manifests.unique([*faults, *judged])
     errors = [fault for fault in faults if fault.severity == "error"]
     if form == "text":
         _print(faults)
         _sum_up(errors, faults, new)
+    else:
+        from reconciler.cli.output import emit  # noqa: PLC0415
+
+        emit(as_data(faults), form)
+    return 1 if errors else 0
+
+
+def _repository(settings: Settings, form: str) -> int:
+    """What the ref of the followed repository names now."""
+    import tempfile  # noqa: PLC0415  (not for --help)
+    import time  # noqa: PLC0415
+    from dataclasses import replace  # noqa: PLC0415
+
+    from reconciler.cli import manifests  # noqa: PLC0415
+    from reconciler.sources.git import GitSource  # noqa: PLC0415
+
+    if settings.git is None:
+        raise click.UsageError("Missing argument 'PATH...' (or --git URL).")
+    runtimes = manifests.further_runtimes(settings.runtime_sources).documents
+    with tempfile.TemporaryDirectory(prefix="reconciler-validate-") as folder:
+        apart = replace(settings, state_dir=Path(folder), status_dir=None)
+        source = GitSource(apart, runtimes=lambda: runtimes, clock=time.time)
+        commit, faults = source.examine()
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if form == "text":
+        _print(faults)
+        said = f"{_count(len(errors), 'error')}" if errors else "valid"
+        click.secho(f"commit {commit}: {said}", err=True, fg="red" if errors else "green")
     else:
         from reconciler.cli.output import emit  # noqa: PLC0415
 
@@ -62,10 +100,10 @@ def as_data(faults: Sequence[Fault]) -> dict[str, list[dict[str, object]]]:
 
 def _print(faults: Sequence[Fault]) -> None:
     for fault in faults:
-        place = click.style(f"{fault.file}:{fault.line}:", bold=True)
+        place = click.style(f"{printable(fault.file)}:{fault.line}:", bold=True)
         path = f" {fault.path}:" if fault.path else ""
         warning = click.style(" warning:", fg="yellow") if fault.severity == "warning" else ""
-        click.echo(f"{place}{warning}{path} {fault.message}")
+        click.echo(f"{place}{warning}{printable(path)} {printable(fault.message)}")
 
 
 def _sum_up(errors: Sequence[Fault], faults: Sequence[Fault], read: object) -> None:

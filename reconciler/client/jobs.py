@@ -159,6 +159,7 @@ class Reader:
         from reconciler.sources.folder import FolderSource  # noqa: PLC0415
 
         self._specs = settings.specs
+        self._git = settings.git
         if runtimes is None:
             runtimes = available_runtimes(settings.runtime_sources, clock=time.time, offline=True).documents
         self._folder = FolderSource(settings.specs, builtin=runtimes)
@@ -171,6 +172,11 @@ class Reader:
             ReconcilerError: the folder is not there, or cannot be read.
         """
         catalog = self._folder.scan(patient=False)
+        if catalog.state == "missing" and self._git is not None:
+            raise ReconcilerError(
+                f"No revision of {self._git} is checked out yet.",
+                remedy="A daemon does that: reconciler run; `reconciler get source` says how it goes.",
+            )
         if catalog.state == "missing":
             raise ReconcilerError(
                 f"The folder of manifests {self._specs} is not there.",

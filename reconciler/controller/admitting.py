@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.controller.failing import is_held_back
 from reconciler.names import ANNOTATION_UPDATE_POLICY, API_VERSION, PREFIX
 from reconciler.status.records import Record
 
@@ -27,6 +28,7 @@ class Wanted:
         runtime: the document of the runtime it refers to, if there is one.
         file: absolute path of the manifest.
         update_policy: of the daemon, ``Refuse`` or ``Recreate``.
+        policy: digest of the one in force, which judges anew what another has refused; "" unknown.
     """
 
     namespace: str
@@ -35,6 +37,7 @@ class Wanted:
     runtime: Raw | None
     file: str
     update_policy: str = "Refuse"
+    policy: str = ""
 
 
 def first_sight(wanted: Wanted, *, uid: str, now: float) -> Record:
@@ -73,6 +76,8 @@ def update(record: Record, wanted: Wanted, *, uid: str, now: float) -> Record:
     token = _annotation(job, ANNOTATION_RERUN)
     if token and token != record.rerun:
         return _reborn(record, wanted, uid=uid, now=now, why="rerun was asked for")
+    if is_held_back(record) and (why := _amended(record, wanted)):
+        return _reborn(record, wanted, uid=uid, now=now, why=why)
     refusal = _refused(record, job)
     if not refusal:
         accepted = record.model_copy(update={"observed_generation": record.generation, "rejected": ""})
@@ -95,6 +100,17 @@ def _taken_up(record: Record, job: Raw) -> Record:
             "rerun": _annotation(job, ANNOTATION_RERUN),
         }
     )
+
+
+def _amended(record: Record, wanted: Wanted) -> str:
+    """Why a job that the policy has refused, and that never ran, is judged anew; "" when it is not."""
+    if _spec(wanted.job) != _spec(record.job):
+        return "its manifest changed after the policy had refused it"
+    if wanted.runtime is not None and record.runtime and _plain(wanted.runtime) != record.runtime:
+        return "its runtime changed after the policy had refused it"
+    if wanted.policy and record.refused_under and wanted.policy != record.refused_under:
+        return "the policy that had refused it changed"
+    return ""
 
 
 def snapshot(record: Record, runtime: Raw) -> Record:

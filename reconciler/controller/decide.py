@@ -30,6 +30,7 @@ from reconciler.controller.failing import (
     fail,
     judge,
     next_attempt,
+    refuse,
     restart_gang,
 )
 from reconciler.controller.observed import Observed
@@ -224,6 +225,8 @@ def _go_on(plan: JobPlan, observed: Observed, record: Record, now: float, policy
             # Nothing is held up any more, or a start that was said to have failed has worked after all.
             record = record.model_copy(update={"queued": "", "problem": None})
         return Decision(record=record, actions=tuple(actions), requeue_at=later)
+    if observed.refusal.message:
+        return _wind_up(plan, observed, refuse(record, observed.refusal, now=now), now, policy)
     if not record.admitted:
         return Decision(record=record, actions=(*actions, Admit()), requeue_at=later)
     if (held := _held_until(record)) > now:

@@ -11,8 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.controller.observed import Refusal
 from reconciler.controller.settling import Ended, describe_code
 from reconciler.names import ANNOTATION_RESTART_SCOPE
+from reconciler.plan.policing import REASON
 from reconciler.plan.types import ExitRule, FailureRule, InstancePlan, JobPlan, StepPlan
 from reconciler.status.records import Failure, Record
 
@@ -329,6 +331,20 @@ def fail(record: Record, reason: str, message: str, *, now: float) -> Record:
         message = f"{message}: {who}{failure.container}: {failure.message}"
     finished = _ended(record.with_condition("Failed", "True", reason, message, now=now), now=now)
     return finished.with_event(reason, message, now=now, kind="Warning")
+
+
+def refuse(record: Record, refusal: Refusal, *, now: float) -> Record:
+    """Failed by the policy; of a job that has not run, until its manifest or the policy changes."""
+    failed = _ended(record.with_condition("Failed", "True", REASON, refusal.message, now=now), now=now)
+    failed = failed.model_copy(update={"refused_under": refusal.digest})
+    return failed.with_event(REASON, refusal.message, now=now, kind="Warning")
+
+
+def is_held_back(record: Record) -> bool:
+    """Whether the policy has refused the job before anything of it ran."""
+    failed = record.condition("Failed")
+    refused = failed is not None and failed.status == "True" and failed.reason == REASON
+    return refused and record.started_at is None
 
 
 def with_last_words(record: Record, lines: tuple[str, ...]) -> Record:

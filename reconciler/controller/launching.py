@@ -15,11 +15,13 @@ from pathlib import Path
 import structlog
 
 from reconciler.controller.actions import Launch, Outcome, Started
+from reconciler.controller.guarding import Held
 from reconciler.controller.hands import Hands, log_place, selector
-from reconciler.controller.materials import make_host_folders, write_volumes
+from reconciler.controller.materials import write_volumes
 from reconciler.controller.observed import generation_of
+from reconciler.controller.redacting import Redactor
 from reconciler.controller.specs import Placement, container_spec, labels_of, volumes_of
-from reconciler.engines.base import NetworkSpec, NetworkState
+from reconciler.engines.base import ContainerSpec, NetworkSpec, NetworkState
 from reconciler.errors import (
     Conflict,
     Drifted,
@@ -27,12 +29,15 @@ from reconciler.errors import (
     EngineUnavailable,
     NotFound,
     PlanError,
+    PolicyRefused,
     StartFailed,
     StateError,
 )
 from reconciler.names import LABEL_INSTANCE
 from reconciler.plan.addresses import plan_addresses
-from reconciler.plan.types import ContainerPlan, InstancePlan, JobPlan
+from reconciler.plan.policing import REASON
+from reconciler.plan.reporting import without_reporting
+from reconciler.plan.types import InstancePlan, JobPlan
 from reconciler.status.records import Record
 
 #: Seconds the other ranks wait at most for rank 0 to be created.
@@ -45,7 +50,7 @@ def ensure_network(plan: JobPlan, record: Record, network: NetworkState | None, 
     """Create the job's network unless it is there."""
     if network is None:
         wanted = sum(not i.host_network for i in plan.instances)
-        labels = labels_of(record, hands.host.instance)
+        labels = labels_of(record, hands.host.instance, hands.host.revision)
         # A rerun keeps the network, so it cannot carry the uid of one life.
         spec = NetworkSpec(name=plan.network, labels=labels, min_addresses=max(wanted, 1))
         try:
@@ -97,7 +102,14 @@ def launch(
     except PlanError as error:
         return Outcome(problem=("AddressesExhausted", str(error)))
     port = network.port or plan.port
-    placement = Placement(network=network, addresses=addresses, port=port, spec_hash=hands.spec_hash)
+    heard = hands.reach(plan, network, False)
+    placement = Placement(
+        network=network,
+        addresses=addresses,
+        port=port,
+        spec_hash=hands.spec_hash,
+        progress=heard.addresses,
+    )
     # Rank 0 exists before any other rank does; from then on nobody waits for anybody.
     first: Future[bool] = Future()
     futures = [
@@ -115,11 +127,19 @@ def launch(
             gone = error
     if gone is not None:
         raise gone
+    problem = next((o.problem for o in outcomes if o.problem), None)
+    failed = tuple(f for o in outcomes for f in o.failed)
+    if problem or failed:
+        # Engines quote what they could not run.
+        redactor = Redactor(plan, hands.lookup)
+        problem = redactor.pairs([problem])[0] if problem else None
+        failed = redactor.pairs(failed)
     return Outcome(
         started=tuple(s for o in outcomes for s in o.started),
-        failed=tuple(f for o in outcomes for f in o.failed),
+        failed=failed,
         limits=tuple(dict.fromkeys(sentence for o in outcomes for sentence in o.limits)),
-        problem=next((o.problem for o in outcomes if o.problem), None),
+        unheard=heard.trouble,
+        problem=problem,
     )
 
 
@@ -133,6 +153,8 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
     first: Future[bool],
 ) -> Outcome:
     instance = plan.step(wanted.step).instances[wanted.index]
+    if (instance.step, instance.index) not in placement.progress:
+        instance = without_reporting(instance, plan.namespace, plan.name)
     existing = dict(wanted.existing)
     address = placement.addresses[instance.step, instance.index]
     started: list[Started] = []
@@ -144,26 +166,28 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
             return Outcome()
         for name in wanted.containers:
             container = next(c for c in instance.containers if c.name == name)
-            identifier = existing.get(name) or _create(
+            spec = container_spec(
                 plan,
                 instance,
                 container,
                 record=record,
                 placement=placement,
-                hands=hands,
-                limits=limits,
+                host=hands.host,
+                lookup=hands.lookup,
             )
-            if not number and not first.done():
-                first.set_result(True)
-            hands.logs.attach(identifier, log_place(record, name))
-            _start(identifier, hands)
+            with hands.guard.held(spec) as held:
+                identifier = _made(held.spec, existing.get(name), record=record, hands=hands, limits=limits)
+                if not number and not first.done():
+                    first.set_result(True)
+                hands.logs.attach(identifier, log_place(record, name))
+                _start(identifier, held, hands)
             started.append(Started(name=name, id=identifier, ip=address))
             _log.info("started container", container=name, rank=instance.rank, id=identifier[:12])
     except (StartFailed, Drifted) as error:
         return Outcome(started=tuple(started), failed=((name, str(error)),))
     except EngineUnavailable:
         raise
-    except (_NameTakenError, PlanError, StateError, EngineError) as error:
+    except (_NameTakenError, PlanError, PolicyRefused, StateError, EngineError) as error:
         return Outcome(started=tuple(started), problem=(_reason(error), str(error)))
     finally:
         if not number and not first.done():
@@ -186,6 +210,8 @@ def _reason(error: Exception) -> str:
             return "NameTaken"
         case PlanError():
             return "ConfigurationMissing"
+        case PolicyRefused():
+            return REASON
         case StateError():
             return "HostError"
     return "EngineError"
@@ -201,9 +227,9 @@ def _prepare(
     """Volumes and files the instance mounts."""
     if not instance.volumes:
         return
-    make_host_folders(instance)
+    hands.guard.make_folders(instance)
     for volume in volumes_of(plan, instance, record, hands.host):
-        hands.engine.create_volume(volume)
+        hands.engine.create_volume(hands.guard.volume(volume))
     write_volumes(
         Path(hands.host.files),
         instance,
@@ -213,32 +239,27 @@ def _prepare(
     )
 
 
-def _create(
-    plan: JobPlan,
-    instance: InstancePlan,
-    container: ContainerPlan,
-    *,
-    record: Record,
-    placement: Placement,
-    hands: Hands,
-    limits: list[str],
+def _made(
+    spec: ContainerSpec, existing: str | None, *, record: Record, hands: Hands, limits: list[str]
 ) -> str:
-    spec = container_spec(
-        plan,
-        instance,
-        container,
-        record=record,
-        placement=placement,
-        host=hands.host,
-        lookup=hands.lookup,
-    )
+    """The container's id: created now, or found as a crash has left it."""
+    held = any(mount.root for mount in spec.mounts)
+    if existing is not None and not held:
+        return existing
+    if existing is not None:
+        # What it was to mount was held by a daemon that is gone.
+        hands.engine.remove_container(existing)
     limits += hands.engine.limitations(spec)
     try:
         return hands.engine.create_container(spec)
     except Conflict:
-        return _adopt(container.name, record, hands)
+        identifier = _adopt(spec.name, record, hands)
+        if held:
+            hands.engine.remove_container(identifier)
+            raise EngineError(f"The container {spec.name} is made anew, to hold what it mounts.") from None
+        return identifier
     except NotFound:
-        hands.forget_image(container.image)
+        hands.forget_image(spec.image)
         raise
 
 
@@ -254,7 +275,12 @@ def _adopt(name: str, record: Record, hands: Hands) -> str:
     return found.id
 
 
-def _start(identifier: str, hands: Hands) -> None:
+def _start(identifier: str, held: Held, hands: Hands) -> None:
+    try:
+        held.confirm()
+    except PolicyRefused:
+        hands.engine.remove_container(identifier)
+        raise
     try:
         hands.engine.start_container(identifier)
     except Conflict:

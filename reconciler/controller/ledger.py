@@ -74,6 +74,12 @@ class Ledger:
         self._preempt = preempt
         self._making_room: dict[str, str] = {}
 
+    def reconfigure(self, *, max_jobs: int | None, preempt: bool) -> None:
+        """Other limits from now on; who holds a share keeps it."""
+        with self._lock:
+            self._max_jobs = max_jobs
+            self._preempt = preempt
+
     def follow(self, record: Record) -> None:
         """Take over what a record says it holds; a job that holds nothing any more frees its share."""
         with self._lock:

@@ -18,6 +18,7 @@ not read yet with it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ import structlog
 from reconciler.controller.logfiles import LogFile, LogWriter, tail
 from reconciler.engines.base import Engine, LogStream
 from reconciler.errors import EngineError, NotFound, StateError
+from reconciler.liveness import WITHOUT_LIMIT, allow
 
 #: Seconds between tries to reach a broken stream again: doubled up to the last.
 FIRST_RETRY: Final = 0.1
@@ -145,15 +147,16 @@ class LogKeeper:
         return tail(self.path(place), lines)
 
     def close(self, *, timeout: float = 5.0) -> None:
-        """End all readers; containers and their logs on the engine stay, the next daemon reads on."""
+        """End all readers, within ``timeout`` seconds; the next daemon reads on from where they were."""
         self._closing.set()
         with self._lock:
             readers = list(self._readers.values())
             self._readers.clear()
         for reader in readers:
             reader.stop()
+        deadline = time.monotonic() + timeout
         for reader in readers:
-            reader.join(timeout)
+            reader.join(max(0.0, deadline - time.monotonic()))
 
 
 class _Reader:
@@ -245,7 +248,9 @@ class _Reader:
     def _read_rest(self) -> bool:
         """Read the whole log once, without following, and write what is missing."""
         try:
-            complete = self._consume(follow=False)
+            # Gigabytes take their time, and what may hang here is the engine, whose stream has no limit.
+            with allow(WITHOUT_LIMIT, "reading the rest of a log"):
+                complete = self._consume(follow=False)
         except NotFound:
             return self._ended
         except EngineError as error:

@@ -11,6 +11,18 @@ from reconciler.names import LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_INDEX, LABEL_
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """What the policy in force has against a job; no message: nothing.
+
+    Attributes:
+        digest: of the policy: when it changes, the job is judged anew.
+    """
+
+    message: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
     """One label query, as a whole.
 
@@ -22,6 +34,7 @@ class Observed:
         ready: container ids whose readiness probe passes (containers without a probe are not listed).
         activity: container id to when it last printed something, seconds since the epoch; only for
             jobs that are watched for stalls.
+        refusal: what the policy has against starting anything of the job.
     """
 
     containers: tuple[ContainerState, ...] = ()
@@ -30,6 +43,7 @@ class Observed:
     make_room_for: str = ""
     ready: frozenset[str] = frozenset()
     activity: Mapping[str, float] = field(default_factory=dict)
+    refusal: Refusal = field(default_factory=Refusal)
 
 
 def identity(state: ContainerState) -> tuple[str, int, str]:

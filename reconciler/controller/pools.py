@@ -13,9 +13,20 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
+from reconciler import liveness
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _Task = tuple[Future[Any], Callable[[], Any]]
+
+
+class _Awaited(Future[T]):
+    """Waiting for its result is no idleness: the hands of the pool are looked at themselves."""
+
+    def result(self, timeout: float | None = None) -> T:
+        """As every future's."""
+        with liveness.allow(liveness.WITHOUT_LIMIT, "waiting for a pool"):
+            return super().result(timeout)
 
 
 class DaemonPool(Executor):
@@ -41,11 +52,19 @@ class DaemonPool(Executor):
         Raises:
             RuntimeError: the pool was shut down.
         """
-        future: Future[T] = Future()
+        future: Future[T] = _Awaited()
+        watch = liveness.of_this_thread()
+
+        def call() -> T:
+            if watch is None:
+                return fn(*args, **kwargs)
+            with watch.work(f"a hand of the pool {self._name}"):
+                return fn(*args, **kwargs)
+
         with self._lock:
             if self._closed:
                 raise RuntimeError("The pool was shut down.")
-            self._tasks.put((future, lambda: fn(*args, **kwargs)))
+            self._tasks.put((future, call))
             if not self._idle.acquire(blocking=False) and self._threads < self._width:
                 self._threads += 1
                 name = f"{self._name}-{self._threads}"

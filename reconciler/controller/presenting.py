@@ -6,8 +6,8 @@ the latest condition alone (kubeflow/sdk#803: a resumed job said Created for eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,13 +28,16 @@ class Surroundings:
         engine: name and version; empty while none answers.
         log_dir: where kept logs are; the path of each container's log is below it.
         faults: what is wrong with the manifest now.
-        source: revision and path the manifest came from (a git repository), empty otherwise.
+        source: where the manifest came from: revision and path (a git repository); empty otherwise.
+        conditions: further ones, which are not the job's own (of the repository); for one that goes on,
+            because the status of one that has ended is not told anew.
     """
 
     engine: tuple[str, str] = ("", "")
     log_dir: str = ""
     faults: Sequence[Fault] = ()
-    source: tuple[str, str] = ("", "")
+    source: Mapping[str, str] = field(default_factory=dict)
+    conditions: Sequence[Mapping[str, str]] = ()
 
 
 def present(
@@ -59,7 +62,7 @@ def present(
             "lastTransitionTime": stamp(c.at),
         }
         for c in record.conditions
-    ]
+    ] + [dict(c) for c in around.conditions if not record.finished]
     if plan is not None and view is not None:
         status["jobsStatus"] = [_counts(view, n, record) for n in range(len(view.steps))]
     if record.failure is not None:
@@ -78,8 +81,8 @@ def present(
         status["nodes"] = [
             _node(step, instance, record, around) for step in view.steps for instance in step.instances
         ]
-    if around.source[0]:
-        status["source"] = {"revision": around.source[0], "path": around.source[1]}
+    if around.source:
+        status["source"] = dict(around.source)
     status["errors"] = [
         {"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in around.faults
     ] + ([{"file": "", "line": 0, "path": "", "message": record.rejected}] if record.rejected else [])

@@ -23,9 +23,10 @@ from reconciler.controller.actions import (
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.clocks import HostClock, follow
 from reconciler.controller.decide import Policy, decide
+from reconciler.controller.guarding import Guard
 from reconciler.controller.hands import selector
 from reconciler.controller.image_states import ImageState
-from reconciler.controller.observed import Observed
+from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.engines.base import Engine, NetworkState
 from reconciler.errors import PlanError
@@ -64,9 +65,10 @@ def preview_folder(settings: Settings, catalog: Catalog, engine: Engine) -> list
         StateError: a record cannot be read.
     """
     records = RecordStore(settings.state_dir / "records" / settings.instance)
+    guard = Guard(settings, socket=settings.container_host or "")
     changes: list[Change] = []
     for key, entry in sorted(catalog.jobs.items()):
-        changes += _of_job(settings, catalog, engine, entry, records.load(key))
+        changes += _of_job(settings, catalog, engine, entry, records.load(key), guard=guard)
     for key in list(records.keys()):
         record = records.load(key)
         if key not in catalog.jobs and record is not None and catalog.may_prune(record.file):
@@ -75,7 +77,13 @@ def preview_folder(settings: Settings, catalog: Catalog, engine: Engine) -> list
 
 
 def _of_job(
-    settings: Settings, catalog: Catalog, engine: Engine, entry: JobEntry, record: Record | None
+    settings: Settings,
+    catalog: Catalog,
+    engine: Engine,
+    entry: JobEntry,
+    record: Record | None,
+    *,
+    guard: Guard,
 ) -> list[Change]:
     document = entry.document or entry.candidate
     if entry.refused or document is None:
@@ -96,6 +104,7 @@ def _of_job(
         runtime=runtime.raw if runtime is not None else None,
         file=entry.file,
         update_policy=settings.update_policy,
+        policy=guard.digest(),
     )
     old = record
     record = (
@@ -111,13 +120,19 @@ def _of_job(
         plan = Planner().plan(record)
     except PlanError as error:
         return [Change(verb="refuse", kind="job", name=entry.name, job=entry.key, reason=str(error))]
-    return _passes(settings, engine, plan, record, now)
+    refusal = Refusal()
+    if not record.finished:
+        refusal = guard.refusal(plan, job=record.job, runtime=record.runtime)
+    return _passes(settings, engine, plan, record, now, refusal)
 
 
-def _passes(settings: Settings, engine: Engine, plan: JobPlan, record: Record, now: float) -> list[Change]:
+def _passes(  # noqa: PLR0917  (one after the other, as they come about)
+    settings: Settings, engine: Engine, plan: JobPlan, record: Record, now: float, refusal: Refusal
+) -> list[Change]:
     mine = selector(plan.namespace, plan.name, settings.instance)
     network = next((n for n in engine.list_networks(mine) if n.name == plan.network), None)
-    observed = Observed(containers=tuple(engine.list_containers(mine)), network=network)
+    listed = tuple(engine.list_containers(mine))
+    observed = Observed(containers=listed, network=network, refusal=refusal)
     policy = Policy(
         auto_remove=settings.auto_remove,
         pull_policy=settings.pull_policy,
@@ -126,6 +141,9 @@ def _passes(settings: Settings, engine: Engine, plan: JobPlan, record: Record, n
     changes: list[Change] = []
     for _ in range(MAX_PASSES):
         decision = decide(plan, observed, record, now, policy)
+        if decision.record.finished and not record.finished and refusal.message:
+            job = f"{plan.namespace}/{plan.name}"
+            changes.append(Change(verb="refuse", kind="job", name=plan.name, job=job, reason=refusal.message))
         record = decision.record
         again = False
         for action in decision.actions:

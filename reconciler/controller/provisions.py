@@ -13,16 +13,20 @@ from functools import partial
 from reconciler.config import Settings
 from reconciler.controller.admission import CPUS, MEMORY
 from reconciler.controller.attached import Attachment
+from reconciler.controller.guarding import Guard
 from reconciler.controller.hands import Hands, for_job
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.images import pull_policy
 from reconciler.controller.keys import make_secret
 from reconciler.controller.materials import GeneratedSecrets
-from reconciler.controller.observed import Observed
+from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
-from reconciler.controller.registry_auths import auth_for
+from reconciler.controller.progress.reach import Reach
+from reconciler.controller.progress.service import ProgressService
+from reconciler.controller.registry_auths import CONFIG_JSON_KEY, auth_for
 from reconciler.controller.specs import Host
-from reconciler.engines.base import EngineInfo
+from reconciler.credentials import REGISTRY_AUTH, credential
+from reconciler.engines.base import EngineInfo, NetworkState
 from reconciler.errors import EngineUnavailable
 from reconciler.names import ANNOTATION_PRIORITY
 from reconciler.plan.addresses import plan_addresses
@@ -45,14 +49,42 @@ class Provisions:
     """
 
     def __init__(self, settings: Settings, planner: Planner, catalog: Callable[[], Catalog]) -> None:
-        self.attachment: Attachment | None = None
+        self._attachment: Attachment | None = None
+        self.guard = Guard(settings)
         self.unavailable = EngineUnavailable("Waits for the container engine.")
+        #: The commit in force, for the labels of what is made; "" for a plain folder.
+        self.revision = ""
+        self.progress: ProgressService | None = None
         self._settings = settings
         self._planner = planner
         self._catalog = catalog
         self._secrets = GeneratedSecrets(settings.state_dir / "secrets" / settings.instance)
         self._waiting_for_images: dict[str, set[str]] = {}
         self._lock = threading.Lock()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Other settings from now on."""
+        self._settings = settings
+        self.guard = self._guard()
+
+    @property
+    def attachment(self) -> Attachment | None:
+        """The engine and what goes with it, once one has answered."""
+        return self._attachment
+
+    @attachment.setter
+    def attachment(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+        self.guard = self._guard()
+        self.guard.tidy()
+
+    def _guard(self) -> Guard:
+        info = self.info
+        return Guard(self._settings, socket=info.host, same_mounts=info.same_mounts)
+
+    def refusal(self, plan: JobPlan, record: Record) -> Refusal:
+        """What the policy has against a job."""
+        return self.guard.refusal(plan, job=record.job, runtime=record.runtime)
 
     @property
     def info(self) -> EngineInfo:
@@ -76,6 +108,7 @@ class Provisions:
             instance=self._settings.instance,
             files=str(self._settings.state_dir.absolute() / "files" / self._settings.instance),
             memory=attachment.info.memory,
+            revision=self.revision,
         )
         hands = Hands(
             engine=attachment.engine,
@@ -86,6 +119,8 @@ class Provisions:
             lookup=self._lookup(plan, record),
             spec_hash=self._planner.digest(record) if plan is not None else "",
             forget_image=attachment.puller.forget,
+            guard=self.guard,
+            reach=self._reach,
         )
         return for_job(hands, record)
 
@@ -105,6 +140,9 @@ class Provisions:
         namespace = key.partition("/")[0]
         known = self._catalog().secrets
         data = [d for s in secrets if (d := known.get((namespace, s))) is not None]
+        if handed := credential(REGISTRY_AUTH):
+            # The service's own, after the job's: those that fit as well win.
+            data.append({CONFIG_JSON_KEY: handed})
         with self._lock:
             self._waiting_for_images.setdefault(image, set()).add(key)
         chosen = pull_policy(policy, self._settings.pull_policy)
@@ -147,12 +185,21 @@ class Provisions:
         namespace, _, name = key.partition("/")
         self._secrets.remove(namespace, name)
 
+    def _reach(self, plan: JobPlan, network: NetworkState, running: bool) -> Reach:
+        if self.progress is None:
+            return Reach()
+        return self.progress.reach(plan, network, self.info, running=running)
+
     def _lookup(
         self, plan: JobPlan | None, record: Record
     ) -> Callable[[str, str], Mapping[str, bytes | str] | None]:
         made = {s.name: s for s in generated_secrets(plan)} if plan is not None else {}
 
         def look(kind: str, name: str) -> Mapping[str, bytes | str] | None:
+            if self.progress is not None:
+                whose = {"namespace": record.namespace, "job": record.name, "uid": record.uid}
+                if (material := self.progress.material(kind, name, **whose)) is not None:
+                    return dict(material)
             catalog = self._catalog()
             where = catalog.secrets if kind == "Secret" else catalog.configmaps
             found: Mapping[str, bytes | str] | None = where.get((record.namespace, name))

@@ -36,10 +36,12 @@ from reconciler.controller.failing import with_last_words
 from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
-from reconciler.controller.noting import note, trouble
-from reconciler.controller.observed import Observed
+from reconciler.controller.noting import note, note_unheard, trouble
+from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
+from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.redacting import Redactor
 from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
@@ -110,6 +112,8 @@ class Reconciler:
         probe: ids of those containers among the listed whose readiness probe passes.
         pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
         priority: of a job among those that wait for admission; the higher goes first.
+        refusal: what the policy has against a job.
+        inbox: what trainings have reported; None: nobody listens to them.
     """
 
     def __init__(
@@ -124,16 +128,21 @@ class Reconciler:
         probe: Callable[[JobPlan, Observed], frozenset[str]],
         pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
+        refusal: Callable[[JobPlan, Record], Refusal] = lambda _plan, _record: Refusal(),
+        inbox: Inbox | None = None,
     ) -> None:
         self._hands = hands
         self._outlet = outlet
         self._planner = planner
         self._ledger = ledger
-        self._policy = policy
+        #: Replaced as a whole when settings are read again.
+        self.policy = policy
         self._clock = clock
         self._probe = probe
         self._pull = pull
         self._priority = priority
+        self._refusal = refusal
+        self._inbox = inbox
         #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
         self.seen: dict[str, Digest] = {}
 
@@ -161,6 +170,8 @@ class Reconciler:
             else first_sight(request.wanted, uid=uid, now=now)
         )
         record = follow(record, timeline, now=now)
+        if self._inbox is not None:
+            record = self._inbox.applied(record)
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
         if old is not None and old.file and old.file != record.file:
@@ -205,11 +216,15 @@ class Reconciler:
     def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
         hands = self._hands(plan, record)
         observed = self._observe(plan, hands, self._now(record))
+        refusal = self._refusal(plan, record) if not record.finished else Refusal()
+        record = self._tell_of_policy(plan, record, refusal, hands)
+        observed = replace(observed, refusal=refusal)
+        record = self._listen(plan, record, observed, hands)
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
-            decision = decide(plan, observed, record, self._now(record), self._policy)
+            decision = decide(plan, observed, record, self._now(record), self.policy)
             requeue_at = decision.requeue_at
-            record = self._with_log_tail(decision.record, hands)
+            record = self._with_log_tail(plan, decision.record, hands)
             # The record first: an end that was told and then forgotten would be an end reversed.
             told, saved = saved, self._save(record, saved)
             self._tell(request, plan, observed, record, told)
@@ -220,7 +235,7 @@ class Reconciler:
             if rests or not decision.actions:
                 break
             if touched:
-                observed = self._observe(plan, hands, self._now(record))
+                observed = replace(self._observe(plan, hands, self._now(record)), refusal=refusal)
         else:
             # Decision and engine disagree for now; nothing but time may tell of the next chance.
             requeue_at = min(self._now(record) + 1.0, requeue_at or math.inf)
@@ -232,6 +247,25 @@ class Reconciler:
         held = held if held is not None and held > now else None
         again = min((t for t in (requeue_at, held) if t is not None), default=None)
         return self._on_the_wall(again, record) if again is not None else None
+
+    def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: Hands) -> Record:
+        """What the policy makes of mounts, and that it has become stricter than a job that runs: once."""
+        if record.finished:
+            return record
+        now = self._now(record)
+        for note_ in hands.guard.notes(plan) if not refusal.message else ():
+            if note_ not in record.warned:
+                record = record.model_copy(update={"warned": (*record.warned, note_)})
+                record = record.with_event("ReadOnly", note_, now=now)
+        key = f"policy:{refusal.digest}"
+        if refusal.message and record.started_at is not None and key not in record.warned:
+            message = (
+                f"The policy in force refuses this job; what runs of it is left alone, nothing of it "
+                f"is started again: {refusal.message}"
+            )
+            record = record.model_copy(update={"warned": (*record.warned, key)})
+            record = record.with_event("PolicyChanged", message, now=now, kind="Warning")
+        return record
 
     def _do_all(
         self,
@@ -308,7 +342,16 @@ class Reconciler:
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
 
-    def _with_log_tail(self, record: Record, hands: Hands) -> Record:
+    def _listen(self, plan: JobPlan, record: Record, observed: Observed, hands: Hands) -> Record:
+        """See that what runs is heard (a daemon that has just started), or say why it is not."""
+        if observed.network is None or record.finished:
+            return record
+        bridged = not any(i.host_network for i in plan.instances)
+        running = bridged and any(c.state == "running" for c in observed.containers)
+        heard = hands.reach(plan, observed.network, running)
+        return note_unheard(record, heard.trouble, now=self._now(record))
+
+    def _with_log_tail(self, plan: JobPlan, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
         failure = record.failure
         if failure is None or failure.log or failure.reason == "StartError":
@@ -317,7 +360,8 @@ class Reconciler:
         # The others wait to be stopped meanwhile. One that is stalled runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:
             hands.logs.finish(failure.container_id, place, timeout=LAST_WORDS_TIMEOUT)
-        lines = tuple(hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
+        mask = Redactor(plan, hands.lookup).text
+        lines = tuple(mask(line) for line in hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
         return with_last_words(record, lines)
 
     def _delete(self, key: str, known: Record | None, now: float) -> None:
@@ -325,6 +369,8 @@ class Reconciler:
 
         What carries this folder's labels and has no record (lost, or left by a crash) goes as well.
         """
+        if self._inbox is not None:
+            self._inbox.forget(key)
         namespace, _, name = key.partition("/")
         record = known or Record(namespace=namespace, name=name, uid="", created_at=now)
         plan = self._plan_if_any(record)
@@ -361,6 +407,8 @@ class Reconciler:
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
             self._outlet.save(record)
+        if self._inbox is not None:
+            self._inbox.saved(record)
         return record
 
     def _tell(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from reconciler.controller.failing import joins_owner, owns_network
@@ -13,11 +13,14 @@ from reconciler.names import (
     LABEL_CONTAINER,
     LABEL_DEVICES,
     LABEL_INDEX,
+    LABEL_INSTANCE,
     LABEL_KIND,
     LABEL_RANK,
     LABEL_RESTART,
+    LABEL_REVISION,
     LABEL_SPEC_HASH,
     LABEL_STEP,
+    PREFIX,
     job_labels,
     qualified,
 )
@@ -32,10 +35,14 @@ from reconciler.plan.types import (
     SecurityPlan,
     VolumePlan,
 )
+from reconciler.policy.model import capability
 from reconciler.status.records import Record
 
 #: Tells the script which attempt it is, from 0: above 0 it should look for a checkpoint.
 ATTEMPT_VARIABLE = "RECONCILER_ATTEMPT"
+#: Of the engines' default capabilities, those that no container gets unless it asks: raw packets (forged
+#: addresses in the job's network), device nodes, the kernel's audit log, changing one's own capabilities.
+DROPPED = ("AUDIT_WRITE", "MKNOD", "NET_RAW", "SETPCAP")
 SHM = "/dev/shm"  # noqa: S108  (a mount point, not a temporary file)
 
 VOLUME_SCRATCH = "scratch"
@@ -48,6 +55,7 @@ class Host:
 
     Attributes:
         instance: owner's label.
+        revision: the commit that the manifests come from, for what is made now; "" for a plain folder.
         files: folder of the job's materialized ``files`` volumes, as an absolute path.
         memory: bytes of the host, for the size of ``/dev/shm``; 0 unknown.
     """
@@ -55,21 +63,29 @@ class Host:
     instance: str
     files: str
     memory: int = 0
+    revision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where one run of a job is: its network and the address of every instance."""
+    """Where one run of a job is: its network and the address of every instance.
+
+    Attributes:
+        progress: host and port at which the daemon hears of an instance's progress; those that it cannot
+            hear are missing.
+    """
 
     network: NetworkState
     addresses: Mapping[tuple[str, int], str]
     port: int
     spec_hash: str
+    progress: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
-def labels_of(record: Record, instance: str) -> dict[str, str]:
-    """The job's labels, as on every network, volume and container."""
-    return job_labels(namespace=record.namespace, job=record.name, uid=record.uid, instance=instance)
+def labels_of(record: Record, instance: str, revision: str = "") -> dict[str, str]:
+    """The job's labels, as on every network, volume and container; the commit on what is made from it."""
+    own = job_labels(namespace=record.namespace, job=record.name, uid=record.uid, instance=instance)
+    return own | ({LABEL_REVISION: revision} if revision else {})
 
 
 def volume_name(instance: InstancePlan, volume: VolumePlan) -> str:
@@ -87,7 +103,12 @@ def volumes_of(plan: JobPlan, instance: InstancePlan, record: Record, host: Host
         name = volume_name(instance, volume)
         if volume.kind == "named":
             is_own = volume.source.startswith(own) and not volume.retain
-            yield VolumeSpec(name=name, labels={LABEL_KIND: VOLUME_CLAIM} | (claim if is_own else {}))
+            yield VolumeSpec(
+                name=name,
+                labels={LABEL_KIND: VOLUME_CLAIM} | (claim if is_own else {}),
+                # Another folder's claim of that name is another's data.
+                owner={LABEL_INSTANCE: host.instance},
+            )
         elif volume.kind == "scratch":
             yield VolumeSpec(name=name, labels=claim | {LABEL_KIND: VOLUME_SCRATCH})
         elif volume.kind == "memory" and _shared(instance, volume):
@@ -124,6 +145,7 @@ def container_spec(
         lookup=lookup,
         port=placement.port,
         attempt=record.restarts,
+        progress=placement.progress.get((instance.step, instance.index), ""),
     )
     env = {ATTEMPT_VARIABLE: str(record.attempt)} | dict(resolved.env)
     ended = record.container(_owner(instance)).result
@@ -163,6 +185,8 @@ def container_spec(
         memory_reservation=resources.memory_request,
         shm_size=None if instance.host_ipc else shm or _default_shm(resources, host),
         devices=devices,
+        ports=container.ports,
+        host_user=_host_user(instance),
         security=_security(container.security),
         stop_grace=instance.termination_grace,
         tty=container.tty,
@@ -183,7 +207,7 @@ def _labels(
     host: Host,
     devices: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    own = labels_of(record, host.instance) | {
+    own = labels_of(record, host.instance, host.revision) | {
         LABEL_STEP: instance.step,
         LABEL_INDEX: str(instance.index),
         LABEL_CONTAINER: container.container,
@@ -196,7 +220,8 @@ def _labels(
         own[LABEL_RANK] = str(instance.rank)
     if devices:
         own[LABEL_DEVICES] = ",".join(f"{kind}={i}" for kind, names in devices.items() for i in names)
-    return dict(instance.labels) | own
+    # Labels of this project's own are facts; a manifest that writes some would be believed.
+    return {key: value for key, value in instance.labels.items() if not key.startswith(PREFIX)} | own
 
 
 def _devices(instance: InstancePlan, container: ContainerPlan, record: Record) -> dict[str, tuple[str, ...]]:
@@ -250,7 +275,9 @@ def _mount(
         return Mount(kind="tmpfs", target=wanted.path, read_only=wanted.read_only, size=volume.size)
     if volume.kind == "host":
         source = str(PurePosixPath(volume.source, wanted.sub_path))
-        return Mount(kind="bind", target=wanted.path, source=source, read_only=wanted.read_only)
+        return Mount(
+            kind="bind", target=wanted.path, source=source, read_only=wanted.read_only, root=volume.source
+        )
     if volume.kind == "files":
         source = str(PurePosixPath(host.files, instance.name, volume.name, wanted.sub_path))
         return Mount(kind="bind", target=wanted.path, source=source, read_only=True, relabel=True)
@@ -271,9 +298,41 @@ def _default_shm(resources: ResourcePlan, host: Host) -> int | None:
     return resources.memory_limit or host.memory // 2 or None
 
 
+def _host_user(instance: InstancePlan) -> tuple[int, int] | None:
+    """Who in the containers should be the engine's user on the host: the primary container's user.
+
+    For what it writes into the host's folders, and reads of files that are nobody else's (keys, Secrets). One
+    for the whole pod, as its containers share a network. Root needs none: where engines map users at all,
+    root in the container is the engine's user.
+    """
+    security = instance.primary.security
+    if not security.run_as_user or instance.host_network or instance.host_pid or instance.host_ipc:
+        return None
+    if not any(volume.kind == "host" or _private(volume) for volume in instance.volumes):
+        return None
+    group = security.run_as_group
+    return security.run_as_user, security.run_as_user if group is None else group
+
+
+def _private(volume: VolumePlan) -> bool:
+    """Whether files of ours that it holds are closed to others."""
+    modes = [volume.default_mode if file.mode is None else file.mode for file in volume.files]
+    modes += [volume.default_mode] if volume.all_of else []
+    return volume.kind == "files" and any(not mode & 0o004 for mode in modes)
+
+
 def _shares(resources: ResourcePlan) -> int | None:
     """CPU request to relative weight, as the kubelet does it (1024 a CPU, at least 2)."""
     return max(2, int(resources.cpu_request * 1024)) if resources.cpu_request else None
+
+
+def _dropped(plan: SecurityPlan) -> tuple[str, ...]:
+    """What the manifest drops, and what nobody who trains a model needs, unless it is asked for."""
+    added = {capability(name) for name in plan.cap_add}
+    dropped = [capability(name) for name in plan.cap_drop]
+    if plan.privileged or "ALL" in added or "ALL" in dropped:
+        return tuple(dropped)
+    return tuple(dict.fromkeys((*dropped, *(name for name in DROPPED if name not in added))))
 
 
 def _security(plan: SecurityPlan) -> Security:
@@ -287,10 +346,10 @@ def _security(plan: SecurityPlan) -> Security:
         user=user,
         groups=tuple(str(g) for g in groups),
         privileged=plan.privileged,
-        no_new_privileges=plan.allow_privilege_escalation is False,
+        no_new_privileges=not plan.privileged and plan.allow_privilege_escalation is not True,
         read_only_root=plan.read_only_root,
         cap_add=plan.cap_add,
-        cap_drop=plan.cap_drop,
+        cap_drop=_dropped(plan),
         seccomp=plan.seccomp,
         apparmor=plan.apparmor,
         selinux=plan.selinux,

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from reconciler.api.unrendered import NOT_RENDERED
 from reconciler.config import Settings
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
 from reconciler.controller.clocks import Clock, watch
 from reconciler.controller.decide import Policy
+from reconciler.controller.following import Origin
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings
+from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
 from reconciler.controller.reconciling import Reconciler, Request, digest
+from reconciler.controller.standing_down import stand_down
 from reconciler.engines.base import ContainerState, Engine, NetworkState
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
+from reconciler.liveness import Liveness
 from reconciler.names import (
     API_GROUP,
     LABEL_INSTANCE,
@@ -32,6 +39,7 @@ from reconciler.names import (
     job_key,
 )
 from reconciler.sources.catalog import Catalog, JobEntry
+from reconciler.sources.walking import KUSTOMIZATION
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
@@ -39,6 +47,8 @@ from reconciler.status.sidecars import SidecarWriter
 ENDED = frozenset({"Complete", "Failed", "Invalid"})
 #: Seconds that passes under way may take at the end.
 LAST_PASSES = 3.0
+#: The same before jobs are stopped: what is being started now has to be known to be stopped.
+PASSES_BEFORE_STOP = 60.0
 #: Upstream's own name for itself in ``spec.managedBy``; any other value means hands off.
 MANAGER = f"{API_GROUP}/trainjob-controller"
 
@@ -64,6 +74,11 @@ class Work:
         only: Callable[[Mapping[str, Any]], bool] | None = None,
     ) -> None:
         self._only = only
+        self.liveness = Liveness()
+        #: Why the engine could not be listed last time; "": it could.
+        self.relist_error = ""
+        #: Since when the engine has answered but refused to be listed, in monotonic seconds.
+        self.refused_since: float | None = None
         # Until the folder has been read nothing may be taken for removed.
         self.catalog = Catalog(state="missing")
         self._settings = settings
@@ -71,11 +86,12 @@ class Work:
         self._clock_set = watch(clock)
         self._on_phase = on_phase
         self._queue = WorkQueue(clock)
-        planner = Planner()
+        self._planner = planner = Planner()
         self._given = Provisions(settings, planner, lambda: self.catalog)
         self._tidied = False
         #: What the sidecar of each file may tell of.
         self._retained: dict[str, set[str]] = {}
+        self._origin: Origin | None = None
         state = settings.state_dir
         self._sidecars = SidecarWriter(clock=time.monotonic, on_error=self._cannot_write)
         self._outlet = FolderOutlet(
@@ -99,20 +115,19 @@ class Work:
             record = self._outlet.load(key)
             if record is not None:
                 self._ledger.follow(record)
+        self.inbox = Inbox(clock=clock, wake=self._queue.add_at)
         self._reconciler = Reconciler(
             hands=self._given.hands,
             outlet=self._outlet,
             planner=planner,
             ledger=self._ledger,
-            policy=Policy(
-                auto_remove=settings.auto_remove,
-                pull_policy=settings.pull_policy,
-                restart_scope=settings.restart_scope,
-            ),
+            policy=_policy(settings),
             clock=clock,
             probe=self._given.ready,
             pull=self._given.pull,
             priority=self._given.priority,
+            refusal=self._given.refusal,
+            inbox=self.inbox,
         )
 
     # -- what makes jobs come up
@@ -136,6 +151,19 @@ class Work:
             on_relist=self.resync,
         )
         self._enqueue_all()
+
+    def hear(self, progress: ProgressService) -> None:
+        """Let trainings report to this service from now on."""
+        self._given.progress = progress
+
+    def uid_of(self, key: str) -> str | None:
+        """Which life of a job this is; None where there is no such job."""
+        record = self._outlet.load(key)
+        return record.uid if record is not None else None
+
+    def unfinished(self) -> set[str]:
+        """Keys of the jobs that may still report."""
+        return self._outlet.unfinished()
 
     def no_engine(self, error: EngineUnavailable) -> None:
         """No engine answers so far: jobs say so, and wait."""
@@ -167,6 +195,13 @@ class Work:
             self._tidied = True
             self._outlet.drop_orphans()
 
+    def come_from(self, origin: Origin) -> None:
+        """The manifests are those of this revision from now on; every job's status says so."""
+        if origin != self._origin:
+            self._origin = origin
+            self._given.revision = origin.revision
+            self._enqueue_all()
+
     def resync(self) -> None:
         """One listing of everything that is this instance's; jobs that look different now come up."""
         attachment = self._given.attachment
@@ -178,7 +213,10 @@ class Work:
             networks = attachment.engine.list_networks(mine)
         except EngineError as error:
             _log.warning("resync failed", reason=str(error))
+            self.relist_error = str(error)
+            self._note_refusal(attachment.engine)
             return
+        self.relist_error, self.refused_since = "", None
         listed = _by_job(containers, networks)
         for key in sorted(listed.keys() | self._reconciler.seen.keys()):
             found = listed.get(key, ([], []))
@@ -193,6 +231,23 @@ class Work:
         if by := self._clock_set():
             _log.warning("the clock was set; what is counted goes on as before", by=round(by, 1))
             self._enqueue_all()
+
+    def _note_refusal(self, engine: Engine) -> None:
+        """An engine that is down is waited for; one that answers all else and is not listed is told of."""
+        try:
+            engine.info()
+        except EngineError:
+            self.refused_since = None
+        else:
+            self.refused_since = self.refused_since or time.monotonic()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Go on with other settings; every job comes up, for whom they may change something."""
+        self._settings = settings
+        self._given.reconfigure(settings)
+        self._ledger.reconfigure(max_jobs=settings.max_jobs, preempt=settings.preempt)
+        self._reconciler.policy = _policy(settings)
+        self._enqueue_all()
 
     def _enqueue_all(self) -> None:
         for key in sorted(self.catalog.jobs.keys() | self._recorded):
@@ -231,7 +286,8 @@ class Work:
         """A worker: passes over keys until the work is closed."""
         while (key := self._queue.get()) is not None:
             try:
-                self._pass(key)
+                with self.liveness.work(f"the pass over {key}"):
+                    self._pass(key)
             finally:
                 self._queue.done(key)
 
@@ -297,6 +353,7 @@ class Work:
             runtime=self._runtime(entry),
             file=entry.file,
             update_policy=self._settings.update_policy,
+            policy=self._given.guard.digest(),
         )
         return self._reconciler.reconcile(self._request(key, wanted, entry.errors))
 
@@ -311,8 +368,13 @@ class Work:
         self._given.forget_secrets(key)
 
     def _request(self, key: str, wanted: Wanted, faults: Any) -> Request:
-        info = self._given.info
-        around = Surroundings(engine=(info.name, info.version), log_dir=str(self._settings.log_dir))
+        info, origin = self._given.info, self._origin
+        around = Surroundings(
+            engine=(info.name, info.version),
+            log_dir=str(self._settings.log_dir),
+            source=origin.source(wanted.file) if origin is not None else {},
+            conditions=(origin.condition,) if origin is not None else (),
+        )
         return Request(key=key, wanted=wanted, faults=tuple(faults), surroundings=around)
 
     def _runtime(self, entry: JobEntry) -> Mapping[str, Any] | None:
@@ -350,6 +412,9 @@ class Work:
                     _log.error("manifest fault", fault=str(fault))
         for kind, key, file in told.keys() - faulty.keys():
             self._outlet.drop_sidecar(kind, key, file)
+        for fault in self.catalog.faults:
+            if fault.reason == NOT_RENDERED and fault.severity == "warning" and fault not in old.faults:
+                _log.warning("not rendered", fault=str(fault))
 
     def _retain(self, recorded: set[str]) -> None:
         """Drop from sidecars what neither a manifest nor a record knows (of an earlier daemon, mostly)."""
@@ -401,13 +466,53 @@ class Work:
             or (entry.document.raw.get("spec") or {}).get("managedBy", MANAGER) == MANAGER
         ]
 
-    def close(self) -> None:
-        """Stop working; write statuses out; leave containers alone."""
-        # A pass under way is best let through: an embedding program may start the next controller at once.
-        self._queue.close(patience=LAST_PASSES)
+    def phases(self) -> Counter[str]:
+        """How many of the folder's jobs are in which phase."""
+        return Counter(self._outlet.phase(key) or "Pending" for key in self._mine())
+
+    @property
+    def engine_trouble(self) -> str:
+        """Why there is no engine to work with now; "" when there is one."""
+        return self.relist_error if self._given.attachment is not None else str(self._given.unavailable)
+
+    @property
+    def engine_name(self) -> str:
+        """``podman 4.3.1``; "" before one has answered."""
+        return f"{self._given.info.name} {self._given.info.version}".strip()
+
+    def stop_jobs(self) -> None:
+        """Stop all containers in good order, logs kept; the jobs go on under the next daemon."""
+        self._queue.close(patience=PASSES_BEFORE_STOP)
+        if self._given.attachment is None:
+            return
+        ours = [r for key in self._recorded_keys() if (r := self._outlet.load(key)) and self._is_ours(r.job)]
+        stand_down(
+            [(record, self._request(record.key, _from_record(record), ())) for record in ours],
+            hands=self._given.hands,
+            outlet=self._outlet,
+            planner=self._planner,
+            clock=self._clock,
+        )
+
+    def close(self, *, patience: float = LAST_PASSES) -> None:
+        """Stop working; write statuses out; leave containers alone.
+
+        Args:
+            patience: seconds that passes under way may take: an embedding program may start the next
+                controller at once. Where the process ends, they may as well be cut off.
+        """
+        self._queue.close(patience=patience)
         self._sidecars.flush(everything=True)
         if self._given.attachment is not None:
             self._given.attachment.close()
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        auto_remove=settings.auto_remove,
+        pull_policy=settings.pull_policy,
+        restart_scope=settings.restart_scope,
+    )
 
 
 def _by_job(
@@ -440,6 +545,7 @@ def _other_faults(catalog: Catalog) -> dict[tuple[str, str, str], tuple[Any, ...
         if errors and document.kind != "TrainJob":
             found[document.kind, f"{document.namespace}/{document.name}", document.file] = errors
     for file, faults in catalog.file_faults.items():
-        if Path(file).suffix:
-            found["Manifest", f"/{Path(file).name}", file] = tuple(faults)
+        errors = tuple(f for f in faults if f.severity == "error")
+        if errors and (Path(file).suffix or Path(file).name == KUSTOMIZATION):
+            found["Manifest", f"/{Path(file).name}", file] = errors
     return found

@@ -35,6 +35,8 @@ class EngineInfo:
     rootless: bool = False
     cpus: float = 0
     memory: int = 0
+    #: What this process mounts, the engine sees: both are on one host, in one mount namespace.
+    same_mounts: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,6 +67,8 @@ class NetworkState:
     labels: Mapping[str, str]
     subnet: str
     gateway: str = ""
+    #: Whether containers resolve each other's names on it.
+    dns: bool = True
     #: A rendezvous port of the network's own, where addresses do not tell jobs apart; None: the plan's.
     port: int | None = None
 
@@ -80,6 +84,7 @@ class Mount:
         sub_path: inside the volume or bind.
         relabel: for ``bind``: let SELinux-confined containers read it (only for folders that are this
             project's own: it changes the label on disk).
+        root: for a ``bind`` of a hostPath: the volume's path, of which ``source`` is the whole or a part.
     """
 
     kind: Literal["bind", "volume", "tmpfs"]
@@ -89,15 +94,27 @@ class Mount:
     size: int | None = None
     sub_path: str = ""
     relabel: bool = False
+    root: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeSpec:
-    """A named volume; ``tmpfs_size``: kept in memory (bytes; 0 unlimited), None on disk."""
+    """A named volume; ``tmpfs_size``: kept in memory (bytes; 0 unlimited), None on disk.
+
+    ``owner`` are labels that it is given besides; one that is there may lack them, but not have others.
+    """
 
     name: str
     labels: Mapping[str, str]
     tmpfs_size: int | None = None
+    owner: Mapping[str, str] = field(default_factory=dict)
+
+    def is_met_by(self, labels: Mapping[str, str] | None) -> bool:
+        """Whether a volume that is there already is this one."""
+        there = labels or {}
+        return all(there.get(key) == value for key, value in self.labels.items()) and all(
+            there.get(key, value) == value for key, value in self.owner.items()
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +158,9 @@ class ContainerSpec:
         memory_limit: bytes.
         shm_size: bytes of ``/dev/shm``; None the engine's default.
         devices: assigned device names by class: ``{"nvidia.com/gpu": ("0", "1")}``.
+        ports: that it says it listens on.
+        host_user: uid and gid in the container that should be the engine's own user on the host, where the
+            engine runs as an ordinary user and can map them; the same for all that share a network.
         stop_grace: seconds between TERM and KILL.
     """
 
@@ -171,6 +191,8 @@ class ContainerSpec:
     memory_reservation: int | None = None
     shm_size: int | None = None
     devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+    host_user: tuple[int, int] | None = None
     security: Security = field(default_factory=Security)
     stop_grace: float = 30.0
     tty: bool = False

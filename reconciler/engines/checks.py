@@ -36,7 +36,7 @@ def cpu_quota(cpus: float) -> int:
 
 
 def differences(spec: ContainerSpec, inspected: Mapping[str, Any]) -> Iterator[Difference]:
-    """What both engines' inspect tells of shm, limits, mounts and network.
+    """What both engines' inspect tells of shm, limits, mounts, rights and network.
 
     Requests (CPU shares, the memory reservation) are left out: they are wishes for a crowded machine, and a
     rootless engine without cgroup controllers may well run a job without them.
@@ -45,6 +45,7 @@ def differences(spec: ContainerSpec, inspected: Mapping[str, Any]) -> Iterator[D
     yield from _sizes(spec, host)
     yield from _cpu(spec, host)
     yield from _mounts(spec, inspected, host)
+    yield from _rights(spec, host)
     networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
     if spec.network and spec.network not in networks:
         yield Difference(field="network", asked=spec.network, got=", ".join(networks))
@@ -84,6 +85,41 @@ def _mounts(
             yield Difference(field="mount", asked=f"{mount.source} at {target}", got="")
         elif mount.read_only and there[target].get("RW"):
             yield Difference(field="mount", asked=f"{target} read-only", got="writable")
+        elif mount.root and there[target].get("Source") != mount.source:
+            # It was judged under this name, and under no other.
+            got = f"{there[target].get('Source')} at {target}"
+            yield Difference(field="mount", asked=f"{mount.source} at {target}", got=got)
+
+
+def _rights(spec: ContainerSpec, host: Mapping[str, Any]) -> Iterator[Difference]:
+    """More rights than were asked for: the one thing that no log of the job would ever show."""
+    wanted = spec.security
+    if host.get("Privileged") and not wanted.privileged:
+        yield Difference(field="privileged", asked="false", got="true")
+    options = " ".join(host.get("SecurityOpt") or ())
+    if wanted.no_new_privileges and "no-new-privileges" not in options:
+        yield Difference(field="no-new-privileges", asked="true", got="")
+    asked = {_plain(name) for name in wanted.cap_drop}
+    dropped = {_plain(name) for name in host.get("CapDrop") or ()}
+    # Podman tells of what it has dropped in fact, and so of nothing that it does not give anyway.
+    added = {_plain(name) for name in host.get("CapAdd") or ()}
+    kept = added - {_plain(name) for name in wanted.cap_add}
+    if kept or (asked & added) or (not dropped and asked):
+        got = ", ".join(sorted(kept or asked - dropped))
+        yield Difference(field="capabilities", asked=f"without {', '.join(sorted(asked))}", got=f"with {got}")
+    if wanted.read_only_root and not host.get("ReadonlyRootfs"):
+        yield Difference(field="root file system", asked="read-only", got="writable")
+    for key, shared in (
+        ("PidMode", spec.host_pid),
+        ("IpcMode", spec.host_ipc),
+        ("NetworkMode", spec.host_network),
+    ):
+        if host.get(key) == "host" and not shared:
+            yield Difference(field=key, asked="the container's own", got="the host's")
+
+
+def _plain(capability: str) -> str:
+    return capability.upper().removeprefix("CAP_")
 
 
 def shm_size(spec: ContainerSpec) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from reconciler.engines import failures, images, mounts, subnets
+from reconciler.engines import failures, images, mounts, peers, subnets
 from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
@@ -73,6 +73,7 @@ class DockerEngine(HttpEngine):
             rootless=any("rootless" in option for option in options),
             cpus=float(answer.get("NCPU") or 0),
             memory=int(answer.get("MemTotal") or 0),
+            same_mounts=peers.shares_mounts(self.url),
             details={
                 "api_version": ".".join(map(str, self._api.version)),
                 "cgroup_version": str(answer.get("CgroupVersion", "")),
@@ -209,7 +210,7 @@ class DockerEngine(HttpEngine):
 
     def create_volume(self, spec: VolumeSpec) -> None:
         """Create a volume; one that exists with the same labels is no error."""
-        body: dict[str, Any] = {"Name": spec.name, "Labels": dict(spec.labels), "Driver": "local"}
+        body: dict[str, Any] = {"Name": spec.name, "Labels": {**spec.labels, **spec.owner}, "Driver": "local"}
         if spec.tmpfs_size is not None:
             size = f",size={spec.tmpfs_size}" if spec.tmpfs_size else ""
             body["DriverOpts"] = {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777{size}"}
@@ -218,7 +219,7 @@ class DockerEngine(HttpEngine):
             made = self._http.call("POST", "/volumes/create", f"create the volume {spec.name}", body=body)
         except Refused as refused:
             raise failures.taken("volume", spec.name, refused) from refused
-        if not has_labels(made.get("Labels"), spec.labels):
+        if not spec.is_met_by(made.get("Labels")):
             raise failures.name_taken("Docker", "volume", spec.name)
         if spec.tmpfs_size is None:
             mounts.open_to_all(made["Mountpoint"])

@@ -18,6 +18,7 @@ from reconciler.engines.clients import ThreadClients
 from reconciler.engines.failures import Refused
 from reconciler.engines.streams import RawStream
 from reconciler.errors import EngineError
+from reconciler.liveness import WITHOUT_LIMIT, allow
 
 #: Seconds for calls that only look or write a record; starting and stopping have their own.
 CALL_SECONDS: Final = 60.0
@@ -135,16 +136,18 @@ class HttpApi(ABC):
         sent = dict(headers)
         if body is not None:
             sent["Content-Type"] = "application/json"
+        limit = WITHOUT_LIMIT if seconds is None else CONNECT_SECONDS + seconds
         try:
-            response = client.request(
-                method,
-                self._address(client, quote(path, safe="/:@"), compatible=compatible),
-                params=params,
-                data=None if body is None else json.dumps(body),
-                headers=sent,
-                timeout=(CONNECT_SECONDS, seconds),
-                stream=stream,
-            )
+            with allow(limit, f"a call of {self.engine} to {what}"):
+                response = client.request(
+                    method,
+                    self._address(client, quote(path, safe="/:@"), compatible=compatible),
+                    params=params,
+                    data=None if body is None else json.dumps(body),
+                    headers=sent,
+                    timeout=(CONNECT_SECONDS, seconds),
+                    stream=stream,
+                )
             # The body of a small answer can break off too.
             text = response.text if response.status_code >= 400 else ""
         except ReadTimeout as error:

@@ -30,6 +30,7 @@ from reconciler.engines.http_api import CALL_SECONDS, HttpApi
 from reconciler.engines.kernel_log import KernelLog
 from reconciler.engines.streams import Events, Framed, Logs, RawStream, StartSignals
 from reconciler.errors import EngineError
+from reconciler.liveness import allow
 
 #: Seconds for an engine under load to create, start or remove a container.
 WORK_SECONDS: Final = 180.0
@@ -217,7 +218,8 @@ class HttpEngine(ABC):
             body={"Detach": False, "Tty": False},
             seconds=timeout + CALL_SECONDS,
         )
-        output = collect(stream, what=what, timeout=timeout)
+        with allow(timeout, what):
+            output = collect(stream, what=what, timeout=timeout)
         code = self._http.call("GET", f"/exec/{made['Id']}/json", what)["ExitCode"]
         if not isinstance(code, int):
             raise EngineError(f"{self._http.engine} does not know how it ended to {what}.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, Final
 
-from reconciler.engines import cdi, failures, images, mounts, subnets
+from reconciler.engines import cdi, failures, images, mounts, peers, rootless, subnets
 from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
@@ -58,8 +58,8 @@ class PodmanEngine(HttpEngine):
     def __init__(self, url: str, *, subnet_pool: Sequence[str] = subnets.DEFAULT_POOL) -> None:
         super().__init__(PodmanApi(url), subnet_pool=subnet_pool)
         self._cdi_asked: Remembered[tuple[str, ...]] = Remembered()
-        self._version: tuple[int, ...] | None = None
-        self._version_lock = Lock()
+        self._rights_known: rootless.Rights | None = None
+        self._rights_lock = Lock()
 
     # --- looking
 
@@ -68,6 +68,7 @@ class PodmanEngine(HttpEngine):
         answer = self._http.call("GET", "/info", "tell about itself")
         host = answer.get("host") or {}
         version = answer.get("version") or {}
+        self._rootless = bool((host.get("security") or {}).get("rootless"))
         return EngineInfo(
             name=self.name,
             version=str(version.get("Version", "")),
@@ -75,6 +76,7 @@ class PodmanEngine(HttpEngine):
             rootless=bool((host.get("security") or {}).get("rootless")),
             cpus=float(host.get("cpus") or 0),
             memory=int(host.get("memTotal") or 0),
+            same_mounts=peers.shares_mounts(self.url),
             details={
                 "api_version": version.get("APIVersion", ""),
                 "cgroup_version": str(host.get("cgroupVersion", "")).removeprefix("v"),
@@ -85,6 +87,9 @@ class PodmanEngine(HttpEngine):
                 "storage_driver": (answer.get("store") or {}).get("graphDriverName", ""),
                 "storage_root": (answer.get("store") or {}).get("graphRoot", ""),
                 "events_logger": host.get("eventLogger", ""),
+                "mapped_users": sum(
+                    int(part.get("size") or 0) for part in (host.get("idMappings") or {}).get("uidmap") or ()
+                ),
                 "cdi_devices": {kind: len(names) for kind, names in self.devices().items()},
             },
         )
@@ -205,7 +210,7 @@ class PodmanEngine(HttpEngine):
 
     def create_volume(self, spec: VolumeSpec) -> None:
         """Create a volume; one that exists with the same labels is no error."""
-        body: dict[str, Any] = {"Name": spec.name, "Labels": dict(spec.labels), "Driver": "local"}
+        body: dict[str, Any] = {"Name": spec.name, "Labels": {**spec.labels, **spec.owner}, "Driver": "local"}
         if spec.tmpfs_size is not None:
             size = f"size={spec.tmpfs_size}" if spec.tmpfs_size else ""
             body["Options"] = _in_memory(size)
@@ -213,7 +218,7 @@ class PodmanEngine(HttpEngine):
             made = self._create_volume(spec, body)
         except Refused as refused:
             failure = failures.taken("volume", spec.name, refused)
-            if isinstance(failure, Conflict) and has_labels(self._volume(spec.name)["Labels"], spec.labels):
+            if isinstance(failure, Conflict) and spec.is_met_by(self._volume(spec.name)["Labels"]):
                 return
             raise failure from refused
         if spec.tmpfs_size is None:
@@ -238,9 +243,13 @@ class PodmanEngine(HttpEngine):
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
-        spec = replace(spec, mounts=tuple(self._usable(mount) for mount in spec.mounts))
+        rights = self._rights()
+        spec = replace(
+            rootless.allowed(spec, rights), mounts=tuple(self._usable(mount) for mount in spec.mounts)
+        )
         inventory = cdi.inventory() if spec.devices else []
-        body = container_body(spec, image=spec.image, inventory=inventory)
+        body = container_body(spec, image=spec.image, inventory=inventory, rootless=rights.rootless)
+        body |= rootless.user_namespace(spec, rights)
         created = self._create(spec, body)
         identity = str(created["Id"])
         try:
@@ -279,7 +288,7 @@ class PodmanEngine(HttpEngine):
         if not mount.sub_path:
             return mount
         root = volume["Mountpoint"]
-        if self._at_least(_SUB_PATHS):
+        if self._rights().version >= _SUB_PATHS:
             mounts.inside(root, mount.sub_path)
             return mount
         if not mounts.visible(root) or volume.get("Options"):
@@ -289,13 +298,16 @@ class PodmanEngine(HttpEngine):
             )
         return replace(mount, kind="bind", source=root)
 
-    def _at_least(self, version: tuple[int, ...]) -> bool:
-        with self._version_lock:
-            if self._version is None:
-                answer = self._http.call("GET", "/version", "tell its version")
-                digits = str(answer.get("Version", "0")).split("-")[0].split(".")
-                self._version = tuple(int(part) for part in digits if part.isdigit())
-            return self._version >= version
+    def _rights(self) -> rootless.Rights:
+        """What the engine's user may do: asked once, it is settled by how the service was started."""
+        with self._rights_lock:
+            if self._rights_known is None:
+                self._rights_known = rootless.rights(self.info())
+            return self._rights_known
+
+    def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """What rootless Podman leaves out of a specification."""
+        return rootless.limitations(spec, self._rights())
 
     def start_container(self, container: str) -> None:
         """Start a created container; asked-for devices are checked, as Podman resolves them only now."""
@@ -393,4 +405,5 @@ def _network_state(item: Mapping[str, Any]) -> NetworkState:
         labels=item.get("labels") or {},
         subnet=subnet.get("subnet", ""),
         gateway=subnet.get("gateway", ""),
+        dns=bool(item.get("dns_enabled", True)),
     )

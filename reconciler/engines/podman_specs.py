@@ -16,7 +16,9 @@ from reconciler.engines.checks import CPU_PERIOD, SHM, cpu_quota, shm_size
 from reconciler.errors import StartFailed
 
 
-def container_body(spec: ContainerSpec, *, image: str, inventory: list[cdi.CdiDevice]) -> dict[str, Any]:
+def container_body(
+    spec: ContainerSpec, *, image: str, inventory: list[cdi.CdiDevice], rootless: bool = False
+) -> dict[str, Any]:
     """The body for ``POST /libpod/containers/create``.
 
     Raises:
@@ -37,6 +39,7 @@ def container_body(spec: ContainerSpec, *, image: str, inventory: list[cdi.CdiDe
         **_namespaces(spec),
         **_mounts(spec),
         **_security(spec.security),
+        "sysctl": container_sysctls(spec, rootless=rootless),
     }
     if spec.entrypoint is not None:
         body["entrypoint"] = list(spec.entrypoint)
@@ -46,6 +49,13 @@ def container_body(spec: ContainerSpec, *, image: str, inventory: list[cdi.CdiDe
         # As the kubelet's runtimes do, a missing folder is made.
         body |= {"work_dir": spec.working_dir, "create_working_dir": True}
     return body
+
+
+def container_sysctls(spec: ContainerSpec, *, rootless: bool) -> dict[str, str]:
+    """The manifest's, and what Docker sets by itself: `ping` works without a right to raw packets."""
+    own_network = not spec.host_network and not spec.share_network_with
+    ping = {"net.ipv4.ping_group_range": "0 0" if rootless else "0 2147483647"} if own_network else {}
+    return {**ping, **spec.security.sysctls}
 
 
 def _namespaces(spec: ContainerSpec) -> dict[str, Any]:
@@ -187,7 +197,6 @@ def _security(security: Security) -> dict[str, Any]:
         "cap_add": list(security.cap_add),
         "cap_drop": list(security.cap_drop),
         "groups": list(security.groups),
-        "sysctl": dict(security.sysctls),
         "selinux_opts": selinux_options(security.selinux),
     }
     if security.user:

@@ -55,6 +55,7 @@ from reconciler.engines.processes.reserving import Reservations, default_folder
 from reconciler.engines.processes.rewriting import Rewriter
 from reconciler.engines.processes.storing import Volumes
 from reconciler.errors import EngineError, EngineUnavailable, NotFound, StartFailed
+from reconciler.liveness import allow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -385,7 +386,9 @@ class ProcessEngine:
         if found is None:
             return
         home, spec = found
-        if not watching.end(home, spec, grace=grace, patience=_PATIENCE):
+        with allow(grace + _PATIENCE, f"stopping {spec['name']}"):
+            ended = watching.end(home, spec, grace=grace, patience=_PATIENCE)
+        if not ended:
             raise EngineError(f"{spec['name']} did not end when killed: a process hangs in the kernel.")
         self._state(home, spec)  # writes the end of one whose supervisor had to be killed
 
@@ -457,7 +460,8 @@ class ProcessEngine:
         if watching.running(home) is None:
             raise EngineError(f"{spec['name']} is not running, so {command[0]!r} cannot be run in it.")
         rewriter = Rewriter(**spec["rewrite"])
-        return starting.execute(home, tuple(rewriter.arguments(command)), timeout=timeout)
+        with allow(timeout, f"running {command[0]} in {spec['name']}"):
+            return starting.execute(home, tuple(rewriter.arguments(command)), timeout=timeout)
 
     @_told
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,8 +19,12 @@ from reconciler.errors import ConfigError, EngineError, EngineUnavailable
 
 Kind = Literal["docker", "podman"]
 
+#: What pip knows this package as.
+DISTRIBUTION: Final = "trainjob-reconciler"
 ENGINES: Final = ("auto", "docker", "podman", "process")
 
+#: The module that talks to an engine, and the extra of this package that brings it.
+_CLIENTS: Final[Mapping[Kind, str]] = {"docker": "docker", "podman": "podman"}
 _OTHER: Final[Mapping[Kind, Kind]] = {"docker": "podman", "podman": "docker"}
 
 
@@ -32,12 +37,14 @@ class Surroundings:
         home: the user's folder.
         uid: the user's number.
         who_answers: which engine answers at a URL; raises :class:`~reconciler.engines.probes.NoAnswer`.
+        has_client: whether the Python client of an engine is installed.
     """
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     home: Path = field(default_factory=Path.home)
     uid: int = field(default_factory=os.getuid)
     who_answers: Callable[[str], Kind] = probes.who_answers
+    has_client: Callable[[Kind], bool] = lambda kind: _is_installed(_CLIENTS[kind])
 
 
 @dataclass(frozen=True)
@@ -80,17 +87,21 @@ def connect(
         return ProcessEngine(state_dir) if state_dir is not None else ProcessEngine()
     around = surroundings or Surroundings()
     tried: list[_Tried] = []
+    clientless: EngineUnavailable | None = None
     for kind, url in _places(engine, container_host, around):
         try:
             found = _who(kind, url, around)
         except probes.NoAnswer as no_answer:
             tried.append(_Tried(kind, url, str(no_answer)))
             continue
-        if engine in {"auto", found}:
+        if engine in {"auto", found} and around.has_client(found):
             return make(found, url, address_pool=address_pool)
+        if engine in {"auto", found}:
+            clientless = clientless or _client_missing(found, url)
+            continue
         other = "Podman" if found == "podman" else "Docker"
         tried.append(_Tried(kind, url, f"{other} answers there: use `--engine {found}`"))
-    raise _nobody(engine, tried)
+    raise clientless or _nobody(engine, tried)
 
 
 def make(kind: Kind, url: str, *, address_pool: Sequence[str] = ()) -> Engine:
@@ -102,6 +113,20 @@ def make(kind: Kind, url: str, *, address_pool: Sequence[str] = ()) -> Engine:
     from reconciler.engines.docker import DockerEngine  # noqa: PLC0415
 
     return DockerEngine(url, subnet_pool=address_pool) if address_pool else DockerEngine(url)
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module can be imported; a folder of its name in the way is none."""
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None
+
+
+def _client_missing(kind: Kind, url: str) -> EngineUnavailable:
+    """An engine is there, and a trimmed install has nothing to speak to it with."""
+    return EngineUnavailable(
+        f"{kind.capitalize()} answers at {url}, but its Python client is not installed.",
+        remedy=f"pip install '{DISTRIBUTION}[{kind}]'",
+    )
 
 
 def _places(engine: str, container_host: str | None, around: Surroundings) -> list[tuple[Kind, str]]:
@@ -127,6 +152,9 @@ def _who(kind: Kind, url: str, around: Surroundings) -> Kind:
     probes.ssh_reaches(url)
     why = ""
     for candidate in (kind, _OTHER[kind]):
+        if not around.has_client(candidate):
+            why = why or f"{candidate.capitalize()}'s Python client is not installed"
+            continue
         engine = make(candidate, url)
         try:
             engine.info()

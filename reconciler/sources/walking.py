@@ -20,6 +20,8 @@ SUFFIXES: Final = (".yaml", ".yml", ".json")
 #: Files of this project's own: never manifests.
 SIDECAR_SUFFIX: Final = ".status.yaml"
 CONFIG_NAME: Final = "reconciler.yaml"
+#: Read although it has no ending, so that it can be said that it is not rendered.
+KUSTOMIZATION: Final = "Kustomization"
 #: More than this is a mistake (``--specs /``), and would make every rescan slow.
 MAX_ENTRIES: Final = 200_000
 
@@ -66,7 +68,7 @@ class Layout:
 def is_manifest_name(name: str) -> bool:
     """Whether a file of this name (no folder) is read as a manifest."""
     lower = name.lower()
-    return (
+    return name == KUSTOMIZATION or (
         lower.endswith(SUFFIXES)
         and not name.startswith((".", "#", "~"))
         and not lower.endswith(SIDECAR_SUFFIX)

@@ -134,6 +134,7 @@ class Record(_Data):
         queued: why it waits for admission; "" when it does not.
         rerun: the token of the last rerun that was honoured.
         rejected: the last refused change, said once.
+        refused_under: digest of the policy that has refused the job; another one judges it anew.
         recovered: it was made from the sidecar and has not met the engine since.
     """
 
@@ -182,6 +183,7 @@ class Record(_Data):
     events: tuple[EventRecord, ...] = ()
     rerun: str = ""
     rejected: str = ""
+    refused_under: str = ""
     recovered: bool = False
 
     @property

@@ -45,7 +45,7 @@ def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
     orphans = []
     for path in sorted(root.rglob(f"*{SUFFIX}")):
         stem = specs / path.relative_to(root).parent / path.name.removesuffix(SUFFIX)
-        if any(stem.with_name(stem.name + ending).exists() for ending in (".yaml", ".yml", ".json")):
+        if any(stem.with_name(stem.name + ending).exists() for ending in ("", ".yaml", ".yml", ".json")):
             continue
         documents = read_sidecar(path)
         if documents and all(d.get("apiVersion") == API_VERSION and "status" in d for d in documents):

@@ -270,7 +270,7 @@ def test_a_wrong_kind_or_version(change, path, said):
     [
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": {"any": "thing"}},
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}},
-        {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"},
+        {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": {"name": "x"}},
     ],
 )
 def test_other_kinds_are_not_this_projects_business(obj):

@@ -245,15 +245,17 @@ def test_a_foreign_container_of_the_same_name_is_left_alone(containers: Workspac
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker"])
-def test_an_engine_gone_in_mid_create_is_waited_for(make_workspace: Any, tmp_path: Path, engine: str) -> None:
+def test_an_engine_gone_in_mid_create_is_waited_for(make_workspace: Any, engine: str) -> None:
     workspace = make_workspace(engine)
     job = unique("cut")
     short = Path("/tmp") / f"{job}.sock"
+    seen = workspace.root / "seen"
+    seen.mkdir()
     rt = runtime(
         "rt",
         images.reference(),
         container={"volumeMounts": [{"name": "w", "mountPath": "/w"}]},
-        pod={"volumes": [{"name": "w", "hostPath": {"path": str(tmp_path)}}]},
+        pod={"volumes": [{"name": "w", "hostPath": {"path": str(seen)}}]},
     )
     script = f"while [ ! -e /w/{job} ]; do sleep 0.1; done; echo ended"
     workspace.write("j.yaml", rt, shell(job, "rt", script, numNodes=4))
@@ -267,7 +269,7 @@ def test_an_engine_gone_in_mid_create_is_waited_for(make_workspace: Any, tmp_pat
             between.mend()
             workspace.until_phase(job, "Running", seconds=120)
             containers = workspace.containers(job)
-            (tmp_path / job).touch()
+            (seen / job).touch()
             workspace.until_phase(job, "Complete", seconds=90)
 
     assert [c["Name"].lstrip("/") for c in containers] == [f"{job}-node-{rank}" for rank in range(4)]

@@ -108,7 +108,7 @@ def test_deleting_the_manifest_removes_job_and_sidecar(workspace: Workspace) -> 
             eventually(lambda: not workspace.containers(job), "containers gone")
 
 
-def test_ranks_find_each_other_by_name_and_address(containers: Workspace, tmp_path: Path) -> None:
+def test_ranks_find_each_other_by_name_and_address(containers: Workspace) -> None:
     job = unique("names")
     # Each waits for the others to have found everybody: an ended container answers nobody.
     script = """
@@ -118,7 +118,7 @@ def test_ranks_find_each_other_by_name_and_address(containers: Workspace, tmp_pa
         touch /all/$RANK
         until [ -e /all/0 ] && [ -e /all/1 ] && [ -e /all/2 ]; do sleep 0.1; done
     """.replace("JOB", job)
-    shared = tmp_path / "all"
+    shared = containers.root / "all"
     shared.mkdir()
     rt = runtime(
         "rt",
@@ -136,14 +136,15 @@ def test_ranks_find_each_other_by_name_and_address(containers: Workspace, tmp_pa
 
 def test_a_killed_daemon_is_followed_by_one_that_goes_on(workspace: Workspace) -> None:
     job = unique("crash")
-    flag = workspace.root / "flag"
+    flag = workspace.root / "flags" / "flag"
+    flag.parent.mkdir()
     script = "echo started; while [ ! -e /flagdir/flag ]; do sleep 0.1; done; echo ended"
     if workspace.engine == "process":
-        script = script.replace("/flagdir", str(workspace.root))
+        script = script.replace("/flagdir", str(flag.parent))
         container, pod = None, None
     else:
         container = {"volumeMounts": [{"name": "flag", "mountPath": "/flagdir"}]}
-        pod = {"volumes": [{"name": "flag", "hostPath": {"path": str(workspace.root)}}]}
+        pod = {"volumes": [{"name": "flag", "hostPath": {"path": str(flag.parent)}}]}
     workspace.write(
         "j.yaml",
         runtime("rt", images.reference(), nodes=2, container=container, pod=pod),

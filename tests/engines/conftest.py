@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from reconciler.engines.base import Engine
 from reconciler.engines.docker import DockerEngine
 from reconciler.engines.podman import PodmanEngine
 from reconciler.engines.process import ProcessEngine
+from reconciler.engines.rootless import rights
 from tests.support import engines, images
 from tests.support.benches import Abilities, Bench
 
@@ -56,7 +58,7 @@ def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[Mak
         else:
             url = engine_url(kind)
             engine = PodmanEngine(url) if kind == "podman" else DockerEngine(url)
-            bench = Bench(engine, images.reference(), Abilities(devices=kind == "podman"))
+            bench = Bench(engine, images.reference(), _abilities(kind, url))
         made.append(bench)
         return bench
 
@@ -66,6 +68,23 @@ def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[Mak
             bench.clean()
         finally:
             bench.engine.close()
+
+
+@functools.cache
+def _abilities(kind: str, url: str) -> Abilities:
+    """What this one can do here: an ordinary user's Podman sets limits only through delegated controllers."""
+    engine = PodmanEngine(url) if kind == "podman" else DockerEngine(url)
+    try:
+        info = engine.info()
+    finally:
+        engine.close()
+    if kind == "docker":
+        return Abilities()
+    given = rights(info)
+    limits = not given.rootless or {"cpu", "memory"} <= given.controllers
+    # Under cgroup v1 such a container has no cgroup to be paused by.
+    pause = not given.rootless or given.cgroup_version == "2"
+    return Abilities(limits=limits, pause=pause, devices=True, rootless=info.rootless)
 
 
 @pytest.fixture(params=["podman", "docker", "process"])

@@ -20,6 +20,13 @@ from tests.support.benches import Bench
 
 FOLDER = Path("/etc/cdi")
 
+#: An ordinary user's engine makes no device node: it shows the host's own, under the same path.
+NODES = (
+    {"0": "/dev/stand-in0", "1": "/dev/stand-in1", "all": "/dev/stand-inall"}
+    if os.geteuid() == 0
+    else {"0": "/dev/net/tun", "1": "/dev/fuse", "all": "/dev/fuse"}
+)
+
 
 @dataclass(frozen=True)
 class Vendor:
@@ -31,7 +38,9 @@ class Vendor:
 
 def specification(kind: str, names: tuple[str, ...]) -> dict[str, object]:
     def device(name: str) -> dict[str, object]:
-        node = {"path": f"/dev/stand-in{name}", "hostPath": "/dev/null", "type": "c", "major": 1, "minor": 3}
+        path = NODES[name]
+        node = {"path": path, "hostPath": "/dev/null", "type": "c", "major": 1, "minor": 3}
+        node = node if os.geteuid() == 0 else {"path": path}
         return {"name": name, "containerEdits": {"env": [f"STAND_IN_{name}=yes"], "deviceNodes": [node]}}
 
     return {"cdiVersion": "0.3.0", "kind": kind, "devices": [device(name) for name in names]}
@@ -52,9 +61,11 @@ def vendor() -> Iterator[Vendor]:
 
 @pytest.mark.engine
 def test_a_container_gets_the_devices_it_was_assigned(podman: Bench, vendor: Vendor) -> None:
-    printed = podman.run("ls /dev | grep stand-in; env | grep STAND_IN", devices={vendor.kind: ("1",)})
+    script = f"ls -d {NODES['0']} {NODES['1']} 2>/dev/null; env | grep STAND_IN"
 
-    assert printed.split() == ["stand-in1", "STAND_IN_1=yes"]
+    printed = podman.run(script, devices={vendor.kind: ("1",)})
+
+    assert printed.split() == [NODES["1"], "STAND_IN_1=yes"]
 
 
 @pytest.mark.engine
@@ -148,7 +159,7 @@ def test_specifications_in_yaml_and_json_are_read(tmp_path: Path) -> None:
     found = cdi.inventory([tmp_path, tmp_path / "missing"])
 
     assert cdi.offered(found) == {"a.example/gpu": ("0",), "b.example/gpu": ("0",)}
-    assert found[0].nodes == ("/dev/stand-in0",)
+    assert found[0].nodes == (NODES["0"],)
 
 
 def test_a_gpu_that_is_listed_by_index_and_uuid_counts_once() -> None:

@@ -15,6 +15,8 @@ CPU_FILES = "/sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max"
 
 @pytest.mark.engine
 def test_limits_are_the_kernels(containers: Bench) -> None:
+    if not containers.can.limits:
+        pytest.skip("this engine's user was given no cgroup controllers")
     printed = containers.run(
         f"cat {MEMORY_FILES} 2>/dev/null; cat {CPU_FILES} 2>/dev/null; true",
         memory_limit=64 << 20,
@@ -31,6 +33,18 @@ def test_limits_are_the_kernels(containers: Bench) -> None:
 @pytest.mark.engine
 def test_a_limit_above_the_machine_is_taken(containers: Bench) -> None:
     assert containers.run("echo runs", cpu_limit=512) == "runs\n"
+
+
+@pytest.mark.engine
+def test_limits_that_cannot_be_set_are_left_out_and_said(podman: Bench) -> None:
+    if podman.can.limits:
+        pytest.skip("this engine sets limits")
+    limits = {"memory_limit": 64 << 20, "memory_reservation": 32 << 20, "cpu_limit": 0.5, "cpu_shares": 512}
+
+    said = podman.engine.limitations(podman.spec(**limits))
+
+    assert podman.run("echo runs", **limits) == "runs\n"
+    assert [sentence.split(":")[0] for sentence in said] == ["Limits on cpu and memory are not enforced"]
 
 
 @pytest.mark.engine

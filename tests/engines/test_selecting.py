@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -101,6 +102,32 @@ def test_podman_behind_dockers_socket_is_podman() -> None:
 def test_an_engine_of_the_other_kind_is_not_taken() -> None:
     with pytest.raises(EngineUnavailable, match="Podman answers there: use `--engine podman`"):
         connect("docker", "unix:///x", surroundings=surroundings({"unix:///x": "podman"}))
+
+
+def test_an_engine_without_its_python_client_is_said_not_imported() -> None:
+    around = replace(surroundings({PODMAN: "podman"}), has_client=lambda _kind: False)
+
+    with pytest.raises(EngineUnavailable) as refused:
+        connect("auto", surroundings=around)
+
+    assert refused.value.message == f"Podman answers at {PODMAN}, but its Python client is not installed."
+    assert refused.value.remedy == "pip install 'trainjob-reconciler[podman]'"
+
+
+def test_auto_goes_on_to_the_engine_whose_client_is_installed() -> None:
+    around = replace(
+        surroundings({DOCKER: "docker", PODMAN: "podman"}), has_client=lambda kind: kind == "podman"
+    )
+
+    assert chosen("auto", None, around) == ("podman", PODMAN)
+
+
+def test_over_ssh_a_missing_client_is_said(monkeypatch) -> None:
+    monkeypatch.setattr(probes, "ssh_reaches", lambda _url: None)
+    around = replace(surroundings({}), has_client=lambda _kind: False)
+
+    with pytest.raises(EngineUnavailable, match="Podman's Python client is not installed"):
+        connect("podman", "ssh://u@h/run/podman.sock", surroundings=around)
 
 
 def test_nobody_answering_is_told_with_what_was_tried_and_how_to_start() -> None:

@@ -140,8 +140,8 @@ class SimulatedEngine:
     def create_volume(self, spec: VolumeSpec) -> None:
         with self.faults.point("create_volume", spec.name):
             self._answering()
-            own = self.world.volumes.setdefault(spec.name, dict(spec.labels))
-            if own != dict(spec.labels):
+            own = self.world.volumes.setdefault(spec.name, {**spec.labels, **spec.owner})
+            if not spec.is_met_by(own):
                 raise Conflict(f"The volume {spec.name} exists with other labels.")
 
     def remove_volume(self, name: str) -> None:

@@ -53,6 +53,7 @@ class Abilities:
     dns: bool = True
     pause: bool = True
     devices: bool = False
+    rootless: bool = False
 
 
 class Bench:

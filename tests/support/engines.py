@@ -97,7 +97,7 @@ def candidates(kind: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _locked(name: str, how: int = fcntl.LOCK_EX) -> Iterator[IO[str]]:
+def locked(name: str, how: int = fcntl.LOCK_EX) -> Iterator[IO[str]]:
     RUN_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (RUN_DIR / name).open("a+") as file:
         fcntl.flock(file, how)
@@ -113,7 +113,7 @@ def ensure_engine(kind: str) -> str:
     for url in candidates(kind):
         if answers(url, kind):
             return url
-    with _locked(f"{kind}.start.lock"):
+    with locked(f"{kind}.start.lock"):
         url = own_socket(kind)
         if not answers(url, kind):
             _start(kind, url)
@@ -158,12 +158,17 @@ def _start(kind: str, url: str) -> None:
             start_new_session=True,
         )
     (RUN_DIR / f"{kind}.started").write_text(str(process.pid))
-    _await(kind, url, process, log)
+    await_answer(kind, url, process, log)
 
 
-def _await(kind: str, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(kind: str, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for an engine that was just started.
+
+    Raises:
+        EngineMissing: it ended, or did not answer in time; the message has the end of its log.
+    """
     deadline = time.monotonic() + START_SECONDS
-    while not answers(url, kind):
+    while not answers(url, kind.partition("-")[0]):
         if process.poll() is not None or time.monotonic() > deadline:
             if process.poll() is None:
                 process.terminate()
@@ -176,7 +181,7 @@ def _await(kind: str, url: str, process: subprocess.Popen[bytes], log: Path) -> 
 @contextlib.contextmanager
 def using_engines() -> Iterator[None]:
     """Hold the engines while in use; on leaving, the last user stops those that were started here."""
-    with _locked("users.lock", fcntl.LOCK_SH) as file:
+    with locked("users.lock", fcntl.LOCK_SH) as file:
         try:
             yield
         finally:
@@ -188,11 +193,16 @@ def using_engines() -> Iterator[None]:
 
 def stop_engines() -> None:
     """Stop the engines that were started here (never one that was already there)."""
-    for kind in KINDS:
+    for kind in (*KINDS, "podman-rootless"):
         mark = RUN_DIR / f"{kind}.started"
         if not mark.exists():
             continue
-        _stop(int(mark.read_text()), kind)
+        if kind == "podman-rootless":
+            from tests.support import rootless  # noqa: PLC0415  (which needs this module)
+
+            rootless.stop(int(mark.read_text()))
+        else:
+            _stop(int(mark.read_text()), kind)
         mark.unlink(missing_ok=True)
         (RUN_DIR / f"{kind}.sock").unlink(missing_ok=True)
 

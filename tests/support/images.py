@@ -39,6 +39,7 @@ _BASE = ("python3", "libgomp1", "procps", "iputils-ping")
 PACKAGES = {
     "base": _BASE,
     "mpi": (*_BASE, "openmpi-bin", "openssh-server", "openssh-client", "python3-mpi4py"),
+    "systemd": (*_BASE, "systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd"),
 }
 
 #: Written into every image. Upstream's images have `python` and `torchrun` on the PATH.
@@ -77,7 +78,17 @@ chown -R 1000:1000 /home/mpiuser
 rm -f /etc/ssh/ssh_host_*
 """
 
-SETUP = {"base": COMMON_SETUP, "mpi": MPI_SETUP + COMMON_SETUP}
+#: A whole Debian for user services. Journals are kept: `journalctl --user` reads no others.
+SYSTEMD_SETUP = (
+    COMMON_SETUP
+    + r"""
+useradd --create-home --uid 1000 --shell /bin/bash u
+mkdir -p /var/log/journal
+: > /etc/machine-id
+"""
+)
+
+SETUP = {"base": COMMON_SETUP, "mpi": MPI_SETUP + COMMON_SETUP, "systemd": SYSTEMD_SETUP}
 
 CHANGES = (
     "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -107,7 +118,7 @@ def ensure_image(kind: str, name: str = "base", *, url: str | None = None) -> st
 
     Args:
         kind: ``podman`` or ``docker``.
-        name: ``base`` or ``mpi``.
+        name: ``base``, ``mpi`` or ``systemd``.
         url: ``unix://`` socket of the engine; the one that :mod:`tests.support.engines` finds or starts.
 
     Raises:
@@ -333,7 +344,7 @@ def _import(kind: str, url: str, name: str, archive: Path, wanted: str) -> None:
 def main() -> int:
     """Make the images and PyTorch's folder, and load the images into the engines that there are."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.images", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="base|mpi|torch", help="default: all")
+    parser.add_argument("names", nargs="*", metavar="base|mpi|systemd|torch", help="default: all")
     options = parser.parse_args()
     status = 0
     for name in options.names or [*PACKAGES, "torch"]:

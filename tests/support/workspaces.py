@@ -24,6 +24,7 @@ import docker
 import yaml
 
 from reconciler import names
+from tests.support.images import CACHE_DIR
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,14 @@ class Workspace:
 
     def __post_init__(self) -> None:
         self.specs.mkdir(parents=True, exist_ok=True)
+        # The root is where manifests may mount from, and PyTorch may be read where it is cached.
+        self.configure(policy={"hostPaths": [{"path": str(CACHE_DIR), "readOnly": True}]})
+
+    def configure(self, **keys: Any) -> Path:
+        """Write the workspace's ``reconciler.yaml``."""
+        path = self.root / "reconciler.yaml"
+        path.write_text(yaml.safe_dump(keys))
+        return path
 
     @property
     def specs(self) -> Path:

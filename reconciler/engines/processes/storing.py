@@ -33,10 +33,10 @@ class Volumes:
         if spec.tmpfs_size is not None and os.access(_MEMORY, os.W_OK):
             memory = _MEMORY / f"reconciler-{volume_id[:16]}"
         try:
-            self._folders.add_volume(spec.name, spec.labels, memory=memory)
+            self._folders.add_volume(spec.name, {**spec.labels, **spec.owner}, memory=memory)
         except Conflict:
             existing = self._folders.volume(spec.name)
-            if existing is None or existing["labels"] != dict(spec.labels):
+            if existing is None or not spec.is_met_by(existing["labels"]):
                 raise
 
     def remove(self, name: str) -> None:

@@ -1,0 +1,190 @@
+"""The policy at work: the verdict over a plan, and the same verdict again when a path of the host is used."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from reconciler.config import Settings
+from reconciler.controller.binding import Binding, make_inside, open_held, sweep
+from reconciler.controller.grounds import digest_of, grounds_of, look, policy_of
+from reconciler.controller.observed import Refusal
+from reconciler.engines.base import ContainerSpec, Mount, VolumeSpec
+from reconciler.errors import PolicyRefused, StartFailed, StateError
+from reconciler.plan.origins import origin_of
+from reconciler.plan.policing import (
+    Grounds,
+    PathFacts,
+    Violation,
+    host_paths,
+    inside,
+    read_only_mounts,
+    rule_on_mount,
+    violations,
+)
+from reconciler.plan.types import InstancePlan, JobPlan
+from reconciler.policy.model import Policy, matches
+
+#: Of many violations, how many a condition tells.
+MOST_TOLD = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A container to be made whose hostPaths are held until it has started."""
+
+    spec: ContainerSpec
+    _fixed: tuple[tuple[str, tuple[int, int]], ...] = ()
+
+    def confirm(self) -> None:
+        """Right before the start: what could not be held is still what was judged.
+
+        Raises:
+            PolicyRefused: it is not.
+        """
+        for path, identity in self._fixed:
+            os.close(open_held(path, identity))
+
+
+class Guard:
+    """See the module.
+
+    Args:
+        settings: as chosen by the user.
+        socket: URL of the engine's socket; "" while none has answered.
+        same_mounts: what this process mounts, the engine sees.
+    """
+
+    def __init__(self, settings: Settings, *, socket: str = "", same_mounts: bool = False) -> None:
+        self._settings = settings
+        self._socket = socket
+        self._same_mounts = same_mounts
+        self._places = settings.state_dir.absolute() / "held" / settings.instance
+
+    def tidy(self) -> None:
+        """Let go of what a killed daemon has left held; before anything is started, for it asks nobody."""
+        if self._same_mounts and os.geteuid() == 0:
+            sweep(self._places)
+
+    @property
+    def policy(self) -> Policy:
+        """In force."""
+        return policy_of(self._settings)
+
+    def _grounds(self) -> Grounds:
+        return grounds_of(self._settings, socket=self._socket)
+
+    def digest(self) -> str:
+        """Of policy and grounds: a refused job is judged anew when it changes."""
+        return digest_of(self.policy, self._grounds())
+
+    def violations(self, plan: JobPlan) -> tuple[Violation, ...]:
+        """What the policy refuses of a plan, by the host as it is now."""
+        return violations(plan, self.policy, self._grounds(), facts_of(plan))
+
+    def refusal(self, plan: JobPlan, *, job: Mapping[str, object], runtime: Mapping[str, object]) -> Refusal:
+        """The verdict on a job, in words; with an empty message where nothing is refused."""
+        found = self.violations(plan)
+        said = [told(each, job=job, runtime=runtime) for each in found[:MOST_TOLD]]
+        if len(found) > MOST_TOLD:
+            said.append(f"and {len(found) - MOST_TOLD} more")
+        return Refusal(message="; ".join(said), digest=self.digest() if said else "")
+
+    def notes(self, plan: JobPlan) -> tuple[str, ...]:
+        """What is mounted read-only although the manifest does not say so."""
+        paths = host_paths(plan)
+        return read_only_mounts(plan, self.policy, self._grounds(), facts_of(plan)) if paths else ()
+
+    def make_folders(self, instance: InstancePlan) -> None:
+        """Make what hostPath says: ``DirectoryOrCreate`` and ``FileOrCreate``, where it may be mounted.
+
+        Raises:
+            PolicyRefused: it may not.
+            StateError: the host refuses.
+        """
+        for volume in instance.volumes:
+            if volume.kind != "host" or volume.host_type not in {"DirectoryOrCreate", "FileOrCreate"}:
+                continue
+            facts = look(volume.source)
+            self._rule(facts, facts, shown=volume.source, writes=False)
+            if facts.kind != "missing":
+                continue
+            try:
+                make_inside(facts.real, folder=volume.host_type == "DirectoryOrCreate")
+            except OSError as error:
+                raise StateError(f"Cannot make the hostPath {volume.source}: {error.strerror}.") from error
+
+    def volume(self, spec: VolumeSpec) -> VolumeSpec:
+        """A claim that the policy names may be another folder's."""
+        return replace(spec, owner={}) if matches(spec.name, self.policy.claims) else spec
+
+    @contextmanager
+    def held(self, spec: ContainerSpec) -> Iterator[Held]:
+        """The container with its hostPaths judged, resolved, and held while it is made and started.
+
+        Raises:
+            PolicyRefused: one may not be mounted, or changes under our eyes.
+            StartFailed: one is not there.
+        """
+        mounts: list[Mount] = []
+        fixed: list[tuple[str, tuple[int, int]]] = []
+        with ExitStack() as stack:
+            mounts.extend(self._held(m, stack, fixed) if m.root else m for m in spec.mounts)
+            yield Held(spec=replace(spec, mounts=tuple(mounts)), _fixed=tuple(fixed))
+
+    def _held(self, mount: Mount, stack: ExitStack, fixed: list[tuple[str, tuple[int, int]]]) -> Mount:
+        whole, used = look(mount.root), look(mount.source)
+        read_only = self._rule(whole, used, shown=mount.source, writes=not mount.read_only)
+        mount = replace(mount, source=used.real, read_only=mount.read_only or read_only)
+        if used.identity is None:
+            if not self._same_mounts:
+                return mount  # on another machine, perhaps: the engine will tell
+            raise StartFailed(
+                f"The hostPath {mount.root} ({used.real}) is not there.",
+                remedy="Make it, or give the volume the type DirectoryOrCreate.",
+            )
+        fd = open_held(used.real, used.identity)
+        stack.callback(os.close, fd)
+        if self._same_mounts and os.geteuid() == 0 and self._is_loose(used.real):
+            binding = Binding(fd, self._places / secrets.token_hex(8))
+            stack.callback(binding.release)
+            return replace(mount, source=str(binding.place))
+        fixed.append((used.real, used.identity))
+        return mount
+
+    def _is_loose(self, path: str) -> bool:
+        """Whether a container may have a folder above the path writable, and rename in it."""
+        grounds = self._grounds()
+        areas = [prefix.real for prefix in grounds.prefixes if not prefix.read_only]
+        if self.policy.workspace and grounds.workspace:
+            areas.append(grounds.workspace)
+        return any(path != area and inside(path, area) for area in areas)
+
+    def _rule(self, whole: PathFacts, used: PathFacts, *, shown: str, writes: bool) -> bool:
+        ruling = rule_on_mount(whole, used, self.policy, self._grounds(), shown=shown, writes=writes)
+        if ruling.refusal is not None:
+            rule, message, remedy = ruling.refusal
+            raise PolicyRefused(f"{message} ({rule}).", remedy=remedy)
+        return ruling.read_only
+
+
+def facts_of(plan: JobPlan) -> dict[tuple[str, str], PathFacts]:
+    """Every path of the host that a plan names, as it is now."""
+    return {
+        (path, sub): look(os.path.join(path, sub) if sub else path)  # noqa: PTH118
+        for path, sub in host_paths(plan)
+    }
+
+
+def told(violation: Violation, *, job: Mapping[str, object], runtime: Mapping[str, object]) -> str:
+    """A violation with the place that it comes from."""
+    origin = origin_of(violation.step, violation.field, job=job, runtime=runtime)
+    of_runtime = ""
+    if origin.document == "runtime":
+        metadata = runtime.get("metadata")
+        name = metadata.get("name", "") if isinstance(metadata, Mapping) else ""
+        of_runtime = f" of the runtime {name}"
+    return f"{origin.path}{of_runtime}: {violation}"

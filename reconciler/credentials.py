@@ -1,0 +1,40 @@
+"""Secrets that a service manager hands over as files (systemd's ``LoadCredential=``).
+
+The folder is named by ``$CREDENTIALS_DIRECTORY``, readable by this user alone and gone when the service ends.
+The units that come with this project give a blank one where the user has none: blank is the same as missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import ConfigError
+
+#: A Docker ``config.json`` with ``auths``, as ``podman login --authfile`` writes it.
+REGISTRY_AUTH: Final = "registry-auth"
+_LIMIT: Final = 1024 * 1024
+
+
+def credential(name: str, environ: Mapping[str, str] | None = None) -> bytes | None:
+    """What the service manager handed over under this name; None: nothing.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    folder = (os.environ if environ is None else environ).get("CREDENTIALS_DIRECTORY", "")
+    if not folder.startswith("/"):
+        return None
+    path = Path(folder, name)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LIMIT + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"The credential {path} cannot be read: {error.strerror}.") from None
+    if len(data) > _LIMIT:
+        raise ConfigError(f"The credential {path} is larger than {_LIMIT // 1024} KiB.")
+    return data if data.strip() else None

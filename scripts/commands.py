@@ -1,0 +1,109 @@
+"""The command line as data: what ``--help`` says, for the man page and the reference.
+
+Read from click's own objects, so that neither can say anything else than the program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from reconciler.cli.main import SECTIONS, app
+from reconciler.options import OPTION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """One option.
+
+    Attributes:
+        names: as typed, ``-o, --output``.
+        value: what goes after it, ``[yaml|json]``; empty for a switch.
+        text: its help.
+        shown: whether ``--help`` lists it; the others are settings that are accepted all the same.
+        setting: whether it is one of the settings, which are told of once for all commands.
+    """
+
+    names: str
+    value: str
+    text: str
+    shown: bool
+    setting: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One subcommand.
+
+    Attributes:
+        section: heading it stands under in the general help.
+        synopsis: arguments after its name.
+        summary: its line in the list of commands.
+        text: its own help.
+        flags: its options, in the order of the help.
+        epilog: heading to lines, ``Example`` as a rule.
+    """
+
+    name: str
+    section: str
+    synopsis: str
+    summary: str
+    text: str
+    flags: tuple[Flag, ...]
+    epilog: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def commands() -> Iterator[Command]:
+    """Every subcommand, in the order of the general help."""
+    root = click.Context(app, info_name="reconciler", **app.context_settings)
+    for section, entries in SECTIONS.items():
+        for name, (_, summary) in entries.items():
+            command = app.get_command(root, name)
+            assert command is not None
+            context = click.Context(command, info_name=name, parent=root)
+            if not isinstance(command, click.Group):
+                yield _command(command, context, section, summary)
+                continue
+            for inner in command.list_commands(context):
+                found = command.get_command(context, inner)
+                assert found is not None
+                below = click.Context(found, info_name=inner, parent=context)
+                yield _command(found, below, section, found.get_short_help_str(limit=200))
+
+
+def _command(command: click.Command, context: click.Context, section: str, summary: str) -> Command:
+    flags = [_flag(p, context) for p in command.get_params(context) if isinstance(p, click.Option)]
+    return Command(
+        name=context.command_path.removeprefix("reconciler "),
+        section=section,
+        synopsis=" ".join(command.collect_usage_pieces(context)),
+        summary=summary,
+        text=" ".join((command.help or "").split()),
+        flags=tuple(flags),
+        epilog=tuple(paragraphs(command.epilog or "")),
+    )
+
+
+def _flag(option: click.Option, context: click.Context) -> Flag:
+    names = [*option.opts, *option.secondary_opts]
+    record = option.get_help_record(context)
+    text = record[1] if record else str(option.help or "")
+    value = "" if option.is_flag else option.make_metavar(context)
+    return Flag(
+        names=", ".join(sorted(names, key=lambda n: (n.startswith("--"), names.index(n)))),
+        value=value,
+        text=re.sub(r"\s+", " ", text),
+        shown=not option.hidden,
+        setting=option.name in OPTION,
+    )
+
+
+def paragraphs(epilog: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Heading and lines of each block that click is told to leave as it is."""
+    for block in epilog.split("\b\n"):
+        lines = [line.rstrip() for line in block.splitlines() if line.strip()]
+        if lines:
+            yield lines[0].rstrip(":"), tuple(line.removeprefix("  ") for line in lines[1:])

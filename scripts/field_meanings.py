@@ -1,0 +1,184 @@
+"""What a field of a manifest means on one host, where that is not simply what it means on a cluster.
+
+Fields that have no effect, and those that a plan takes in only in part, are told by the code itself
+(:mod:`reconciler.api.meaningless`, :mod:`reconciler.plan.omissions`); here stands what is done differently
+without anything being lost that a warning would be due for. Read by ``generate_reference.py``; a test holds
+that every field named here exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, get_args
+
+from reconciler.api.base import Model
+from reconciler.api.fields import bare, fields_of, models_under
+from reconciler.api.meaningless import _TABLE as NO_EFFECT
+from reconciler.plan import omissions, policies
+
+UNUSED: Final = "read and not used"
+#: Type -> field -> how it is done here.
+PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
+    "ObjectMeta": {
+        "creationTimestamp": "read and not used; the job's own is in its status",
+        "deletionGracePeriodSeconds": "read and not used: a manifest that is removed is a deletion",
+        "deletionTimestamp": "read and not used: a manifest that is removed is a deletion",
+        "finalizers": "read and not used: nothing here waits for them",
+        "generateName": "read and not used: a manifest has a name",
+        "generation": "read and not used; the job's own is in its status",
+        "managedFields": "read and not used",
+        "ownerReferences": "read and not used",
+        "resourceVersion": "read and not used",
+        "selfLink": "read and not used",
+        "uid": "read and not used; the job's own is in its status",
+    },
+    "TrainJob": {"status": "read and not used; what is found goes into the `.status.yaml` file"},
+    "TrainJobSpec": {"managedBy": "`kueue.x-k8s.io/multikueue`: the job is left alone"},
+    "DatasetInitializer": {"secretRef": "from a Secret in the folder"},
+    "ModelInitializer": {"secretRef": "from a Secret in the folder"},
+    "EnvVarSource": {
+        "configMapKeyRef": "from a ConfigMap in the folder",
+        "fieldRef": "the paths that one host knows; another gives an empty value and a warning",
+        "fileKeyRef": "not supported: the variable is left out, with a warning",
+        "resourceFieldRef": "a limit that is set; a node's capacity is not known: 0 and a warning",
+        "secretKeyRef": "from a Secret in the folder",
+    },
+    "EnvFromSource": {
+        "configMapRef": "from a ConfigMap in the folder",
+        "secretRef": "from a Secret in the folder",
+    },
+    "ResourceRequirements": {
+        "requests": "count for the queue; `cpu` also as the container's share of processor time",
+        "limits": "`cpu`, `memory`, devices; `ephemeral-storage` and `hugepages-*` only give a warning",
+    },
+    "TrainingRuntimeSpec": {"podGroupPolicy": "read and not used: a job starts or waits as a whole anyway"},
+    "MPIMLPolicySource": {"mpiImplementation": "OpenMPI, the only one that upstream has"},
+    "PersistentVolumeClaim": {
+        "spec": "read and not used: a volume of the engine has no class, size or access mode",
+        "status": "read and not used",
+    },
+    "JobSetSpec": {
+        "network": "names on the job's own network, always published",
+        "volumeClaimPolicies": "a volume of the engine by each claim's name",
+    },
+    "Network": {
+        "enableDNSHostnames": "always on",
+        "publishNotReadyAddresses": "always: names are known from the start",
+    },
+    "FailurePolicy": {"restartStrategy": "`InPlaceRestart` is done as `Recreate`, with a warning"},
+    "PodFailurePolicyRule": {
+        "onPodConditions": "no pod is disrupted on one host: never matches, with a warning"
+    },
+    "JobSpec": {
+        "completions": "set to the parallelism, as Kubeflow Trainer does",
+    },
+    "PodSpec": {
+        "dnsPolicy": "not read: the job's network resolves names, `dnsConfig` adds to it",
+        "hostname": "for a step of one instance; several are each called by their own name, with a warning",
+        "imagePullSecrets": "from a Secret in the folder; else what the engine's own login has",
+        "priorityClassName": "the queue's priority, by a PriorityClass in the folder or a system class",
+        "priority": "the queue's priority",
+    },
+    "PodSecurityContext": {
+        "fsGroup": "given as a further group, and to the files made for the job",
+        "fsGroupChangePolicy": "volumes' owners are not changed",
+        "seLinuxChangePolicy": "the engine's own way",
+        "supplementalGroupsPolicy": "the engine's own way",
+        "seLinuxOptions": "where the engine's host has SELinux",
+        "appArmorProfile": "where the engine's host has AppArmor",
+    },
+    "SecurityContext": {
+        "seLinuxOptions": "where the engine's host has SELinux",
+        "appArmorProfile": "where the engine's host has AppArmor",
+        "procMount": "the engine's own way, with a warning",
+    },
+    "Container": {
+        "ports": "names for probes; nothing is published on the host: the job's network reaches every port",
+        "readinessProbe": "counts for steps that wait with `dependsOn: Ready`",
+        "startupProbe": "before the readiness probe",
+        "terminationMessagePath": "not read: the last lines of the log stand in the failure",
+        "terminationMessagePolicy": "not read: the last lines of the log stand in the failure",
+        "workingDir": "as given",
+    },
+    "ContainerPort": {
+        "hostIP": "nothing is published on the host",
+        "hostPort": "nothing is published on the host",
+        "protocol": "informational",
+    },
+    "HTTPGetAction": {"httpHeaders": "not sent", "host": "always the container itself"},
+    "LifecycleHandler": {
+        "httpGet": "in probes; before a stop only `exec` and `sleep` are run, with a warning",
+        "tcpSocket": "in probes; before a stop only `exec` and `sleep` are run, with a warning",
+    },
+    "Lifecycle": {
+        "postStart": "not run, with a warning",
+        "stopSignal": "containers are stopped by the signal their image names, with a warning",
+    },
+    "Volume": {
+        "persistentVolumeClaim": "a volume of the engine by the claim's name; it stays when the job goes",
+        "configMap": "files, from a ConfigMap in the folder",
+        "secret": "files, from a Secret in the folder",
+        "projected": "files",
+        "downwardAPI": "files",
+        "hostPath": "as given",
+        "emptyDir": "a volume of the engine, or memory; removed with the attempt",
+    },
+    "EmptyDirVolumeSource": {"sizeLimit": "for `medium: Memory`; a folder's size is not limited"},
+}
+_SAID: Final[Mapping[str, Mapping[str, str]]] = {
+    "PodSpec": omissions._POD,
+    "Container": omissions._CONTAINER,
+    "JobSpec": policies._NOT_DONE,
+    "VolumeMount": omissions._MOUNT,
+}
+
+
+def reachable(root: type[Model]) -> Iterator[type[Model]]:
+    """The types under ``root`` that a field with an effect leads to, in reading order."""
+    seen: set[type[Model]] = set()
+    waiting = [root]
+    while waiting:
+        model = waiting.pop(0)
+        if model in seen:
+            continue
+        seen.add(model)
+        yield model
+        for name, annotation in fields_of(model).items():
+            if meaning(model, name)[0] in {"works", "partly"}:
+                waiting += list(_nearest(annotation))
+
+
+def _nearest(annotation: Any) -> Iterator[type[Model]]:
+    """The model classes in an annotation itself, not those below them."""
+    here = bare(annotation)
+    if isinstance(here, type) and issubclass(here, Model):
+        yield here
+        return
+    for argument in get_args(here):
+        if argument is not Ellipsis:
+            yield from _nearest(argument)
+
+
+def no_effect(model: type[Model]) -> Mapping[str, str]:
+    """Fields of a type that mean nothing on one host, and why."""
+    return NO_EFFECT.get(model.__name__.removesuffix("Patch"), {})
+
+
+def meaning(model: type[Model], field: str) -> tuple[str, str]:
+    """``works``, ``partly``, ``not used``, ``not done`` or ``no effect``, and the rest of the sentence."""
+    name = model.__name__.removesuffix("Patch")
+    if field in no_effect(model):
+        return "no effect", no_effect(model)[field]
+    if field in _SAID.get(name, {}):
+        return "not done", _SAID[name][field]
+    if (text := PARTLY.get(name, {}).get(field)) is not None:
+        unused = text.startswith(UNUSED)
+        return ("not used" if unused else "partly"), text.removeprefix(UNUSED).lstrip(
+            ":;, "
+        ) if unused else text
+    return "works", ""
+
+
+def every_type(root: type[Model]) -> set[str]:
+    """Names of all types under ``root``, whether a field with an effect leads there or not."""
+    return {model.__name__ for model in models_under(root)}

@@ -1,0 +1,171 @@
+"""Write ``man/reconciler.1`` from the commands; ``--check`` only says whether it is up to date.
+
+Run it after every change of a command, an option or its help: ``python scripts/generate_man.py``.
+Plain ``man`` macros, which every reader of manual pages knows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from commands import Command, commands, paragraphs
+
+from reconciler import __version__
+from reconciler.cli.main import EXAMPLE
+from reconciler.config import default_text
+from reconciler.options import OPTIONS
+
+PAGE = Path(__file__).resolve().parent.parent / "man" / "reconciler.1"
+
+#: Of the last change in what the page says beside the commands; a build's own day would make no two alike.
+DATE = "2026-11-24"
+SUMMARY = "run Kubeflow TrainJob manifests from a folder on Podman or Docker"
+INTRODUCTION = (
+    """A folder of Kubeflow manifests (TrainJob, TrainingRuntime, ClusterTrainingRuntime) says which jobs
+    there shall be. `reconciler run` compares it with the containers and networks of Podman or Docker and
+    makes them equal: a job that is dropped there runs, one that is deleted goes, and its status is written
+    beside the manifest.""",
+    """Every decision is made anew from the manifest, a small record and what the engine lists, so a daemon
+    that was killed goes on where it was.""",
+)
+STATUSES = (
+    ("0", "All is well."),
+    (
+        "1",
+        "The answer is no: a manifest is wrong, a job failed or is missing, a check failed, a change is due.",
+    ),
+    ("2", "The command line, a variable or reconciler.yaml is wrong."),
+    ("124", "wait: the time is up."),
+    ("130", "Interrupted."),
+)
+VARIABLES = (
+    ("RECONCILER_CONFIG", "Read settings from this file instead of reconciler.yaml."),
+    ("RECONCILER_DEBUG", "Show the traceback of what went wrong."),
+    ("DOCKER_HOST, CONTAINER_HOST", "Where Docker and Podman are, as for their own commands."),
+    ("XDG_STATE_HOME, XDG_CONFIG_HOME", "Base folders of records and of settings."),
+)
+FILES = (
+    ("reconciler.yaml", "Settings, in the folder of the call or in $XDG_CONFIG_HOME/reconciler."),
+    ("*.status.yaml", "Status, beside the manifest or under --status-dir."),
+    (
+        "$XDG_STATE_HOME/reconciler",
+        "Records, logs and generated files; $HOME/.local/state without the variable.",
+    ),
+)
+
+
+def page() -> str:
+    """The whole page as roff."""
+    lines = [
+        r".\" Generated from reconciler/cli by scripts/generate_man.py; do not edit.",
+        f'.TH RECONCILER 1 {DATE} "reconciler {__version__}" "User Commands"',
+        ".SH NAME",
+        f"reconciler \\- {_text(SUMMARY)}",
+        ".SH SYNOPSIS",
+        r".B reconciler",
+        r".I COMMAND",
+        r"[\fIOPTION\fR]... [\fIARGUMENT\fR]...",
+        ".SH DESCRIPTION",
+        *_joined(INTRODUCTION, ".PP"),
+        ".SH COMMANDS",
+    ]
+    section = ""
+    for command in commands():
+        if command.section != section:
+            section = command.section
+            lines.append(f'.SS "{section}"')
+        lines += _command(command)
+    lines += _settings()
+    lines += [".SH ENVIRONMENT", *_prose("The variables of the settings are named there. Besides:")]
+    lines += [*_terms(VARIABLES), ".SH FILES", *_terms(FILES), ".SH EXIT STATUS", *_terms(STATUSES)]
+    for title, examples in paragraphs(EXAMPLE):
+        lines += [f".SH {title.upper()}", *_example(examples)[1:]]
+    lines += [".SH SEE ALSO", r".BR docker (1),", r".BR podman (1),", r".BR systemctl (1)"]
+    return "\n".join(lines) + "\n"
+
+
+def _command(command: Command) -> Iterator[str]:
+    synopsis = f" {_text(command.synopsis)}" if command.synopsis else ""
+    yield from (".TP", rf"\fBreconciler {command.name}\fR{synopsis}", *_prose(command.text), ".RS")
+    for flag in command.flags:
+        if flag.shown and not flag.setting:
+            value = rf" \fI{_text(flag.value)}\fR" if flag.value else ""
+            yield from (".TP", rf"\fB{_text(flag.names)}\fR{value}", *_prose(flag.text))
+    settings = [flag.names.split(",")[0] for flag in command.flags if flag.shown and flag.setting]
+    if settings:
+        yield from (".PP", *_prose(f"Settings: {', '.join(settings)}."))
+    for title, examples in command.epilog:
+        yield from (".PP", *_prose(title + ":"), *_example(examples))
+    yield ".RE"
+
+
+def _settings() -> Iterator[str]:
+    yield ".SH SETTINGS"
+    yield from _prose(
+        "Each is an option after the command's name, a variable, or a key of reconciler.yaml (the option"
+        " without its dashes), in that order. One set serves for all commands that look at jobs."
+    )
+    for option in OPTIONS:
+        value = option.metavar or "|".join(option.choices)
+        names = f"--{option.flag}, --no-{option.flag}" if option.boolean else f"--{option.flag}"
+        default = default_text(option.name)
+        told = f"[{option.variable}{f'; default: {default}' if default else ''}]"
+        yield from (
+            ".TP",
+            rf"\fB{_text(names)}\fR" + (rf" \fI{_text(value)}\fR" if value else ""),
+            *_prose(f"{option.help} {told}"),
+        )
+
+
+def _terms(terms: Iterable[tuple[str, str]]) -> list[str]:
+    lines: list[str] = []
+    for term, text in terms:
+        lines += [".TP", f".B {_text(term)}", *_prose(text)]
+    return lines
+
+
+def _joined(texts: Iterable[str], between: str) -> list[str]:
+    lines: list[str] = []
+    for text in texts:
+        lines += [between, *_prose(text)] if lines else _prose(text)
+    return lines
+
+
+def _example(lines: Iterable[str]) -> list[str]:
+    return [".PP", ".RS 4", ".nf", *(_text(line) or " " for line in lines), ".fi", ".RE"]
+
+
+def _text(text: str) -> str:
+    """For roff: backslash, hyphen-minus, quotes, and a control character at the start."""
+    escaped = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq").replace("^", r"\(ha")
+    escaped = escaped.replace("~", r"\(ti").replace("`", r"\(ga")
+    return rf"\&{escaped}" if escaped.startswith((".", r"\(aq")) else escaped
+
+
+def _prose(text: str) -> list[str]:
+    """Sentences in lines of a decent length."""
+    lines = textwrap.wrap(" ".join(text.split()), 72, break_long_words=False, break_on_hyphens=False)
+    return [_text(line) for line in lines]
+
+
+def main() -> int:
+    """Write or check; 1 when a check finds a difference."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when the page would change")
+    check = parser.parse_args().check
+    text = page()
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    print(f"{'stale' if check else 'written'}: {PAGE}")
+    if not check:
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(text, encoding="utf-8")
+    return 1 if check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The corpus is replayed, and each target runs for a few seconds on changed inputs (`make fuzz` for longer)."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from tests.fuzz.running import fuzz, run_one, seeds
+from tests.fuzz.targets import TARGETS
+
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "2"))
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_every_input_of_the_corpus_is_taken(target: str) -> None:
+    for data in seeds(target):
+        run_one(target, data)
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_changed_inputs_are_taken(target: str) -> None:
+    seed = os.environ.get("FUZZ_SEED") or str(random.SystemRandom().randrange(2**32))
+
+    found = fuzz(target, seconds=SECONDS, chance=random.Random(seed))
+
+    assert found.runs, f"seed {seed}"
