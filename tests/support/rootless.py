@@ -241,7 +241,7 @@ def stop(pid: int) -> None:
 
 
 def _end_processes(user: User) -> None:
-    """End every process of the user and of its subordinate ids' parents: the user exists for the tests alone."""
+    """End every process of the user and of its subordinate ids: the user exists for the tests alone."""
     deadline = time.monotonic() + 20
     while (running := _processes(user)) and time.monotonic() < deadline:
         for pid in running:
@@ -252,9 +252,14 @@ def _end_processes(user: User) -> None:
 
 def _processes(user: User) -> list[int]:
     found = []
+    ids = {user.uid}
+    for line in Path("/etc/subuid").read_text().splitlines():
+        owner, first, count = line.split(":")
+        if owner in {user.name, str(user.uid)}:
+            ids.update(range(int(first), int(first) + int(count)))
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
-            if entry.stat().st_uid == user.uid and (entry / "stat").read_text().rsplit(") ", 1)[1][0] != "Z":
+            if entry.stat().st_uid in ids and (entry / "stat").read_text().rsplit(") ", 1)[1][0] != "Z":
                 found.append(int(entry.name))
     return found
 
