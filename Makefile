@@ -10,7 +10,7 @@ TESTS  ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate lint docs dist test-deps pytest bench clean
+.PHONY: help venv demo test simulate fuzz lint docs dist test-deps pytest bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-deps: ## Install what tests on real engines need (Debian: apt-get as root o
 
 test: $(STAMP) test-deps lint ## Everything: lint, unit, conformance, engines, end to end (TESTS=path to narrow)
 	@$(BIN)/python scripts/run_tests.py --workers $(WORKERS) $(TESTS)
+
+fuzz: $(STAMP) ## Feed the readers changed input (SECONDS=600); what fails is shown, KEEP=n grows the corpus
+	@nice $(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KEEP),--keep $(KEEP))
 
 simulate: $(STAMP) ## Random walks over a simulated engine, disk and user (STEPS=1000000 SEED=n)
 	@$(BIN)/python -m tests.simulation --workers $(WORKERS) $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))

@@ -39,7 +39,9 @@ FILE_NAME: Final = "reconciler.yaml"
 #: The top-level key of ``reconciler.yaml`` that is no option: what manifests may ask for.
 POLICY_KEY: Final = "policy"
 #: Variables of this project that are no option.
-OTHER_VARIABLES: Final = frozenset({"RECONCILER_DEBUG", "RECONCILER_CONFIG", "RECONCILER_GIT_TOKEN"})
+OTHER_VARIABLES: Final = frozenset(
+    {"RECONCILER_DEBUG", "RECONCILER_CONFIG", "RECONCILER_GIT_TOKEN", "RECONCILER_GIT_WEBHOOK_SECRET"}
+)
 #: Stands for "derived from the other settings".
 _DERIVED: Final = Path("/derived")
 
@@ -99,6 +101,7 @@ class Settings:
         git_ssh_key: file; like ``git_known_hosts`` and ``git_token_file`` looked for among systemd's
             credentials unless given.
         git_user: user name that goes with the token.
+        git_webhook: address and port for the git server's calls; "" for none.
         policy: what manifests may ask for; None: the defaults, which deny what gives the host away.
         config_file: the ``reconciler.yaml`` in force, as an absolute path; None: there is none.
         grants: a list of host paths that the user's own client has named; None: a daemon, whose policy
@@ -136,6 +139,8 @@ class Settings:
     git_known_hosts: Path | None = None
     git_token_file: Path | None = None
     git_user: str = ""
+    git_webhook: str = ""
+    git_webhook_secret_file: Path | None = None
     policy: Policy | None = None
     config_file: Path | None = None
     grants: Path | None = None

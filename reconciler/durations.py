@@ -21,3 +21,22 @@ def parse_duration(text: str | float) -> float:
         raise ValueError("is no duration: write 30, 30s, 5m or 1h30m")
     units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     return sum(float(number) * units[unit] for number, unit in parts)
+
+
+def short_duration(seconds: float | None) -> str:
+    """As kubectl prints it: ``45s``, ``2m5s``, ``3h20m``, ``4d6h``; "-" for None."""
+    if seconds is None:
+        return "-"
+    left = max(0, int(seconds))
+    if left < 120:
+        return f"{left}s"
+    minutes, rest = divmod(left, 60)
+    if minutes < 10:
+        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
+    if minutes < 180:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours}h" if hours else f"{days}d"

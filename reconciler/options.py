@@ -72,6 +72,20 @@ def _git_path(value: Any) -> str:
     return parse_path(_text(value).strip())
 
 
+def _endpoint(value: Any) -> str:
+    import ipaddress  # noqa: PLC0415  (costs the start of every command)
+
+    text = _text(value).strip()
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise ValueError("is no address and port such as 127.0.0.1:9444") from None
+    if address.is_unspecified or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+        raise ValueError("is no address of one interface and a port, such as 127.0.0.1:9444")
+    return text
+
+
 def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
@@ -310,6 +324,20 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="User name that goes with the token, where the server wants a certain one.",
         parse=_text,
         metavar="NAME",
+    ),
+    Option(
+        name="git_webhook",
+        flag="git-webhook",
+        help="Where the git server may call after a push (POST /hook): 127.0.0.1:9444.",
+        parse=_endpoint,
+        metavar="HOST:PORT",
+    ),
+    Option(
+        name="git_webhook_secret_file",
+        flag="git-webhook-secret-file",
+        help="File with the webhook's secret; default: the systemd credential git-webhook-secret.",
+        parse=_path,
+        metavar="FILE",
     ),
 )
 

@@ -49,9 +49,14 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "ResourceRequirements": {
         "requests": "count for the queue; `cpu` also as the container's share of processor time",
-        "limits": "`cpu`, `memory` and devices; `ephemeral-storage` and `hugepages-*` are not enforced, with a warning",
+        "limits": "`cpu`, `memory`, devices; `ephemeral-storage` and `hugepages-*` only give a warning",
     },
-    "TrainingRuntimeSpec": {"podGroupPolicy": "implied: a job starts as a whole or waits as a whole"},
+    "TrainingRuntimeSpec": {"podGroupPolicy": "read and not used: a job starts or waits as a whole anyway"},
+    "MPIMLPolicySource": {"mpiImplementation": "OpenMPI, the only one that upstream has"},
+    "PersistentVolumeClaim": {
+        "spec": "read and not used: a volume of the engine has no class, size or access mode",
+        "status": "read and not used",
+    },
     "JobSetSpec": {
         "network": "names on the job's own network, always published",
         "volumeClaimPolicies": "a volume of the engine by each claim's name",
@@ -66,7 +71,6 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "JobSpec": {
         "completions": "set to the parallelism, as Kubeflow Trainer does",
-        **{name: f"not done, with a warning: {why}" for name, why in policies._NOT_DONE.items()},
     },
     "PodSpec": {
         "dnsPolicy": "not read: the job's network resolves names, `dnsConfig` adds to it",
@@ -89,7 +93,7 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
         "procMount": "the engine's own way, with a warning",
     },
     "Container": {
-        "ports": "names for probes; nothing is published on the host, for the job's network reaches every port",
+        "ports": "names for probes; nothing is published on the host: the job's network reaches every port",
         "readinessProbe": "counts for steps that wait with `dependsOn: Ready`",
         "startupProbe": "before the readiness probe",
         "terminationMessagePath": "not read: the last lines of the log stand in the failure",
@@ -124,6 +128,7 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
 _SAID: Final[Mapping[str, Mapping[str, str]]] = {
     "PodSpec": omissions._POD,
     "Container": omissions._CONTAINER,
+    "JobSpec": policies._NOT_DONE,
     "VolumeMount": omissions._MOUNT,
 }
 
@@ -138,9 +143,8 @@ def reachable(root: type[Model]) -> Iterator[type[Model]]:
             continue
         seen.add(model)
         yield model
-        nothing = no_effect(model)
         for name, annotation in fields_of(model).items():
-            if name not in nothing:
+            if meaning(model, name)[0] in {"works", "partly"}:
                 waiting += list(_nearest(annotation))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from commands import Command, commands, paragraphs
+
 from reconciler import __version__
 from reconciler.cli.main import EXAMPLE
 from reconciler.config import default_text
@@ -24,12 +25,12 @@ PAGE = Path(__file__).resolve().parent.parent / "man" / "reconciler.1"
 DATE = "2026-11-24"
 SUMMARY = "run Kubeflow TrainJob manifests from a folder on Podman or Docker"
 INTRODUCTION = (
-    "A folder of Kubeflow manifests (TrainJob, TrainingRuntime, ClusterTrainingRuntime) says which jobs there"
-    " shall be. `reconciler run` compares it with the containers and networks of Podman or Docker and makes"
-    " them equal: a job that is dropped there runs, one that is deleted goes, and its status is written"
-    " beside the manifest.",
-    "Every decision is made anew from the manifest, a small record and what the engine lists, so a daemon that"
-    " was killed goes on where it was.",
+    """A folder of Kubeflow manifests (TrainJob, TrainingRuntime, ClusterTrainingRuntime) says which jobs
+    there shall be. `reconciler run` compares it with the containers and networks of Podman or Docker and
+    makes them equal: a job that is dropped there runs, one that is deleted goes, and its status is written
+    beside the manifest.""",
+    """Every decision is made anew from the manifest, a small record and what the engine lists, so a daemon
+    that was killed goes on where it was.""",
 )
 STATUSES = (
     ("0", "All is well."),
@@ -80,7 +81,7 @@ def page() -> str:
         lines += _command(command)
     lines += _settings()
     lines += [".SH ENVIRONMENT", *_prose("The variables of the settings are named there. Besides:")]
-    lines += _terms(VARIABLES) + [".SH FILES", *_terms(FILES), ".SH EXIT STATUS", *_terms(STATUSES)]
+    lines += [*_terms(VARIABLES), ".SH FILES", *_terms(FILES), ".SH EXIT STATUS", *_terms(STATUSES)]
     for title, examples in paragraphs(EXAMPLE):
         lines += [f".SH {title.upper()}", *_example(examples)[1:]]
     lines += [".SH SEE ALSO", r".BR docker (1),", r".BR podman (1),", r".BR systemctl (1)"]
@@ -105,8 +106,8 @@ def _command(command: Command) -> Iterator[str]:
 def _settings() -> Iterator[str]:
     yield ".SH SETTINGS"
     yield from _prose(
-        "Each is an option after the command's name, a variable, or a key of reconciler.yaml (the option without"
-        " its dashes), in that order. One set serves for all commands that look at jobs."
+        "Each is an option after the command's name, a variable, or a key of reconciler.yaml (the option"
+        " without its dashes), in that order. One set serves for all commands that look at jobs."
     )
     for option in OPTIONS:
         value = option.metavar or "|".join(option.choices)
@@ -147,7 +148,7 @@ def _text(text: str) -> str:
 
 def _prose(text: str) -> list[str]:
     """Sentences in lines of a decent length."""
-    lines = textwrap.wrap(text, 72, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(" ".join(text.split()), 72, break_long_words=False, break_on_hyphens=False)
     return [_text(line) for line in lines]
 
 

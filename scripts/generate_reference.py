@@ -16,6 +16,7 @@ from typing import Any, Final, get_args, get_origin
 
 import field_meanings
 from commands import Command, commands
+
 from reconciler import names
 from reconciler.api.base import Model
 from reconciler.api.fields import bare, fields_of
@@ -28,7 +29,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 #: Constants of reconciler/names.py (and the few that stand elsewhere) -> what they are for.
 MARKS: Final[Mapping[str, str]] = {
-    "LABEL_JOB": "Name of the job. `podman ps --filter label=kubeflow.org/job-name=NAME` finds its containers.",
+    "LABEL_JOB": "Name of the job: `podman ps --filter label=kubeflow.org/job-name=NAME` finds it.",
     "LABEL_TRAINJOB": "The same, under upstream's name.",
     "LABEL_ANCESTOR": "In a runtime: which part of the training a replicated job is: `trainer`,"
     " `dataset-initializer`, `model-initializer`.",
@@ -45,7 +46,7 @@ MARKS: Final[Mapping[str, str]] = {
     "LABEL_SPEC_HASH": "A hash of what was asked for; another one means that it is out of date.",
     "LABEL_INSTANCE": "Which folder's daemon owns it (`--instance`); nobody else touches it.",
     "LABEL_DEVICES": "Devices given to it.",
-    "ANNOTATION_RESTART_SCOPE": "`container` or `gang`: what a failing container restarts; over `--restart-scope`.",
+    "ANNOTATION_RESTART_SCOPE": "`container` or `gang`: what a failure restarts; over `--restart-scope`.",
     "ANNOTATION_UPDATE_POLICY": "`Refuse` or `Recreate`: what a change of an immutable field does; over"
     " `--update-policy`.",
     "ANNOTATION_STALL_TIMEOUT": "No line of output and no progress for so long (`10m`) is a failure.",
@@ -113,8 +114,13 @@ def write(folder: Path) -> None:
 
 def commands_page() -> str:
     """Every command with its arguments, options and examples."""
-    lines = ["# Commands", "", "As `reconciler COMMAND --help` and the man page have it. Options that are settings",
-             "are told of once, under [Settings](settings.md).", ""]  # fmt: skip
+    lines = [
+        "# Commands",
+        "",
+        "As `reconciler COMMAND --help` and the man page have it. Options that are settings are told of",
+        "once, under [Settings](settings.md).",
+        "",
+    ]
     section = ""
     for command in commands():
         if command.section != section:
@@ -142,10 +148,11 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each is an option after the command's name, a variable, or a key of `reconciler.yaml`: the option without",
-        "its dashes (`pull-policy`, `pullPolicy` and `pull_policy` are the same). The option wins, then the variable,",
-        "then the file. The file is the one of `--config` or `RECONCILER_CONFIG`, else `reconciler.yaml` in the",
-        "current folder, else in `$XDG_CONFIG_HOME/reconciler`; relative paths in it are taken from its own folder.",
+        "Each is an option after the command's name, a variable, or a key of `reconciler.yaml`: the",
+        "option without its dashes (`pull-policy`, `pullPolicy` and `pull_policy` are the same). The option",
+        "wins, then the variable, then the file. The file is the one of `--config` or `RECONCILER_CONFIG`,",
+        "else `reconciler.yaml` in the current folder, else in `$XDG_CONFIG_HOME/reconciler`; relative paths",
+        "in it are taken from its own folder.",
         "",
     ]
     for option in OPTIONS:
@@ -231,8 +238,9 @@ def fields_page(title: str, roots: tuple[type[Model], ...]) -> str:
         "",
         "Generated from the models. **works**: as on a cluster. **partly**: done in another way, as told.",
         "**not done**: an engine could, this does not; said as an event of the job (`FieldIgnored`) and by",
-        "`reconciler validate` or `plan`. **no effect**: has no meaning on one host; said likewise. **not used**: read,",
-        "so that what a cluster prints is a manifest. A field that is in no table is an error.",
+        "`reconciler validate` or `plan`. **no effect**: has no meaning on one host; said likewise.",
+        "**not used**: read, so that what a cluster prints is a manifest. A field that is in no table is an",
+        "error.",
         "",
     ]
     for name, model in types.items():

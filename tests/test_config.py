@@ -64,7 +64,7 @@ def test_the_file_of_the_user_is_read_where_the_folder_has_none(tmp_path):
 def test_keys_may_be_written_as_the_sdk_writes_them(tmp_path):
     write(
         tmp_path,
-        "container_runtime: docker\npullPolicy: never\nruntime_source: [a, b]\npolicy: {any: thing}\n",
+        "container_runtime: docker\npullPolicy: never\nruntime_source: [a, b]\npolicy: {privileged: false}\n",
     )
 
     settings = load(folder=tmp_path)

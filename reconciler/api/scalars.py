@@ -53,7 +53,7 @@ def tagged(tag: str, text: str) -> Scalar:
         try:
             return base64.b64decode(text, validate=False).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"!!binary value is not base64 of UTF-8 text") from error
+            raise ValueError("!!binary value is not base64 of UTF-8 text") from error
     value = plain(text)
     fits = {
         "null": value is None,

@@ -7,14 +7,35 @@ in through :class:`Machine`, so that every verdict can be tested without a broke
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Status = Literal["ok", "warn", "fail"]
+
+PROGRAMS: Final = (
+    "usr/bin",
+    "usr/sbin",
+    "usr/local/bin",
+    "usr/local/sbin",
+    "bin",
+    "sbin",
+    "opt/homebrew/bin",
+)
+#: Families of /etc/os-release, how they install, and whose names of packages they use.
+INSTALLERS: Final = (
+    ("debian", "apt-get install -y", "apt"),
+    ("fedora", "dnf install -y", "dnf"),
+    ("rhel", "dnf install -y", "dnf"),
+    ("suse", "zypper install -y", "zypper"),
+    ("arch", "pacman -S --needed", "pacman"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +64,16 @@ def _user_name() -> str:
         return str(os.getuid())  # a uid without an entry, as in many containers
 
 
+def _run(command: Sequence[str]) -> str | None:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """Where the checks look.
@@ -53,6 +84,8 @@ class Machine:
         user: its name.
         disk_free: bytes free on the file system of a path.
         now: seconds since the epoch.
+        platform: as ``sys.platform`` has it.
+        run: what a command prints; None when it is not there or fails.
     """
 
     root: Path = Path("/")
@@ -60,6 +93,8 @@ class Machine:
     user: str = field(default_factory=_user_name)
     disk_free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     now: Callable[[], float] = time.time
+    platform: str = sys.platform
+    run: Callable[[Sequence[str]], str | None] = _run
 
     def text(self, path: str) -> str | None:
         """A small file's text; None when it is not there or closed to us."""
@@ -68,9 +103,39 @@ class Machine:
         except OSError:
             return None
 
+    def path(self, path: str) -> Path:
+        """Where the path is, under the root."""
+        return self.root / path.lstrip("/")
+
     def exists(self, path: str) -> bool:
         """Whether there is something at the path."""
-        return (self.root / path.lstrip("/")).exists()
+        try:
+            return self.path(path).exists()
+        except OSError:
+            return False  # closed to us
+
+    def program(self, name: str) -> str:
+        """Path of a program in the usual folders; "" when it is in none."""
+        return next((path for folder in PROGRAMS if self.exists(path := f"{folder}/{name}")), "")
+
+    @property
+    def has_systemd(self) -> bool:
+        """Whether systemd runs the machine."""
+        return self.exists("run/systemd/system")
+
+    def install(self, packages: Mapping[str, str]) -> str:
+        """The command that installs something here.
+
+        Args:
+            packages: names by package manager: ``apt``, ``dnf``, ``zypper``, ``pacman``.
+        """
+        said = self.text("etc/os-release") or ""
+        words = set(re.findall(r"^(?:ID|ID_LIKE)=(.*)$", said, re.MULTILINE))
+        families = {part for word in words for part in word.strip("\"'").split()}
+        for family, command, manager in INSTALLERS:
+            if family in families and manager in packages:
+                return f"sudo {command} {packages[manager]}"
+        return f"Install {packages['apt'].replace(' ', ', ')}"
 
 
 def as_data(check: Check) -> dict[str, Any]:

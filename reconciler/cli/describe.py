@@ -127,18 +127,14 @@ def _spec(job: Job) -> Mapping[str, str]:
 
 def _progress(job: Job) -> Mapping[str, str]:
     from reconciler.cli.output import short_duration  # noqa: PLC0415
+    from reconciler.client.progress import Progress  # noqa: PLC0415
 
-    trainer = job.status.status.get("trainerStatus") if job.status is not None else None
-    if not isinstance(trainer, Mapping):
+    progress = Progress.of(job.status.status.get("trainerStatus")) if job.status is not None else None
+    if progress is None:
         return {}
-    out: dict[str, str] = {}
-    if isinstance(trainer.get("progressPercentage"), (int, float)):
-        out["Done"] = f"{trainer['progressPercentage']}%"
-    if isinstance(trainer.get("estimatedRemainingSeconds"), (int, float)):
-        out["Left"] = short_duration(trainer["estimatedRemainingSeconds"])
-    for metric in _maps(trainer.get("metrics")):
-        out[str(metric.get("name"))] = str(metric.get("value"))
-    return out
+    done = {} if progress.percent is None else {"Done": f"{progress.percent:.0f}%"}
+    left = {} if progress.left is None else {"Left": short_duration(progress.left)}
+    return {**done, **left, **progress.metrics}
 
 
 def _conditions(job: Job) -> RenderableType:
@@ -234,9 +230,9 @@ def _fields(fields: Mapping[str, str]) -> RenderableType:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in fields.items():
-        value = printable(value)
+        shown = printable(value)
         grid.add_row(
-            f"{printable(name)}:", Text(value, style=PHASE_STYLES.get(value, "") if name == "Phase" else "")
+            f"{printable(name)}:", Text(shown, style=PHASE_STYLES.get(value, "") if name == "Phase" else "")
         )
     return grid
 

@@ -12,22 +12,33 @@ from reconciler.cli import params
 
 if TYPE_CHECKING:
     from reconciler.cli.checks import Check
+    from reconciler.cli.engine_checks import Trials
     from reconciler.config import Settings
 
 EPILOG = """\b
 Example:
   reconciler doctor
+  reconciler doctor --network-test --image docker.io/library/python:3.12-slim
   reconciler doctor --engine podman -o json | jq '.checks[] | select(.status != "ok")'"""
 
 _MARKS: Final = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 
 
 @click.command(epilog=EPILOG)
+@click.option("--pull-test", "pull", metavar="IMAGE", default="", help="Pull this image, as a job would.")
+@click.option(
+    "--network-test", "network", is_flag=True, help="Let two throw-away containers find each other."
+)
+@click.option(
+    "--image", metavar="IMAGE", default="", help="For --network-test: one that is there, with python3."
+)
 @params.output_option("table", "json", "yaml", default="table")
 @params.settings_options(*params.PLACES, *params.ENGINE)
-def doctor(*, form: str, settings: Settings) -> int:
+def doctor(*, form: str, settings: Settings, pull: str, network: bool, image: str) -> int:
     """Check engine, folders, network, cgroups, GPUs and the like; exit status 1 when something fails."""
-    checks = list(run_checks(settings))
+    from reconciler.cli.engine_checks import Trials  # noqa: PLC0415  (none of this for --help)
+
+    checks = list(run_checks(settings, Trials(pull=pull, network=network, image=image)))
     failed = any(check.status == "fail" for check in checks)
     if form == "table":
         _print(checks)
@@ -39,14 +50,16 @@ def doctor(*, form: str, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-def run_checks(settings: Settings) -> Iterable[Check]:
+def run_checks(settings: Settings, trials: Trials) -> Iterable[Check]:
     """All checks, in the order of reading."""
     from reconciler.cli import engine_checks, folder_checks, kernel_checks  # noqa: PLC0415
     from reconciler.cli.checks import Machine  # noqa: PLC0415  (none of this for --help)
+    from reconciler.cli.container_checks import container_checks  # noqa: PLC0415
 
     machine = Machine()
-    yield from engine_checks.engine_checks(settings, machine)
+    yield from engine_checks.engine_checks(settings, machine, trials)
     yield from folder_checks.folder_checks(settings, machine)
+    yield from container_checks(settings, machine)
     if os.name == "posix" and machine.exists("proc/sys"):
         rootless = machine.uid != 0 and settings.engine in {"auto", "podman"}
         yield from kernel_checks.kernel_checks(machine, rootless=rootless)

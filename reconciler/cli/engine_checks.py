@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.checks import Check, Machine, Status
+from reconciler.cli.checks import Check, Machine
+from reconciler.cli.device_checks import device_checks
+from reconciler.cli.image_checks import folder_images, image_checks, pull_check
+from reconciler.cli.kernel_checks import UNIFIED, delegation
+from reconciler.cli.leftover_checks import leftover_checks
+from reconciler.cli.network_test import network_check
+from reconciler.cli.reach_checks import reach_checks
 
 if TYPE_CHECKING:
     from reconciler.config import Settings
@@ -14,33 +21,86 @@ if TYPE_CHECKING:
 
 #: The oldest versions that are tested (issue: "Podman 4.x and 5.x API, Docker 20.10 to current").
 OLDEST: Final[Mapping[str, tuple[int, int]]] = {"podman": (4, 0), "docker": (20, 10)}
-_MARKERS: Final = {"nvidia.com/gpu": "dev/nvidiactl", "amd.com/gpu": "dev/kfd"}
+#: Where Podman keeps its helper programs.
+HELPERS: Final = (
+    "usr/libexec/podman", "usr/lib/podman", "usr/local/libexec/podman", "usr/local/lib/podman", "usr/bin",
+)  # fmt: skip
 
 
-def engine_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
-    """Reach the engine and ask it; ends after the first check when nobody answers."""
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What is tried only when asked for: it pulls, or makes containers.
+
+    Attributes:
+        pull: an image to pull; "" none.
+        network: make two containers talk.
+        image: for that; "" the first of the folder's that is there.
+    """
+
+    pull: str = ""
+    network: bool = False
+    image: str = ""
+
+
+def engine_checks(settings: Settings, machine: Machine, trials: Trials = Trials()) -> Iterator[Check]:
+    """Reach the engine and ask it; when nobody answers, look for the reason."""
     from reconciler.controller.daemon import connect  # noqa: PLC0415  (brings the engines' clients)
-    from reconciler.errors import EngineError  # noqa: PLC0415
+    from reconciler.errors import ReconcilerError  # noqa: PLC0415
 
     name = "engine"
     try:
         engine = connect(settings)
         info = engine.info()
-    except EngineError as error:
+    except ReconcilerError as error:
         yield Check(name=name, status="fail", detail=error.message, remedy=error.remedy)
+        if settings.engine != "process":
+            yield from reach_checks(settings, machine)
         return
     try:
         who = f"{info.name} {info.version}" + (", rootless" if info.rootless else "")
         size = f"{info.cpus:g} CPUs, {info.memory / 1024**3:.1f} GiB"
         yield Check(name=name, status="ok", detail=f"{who} at {info.host or 'this process'}; {size}")
-        yield from info_checks(info)
-        yield devices_check(engine, machine)
-        yield from leftovers_checks(engine, settings)
+        yield from info_checks(info, machine)
+        yield from guarded("GPUs", device_checks(engine, machine))
+        yield from guarded("containers of this folder", leftover_checks(engine, settings))
+        yield from guarded("images", image_checks(engine, info, settings, machine))
+        yield from guarded("trials", _tried(engine, settings, trials))
     finally:
         engine.close()
 
 
-def info_checks(info: EngineInfo) -> Iterator[Check]:
+def guarded(name: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """The checks; an engine that stops answering in their middle ends these, not the others."""
+    from reconciler.errors import ReconcilerError  # noqa: PLC0415
+
+    try:
+        yield from checks
+    except ReconcilerError as error:
+        yield Check(
+            name=name,
+            status="fail",
+            detail=error.message,
+            remedy=error.remedy or "Run reconciler doctor again.",
+        )
+
+
+def _tried(engine: Engine, settings: Settings, trials: Trials) -> Iterator[Check]:
+    if trials.pull:
+        yield pull_check(engine, trials.pull)
+    if not trials.network:
+        return
+    image = trials.image
+    if not image and engine.name != "process":
+        image = next((each for each in folder_images(settings) if engine.image_exists(each)), "")
+        if not image:
+            remedy = "Name an image that has python3: --image IMAGE"
+            detail = "no image that the folder names is there"
+            yield Check(name="network test", status="fail", detail=detail, remedy=remedy)
+            return
+    yield network_check(engine, image)
+
+
+def info_checks(info: EngineInfo, machine: Machine) -> Iterator[Check]:
     """What the engine says of itself."""
     oldest = OLDEST.get(info.name)
     version = tuple(int(part) for part in re.findall(r"\d+", info.version)[:2])
@@ -55,16 +115,10 @@ def info_checks(info: EngineInfo) -> Iterator[Check]:
         )
     backend = str(info.details.get("network_backend") or "")
     if info.name == "podman":
-        yield _network_backend(backend)
-    controllers: Sequence[str] = info.details.get("cgroup_controllers") or ()
-    if info.name == "podman" and str(info.details.get("cgroup_version", "")) == "2":
-        missing = [c for c in ("cpu", "memory", "pids") if c not in controllers]
-        yield Check(
-            name="limits in containers",
-            status="warn" if missing else "ok",
-            detail=f"controllers: {' '.join(controllers) or 'none'}",
-            remedy=f"Limits on {', '.join(missing)} will be refused; see cgroups." if missing else "",
-        )
+        yield _network_backend(backend, info, machine)
+        yield _limits(info, machine)
+        if info.rootless:
+            yield _mapped_users(info)
     driver = str(info.details.get("storage_driver") or "")
     if driver:
         slow = driver == "vfs"
@@ -76,49 +130,58 @@ def info_checks(info: EngineInfo) -> Iterator[Check]:
         )
 
 
-def _network_backend(backend: str) -> Check:
-    name = "network and DNS"
-    if backend == "netavark":
-        return Check(name=name, status="ok", detail="netavark, names by aardvark-dns")
-    remedy = "Install netavark and aardvark-dns, then podman system reset; addresses work without."
-    detail = f"{backend or 'unknown backend'}: names may not resolve in containers"
+def _limits(info: EngineInfo, machine: Machine) -> Check:
+    """Whether limits of jobs hold."""
+    name = "limits in containers"
+    version = str(info.details.get("cgroup_version", ""))
+    controllers: Sequence[str] = info.details.get("cgroup_controllers") or ()
+    said = f"cgroup v{version or '?'}, controllers: {' '.join(controllers) or 'none'}"
+    if version != "2" and not info.rootless:
+        return Check(name=name, status="ok", detail=f"cgroup v{version or '?'}, set by root")
+    if version != "2":
+        return Check(
+            name=name,
+            status="warn",
+            detail=f"{said}: limits on cpu and memory are not enforced, containers cannot be paused",
+            remedy=UNIFIED,
+        )
+    missing = [c for c in ("cpu", "memory", "pids") if c not in controllers]
+    if not missing:
+        return Check(name=name, status="ok", detail=said)
+    detail = f"{said}: limits on {', '.join(missing)} are not enforced"
+    remedy = (
+        delegation(machine) if info.rootless else "Boot without cgroup_disable= on the kernel's command line."
+    )
     return Check(name=name, status="warn", detail=detail, remedy=remedy)
 
 
-def devices_check(engine: Engine, machine: Machine) -> Check:
-    """GPUs that the machine has are offered to containers."""
-    from reconciler.errors import EngineError  # noqa: PLC0415
-
-    name = "GPUs"
-    try:
-        offered = engine.devices()
-    except EngineError as error:
-        return Check(name=name, status="warn", detail=error.message, remedy=error.remedy)
-    said = ", ".join(f"{kind}: {' '.join(names)}" for kind, names in offered.items() if names)
-    missing = [k for k, path in _MARKERS.items() if machine.exists(path) and not offered.get(k)]
-    if missing:
-        remedy = {
-            "nvidia.com/gpu": "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
-            "amd.com/gpu": "sudo amd-ctk cdi generate --output=/etc/cdi/amd.json",
-        }[missing[0]]
-        status: Status = "fail"
-        return Check(
-            name=name, status=status, detail=f"{', '.join(missing)} not offered by CDI", remedy=remedy
-        )
-    return Check(name=name, status="ok", detail=said or "none on this machine")
+def _mapped_users(info: EngineInfo) -> Check:
+    """How many ids a container of this user's can have; Podman keeps the number until it is told."""
+    name = "users in containers"
+    mapped = int(info.details.get("mapped_users") or 0)
+    if mapped > 1:
+        return Check(name=name, status="ok", detail=f"{mapped} ids")
+    remedy = "Give the user subuid and subgid ranges (see below), then podman system migrate."
+    detail = "only root: images that have files of other users cannot be unpacked"
+    return Check(name=name, status="fail", detail=detail, remedy=remedy)
 
 
-def leftovers_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
-    """What this folder's instance has on the engine, and that it can be listed."""
-    from reconciler.errors import EngineError  # noqa: PLC0415
-    from reconciler.names import LABEL_INSTANCE, LABEL_JOB  # noqa: PLC0415
-
-    name = "containers of this folder"
-    try:
-        mine: list[Any] = engine.list_containers({LABEL_INSTANCE: settings.instance})
-    except EngineError as error:
-        yield Check(name=name, status="fail", detail=error.message, remedy=error.remedy)
-        return
-    jobs = {state.labels.get(LABEL_JOB, "") for state in mine}
-    running = sum(state.state == "running" for state in mine)
-    yield Check(name=name, status="ok", detail=f"{len(mine)} (jobs: {len(jobs)}), {running} running")
+def _network_backend(backend: str, info: EngineInfo, machine: Machine) -> Check:
+    name = "network and DNS"
+    packages = {
+        "apt": "netavark aardvark-dns",
+        "dnf": "netavark aardvark-dns",
+        "pacman": "netavark aardvark-dns",
+    }
+    remedy = machine.install(packages)
+    if backend == "netavark":
+        here = info.host.startswith("unix://") and machine.platform != "darwin"
+        if here and not any(machine.exists(f"{folder}/aardvark-dns") for folder in HELPERS):
+            detail = "netavark without aardvark-dns: containers do not resolve each other's names"
+            return Check(name=name, status="fail", detail=detail, remedy=remedy)
+        return Check(name=name, status="ok", detail="netavark, names by aardvark-dns")
+    detail = f"{backend or 'unknown backend'}: names may not resolve in containers"
+    remedy = (
+        f"{remedy}, then podman system reset (it removes all containers and images); addresses work without."
+    )
+    return Check(name=name, status="warn", detail=detail, remedy=remedy)

@@ -28,7 +28,7 @@ def folder_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
     ):
         yield _writable(name, path)
     yield _lock(settings)
-    yield _space("disk for logs and records", settings.state_dir, machine)
+    yield space_check("disk for logs and records", settings.state_dir, machine)
 
 
 def _manifests(settings: Settings) -> Check:
@@ -79,7 +79,8 @@ def _lock(settings: Settings) -> Check:
     return Check(name="daemon", status="ok", detail=holder or "none works on this folder now")
 
 
-def _space(name: str, path: Path, machine: Machine) -> Check:
+def space_check(name: str, path: Path, machine: Machine) -> Check:
+    """Whether there is room on the disk that the path is, or will be, on."""
     place = path.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from reconciler.durations import short_duration
 from reconciler.printable import printable
+
+__all__ = ["PHASE_STYLES", "clock", "console", "emit", "note", "short_duration", "show"]
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -69,25 +72,6 @@ def emit(data: Any, form: str) -> None:
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text = yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
     click.echo(text, nl=False)
-
-
-def short_duration(seconds: float | None) -> str:
-    """As kubectl prints it: ``45s``, ``2m5s``, ``3h20m``, ``4d6h``; "-" for None."""
-    if seconds is None:
-        return "-"
-    left = max(0, int(seconds))
-    if left < 120:
-        return f"{left}s"
-    minutes, rest = divmod(left, 60)
-    if minutes < 10:
-        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
-    days, hours = divmod(hours, 24)
-    return f"{days}d{hours}h" if hours else f"{days}d"
 
 
 def clock(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What the policy in force would refuse of manifests, for ``validate`` and ``plan``: as faults with their place."""
+"""What the policy in force would refuse of manifests, for ``validate`` and ``plan``, as faults."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ only the thread ends.
 
 from __future__ import annotations
 
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 OnPhase = Callable[[str, Mapping[str, Any]], None]
 #: Seconds between two looks at the sidecars.
 INTERVAL = 0.5
+LINES_INTERVAL = 1.0
 
 
 def tell_phase(key: str, document: Mapping[str, Any]) -> None:
@@ -42,6 +45,88 @@ def tell_phase(key: str, document: Mapping[str, Any]) -> None:
     if job.phase == "Running" and job.nodes_total is not None:
         text += f" ({job.nodes_ready}/{job.nodes_total} nodes ready)"
     click.echo(text + (f": {job.message}" if job.message else ""), err=True)
+
+
+class Shown:
+    """One job's progress on standard error: a line drawn over on a terminal, a line per report elsewhere.
+
+    What was never reported is never shown: scripts that wait for a job read nothing that they did not before.
+    """
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self._told = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def show(self, job: Job) -> None:
+        """Draw the job as it is now."""
+        from reconciler.client.progress import Progress  # noqa: PLC0415
+
+        progress = Progress.of(job.status.status.get("trainerStatus")) if job.status is not None else None
+        if progress is None:
+            return
+        left = progress.remaining(time.time()) if self.terminal else progress.left
+        text = f"{job.name}: {job.phase}  {progress.words(bar=self.terminal, left=left)}"
+        if text == self._told:
+            return
+        if self.terminal:
+            text = text[: max(shutil.get_terminal_size().columns - 1, 20)]
+        self._told = text
+        sys.stderr.write(f"\r\x1b[2K{text}" if self.terminal else f"{text}\n")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Leave the line to what comes next."""
+        if self.terminal and self._told:
+            self._told = ""
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+
+class Lines:
+    """A line on standard error for each change of phase and each report, where there is no terminal.
+
+    Args:
+        settings: say where sidecars are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._reader = SidecarReader(status_root(settings.specs, settings.status_dir))
+        self._over = threading.Event()
+        self._told: dict[str, str] = {}
+        self._thread = threading.Thread(target=self._work, name="progress-lines", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(timeout=2)
+
+    def on_phase(self, key: str, document: Mapping[str, Any]) -> None:
+        """Tell of a change of phase, after the last report before it."""
+        self._tell(key, document["status"])
+        tell_phase(key, document)
+
+    def _work(self) -> None:
+        while not self._over.wait(LINES_INTERVAL):
+            for key, found in sorted(self._reader.read().jobs().items()):
+                self._tell(key, found.status)
+
+    def _tell(self, key: str, status: Mapping[str, Any]) -> None:
+        from reconciler.client.progress import Progress  # noqa: PLC0415
+
+        progress = Progress.of(status.get("trainerStatus"))
+        words = progress.words(bar=False, left=progress.left) if progress is not None else ""
+        if words and self._told.setdefault(key, "") != words:
+            self._told[key] = words
+            click.echo(f"{click.style(key, bold=True)}: {words}", err=True)
 
 
 class LiveTable:

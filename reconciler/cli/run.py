@@ -118,10 +118,13 @@ def _reload(load: Callable[[], Settings], file: EnvironmentFile | None) -> Setti
 @contextlib.contextmanager
 def _shown(settings: Settings, *, table: bool, lines: bool) -> Iterator[OnPhase | None]:
     """Where changes of phase are told while the daemon works; None: in its log."""
-    from reconciler.cli.progress import LiveTable, tell_phase  # noqa: PLC0415
+    from reconciler.cli.progress import Lines, LiveTable  # noqa: PLC0415
 
     if table:
         with LiveTable(settings) as live:
             yield live.on_phase
+    elif lines:
+        with Lines(settings) as told:
+            yield told.on_phase
     else:
-        yield tell_phase if lines else None
+        yield None

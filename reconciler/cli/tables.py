@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.jobs import Job
 from reconciler.cli.output import PHASE_STYLES, short_duration
+from reconciler.client.progress import Progress
 from reconciler.names import DEFAULT_NAMESPACE
-from reconciler.status.reading import FINISHED
 from reconciler.printable import printable
+from reconciler.status.reading import FINISHED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from reconciler.sources.catalog import Catalog
     from reconciler.status.reading import NodeStatus
 
-BAR_WIDTH = 12
+
+#: Columns that a narrow terminal may cut.
+_MAY_BE_CUT: Final = frozenset({"METRICS", "MESSAGE"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +54,13 @@ def job_rows(jobs: Sequence[Job], *, now: float, wide: bool, bars: bool) -> list
         bars: draw progress as a bar (a terminal).
     """
     namespaces = any(job.namespace != DEFAULT_NAMESPACE for job in jobs)
-    progress = [_progress(job, bars=bars) for job in jobs]
+    progress = [_progress(job) for job in jobs]
     rows = []
-    for job, percent in zip(jobs, progress, strict=True):
+    for job, reported in zip(jobs, progress, strict=True):
         cells = {"NAMESPACE": job.namespace} if namespaces else {}
         cells |= {"NAME": job.name, "PHASE": job.phase, "NODES": _nodes(job)}
         if any(progress):
-            cells["PROGRESS"] = percent
+            cells["PROGRESS"] = _progress_line(job, reported, now=now, bars=bars)
         cells |= {
             "AGE": short_duration(_age(job, now)),
             "DURATION": short_duration(duration(job, now)),
@@ -65,6 +68,8 @@ def job_rows(jobs: Sequence[Job], *, now: float, wide: bool, bars: bool) -> list
         }
         if wide:
             cells |= _wide(job)
+        if any(p is not None and p.metrics for p in progress):
+            cells["METRICS"] = reported.metrics_line() if reported is not None else ""
         cells["MESSAGE"] = job.message
         rows.append(Row(cells=cells, styles={"PHASE": PHASE_STYLES.get(job.phase, ""), "MESSAGE": "dim"}))
     return rows
@@ -141,7 +146,7 @@ def table(rows: Sequence[Row], *, header: bool = True) -> Table:
     result = Table(box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 3, 0, 0))
     for column in columns:
         # Names must stay whole (they are copied); a message may be cut on a terminal.
-        result.add_column(column, no_wrap=True, overflow="ellipsis" if column == "MESSAGE" else "fold")
+        result.add_column(column, no_wrap=True, overflow="ellipsis" if column in _MAY_BE_CUT else "fold")
     for row in rows:
         cells = {c: printable(row.cells[c]) for c in columns}
         result.add_row(*(Text(cells[c], style=row.styles.get(c, "")) for c in columns))
@@ -165,16 +170,16 @@ def _nodes(job: Job) -> str:
     return "-" if total is None else f"{job.nodes_ready}/{total}"
 
 
-def _progress(job: Job, *, bars: bool) -> str:
-    trainer = job.status.status.get("trainerStatus") if job.status is not None else None
-    percent = trainer.get("progressPercentage") if isinstance(trainer, dict) else None
-    if not isinstance(trainer, dict) or not isinstance(percent, (int, float)):
+def _progress(job: Job) -> Progress | None:
+    return Progress.of(job.status.status.get("trainerStatus")) if job.status is not None else None
+
+
+def _progress_line(job: Job, progress: Progress | None, *, now: float, bars: bool) -> str:
+    """On a terminal the time left goes on between reports; elsewhere a line says what was reported."""
+    if progress is None:
         return ""
-    left = None if job.phase in FINISHED else trainer.get("estimatedRemainingSeconds")
-    eta = f" {short_duration(left)} left" if isinstance(left, (int, float)) and left > 0 else ""
-    done = round(BAR_WIDTH * min(max(percent, 0), 100) / 100)
-    bar = "━" * done + "╌" * (BAR_WIDTH - done) + " " if bars else ""
-    return f"{bar}{percent:.0f}%{eta}"
+    left = None if job.phase in FINISHED else progress.remaining(now) if bars else progress.left
+    return progress.line(bar=bars, left=left)
 
 
 def _wide(job: Job) -> dict[str, str]:

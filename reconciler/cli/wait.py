@@ -73,31 +73,37 @@ class _Goal(click.ParamType[str]):
 def wait(job: str, *, goal: str, timeout: float | None, namespace: str | None, settings: Settings) -> int:
     """Wait until a job has come to a phase; exit status 1 if it ended otherwise, 124 after the time-out."""
     from reconciler.cli.jobs import JobNotFound, Reader  # noqa: PLC0415  (not for --help)
+    from reconciler.cli.progress import Shown  # noqa: PLC0415
     from reconciler.client.watching import Changes  # noqa: PLC0415
     from reconciler.status.reading import status_root  # noqa: PLC0415
 
     deadline = None if timeout is None else time.monotonic() + timeout
     root = status_root(settings.specs, settings.status_dir)
     reader = Reader(settings)
-    with Changes([settings.specs, root]) as changes:
+    with Changes([settings.specs, root]) as changes, Shown() as shown:
         while True:
             try:
                 seen = reader.snapshot().find(job, namespace)
             except JobNotFound:
+                shown.clear()
                 if goal != "delete":
                     raise
                 click.echo(f"{job}: gone")
                 return 0
+            shown.show(seen)
             verdict = judge(seen, goal, now=time.time(), settings=settings)
             if verdict is not None:
+                shown.clear()
                 click.echo(verdict.message, err=verdict.status != 0)
                 return verdict.status
             left = 1.0 if deadline is None else deadline - time.monotonic()
             if left <= 0:
+                shown.clear()
                 what = f"is still {seen.phase}" + (f": {seen.message}" if seen.message else "")
                 click.echo(f"{seen.name}: timed out; it {what}", err=True)
                 return EXIT_TIMEOUT
-            changes.wait(left)
+            # On a terminal the time left goes on between reports.
+            changes.wait(min(left, 1.0) if shown.terminal else left)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reconciler.client import constants, options
     from reconciler.client.backends.container.types import ContainerBackendConfig, TrainingRuntimeSource
     from reconciler.client.constants.constants import DATASET_PATH, MODEL_PATH
+    from reconciler.client.progress import ProgressBar
     from reconciler.client.trainer_client import TrainerClient
     from reconciler.client.types.types import (
         BuiltinTrainer,
@@ -56,6 +57,7 @@ __all__ = [
     "Initializer",
     "LoraConfig",
     "Loss",
+    "ProgressBar",
     "Runtime",
     "RuntimeKind",
     "RuntimeTrainer",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 _ELSEWHERE: Final = {
+    "ProgressBar": "progress",
     "ContainerBackendConfig": "backends.container.types",
     "TrainingRuntimeSource": "backends.container.types",
     "DATASET_PATH": "constants.constants",

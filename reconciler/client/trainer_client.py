@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,9 +21,11 @@ from reconciler.client.backends.container.types import DEFAULT_SOURCES, Containe
 from reconciler.client.constants import constants
 from reconciler.client.embedding import EmbeddedController, close_controller, ensure_controller
 from reconciler.client.failures import InvalidRequest, JobNotThere, NoEngine, WaitedTooLong
+from reconciler.client.granting import grant, grants_file
 from reconciler.client.initializing import Images
 from reconciler.client.jobs import Job, JobNotFound, Reader, Snapshot
 from reconciler.client.logs import choice_of, lines_following, lines_now
+from reconciler.client.progress import ProgressBar
 from reconciler.client.removing import remove_job
 from reconciler.client.runtimes import listed, runtime_documents, runtime_from
 from reconciler.client.submitting import Option, Trainer, checked_text, compose
@@ -190,6 +193,8 @@ class TrainerClient:
             file = self._free_file(name)
             text = checked_text(submission, file=str(file), runtimes=self._runtimes().values())
             controller = self._controller()
+            if self._settings.grants is not None:
+                grant(self._settings.grants, submission.documents)
             write_atomically(file, text.encode(), mode=0o600 if submission.secret else 0o644)
         controller.submitted(job_key(self._namespace, name), file)
         return name
@@ -266,7 +271,8 @@ class TrainerClient:
             status: some of Created, Running, Complete and Failed.
             timeout: seconds to wait at most.
             polling_interval: seconds after which callbacks are called though nothing has changed.
-            callbacks: called with the job at each change and each interval.
+            callbacks: called with the job at each change and each interval; None: on a terminal, a
+                progress bar is shown (:class:`reconciler.client.ProgressBar`).
 
         Raises:
             ValueError: there is no such job, or the arguments make no sense.
@@ -275,6 +281,8 @@ class TrainerClient:
         """
         check_arguments(status, timeout, polling_interval)
         self._job(name)
+        if callbacks is None and sys.stderr.isatty():
+            callbacks = [ProgressBar()]
         controller = self._controller()
         folders = [self._settings.specs, self._settings.status_dir or self._settings.specs]
         with Changes(folders, matters=lambda path: path.endswith(SUFFIX)) as changes:
@@ -416,5 +424,6 @@ def _absolute(settings: Settings, config: ContainerBackendConfig) -> Settings:
         status_dir=settings.status_dir.absolute() if settings.status_dir is not None else None,
         log_dir=settings.log_dir.absolute(),
         state_dir=settings.state_dir.absolute(),
+        grants=grants_file(settings.state_dir.absolute(), settings.instance),
         runtime_sources=sources,
     )

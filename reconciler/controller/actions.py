@@ -111,6 +111,7 @@ class Outcome:
         admitted: device assignment per instance; None when not asked or refused; with the ``share``.
         waiting: why admission was refused; "" when admitted. ``share`` is then what was asked for.
         limits: what the engine does not keep of what was asked for, in sentences.
+        unheard: why the daemon cannot hear of a training's progress, as a sentence.
         ended: containers that were stopped, with their exit facts.
         cleaned: the clean-up is complete.
     """
@@ -125,4 +126,5 @@ class Outcome:
     waiting: str = ""
     ended: tuple[ContainerState, ...] = ()
     limits: tuple[str, ...] = ()
+    unheard: str = ""
     cleaned: bool = False

@@ -24,19 +24,22 @@ from reconciler.config import Settings
 from reconciler.controller.clocks import HostClock
 from reconciler.controller.following import Follower
 from reconciler.controller.previewing import Change, preview_folder
+from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.reloading import reloaded
 from reconciler.controller.reporting import Report
 from reconciler.controller.work import LAST_PASSES, Work
 from reconciler.engines.base import Engine
 from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.notifying import Notifier
+from reconciler.serving.server import Server
 from reconciler.sources.available import RuntimeRefresher, available_runtimes
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
-from reconciler.status.files import FileLock, FolderLock
+from reconciler.status.files import FileLock, FolderLock, keep_private
 
 if TYPE_CHECKING:
     from reconciler.api import Document
+    from reconciler.controller.webhook import Webhook
 
 Mode = Literal["forever", "once", "wait"]
 Only = Callable[[Mapping[str, Any]], bool]
@@ -48,6 +51,8 @@ ENDING = 0.2
 #: Seconds between assurances to the service manager while jobs are being stopped, and what each asks for.
 STOPPING_EVERY = 1.0
 STOPPING_TAKES = 30.0
+#: Seconds that the passes may take at the end for what trainings have just reported.
+LAST_REPORTS = 0.3
 
 _log = structlog.get_logger(__name__)
 
@@ -101,6 +106,7 @@ def serve(
     stop = stop or threading.Event()
     hangup = Hangup()
     _handle_signals(stop, hangup if reload is not None else None)
+    keep_private(settings.state_dir)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
     # A followed repository is locked by its instance: its folder of manifests changes with every revision.
@@ -179,7 +185,10 @@ class Daemon:
             remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes
         )
         self._source = FolderSource(
-            settings.specs.absolute(), builtin=self._runtimes.documents, clock=time.time
+            settings.specs.absolute(),
+            builtin=self._runtimes.documents,
+            clock=time.time,
+            may_be_empty=settings.allow_empty,
         )
         self._work = Work(settings, clock=HostClock(), on_phase=on_phase, only=only)
         self._git = self._follower(settings) if settings.git is not None else None
@@ -193,6 +202,15 @@ class Daemon:
         self._report = Report(
             notifier, self._work, workers=self._threads, resync=lambda: self._settings.resync
         )
+        self._server = Server()
+        self._progress = ProgressService(
+            settings,
+            inbox=self._work.inbox,
+            uid_of=self._work.uid_of,
+            live=self._work.unfinished,
+            server=self._server,
+        )
+        self._work.hear(self._progress)
 
     def reload_on(self, hangup: Hangup, reload: Callable[[], Settings]) -> None:
         """Read the configuration again whenever it was asked for."""
@@ -207,11 +225,13 @@ class Daemon:
             self._work.attach(connect(self._settings))
         else:
             threading.Thread(target=self._keep_connecting, name="engine-connect", daemon=True).start()
+        self._progress.start()
         watcher = self._source.watch(self._rescan.set)
         if self._settings.runtime_sources and self._mode == "once":
             self._runtimes.look()
         elif self._settings.runtime_sources:
             self._runtimes.start()
+        hook = self._open_webhook()
         if self._git is not None and self._mode != "once":
             self._git.start(at_once=self._mode == "forever")
         try:
@@ -226,6 +246,8 @@ class Daemon:
                 raise self._failure
             return status
         finally:
+            if hook is not None:
+                hook.close()
             self._report.stopping("stopping")
             if self._settings.stop_jobs_on_exit and self._stop.is_set():
                 self._stop_jobs()
@@ -237,6 +259,10 @@ class Daemon:
     def close(self, *, patience: float) -> None:
         """Stop working; containers go on, statuses are written out."""
         self._closed = True
+        # Nothing is taken from now on, and what was is kept: nobody loses what was answered with 200.
+        self._progress.close()
+        self._server.close()
+        self._work.inbox.drain(LAST_REPORTS)
         self._work.close(patience=patience)
 
     def _start(self, target: Callable[[], None], name: str) -> None:
@@ -334,6 +360,13 @@ class Daemon:
         else:
             self._rescan.set()
 
+    def _open_webhook(self) -> Webhook | None:
+        if self._git is None or not self._settings.git_webhook or self._mode == "once":
+            return None
+        from reconciler.controller.webhook import Webhook  # noqa: PLC0415  (most daemons have none)
+
+        return Webhook(self._settings, look=self.look_now)
+
     def _ask(self) -> None:
         # In a signal's handler, which may have interrupted whoever holds an event's lock.
         self._asked = True
@@ -348,10 +381,15 @@ class Daemon:
         )
 
     def _scan(self) -> None:
-        if self._git is not None:
-            # Before the folder is read: a revision that comes meanwhile is told of by itself.
-            self._work.come_from(self._git.origin)
-        self._work.take(self._source.scan())
+        if self._git is None:
+            self._work.take(self._source.scan())
+            return
+        # What a revision has made is labelled with it: one that comes while the folder is read is read anew.
+        revision, catalog = self._git.in_force, self._source.scan()
+        while (now := self._git.in_force) != revision:
+            revision, catalog = now, self._source.scan()
+        self._work.come_from(self._git.origin(revision))
+        self._work.take(catalog)
 
     def _take_runtimes(self, runtimes: Sequence[Document]) -> None:
         self._source.replace_builtin(runtimes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -74,9 +74,14 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="git-follower", daemon=True)
 
     @property
-    def origin(self) -> Origin:
-        """Where what is in force now came from."""
-        state, settings = self._source.state, self._settings
+    def in_force(self) -> str:
+        """The commit in the folder now."""
+        return self._source.in_force
+
+    def origin(self, revision: str) -> Origin:
+        """Where a folder of this revision came from."""
+        settings = self._settings
+        state = replace(self._source.state, revision=revision)
         return Origin(
             revision=state.revision,
             condition=condition_of(state),
@@ -117,7 +122,11 @@ class Follower:
             self._wake.clear()
             if self._stop.is_set():
                 return
-            delay = self._delay(self._look())
+            try:
+                delay = self._delay(self._look())
+            except Exception:  # noqa: BLE001  (the thread's boundary: no commit may end the following)
+                _log.exception("an error of this program; please report it")
+                delay = max(self._settings.git_interval, LAST_RETRY)
 
     def _look(self) -> SourceState:
         before = self._source.state

@@ -43,7 +43,7 @@ def grounds_of(settings: Settings, *, socket: str = "") -> Grounds:
     if address.startswith("unix://"):
         kept["the engine's socket"] = _real(Path(address.removeprefix("unix://")))
     given = [Prefix(real=_real(Path(each.path)), read_only=each.read_only) for each in policy.host_paths]
-    granted = [Prefix(real=_real(Path(path)), read_only=True) for path in grants(settings.grants)]
+    granted = [Prefix(real=_real(Path(path)), read_only=only) for path, only in grants(settings.grants)]
     return Grounds(
         workspace=_workspace(config, manifests),
         manifests=manifests,
@@ -87,16 +87,15 @@ def _kind(mode: int) -> PathKind:
     return "socket" if stat.S_ISSOCK(mode) else "file"
 
 
-def grants(file: Path | None) -> tuple[str, ...]:
-    """Host paths that the user's own client has named; none where a daemon's policy decides."""
+def grants(file: Path | None) -> tuple[tuple[str, bool], ...]:
+    """Host paths that the user's own client has named, and whether only to be read; none in a daemon."""
     data = read_if_exists(file) if file is not None else None
     if data is None:
         return ()
     try:
-        listed = json.loads(data)
-    except ValueError:
+        return tuple((str(entry["path"]), bool(entry["readOnly"])) for entry in json.loads(data))
+    except (ValueError, TypeError, KeyError):
         return ()
-    return tuple(path for path in listed if isinstance(path, str)) if isinstance(listed, list) else ()
 
 
 def digest_of(policy: Policy, grounds: Grounds) -> str:

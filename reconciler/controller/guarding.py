@@ -132,8 +132,7 @@ class Guard:
         mounts: list[Mount] = []
         fixed: list[tuple[str, tuple[int, int]]] = []
         with ExitStack() as stack:
-            for mount in spec.mounts:
-                mounts.append(self._held(mount, stack, fixed) if mount.root else mount)
+            mounts.extend(self._held(m, stack, fixed) if m.root else m for m in spec.mounts)
             yield Held(spec=replace(spec, mounts=tuple(mounts)), _fixed=tuple(fixed))
 
     def _held(self, mount: Mount, stack: ExitStack, fixed: list[tuple[str, tuple[int, int]]]) -> Mount:

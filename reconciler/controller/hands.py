@@ -10,10 +10,12 @@ from pathlib import Path
 from reconciler.controller.guarding import Guard
 from reconciler.controller.logs import LogKeeper, LogPlace
 from reconciler.controller.observed import number
+from reconciler.controller.progress.reach import Reach
 from reconciler.controller.specs import Host
-from reconciler.engines.base import ContainerState, Engine
+from reconciler.engines.base import ContainerState, Engine, NetworkState
 from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_JOB, LABEL_NAMESPACE
 from reconciler.plan.resolve import Lookup
+from reconciler.plan.types import JobPlan
 from reconciler.status.records import Record
 
 
@@ -26,6 +28,7 @@ class Hands:
         host: facts of the engine's host; ``files`` is replaced per job.
         forget_image: called when an image turns out to be gone.
         guard: the policy, asked again when a hostPath is used.
+        reach: opens what a job's containers report their progress to, and says where that is.
     """
 
     engine: Engine
@@ -37,6 +40,7 @@ class Hands:
     spec_hash: str
     forget_image: Callable[[str], None]
     guard: Guard
+    reach: Callable[[JobPlan, NetworkState, bool], Reach] = lambda _plan, _network, _running: Reach()
 
 
 def selector(namespace: str, name: str, instance: str) -> dict[str, str]:

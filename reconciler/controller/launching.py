@@ -19,6 +19,7 @@ from reconciler.controller.guarding import Held
 from reconciler.controller.hands import Hands, log_place, selector
 from reconciler.controller.materials import write_volumes
 from reconciler.controller.observed import generation_of
+from reconciler.controller.redacting import Redactor
 from reconciler.controller.specs import Placement, container_spec, labels_of, volumes_of
 from reconciler.engines.base import ContainerSpec, NetworkSpec, NetworkState
 from reconciler.errors import (
@@ -35,6 +36,7 @@ from reconciler.errors import (
 from reconciler.names import LABEL_INSTANCE
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.policing import REASON
+from reconciler.plan.reporting import without_reporting
 from reconciler.plan.types import InstancePlan, JobPlan
 from reconciler.status.records import Record
 
@@ -100,7 +102,14 @@ def launch(
     except PlanError as error:
         return Outcome(problem=("AddressesExhausted", str(error)))
     port = network.port or plan.port
-    placement = Placement(network=network, addresses=addresses, port=port, spec_hash=hands.spec_hash)
+    heard = hands.reach(plan, network, False)
+    placement = Placement(
+        network=network,
+        addresses=addresses,
+        port=port,
+        spec_hash=hands.spec_hash,
+        progress=heard.addresses,
+    )
     # Rank 0 exists before any other rank does; from then on nobody waits for anybody.
     first: Future[bool] = Future()
     futures = [
@@ -118,11 +127,19 @@ def launch(
             gone = error
     if gone is not None:
         raise gone
+    problem = next((o.problem for o in outcomes if o.problem), None)
+    failed = tuple(f for o in outcomes for f in o.failed)
+    if problem or failed:
+        # Engines quote what they could not run.
+        redactor = Redactor(plan, hands.lookup)
+        problem = redactor.pairs([problem])[0] if problem else None
+        failed = redactor.pairs(failed)
     return Outcome(
         started=tuple(s for o in outcomes for s in o.started),
-        failed=tuple(f for o in outcomes for f in o.failed),
+        failed=failed,
         limits=tuple(dict.fromkeys(sentence for o in outcomes for sentence in o.limits)),
-        problem=next((o.problem for o in outcomes if o.problem), None),
+        unheard=heard.trouble,
+        problem=problem,
     )
 
 
@@ -136,6 +153,8 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
     first: Future[bool],
 ) -> Outcome:
     instance = plan.step(wanted.step).instances[wanted.index]
+    if (instance.step, instance.index) not in placement.progress:
+        instance = without_reporting(instance, plan.namespace, plan.name)
     existing = dict(wanted.existing)
     address = placement.addresses[instance.step, instance.index]
     started: list[Started] = []

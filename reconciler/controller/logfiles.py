@@ -7,6 +7,7 @@ is written down while a log grows, and a crash at any point leaves file and inde
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -20,6 +21,8 @@ from reconciler.status.files import read_if_exists, write_atomically
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
+#: A link in place of a log would have what a container prints written anywhere.
+_OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 #: How many of a log's first bytes tell it from one whose beginning was rotated away.
 HEAD: Final = 1024
 ROTATED: Final = b"[reconciler: the engine has dropped the beginning of this log; what it has left follows]\n"
@@ -54,7 +57,7 @@ class LogFile:
             StateError: where the run begins could not be kept.
         """
         _make_folder(self.path.parent, self._log_dir)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+        fd = os.open(self.path, _OPEN, FILE_MODE)
         try:
             base, end = self._span(fd)
         except BaseException:
@@ -200,3 +203,5 @@ def _make_folder(folder: Path, log_dir: Path) -> None:
     for path in reversed(missing):
         with suppress(FileExistsError):
             path.mkdir(mode=FOLDER_MODE)
+        if path != log_dir and path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link, where a folder of logs should be", str(path))

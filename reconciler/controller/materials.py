@@ -53,12 +53,22 @@ def _write_volume(
         for path, (content, mode) in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
+            mine = group is None or os.geteuid() == 0
             # In place where only the content differs: the containers that run have the inode mounted.
-            write_atomically(target, content, mode=mode)
+            # Written anew before every launch, so the disk need not have it for good.
+            write_atomically(target, content, mode=mode if mine else _of_owner(mode), durable=False)
             if group is not None and os.geteuid() == 0:
                 os.chown(target, 0, group)
     except OSError as error:
         raise StateError(f"Cannot write {folder}: {error.strerror}.") from error
+
+
+def _of_owner(mode: int) -> int:
+    """A private file's mode where nobody can give it to ``fsGroup``: its owner's alone.
+
+    The container's user is its owner there (``host_user``), and ssh takes no key that a group may read.
+    """
+    return mode if mode & 0o007 else mode & 0o700
 
 
 def _group(instance: InstancePlan) -> int | None:

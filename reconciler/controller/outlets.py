@@ -188,6 +188,11 @@ class FolderOutlet:
         with self._lock:
             return self._phases.get(key, "")
 
+    def unfinished(self) -> set[str]:
+        """Keys of the jobs that have been worked on and have not ended."""
+        with self._lock:
+            return {key for key, record in self._cache.items() if not record.finished}
+
     def keys(self) -> list[str]:
         """Keys of every record there is."""
         return list(self._records.keys())

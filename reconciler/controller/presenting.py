@@ -29,7 +29,8 @@ class Surroundings:
         log_dir: where kept logs are; the path of each container's log is below it.
         faults: what is wrong with the manifest now.
         source: where the manifest came from: revision and path (a git repository); empty otherwise.
-        conditions: further ones, which are not the job's own (of the repository).
+        conditions: further ones, which are not the job's own (of the repository); for one that goes on,
+            because the status of one that has ended is not told anew.
     """
 
     engine: tuple[str, str] = ("", "")
@@ -61,7 +62,7 @@ def present(
             "lastTransitionTime": stamp(c.at),
         }
         for c in record.conditions
-    ] + [dict(c) for c in around.conditions]
+    ] + [dict(c) for c in around.conditions if not record.finished]
     if plan is not None and view is not None:
         status["jobsStatus"] = [_counts(view, n, record) for n in range(len(view.steps))]
     if record.failure is not None:

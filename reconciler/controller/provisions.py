@@ -21,10 +21,12 @@ from reconciler.controller.keys import make_secret
 from reconciler.controller.materials import GeneratedSecrets
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
+from reconciler.controller.progress.reach import Reach
+from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.registry_auths import CONFIG_JSON_KEY, auth_for
 from reconciler.controller.specs import Host
 from reconciler.credentials import REGISTRY_AUTH, credential
-from reconciler.engines.base import EngineInfo
+from reconciler.engines.base import EngineInfo, NetworkState
 from reconciler.errors import EngineUnavailable
 from reconciler.names import ANNOTATION_PRIORITY
 from reconciler.plan.addresses import plan_addresses
@@ -52,6 +54,7 @@ class Provisions:
         self.unavailable = EngineUnavailable("Waits for the container engine.")
         #: The commit in force, for the labels of what is made; "" for a plain folder.
         self.revision = ""
+        self.progress: ProgressService | None = None
         self._settings = settings
         self._planner = planner
         self._catalog = catalog
@@ -117,6 +120,7 @@ class Provisions:
             spec_hash=self._planner.digest(record) if plan is not None else "",
             forget_image=attachment.puller.forget,
             guard=self.guard,
+            reach=self._reach,
         )
         return for_job(hands, record)
 
@@ -181,12 +185,21 @@ class Provisions:
         namespace, _, name = key.partition("/")
         self._secrets.remove(namespace, name)
 
+    def _reach(self, plan: JobPlan, network: NetworkState, running: bool) -> Reach:
+        if self.progress is None:
+            return Reach()
+        return self.progress.reach(plan, network, self.info, running=running)
+
     def _lookup(
         self, plan: JobPlan | None, record: Record
     ) -> Callable[[str, str], Mapping[str, bytes | str] | None]:
         made = {s.name: s for s in generated_secrets(plan)} if plan is not None else {}
 
         def look(kind: str, name: str) -> Mapping[str, bytes | str] | None:
+            if self.progress is not None:
+                whose = {"namespace": record.namespace, "job": record.name, "uid": record.uid}
+                if (material := self.progress.material(kind, name, **whose)) is not None:
+                    return dict(material)
             catalog = self._catalog()
             where = catalog.secrets if kind == "Secret" else catalog.configmaps
             found: Mapping[str, bytes | str] | None = where.get((record.namespace, name))

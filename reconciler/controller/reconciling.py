@@ -36,10 +36,12 @@ from reconciler.controller.failing import with_last_words
 from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
-from reconciler.controller.noting import note, trouble
+from reconciler.controller.noting import note, note_unheard, trouble
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
+from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.redacting import Redactor
 from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
@@ -51,6 +53,9 @@ MAX_PASSES = 12
 TAIL_LINES = 20
 #: Seconds for a log reader to come to its end by itself; after that the log is read once from the engine.
 LAST_WORDS_TIMEOUT = 0.5
+#: Seconds that the wall clock may be off the record's time, and by which adding the two may be wrong.
+NOTICED = 0.001
+ROUNDING = 0.00001
 Digest = frozenset[tuple[str, str]]
 
 _log = structlog.get_logger(__name__)
@@ -108,6 +113,7 @@ class Reconciler:
         pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
         priority: of a job among those that wait for admission; the higher goes first.
         refusal: what the policy has against a job.
+        inbox: what trainings have reported; None: nobody listens to them.
     """
 
     def __init__(
@@ -123,6 +129,7 @@ class Reconciler:
         pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
         refusal: Callable[[JobPlan, Record], Refusal] = lambda _plan, _record: Refusal(),
+        inbox: Inbox | None = None,
     ) -> None:
         self._hands = hands
         self._outlet = outlet
@@ -135,6 +142,7 @@ class Reconciler:
         self._pull = pull
         self._priority = priority
         self._refusal = refusal
+        self._inbox = inbox
         #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
         self.seen: dict[str, Digest] = {}
 
@@ -162,6 +170,8 @@ class Reconciler:
             else first_sight(request.wanted, uid=uid, now=now)
         )
         record = follow(record, timeline, now=now)
+        if self._inbox is not None:
+            record = self._inbox.applied(record)
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
         if old is not None and old.file and old.file != record.file:
@@ -209,11 +219,12 @@ class Reconciler:
         refusal = self._refusal(plan, record) if not record.finished else Refusal()
         record = self._tell_of_policy(plan, record, refusal, hands)
         observed = replace(observed, refusal=refusal)
+        record = self._listen(plan, record, observed, hands)
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
             decision = decide(plan, observed, record, self._now(record), self.policy)
             requeue_at = decision.requeue_at
-            record = self._with_log_tail(decision.record, hands)
+            record = self._with_log_tail(plan, decision.record, hands)
             # The record first: an end that was told and then forgotten would be an end reversed.
             told, saved = saved, self._save(record, saved)
             self._tell(request, plan, observed, record, told)
@@ -235,8 +246,7 @@ class Reconciler:
         now = self._now(record)
         held = held if held is not None and held > now else None
         again = min((t for t in (requeue_at, held) if t is not None), default=None)
-        # The queue goes by the wall clock, which may be a little off the record's.
-        return again + (self._clock() - now) if again is not None else None
+        return self._on_the_wall(again, record) if again is not None else None
 
     def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: Hands) -> Record:
         """What the policy makes of mounts, and that it has become stricter than a job that runs: once."""
@@ -332,7 +342,16 @@ class Reconciler:
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
 
-    def _with_log_tail(self, record: Record, hands: Hands) -> Record:
+    def _listen(self, plan: JobPlan, record: Record, observed: Observed, hands: Hands) -> Record:
+        """See that what runs is heard (a daemon that has just started), or say why it is not."""
+        if observed.network is None or record.finished:
+            return record
+        bridged = not any(i.host_network for i in plan.instances)
+        running = bridged and any(c.state == "running" for c in observed.containers)
+        heard = hands.reach(plan, observed.network, running)
+        return note_unheard(record, heard.trouble, now=self._now(record))
+
+    def _with_log_tail(self, plan: JobPlan, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
         failure = record.failure
         if failure is None or failure.log or failure.reason == "StartError":
@@ -341,7 +360,8 @@ class Reconciler:
         # The others wait to be stopped meanwhile. One that is stalled runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:
             hands.logs.finish(failure.container_id, place, timeout=LAST_WORDS_TIMEOUT)
-        lines = tuple(hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
+        mask = Redactor(plan, hands.lookup).text
+        lines = tuple(mask(line) for line in hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
         return with_last_words(record, lines)
 
     def _delete(self, key: str, known: Record | None, now: float) -> None:
@@ -349,6 +369,8 @@ class Reconciler:
 
         What carries this folder's labels and has no record (lost, or left by a crash) goes as well.
         """
+        if self._inbox is not None:
+            self._inbox.forget(key)
         namespace, _, name = key.partition("/")
         record = known or Record(namespace=namespace, name=name, uid="", created_at=now)
         plan = self._plan_if_any(record)
@@ -377,9 +399,16 @@ class Reconciler:
         """The time by which the record counts: a pass must not see the clock being set."""
         return self._clock.on(record.timeline) if record.timeline is not None else self._clock()
 
+    def _on_the_wall(self, moment: float, record: Record) -> float:
+        """A moment of the record's for the queue, which goes by the wall clock; never too early."""
+        lead = self._clock() - self._now(record)
+        return moment + lead + ROUNDING if abs(lead) > NOTICED else moment
+
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
             self._outlet.save(record)
+        if self._inbox is not None:
+            self._inbox.saved(record)
         return record
 
     def _tell(

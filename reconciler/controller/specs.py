@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from reconciler.controller.failing import joins_owner, owns_network
@@ -68,12 +68,18 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where one run of a job is: its network and the address of every instance."""
+    """Where one run of a job is: its network and the address of every instance.
+
+    Attributes:
+        progress: host and port at which the daemon hears of an instance's progress; those that it cannot
+            hear are missing.
+    """
 
     network: NetworkState
     addresses: Mapping[tuple[str, int], str]
     port: int
     spec_hash: str
+    progress: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
 def labels_of(record: Record, instance: str, revision: str = "") -> dict[str, str]:
@@ -139,6 +145,7 @@ def container_spec(
         lookup=lookup,
         port=placement.port,
         attempt=record.restarts,
+        progress=placement.progress.get((instance.step, instance.index), ""),
     )
     env = {ATTEMPT_VARIABLE: str(record.attempt)} | dict(resolved.env)
     ended = record.container(_owner(instance)).result
@@ -292,18 +299,26 @@ def _default_shm(resources: ResourcePlan, host: Host) -> int | None:
 
 
 def _host_user(instance: InstancePlan) -> tuple[int, int] | None:
-    """Whose files in the host's folders should be the engine's user's: the primary container's user.
+    """Who in the containers should be the engine's user on the host: the primary container's user.
 
-    One for the whole pod, as its containers share a network. Root needs none: where engines map users at all,
+    For what it writes into the host's folders, and reads of files that are nobody else's (keys, Secrets). One
+    for the whole pod, as its containers share a network. Root needs none: where engines map users at all,
     root in the container is the engine's user.
     """
     security = instance.primary.security
     if not security.run_as_user or instance.host_network or instance.host_pid or instance.host_ipc:
         return None
-    if not any(volume.kind == "host" for volume in instance.volumes):
+    if not any(volume.kind == "host" or _private(volume) for volume in instance.volumes):
         return None
     group = security.run_as_group
     return security.run_as_user, security.run_as_user if group is None else group
+
+
+def _private(volume: VolumePlan) -> bool:
+    """Whether files of ours that it holds are closed to others."""
+    modes = [volume.default_mode if file.mode is None else file.mode for file in volume.files]
+    modes += [volume.default_mode] if volume.all_of else []
+    return volume.kind == "files" and any(not mode & 0o004 for mode in modes)
 
 
 def _shares(resources: ResourcePlan) -> int | None:

@@ -22,6 +22,8 @@ from reconciler.controller.ledger import Ledger
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings
+from reconciler.controller.progress.inbox import Inbox
+from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
 from reconciler.controller.reconciling import Reconciler, Request, digest
@@ -113,6 +115,7 @@ class Work:
             record = self._outlet.load(key)
             if record is not None:
                 self._ledger.follow(record)
+        self.inbox = Inbox(clock=clock, wake=self._queue.add_at)
         self._reconciler = Reconciler(
             hands=self._given.hands,
             outlet=self._outlet,
@@ -124,6 +127,7 @@ class Work:
             pull=self._given.pull,
             priority=self._given.priority,
             refusal=self._given.refusal,
+            inbox=self.inbox,
         )
 
     # -- what makes jobs come up
@@ -147,6 +151,19 @@ class Work:
             on_relist=self.resync,
         )
         self._enqueue_all()
+
+    def hear(self, progress: ProgressService) -> None:
+        """Let trainings report to this service from now on."""
+        self._given.progress = progress
+
+    def uid_of(self, key: str) -> str | None:
+        """Which life of a job this is; None where there is no such job."""
+        record = self._outlet.load(key)
+        return record.uid if record is not None else None
+
+    def unfinished(self) -> set[str]:
+        """Keys of the jobs that may still report."""
+        return self._outlet.unfinished()
 
     def no_engine(self, error: EngineUnavailable) -> None:
         """No engine answers so far: jobs say so, and wait."""

@@ -67,6 +67,8 @@ class NetworkState:
     labels: Mapping[str, str]
     subnet: str
     gateway: str = ""
+    #: Whether containers resolve each other's names on it.
+    dns: bool = True
     #: A rendezvous port of the network's own, where addresses do not tell jobs apart; None: the plan's.
     port: int | None = None
 
@@ -157,8 +159,8 @@ class ContainerSpec:
         shm_size: bytes of ``/dev/shm``; None the engine's default.
         devices: assigned device names by class: ``{"nvidia.com/gpu": ("0", "1")}``.
         ports: that it says it listens on.
-        host_user: uid and gid in the container that should be the engine's own user on the host, where the engine
-            runs as an ordinary user and can map them; the same for all containers that share a network.
+        host_user: uid and gid in the container that should be the engine's own user on the host, where the
+            engine runs as an ordinary user and can map them; the same for all that share a network.
         stop_grace: seconds between TERM and KILL.
     """
 

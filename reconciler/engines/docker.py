@@ -300,13 +300,7 @@ class DockerEngine(HttpEngine):
 
     def image_exists(self, image: str) -> bool:
         """Whether the image is in Docker's store."""
-        try:
-            self._http.call("GET", f"/images/{image}/json", f"look for the image {image}")
-        except Refused as refused:
-            if refused.status == 404:
-                return False
-            raise
-        return True
+        return self._has_image(image, f"/images/{image}/json")
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]

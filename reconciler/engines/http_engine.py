@@ -41,6 +41,7 @@ PULL_SECONDS: Final = 600.0
 
 #: Exit status of a process ended by SIGKILL, the kernel's way to end one for memory.
 _KILLED: Final = 137
+_HOST_DOWN: Final = "it ended with its host, which went down or was restarted"
 
 #: Podman fails as a whole when a process ends in the middle of its look at it.
 _RACES: Final = ("no such process",)
@@ -101,6 +102,9 @@ class HttpEngine(ABC):
         """Exit facts from a whole inspect; of a kill, the kernel is asked where the engine saw no reason."""
         state = found.get("State") or {}
         facts = exit_facts(state)
+        if facts.finished_at is None:
+            # It never ended for the engine: the host went down under it.
+            return replace(facts, code=None, error=facts.error or _HOST_DOWN)
         if facts.code != _KILLED or facts.oom_killed or not self.url.startswith("unix://"):
             return facts
         killed = self._kernel.killed(
@@ -255,6 +259,15 @@ class HttpEngine(ABC):
             if failures.is_gone(refused):
                 raise failures.missing("container", container.name, refused) from refused
             raise
+
+    def _has_image(self, image: str, path: str) -> bool:
+        try:
+            self._http.call("GET", path, f"look for the image {image}")
+        except Refused as refused:
+            if refused.status == 404:
+                return False
+            raise
+        return True
 
     def events(self) -> EventStream:
         """Follow events of containers and networks from now on; ends when the connection breaks."""

@@ -15,6 +15,7 @@ from reconciler.engines import cdi, failures, images, mounts, peers, rootless, s
 from reconciler.engines.base import (
     ContainerSpec,
     ContainerState,
+    ContainerStateName,
     EngineInfo,
     ExitFacts,
     LogStream,
@@ -86,6 +87,9 @@ class PodmanEngine(HttpEngine):
                 "storage_driver": (answer.get("store") or {}).get("graphDriverName", ""),
                 "storage_root": (answer.get("store") or {}).get("graphRoot", ""),
                 "events_logger": host.get("eventLogger", ""),
+                "mapped_users": sum(
+                    int(part.get("size") or 0) for part in (host.get("idMappings") or {}).get("uidmap") or ()
+                ),
                 "cdi_devices": {kind: len(names) for kind, names in self.devices().items()},
             },
         )
@@ -109,8 +113,8 @@ class PodmanEngine(HttpEngine):
         return states
 
     def _listed(self, item: Mapping[str, Any]) -> ContainerState:
-        state = state_name(str(item.get("State") or ""))
-        started = item.get("StartedAt") or 0
+        started = max(float(item.get("StartedAt") or 0), 0.0) or None
+        state = _state(str(item.get("State") or ""), started)
         return ContainerState(
             id=item["Id"],
             name=(item.get("Names") or [""])[0],
@@ -119,7 +123,7 @@ class PodmanEngine(HttpEngine):
             state=state,
             exit=self._exit_of(item) if state == "exited" else None,
             created_at=parse_time(item.get("Created")) if isinstance(item.get("Created"), str) else None,
-            started_at=float(started) if started > 0 else None,
+            started_at=started,
         )
 
     def _exit_of(self, item: Mapping[str, Any]) -> ExitFacts:
@@ -148,7 +152,8 @@ class PodmanEngine(HttpEngine):
         """One container by name or id, with exit facts and, while it runs, its address."""
         found = self._inspect(name)
         state = found.get("State") or {}
-        word = state_name(str(state.get("Status") or ""))
+        started = parse_time(state.get("StartedAt"))
+        word = _state(str(state.get("Status") or ""), started)
         networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
         return ContainerState(
             id=found["Id"],
@@ -159,7 +164,7 @@ class PodmanEngine(HttpEngine):
             exit=self._exit_facts(found) if word == "exited" else None,
             address=next((net["IPAddress"] for net in networks.values() if net.get("IPAddress")), ""),
             created_at=parse_time(found.get("Created")),
-            started_at=parse_time(state.get("StartedAt")),
+            started_at=started,
         )
 
     def _first_process(self, found: Mapping[str, Any]) -> int:
@@ -347,16 +352,8 @@ class PodmanEngine(HttpEngine):
 
     def image_exists(self, image: str) -> bool:
         """Whether the image is in Podman's store, under this name or as Docker Hub's."""
-        return any(self._has_image(name) for name in dict.fromkeys((image, images.full_name(image))))
-
-    def _has_image(self, name: str) -> bool:
-        try:
-            self._http.call("GET", f"/images/{name}/exists", f"look for the image {name}")
-        except Refused as refused:
-            if refused.status == 404:
-                return False
-            raise
-        return True
+        names = dict.fromkeys((image, images.full_name(image)))
+        return any(self._has_image(name, f"/images/{name}/exists") for name in names)
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
@@ -392,6 +389,12 @@ def _in_memory(size: str) -> dict[str, str]:
     return {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777,{size}".rstrip(",")}
 
 
+def _state(word: str, started: float | None) -> ContainerStateName:
+    """The state; what ran when the host went down is "created" again for Podman, and must not run twice."""
+    name = state_name(word)
+    return "exited" if name == "created" and started is not None else name
+
+
 def _network_state(item: Mapping[str, Any]) -> NetworkState:
     subnet: Mapping[str, Any] = next(
         (each for each in item.get("subnets") or () if ":" not in each.get("subnet", "")), {}
@@ -402,4 +405,5 @@ def _network_state(item: Mapping[str, Any]) -> NetworkState:
         labels=item.get("labels") or {},
         subnet=subnet.get("subnet", ""),
         gateway=subnet.get("gateway", ""),
+        dns=bool(item.get("dns_enabled", True)),
     )

@@ -1,9 +1,9 @@
 """What an engine that runs as an ordinary user cannot do, known before it is asked.
 
-Without the cgroup controllers Podman drops a limit or the runtime refuses the start, by version; a port below
-1024 is refused only when the program binds it. So the limits that can't be set are left out of what the engine is
-given, and what is not kept is said in one sentence. Files are the other way round: root in such a container *is* the
-engine's user, everybody else is one of its subordinate ids, unless the user namespace says otherwise.
+Without the cgroup controllers Podman drops a limit or the runtime refuses the start, by version; a port
+below 1024 is refused only when the program binds it. So the limits that can't be set are left out of what the
+engine is given, and what is not kept is said in one sentence. Files are the other way round: root in such a
+container *is* the engine's user, everybody else a subordinate id, unless the user namespace says otherwise.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _limitations(spec: ContainerSpec, rights: Rights) -> Iterator[str]:
     lacking = [name for name, limit in asked.items() if limit and name not in rights.controllers]
     if lacking:
         why = "under cgroup v1" if rights.cgroup_version == "1" else "without these cgroup controllers"
-        yield f"Limits on {' and '.join(lacking)} are not enforced: rootless Podman sets none {why}; {_REMEDY}."
+        names = " and ".join(lacking)
+        yield f"Limits on {names} are not enforced: rootless Podman sets none {why}; {_REMEDY}."
     low = [port for port in spec.ports if port < rights.port_start]
     if spec.host_network and low:
         ports = ", ".join(map(str, low))
@@ -95,7 +96,7 @@ def _limitations(spec: ContainerSpec, rights: Rights) -> Iterator[str]:
             f"{rights.port_start} are root's; {_REMEDY}."
         )
     if spec.security.privileged:
-        yield "A privileged container of rootless Podman has the rights of Podman's user on the host, no more."
+        yield "A privileged container of rootless Podman has the rights of Podman's user, no more."
     if spec.host_user is not None and not rights.maps_users:
         wanted = ".".join(map(str, KEEP_ID))
         yield (

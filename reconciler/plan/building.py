@@ -35,9 +35,12 @@ from reconciler.plan.policies import (
     warn_job,
     warn_job_set,
 )
+from reconciler.plan.reporting import add_reporting, own_token_path
 from reconciler.plan.types import HostEntry, InstancePlan, JobPlan, StepPlan
 from reconciler.plan.volumes import add_claimed_volumes
 
+#: Planning these takes seconds; a network has addresses for no more.
+MOST_PODS = 4096
 _ROLES = (TRAINER, DATASET_INITIALIZER, MODEL_INITIALIZER)
 
 
@@ -53,8 +56,10 @@ def build(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, *, u
         PlanError: each is valid, but together they make no plan.
     """
     draft = _draft(job, runtime, uid)
+    _refuse_crowd(draft)
     framework = framework_of(draft.policy, draft.trainer.get("command"))
     framework.apply(draft)
+    add_reporting(draft)
     lay_trainer(draft)
     lay_initializers(draft)
     add_rendezvous(draft)
@@ -63,6 +68,18 @@ def build(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, *, u
     plan = _plan(draft, framework.name, job.as_manifest())
     _refuse_shared_names(plan.instances)
     return plan
+
+
+def _refuse_crowd(draft: JobDraft) -> None:
+    """A number that no machine has room for is refused before anything is counted up to it."""
+    nodes = int(draft.trainer.get("numNodes") or 0)
+    pods = sum(max(step.pods, nodes if step.role == TRAINER else 0) * step.replicas for step in draft.steps)
+    if max(pods, nodes) > MOST_PODS:
+        raise PlanError(
+            f"The job has {max(pods, nodes):,} pods; one machine is given {MOST_PODS:,} at most.",
+            path="spec.trainer.numNodes" if nodes > MOST_PODS else "spec.runtimeRef",
+            remedy="Ask for fewer nodes.",
+        )
 
 
 def _draft(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, uid: str) -> JobDraft:
@@ -124,7 +141,8 @@ def _plan(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
         *draft.warnings,
         *warn_meaningless({**draft.blueprint, "template": draft.template}, "spec"),
     ):
-        notices.say(path, message)
+        if path != own_token_path(draft):
+            notices.say(path, message)
     warn_job_set(spec, notices.at("spec.template.spec"))
     failure = spec.get("failurePolicy")
     pod = next((s.pod for s in draft.steps if s.ranked), {})

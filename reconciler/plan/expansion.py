@@ -9,6 +9,7 @@ Beside variables a plan uses *references*, which stand for what only the running
 * ``$(<step>-<index>.ip)``: address of an instance;
 * ``$(host.ip)``: address at which the containers reach the engine's host;
 * ``$(job.port)``: the rendezvous port (an engine without network namespaces gives each job its own);
+* ``$(progress.address)``: host and port at which the daemon hears of progress;
 * ``$(job.attempt)``: how often the job has been restarted as a whole.
 """
 

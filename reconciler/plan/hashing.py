@@ -2,7 +2,8 @@
 
 It is taken from the plan, never from what an engine reports (engines fill in defaults). Fields at their
 defaults do not count, so that a new version with more fields gives the same hash; neither do the texts
-kept for display, nor what may change while a job runs (``suspend``, labels and annotations of the job).
+kept for display, what may change while a job runs (``suspend``, labels and annotations of the job), or
+whether the training can be heard (an engine elsewhere, a daemon that knows nothing of it).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 from typing import Any, Final
 
+from reconciler.plan.reporting import plan_without_reporting
 from reconciler.plan.serialize import to_data
 from reconciler.plan.types import JobPlan
 
@@ -20,7 +22,8 @@ _LENGTH: Final = 16
 
 def spec_hash(plan: JobPlan) -> str:
     """16 hexadecimal digits; the same for the same desired containers, whatever the order of maps."""
-    data = {key: value for key, value in to_data(plan, compact=True).items() if key not in _NOT_COUNTED}
+    whole = to_data(plan_without_reporting(plan), compact=True)
+    data = {key: value for key, value in whole.items() if key not in _NOT_COUNTED}
     text = json.dumps(_without_raw(data), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 

@@ -104,6 +104,15 @@ class Ruling:
     read_only: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """What a plan is judged by."""
+
+    policy: Policy
+    grounds: Grounds
+    facts: Mapping[tuple[str, str], PathFacts]
+
+
 def host_paths(plan: JobPlan) -> frozenset[tuple[str, str]]:
     """Every hostPath of the plan with the sub-paths its mounts use; what has variables in it left out."""
     return frozenset(
@@ -127,13 +136,14 @@ def violations(
         grounds: the host as the policy sees it.
         facts: of each of :func:`host_paths`.
     """
+    case = _Case(policy=policy, grounds=grounds, facts=facts)
     found = list(_maximum(plan, policy))
     for step in plan.steps:
         # The pods of a step are alike: what differs by index is judged when it is used.
         for instance in step.instances[:1]:
             found += _pod(instance, policy)
             for volume in instance.volumes:
-                found += _volume(plan, instance, volume, policy, grounds, facts)
+                found += _volume(plan, instance, volume, case)
             for container in instance.containers:
                 found += _container(instance, container, policy)
     return tuple(dict.fromkeys(found))
@@ -143,6 +153,7 @@ def read_only_mounts(
     plan: JobPlan, policy: Policy, grounds: Grounds, facts: Mapping[tuple[str, str], PathFacts]
 ) -> tuple[str, ...]:
     """What is mounted read-only although a manifest does not say so, in sentences."""
+    case = _Case(policy=policy, grounds=grounds, facts=facts)
     said = []
     for step in plan.steps:
         for instance in step.instances[:1]:
@@ -152,7 +163,7 @@ def read_only_mounts(
                     volume = hosted.get(mount.volume)
                     if volume is None or mount.read_only or mount.expand:
                         continue
-                    ruling = _ruling(volume, mount.sub_path, policy, grounds, facts, writes=True)
+                    ruling = _ruling(volume, mount.sub_path, case, writes=True)
                     if ruling.refusal is None and ruling.read_only:
                         said.append(
                             f"The container {container.container} has {volume.source} read-only at "
@@ -248,37 +259,28 @@ def _sub_paths(instance: InstancePlan, volume: VolumePlan) -> set[str]:
     }
 
 
-def _ruling(
-    volume: VolumePlan,
-    sub_path: str,
-    policy: Policy,
-    grounds: Grounds,
-    facts: Mapping[tuple[str, str], PathFacts],
-    *,
-    writes: bool,
-) -> Ruling:
+def _ruling(volume: VolumePlan, sub_path: str, case: _Case, *, writes: bool) -> Ruling:
     shown = f"{volume.source.rstrip('/')}/{sub_path}" if sub_path else volume.source
-    whole, used = facts[volume.source, ""], facts[volume.source, sub_path]
-    return rule_on_mount(whole, used, policy, grounds, shown=shown, writes=writes)
+    whole, used = case.facts[volume.source, ""], case.facts[volume.source, sub_path]
+    return rule_on_mount(whole, used, case.policy, case.grounds, shown=shown, writes=writes)
 
 
 def _volume(
     plan: JobPlan,
     instance: InstancePlan,
     volume: VolumePlan,
-    policy: Policy,
-    grounds: Grounds,
-    facts: Mapping[tuple[str, str], PathFacts],
+    case: _Case,
 ) -> Iterator[Violation]:
     step, at = instance.step, ("volumes", volume.name)
     if volume.kind == "named":
         # Only the default namespace has no prefix: there a claim can read as another namespace's.
-        if plan.namespace == "default" and "." in volume.source and not matches(volume.source, policy.claims):
+        claim = volume.source
+        if plan.namespace == "default" and "." in claim and not matches(claim, case.policy.claims):
             yield Violation(
                 rule="policy.claims",
                 step=step,
                 field=(*at, "persistentVolumeClaim", "claimName"),
-                message=f"the claim {volume.source} reads as one of the namespace {volume.source.split('.')[0]}",
+                message=f"the claim {claim} reads as one of the namespace {claim.split('.')[0]}",
                 remedy="Give it a name without a dot, or add it to `claims` of the policy.",
             )
         return
@@ -287,7 +289,7 @@ def _volume(
     mounts = [m for c in instance.containers for m in c.mounts if m.volume == volume.name and not m.expand]
     wanted = {(m.sub_path, not m.read_only) for m in mounts} or {("", False)}
     for sub_path, writes in sorted(wanted):
-        ruling = _ruling(volume, sub_path, policy, grounds, facts, writes=writes)
+        ruling = _ruling(volume, sub_path, case, writes=writes)
         if ruling.refusal is not None:
             rule, message, remedy = ruling.refusal
             yield Violation(

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from reconciler.errors import PlanError
 from reconciler.plan.expansion import expand, expand_references, references
 from reconciler.plan.paths import file_name, inside
+from reconciler.plan.reporting import ADDRESS
 from reconciler.plan.types import (
     ContainerPlan,
     EnvFrom,
@@ -114,6 +115,7 @@ def resolve_container(
     lookup: Lookup,
     port: int | None = None,
     attempt: int = 0,
+    progress: str = "",
 ) -> Resolved:
     """What one container runs with.
 
@@ -125,12 +127,15 @@ def resolve_container(
         lookup: data of Secrets and ConfigMaps.
         port: the rendezvous port, where it is not the plan's.
         attempt: restarts of the whole job so far.
+        progress: host and port at which the daemon hears of the training's progress.
 
     Raises:
         PlanError: a Secret, ConfigMap or key is not there, or a ``subPathExpr`` leads out of its volume;
             the message names it and who wants it.
     """
     known = references(addresses, port or plan.port, attempt=attempt)
+    if progress:
+        known[ADDRESS] = progress
     try:
         return resolve_with(container, known=known, values=LookedUp(lookup))
     except PlanError as error:
@@ -160,7 +165,13 @@ def resolve_with(container: ContainerPlan, *, known: Mapping[str, str], values: 
 def _mount(mount: MountPlan, env: Mapping[str, str], known: Mapping[str, str]) -> MountPlan:
     if not mount.expand:
         return mount
-    path = inside(expand(mount.sub_path, env, known), what=f"the mount at {mount.path}")
+    path = expand(mount.sub_path, env, known)
+    try:
+        inside(path, what=f"the mount at {mount.path}")
+    except PlanError as error:
+        # What it expands to may be a secret.
+        message = f"The subPathExpr {mount.sub_path!r} of the mount at {mount.path} leads out of the volume."
+        raise PlanError(message, path=error.path, remedy=error.remedy) from None
     return replace(mount, sub_path=path, expand=False)
 
 

@@ -18,6 +18,7 @@ from reconciler.plan.drafts import JobDraft, Raw, StepDraft
 from reconciler.plan.environments import field_value, is_reference, resource_value
 from reconciler.plan.notices import Notices
 from reconciler.plan.paths import inside
+from reconciler.plan.reporting import TOKEN_FILE, audience, token_name
 from reconciler.plan.types import EnvFrom, FileSource, KeyRef, VolumePlan
 
 DEFAULT_MODE: Final = 0o644
@@ -130,6 +131,10 @@ def _project(
     if part.get("downwardAPI") is not None:
         items = part["downwardAPI"].get("items") or ()
         return [_shown(item, pod, notices.at(f"items[{n}]")) for n, item in enumerate(items)], []
+    token = part.get("serviceAccountToken") or {}
+    if token.get("audience") == audience(draft.namespace, draft.name):
+        ref = KeyRef(kind="Secret", name=token_name(draft.name), key=TOKEN_FILE)
+        return [FileSource(path=inside(token["path"], what="the token"), ref=ref)], []
     return [], []
 
 

@@ -60,13 +60,21 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION
+        self.load(context, address)
+        return context
+
+    def load(self, context: ssl.SSLContext, address: str) -> None:
+        """Give a context a new certificate for this address; connections that are open keep the old one.
+
+        Raises:
+            StateError: the folder cannot be written.
+        """
         path = self._folder / "server.pem"
         # Python's ssl reads certificates from files only.
         with self._lock:
             write_atomically(path, self._issue(address), mode=0o600, durable=False)
             context.load_cert_chain(path)
             path.unlink()
-        return context
 
     def _issue(self, address: str) -> bytes:
         """A new key and a certificate for it, as PEM."""

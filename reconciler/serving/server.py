@@ -31,6 +31,7 @@ HANDLERS = 2
 BACKLOG = 64
 #: Linux' option to listen at an address that comes up later (a bridge without containers).
 IP_FREEBIND = 15
+IPV6_FREEBIND = 78
 CLOSING = 3.0
 
 _log = structlog.get_logger(__name__)
@@ -238,7 +239,10 @@ def _open(address: str, port: int, *, early: bool) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if early:
-            made.setsockopt(socket.SOL_IP, IP_FREEBIND, 1)
+            level, option = (
+                (socket.IPPROTO_IPV6, IPV6_FREEBIND) if wanted.version == 6 else (socket.SOL_IP, IP_FREEBIND)
+            )
+            made.setsockopt(level, option, 1)
         made.bind((address, port))
         made.listen(BACKLOG)
         made.setblocking(False)

@@ -96,12 +96,19 @@ class FolderSource:
         root: the folder; need not exist.
         builtin: runtimes used where the folder has none of that name, the first of a name wins.
         clock: seconds since the epoch, as file times are.
+        may_be_empty: a folder without a file is taken at its word, also where it is not known from before.
     """
 
     def __init__(
-        self, root: Path, *, builtin: Sequence[Document] = (), clock: Callable[[], float] = time.time
+        self,
+        root: Path,
+        *,
+        builtin: Sequence[Document] = (),
+        clock: Callable[[], float] = time.time,
+        may_be_empty: bool = False,
     ) -> None:
         self.root = root
+        self._may_be_empty = may_be_empty
         self._builtin = tuple(builtin)
         self._clock = clock
         self._lock = threading.Lock()
@@ -130,7 +137,8 @@ class FolderSource:
             state = self._state(layout)
             if state == "ok":
                 self._read_changes(layout, now, patient=patient)
-                self._identity = layout.identity if layout.files else self._identity
+                if layout.files or self._may_be_empty:
+                    self._identity = layout.identity
             catalog = self._catalog(layout, state)
             if self._watcher is not None:
                 self._watcher.follow(layout)
@@ -154,7 +162,7 @@ class FolderSource:
     def _state(self, layout: Layout) -> FolderState:
         if layout.state != "ok":
             return layout.state
-        known = layout.identity == self._identity
+        known = layout.identity == self._identity or self._may_be_empty
         if not layout.files and not layout.unreadable and not layout.sidecars and not known:
             return "empty"
         return "ok"

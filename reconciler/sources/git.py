@@ -115,6 +115,11 @@ class GitSource:
         revision = self._checkouts.in_force
         self.state = SourceState(revision=revision, attempted=revision, ref=settings.git_ref, since=clock())
 
+    @property
+    def in_force(self) -> str:
+        """The commit that readers of the folder find there now, told of already or not; "" before one."""
+        return self._checkouts.in_force
+
     def look(self) -> SourceState:
         """Look once, and put in force what is good; the state afterwards."""
         before = self.state
@@ -122,6 +127,8 @@ class GitSource:
             after = self._take_over(before)
         except ReconcilerError as error:
             after = self._failed(self.state, error)
+        except OSError as error:
+            after = self._failed(self.state, StateError(f"{self._folder}: {error.strerror or error}."))
         same = (after.ready, after.reason) == (before.ready, before.reason)
         self.state = replace(after, since=before.since if same else self._clock())
         return self.state

@@ -64,6 +64,33 @@ def write_atomically(
         raise _state_error("write", path, error) from error
 
 
+#: Folders of the state that hold what nobody else may read; ``process`` has its own rules.
+PRIVATE: Final = ("records", "secrets", "files", "locks", "held", "grants")
+
+
+def keep_private(state_dir: Path) -> None:
+    """Make the state folder, and close what is private in it to other users.
+
+    One that is there keeps its own mode (it may be anybody's), a new one can be passed through by those who
+    know the way: the process engine's containers may run as another user.
+
+    Raises:
+        StateError: it cannot be made.
+    """
+    try:
+        if not state_dir.exists():
+            state_dir.parent.mkdir(parents=True, exist_ok=True)
+            state_dir.mkdir(mode=0o711, exist_ok=True)
+        for folder in PRIVATE:
+            (state_dir / folder).mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _state_error("make the state folder", state_dir, error) from error
+    for path in (state_dir / folder for folder in PRIVATE):
+        with contextlib.suppress(OSError):
+            if not path.is_symlink():
+                path.chmod(0o700)
+
+
 def read_if_exists(path: Path) -> bytes | None:
     """The file's content, or None where there is no such file.
 
@@ -115,7 +142,7 @@ class FileLock:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise _state_error("open the lock", self.path, error) from error
         try:

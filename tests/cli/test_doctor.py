@@ -34,7 +34,13 @@ def by_name(checks) -> dict[str, Check]:
     ("files", "name", "status", "words"),
     [
         ({}, "cgroups", "warn", "unified_cgroup_hierarchy"),
-        ({"sys/fs/cgroup/cgroup.controllers": "cpu memory pids"}, "cgroups", "warn", "Delegate="),
+        (
+            {"sys/fs/cgroup/cgroup.controllers": "cpu memory pids", "run/systemd/system/x": ""},
+            "cgroups",
+            "warn",
+            "Delegate=",
+        ),
+        ({"sys/fs/cgroup/cgroup.controllers": "cpu memory pids"}, "cgroups", "warn", "Only systemd"),
         (
             {"sys/fs/cgroup/cgroup.controllers": "cpu memory pids", DELEGATED: "cpu memory pids"},
             "cgroups",
@@ -47,6 +53,35 @@ def by_name(checks) -> dict[str, Check]:
         ({}, "user namespaces", "ok", ""),
         ({}, "subuid and subgid ranges", "fail", "usermod --add-subuids"),
         (SUBIDS, "subuid and subgid ranges", "ok", ""),
+        # The range that is proposed is nobody's yet.
+        (
+            {"etc/subuid": "you:100000:65536\n", "etc/subgid": "you:100000:65536\n"},
+            "subuid and subgid ranges",
+            "fail",
+            "--add-subuids 165536-231071 --add-subgids 165536-231071 me",
+        ),
+        (
+            {"etc/subuid": "me:100000:100\n", "etc/subgid": "me:100000:100\n"},
+            "subuid and subgid ranges",
+            "fail",
+            "podman system migrate",
+        ),
+        (
+            {**SUBIDS, "etc/subuid": "me:100000:65536\nyou:165000:65536\n"},
+            "subuid and subgid ranges",
+            "warn",
+            "a range of its own",
+        ),
+        ({"etc/os-release": "ID=debian\n"}, "newuidmap and newgidmap", "fail", "apt-get install -y uidmap"),
+        (
+            {"usr/bin/newuidmap": "", "usr/bin/newgidmap": ""},
+            "newuidmap and newgidmap",
+            "fail",
+            "chmod u+s /usr/bin/newuidmap",
+        ),
+        ({}, "/dev/net/tun", "fail", "modprobe tun"),
+        ({"dev/net/tun": ""}, "/dev/net/tun", "fail", "chmod 0666 /dev/net/tun"),
+        ({}, "ports", "ok", ""),
         ({"run/systemd/system/x": ""}, "linger", "warn", "loginctl enable-linger me"),
         ({"run/systemd/system/x": "", "var/lib/systemd/linger/me": ""}, "linger", "ok", ""),
         ({"proc/sys/fs/inotify/max_user_watches": "100"}, "file watches", "warn", "max_user_watches=8192"),
@@ -111,6 +146,7 @@ def test_a_folder_that_cannot_be_made_fails(tmp_path, specs):
         ("5.6.0-dev", {}, "engine's version", "ok"),
         ("4.3.1", {"network_backend": "netavark"}, "network and DNS", "ok"),
         ("4.3.1", {"network_backend": "cni"}, "network and DNS", "warn"),
+        ("4.3.1", {"cgroup_version": "1"}, "limits in containers", "ok"),
         ("4.3.1", {"storage_driver": "vfs"}, "image store", "warn"),
         ("4.3.1", {"storage_driver": "overlay"}, "image store", "ok"),
         ("4.3.1", {"cgroup_version": "2", "cgroup_controllers": ("pids",)}, "limits in containers", "warn"),
@@ -119,7 +155,51 @@ def test_a_folder_that_cannot_be_made_fails(tmp_path, specs):
 def test_what_podman_says_of_itself(version, details, name, status):
     info = EngineInfo(name="podman", version=version, details=details)
 
-    assert by_name(info_checks(info))[name].status == status
+    found = by_name(info_checks(info, Machine()))[name]
+    assert found.status == status
+    assert (found.remedy == "") == (status == "ok")
+
+
+@pytest.mark.parametrize(
+    ("details", "name", "status", "words"),
+    [
+        ({"cgroup_version": "1"}, "limits in containers", "warn", "unified_cgroup_hierarchy=1"),
+        (
+            {"cgroup_version": "2", "cgroup_controllers": ("memory", "pids")},
+            "limits in containers",
+            "warn",
+            "Delegate=",
+        ),
+        (
+            {"cgroup_version": "2", "cgroup_controllers": ("cpu", "memory", "pids")},
+            "limits in containers",
+            "ok",
+            "",
+        ),
+        ({"mapped_users": 1}, "users in containers", "fail", "podman system migrate"),
+        ({"mapped_users": 65537}, "users in containers", "ok", ""),
+        ({"network_backend": "netavark"}, "network and DNS", "fail", "dnf install -y netavark aardvark-dns"),
+    ],
+)
+def test_what_rootless_podman_says_of_itself(tmp_path, details, name, status, words):
+    info = EngineInfo(name="podman", version="4.9.0", rootless=True, host="unix:///x", details=details)
+    place = machine(
+        tmp_path, {"run/systemd/system/x": "", "etc/os-release": 'ID=rocky\nID_LIKE="rhel fedora"'}
+    )
+
+    found = by_name(info_checks(info, place))[name]
+
+    assert (found.status, found.remedy == "") == (status, status == "ok")
+    assert words in found.remedy
+
+
+def test_aardvark_is_looked_for_where_podman_keeps_its_helpers(tmp_path):
+    info = EngineInfo(
+        name="podman", version="5.0.0", host="unix:///x", details={"network_backend": "netavark"}
+    )
+    place = machine(tmp_path, {"usr/libexec/podman/aardvark-dns": ""})
+
+    assert by_name(info_checks(info, place))["network and DNS"].status == "ok"
 
 
 def test_the_command_on_an_engine_that_is_always_there(cli, specs):

@@ -56,9 +56,9 @@ def running(specs):
 def test_jobs_are_a_table_of_what_people_ask_first(cli, running):
     head, line = rows(cli("get", "jobs").stdout)
 
-    assert head == ["NAME", "PHASE", "NODES", "PROGRESS", "AGE", "DURATION", "RESTARTS", "MESSAGE"]
+    assert head == ["NAME", "PHASE", "NODES", "PROGRESS", "AGE", "DURATION", "RESTARTS", "METRICS", "MESSAGE"]
     assert line[:4] == ["demo", "Running", "1/2", "40% 90s left"]
-    assert line[6:] == ["3", "rank [1] died"]
+    assert line[6:] == ["3", "loss=0.5", "rank [1] died"]
 
 
 def test_a_job_without_status_is_pending_and_an_invalid_one_says_why(cli, specs):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from reconciler.controller.planning import Planner
 from reconciler.controller.specs import Host, Placement, container_spec, volumes_of
 from reconciler.engines.base import ContainerSpec, NetworkState
 from reconciler.names import LABEL_DEVICES, LABEL_INSTANCE, LABEL_JOB, LABEL_RANK, LABEL_RESTART, LABEL_UID
 from reconciler.plan.addresses import plan_addresses
+from reconciler.plan.reporting import plan_without_reporting
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import ExitRecord, Record
 from tests.simulation.manifests import job, runtime, step
@@ -22,7 +25,7 @@ def planned(raw: dict[str, Any]) -> tuple[JobPlan, Record]:
     record = Record(
         namespace="default", name="demo", uid="u1", created_at=0.0, job=job("demo", "r"), runtime=raw
     )
-    return Planner().plan(record), record
+    return plan_without_reporting(Planner().plan(record)), record
 
 
 def spec_of(plan: JobPlan, record: Record, name: str) -> ContainerSpec:
@@ -156,3 +159,43 @@ def test_the_pods_own_labels_do_not_win_over_the_projects() -> None:
     labels = spec_of(plan, record, "demo-node-0").labels
     assert labels[LABEL_INSTANCE] == "me"
     assert labels["team"] == "x"
+
+
+DATA = {"name": "v", "hostPath": {"path": "/data"}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        ({"securityContext": {"runAsUser": 1000}, "volumes": [DATA]}, (1000, 1000)),
+        ({"securityContext": {"runAsUser": 1000, "runAsGroup": 50}, "volumes": [DATA]}, (1000, 50)),
+        ({"securityContext": {"runAsUser": 0}, "volumes": [DATA]}, None),
+        ({"volumes": [DATA]}, None),
+        ({"securityContext": {"runAsUser": 1000}}, None),
+        ({"securityContext": {"runAsUser": 1000}, "volumes": [DATA], "hostNetwork": True}, None),
+        (
+            {
+                "securityContext": {"runAsUser": 1000},
+                "volumes": [{"name": "v", "secret": {"secretName": "s", "defaultMode": 0o400}}],
+            },
+            (1000, 1000),
+        ),
+        (
+            {
+                "securityContext": {"runAsUser": 1000},
+                "volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "a", "path": "a"}]}}],
+            },
+            None,
+        ),
+    ],
+)
+def test_who_is_the_hosts_user_in_every_container_of_the_pod(
+    pod: dict[str, Any], expected: tuple[int, int] | None
+) -> None:
+    containers = {"containers": [box("node"), box("second")]}
+    raw = runtime("r", step("node", pod={**containers, **pod}), nodes=1)
+
+    plan, record = planned(raw)
+
+    specs = [spec_of(plan, record, c.name) for c in plan.instances[0].containers]
+    assert [spec.host_user for spec in specs] == [expected, expected]

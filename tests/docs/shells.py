@@ -19,7 +19,8 @@ from pathlib import Path
 
 from tests.docs.pages import ROOT
 
-SECONDS = 120.0
+#: A training of three nodes on a loaded machine takes its time.
+SECONDS = 240.0
 
 
 @dataclass
@@ -45,8 +46,13 @@ class Shell:
         """
         mark = f"--{uuid.uuid4().hex}--"
         assert self.process.stdin is not None
-        # Standard input is closed for the command: bash itself reads from the pipe.
-        self.process.stdin.write(f"{{ {command}\n}} </dev/null\necho {mark} $?\n".encode())
+        # Standard input is closed for the command: bash itself reads from the pipe. Of several lines the
+        # first that fails counts, though those after it are run.
+        script = (
+            "failed=0; trap 'code=$?; [ $failed != 0 ] || failed=$code' ERR\n"
+            f"{{ {command}\n}} </dev/null\ntrap - ERR; echo {mark} $failed\n"
+        )
+        self.process.stdin.write(script.encode())
         self.process.stdin.flush()
         text = self._until(mark, command)
         output, _, status = text.rpartition(mark)
@@ -70,16 +76,15 @@ class Shell:
         """Start a command that runs until the page ends."""
         log = self.home / f"background-{len(self.others)}.log"
         with log.open("wb") as output:
-            self.others.append(
-                subprocess.Popen(
-                    ["bash", "-c", f"exec {command}"],
-                    cwd=self.home,
-                    env=self.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                )  # fmt: skip
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.home,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
+        self.others.append(process)
 
     def close(self) -> str:
         """End everything; what the background said."""
@@ -91,7 +96,8 @@ class Shell:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait(timeout=30)
         self.process.stdout.close()

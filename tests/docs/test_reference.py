@@ -21,7 +21,8 @@ _CALLS = re.compile(
     r"|problem=\(\"([A-Z]\w+)\""
     r"|reason\s*=\s*\"([A-Z]\w+)\""
     r"|return \"([A-Z]\w+(?:Taken|Missing|Error))\""
-    r"|^(?:STALLED|ALONE|BACKOFF_EXCEEDED|DEADLINE_EXCEEDED|POD_FAILURE_POLICY|IMAGE_PROBLEM|RUNTIME_NOT_SUPPORTED)"
+    r"|_Kind\(\s*r\"[^\"]*\"(?:\s*r\"[^\"]*\")*,\s*\"([A-Z]\w+)\""
+    r"|^(?:REASON|SUCCEEDED|PROGRESSING|STALLED|ALONE|BACKOFF_EXCEEDED|DEADLINE_EXCEEDED|POD_FAILURE_POLICY|IMAGE_PROBLEM|RUNTIME_NOT_SUPPORTED)"
     r"(?:: Final)? = \"(\w+)\"",
     re.MULTILINE,
 )
@@ -45,6 +46,8 @@ def test_every_reason_is_told_of() -> None:
     sources = [
         *(ROOT / "reconciler" / "controller").glob("*.py"),
         *(ROOT / "reconciler" / "status").glob("*.py"),
+        *(ROOT / "reconciler" / "sources").glob("git*.py"),
+        ROOT / "reconciler" / "plan" / "policing.py",
     ]
     sources.append(ROOT / "reconciler" / "names.py")
     given = {name for path in sources for found in _CALLS.findall(path.read_text()) for name in found if name}
@@ -62,11 +65,14 @@ def test_every_command_and_setting_has_a_place(generated: Path) -> None:
 
 
 def test_every_label_and_annotation_is_described() -> None:
+    code = """
+import generate_reference as g
+
+print(*[name for name, _ in g.marks() if not g.describe(name)])
+"""
     done = subprocess.run(
-        [sys.executable, "-c", "import generate_reference as g\n"
-         "print(*[n for n, _ in g.marks() if not g.describe(n)], sep='\\n')"],
-        cwd=ROOT / "scripts", env={"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}, check=True, capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", check=True, capture_output=True, text=True,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"},
     )  # fmt: skip
 
     assert done.stdout.split() == [], "say in scripts/generate_reference.py (MARKS) what they are for"
@@ -95,6 +101,33 @@ for name, remarks in m.PARTLY.items():
         [sys.executable, "-c", code], cwd=ROOT / "scripts", check=True,
         env={"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"},
     )  # fmt: skip
+
+
+def test_a_field_that_is_said_to_work_is_read_somewhere() -> None:
+    """By its name in a manifest or in the models; whether rightly, other tests say."""
+    code = """
+import field_meanings as m, re
+from pathlib import Path
+from reconciler.api.fields import fields_of
+from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.trainjobs import TrainJob
+
+folders = ("plan", "controller", "engines", "sources", "status", "api/rules")
+files = [f for folder in folders for f in (Path("../reconciler") / folder).rglob("*.py")]
+files += [Path(f"../reconciler/api/{name}.py") for name in ("objects", "admission", "composing", "updates", "steps")]
+words = set(re.findall(r"[A-Za-z_]+", " ".join(f.read_text() for f in files)))
+for model in {t for root in (TrainJob, TrainingRuntime, ClusterTrainingRuntime) for t in m.reachable(root)}:
+    attributes = {info.alias: name for name, info in model.model_fields.items()}
+    for field in fields_of(model):
+        if m.meaning(model, field)[0] == "works" and not words & {field, attributes[field]}:
+            print(model.__name__, field)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", check=True, capture_output=True, text=True,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"},
+    )  # fmt: skip
+
+    assert done.stdout.splitlines() == [], "say in scripts/field_meanings.py what they mean here"
 
 
 def test_every_variable_of_a_plan_is_told_of(generated: Path) -> None:

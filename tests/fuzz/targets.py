@@ -77,8 +77,12 @@ def policy(data: bytes) -> str:
     try:
         made = read_policy(node, decoded, Path("/w/reconciler.yaml"))
     except ConfigError as error:
-        assert re.match(r"/w/reconciler\.yaml:\d+: policy", error.message), error
-        return _shape([error.message])
+        said = error.message
+    else:
+        said = ""
+    if said:
+        assert re.match(r"/w/reconciler\.yaml:\d+: policy", said), said
+        return _shape([said])
     assert all(path.path.startswith("/") for path in made.host_paths)
     return "fine"
 

@@ -13,7 +13,7 @@ from tests.support import engines
 ROOT = Path(__file__).parents[2]
 
 
-class BuildFailed(Exception):
+class BuildFailed(Exception):  # noqa: N818  (what happened, not what kind of mistake)
     """A build ended with an error; the message is its last lines."""
 
 

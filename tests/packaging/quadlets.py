@@ -50,7 +50,9 @@ def read(path: Path) -> Sections:
             current = sections.setdefault(line[1:-1], [])
             continue
         key, separator, value = line.partition("=")
-        assert separator and current is not None and key.strip() == key, line
+        assert separator, line
+        assert key.strip() == key, line
+        assert current is not None, line
         current.append((key, value))
     return sections
 

@@ -126,6 +126,7 @@ def test_a_job_dropped_into_the_mounted_folder_completes(unit: tuple[str, Worksp
     log = workspace.root / ".local/state/reconciler/logs/default" / job / "0" / f"{job}-node-1.log"
     assert "hello from a file, rank 1" in log.read_text()
     assert job in run("podman", "--url", podman, "exec", name, "reconciler", "get", "jobs")
+    assert "is the host's" in run("podman", "--url", podman, "exec", name, "reconciler", "doctor")
     run("podman", "--url", podman, "stop", "--time", "30", name)
     assert run("podman", "--url", podman, "inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
 

@@ -53,6 +53,8 @@ def test_the_wheel_has_what_the_program_needs(wheel: Path) -> None:
 
     for runtime in (ROOT / "specs" / "runtimes").iterdir():
         assert f"reconciler/builtin/{runtime.name}" in names
+    for unit in (ROOT / "systemd").iterdir():
+        assert f"reconciler/units/{unit.name}" in names
     assert "reconciler/py.typed" in names
     data = {name.split(".data/data/")[1] for name in names if ".data/data/" in name}
     assert "share/man/man1/reconciler.1" in data
@@ -68,7 +70,7 @@ def test_the_metadata_is_what_an_index_accepts(wheel: Path) -> None:
     assert found.name == "trainjob-reconciler"
     assert str(found.version) == __version__
     assert found.description_content_type == "text/markdown"
-    assert found.description and "reconciler" in found.description
+    assert "reconciler" in (found.description or "")
 
 
 def test_the_extras_name_what_an_engine_needs(wheel: Path) -> None:
@@ -91,7 +93,7 @@ def test_the_sdist_is_enough_to_build_and_to_test(sdist: Path) -> None:
         "pyproject.toml", "Makefile", "LICENSE", "README.md", "CHANGELOG.md", "docs/architecture.md",
         "scripts/run_tests.py", "scripts/lint.sh", "tests/conftest.py", "tests/support/engines.py",
         "crds/trainer.kubeflow.org_trainjobs.yaml", "specs/examples/hello.yaml", "man/reconciler.1",
-        "packaging/Containerfile", "packaging/quadlet/reconciler.container", "reconciler/py.typed",
+        "packaging/Containerfile", "systemd/reconciler.service", "packaging/quadlet/reconciler.container", "reconciler/py.typed",
     ):  # fmt: skip
         assert wanted in names, wanted
     assert not [name for name in names if name.endswith((".pyc", ".whl")) or ".venv" in name]

@@ -10,6 +10,7 @@ import yaml
 
 from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob
 from reconciler.plan import build
+from reconciler.plan.reporting import plan_without_reporting
 from reconciler.plan.types import ContainerPlan, JobPlan
 
 CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance"
@@ -99,6 +100,11 @@ def patch(job: str = "node", *, manager: str = "acme.io/x", **pod_spec: Any) -> 
 
 
 def plan_of(job: Mapping[str, Any], of: Mapping[str, Any] | None = None, *, uid: str = "u-1") -> JobPlan:
+    """The plan of decoded manifests, without what every training reports by (test_reporting has that)."""
+    return plan_without_reporting(full_plan_of(job, of, uid=uid))
+
+
+def full_plan_of(job: Mapping[str, Any], of: Mapping[str, Any] | None = None, *, uid: str = "u-1") -> JobPlan:
     """The plan of decoded manifests."""
     blueprint = dict(of or runtime())
     model = ClusterTrainingRuntime if blueprint["kind"] == "ClusterTrainingRuntime" else TrainingRuntime

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 import threading
 import time
 
 import pytest
 
+from reconciler.serving.authority import Authority
+from tests.serving.conftest import DEADLINE
 from tests.serving.test_server import post
 
 
@@ -117,3 +122,23 @@ def test_one_who_does_not_read_the_answer_is_let_go(dial):
             break
 
     assert well(dial)
+
+
+def test_a_handshake_that_never_comes_is_closed_and_costs_nobody_else_theirs(tmp_path, server, routes):
+    authority = Authority(tmp_path)
+    listening = server.listen("127.0.0.1", 0, routes, tls=authority.context("127.0.0.1"))
+    place = ("127.0.0.1", listening.port)
+    silent = [socket.create_connection(place, timeout=DEADLINE) for _ in range(40)]
+
+    context = ssl.create_default_context(cadata=authority.certificate.decode())
+    with context.wrap_socket(
+        socket.create_connection(place, timeout=DEADLINE), server_hostname="127.0.0.1"
+    ) as honest:
+        honest.sendall(post("/echo/a", headers="Connection: close\n").replace("\n", "\r\n").encode())
+        answer = honest.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    for one in silent:
+        with contextlib.suppress(ConnectionResetError):
+            assert one.recv(100) == b""
+        one.close()

@@ -482,6 +482,20 @@ def test_a_folder_made_anew_and_empty_takes_nothing_away(folder):
     assert not catalog.may_prune(str(path))
 
 
+def test_a_folder_that_may_be_empty_loses_its_jobs_after_a_moment(tmp_path):
+    folder = Folder(tmp_path / "specs", may_be_empty=True)
+    folder.write("a.yaml", runtime() + "---\n" + job())
+    folder.scan()
+
+    folder.root.rename(folder.root.with_name("away"))
+    folder.root.mkdir()
+    held = folder.scan()
+    settled = folder.scan(later=REPLACED + 0.01)
+
+    assert (set(held.jobs), held.state) == ({"default/demo"}, "ok")
+    assert (settled.jobs, settled.state) == ({}, "ok")
+
+
 def test_a_folder_that_is_filled_again_bit_by_bit_loses_nothing(folder):
     folder.write("r.yaml", runtime())
     folder.write("a.yaml", job("one"))

@@ -18,10 +18,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from tests.support import engines
 
 START_SECONDS = 120.0
+E = TypeVar("E", bound="PrivateEngine")
 #: Where a private Docker's networks come from: ranges that nothing else here uses.
 ADDRESSES = "10.201.0.0/16"
 #: A network namespace of its own: a Docker that starts after a crash would remove the machine's ``docker0``.
@@ -154,7 +156,7 @@ def _end(pid: int) -> None:
 
 
 @contextlib.contextmanager
-def private_engine(kind: str) -> Iterator[PrivateEngine]:
+def private_engine(kind: str, make: type[E] = PrivateEngine) -> Iterator[E]:  # type: ignore[assignment]
     """A running engine for the length of a ``with`` block.
 
     Raises:
@@ -164,7 +166,7 @@ def private_engine(kind: str) -> Iterator[PrivateEngine]:
     # The socket's path must be short; the store may be on no file system that is itself a layer.
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))
     store = Path(tempfile.mkdtemp(prefix="private-", dir=engines.CACHE_DIR))
-    engine = PrivateEngine(kind, folder, store)
+    engine = make(kind, folder, store)
     try:
         engine.start()
         yield engine

@@ -55,11 +55,11 @@ class Repository:
     def url(self) -> str:
         return f"file://{self.bare}"
 
-    def git(self, *arguments: str, data: str | None = None) -> str:
-        """Run git in the working copy."""
+    def git(self, *arguments: str, data: str | None = None, at: Path | None = None) -> str:
+        """Run git in the working copy, or elsewhere."""
         done = subprocess.run(
             ["git", *arguments],
-            cwd=self.work if self.work.is_dir() else self.folder,
+            cwd=at or (self.work if self.work.is_dir() else self.folder),
             env={**os.environ, **_NOBODYS_CONFIG, **self.environment},
             input=data,
             capture_output=True,

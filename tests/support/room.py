@@ -23,7 +23,7 @@ MS_SHARED = 1 << 20
 
 
 def main() -> None:
-    """``room.py ROOM COMMAND...``; ROOM is JSON: ``user``, ``env``, ``binds``, ``visible``, ``nodes``."""
+    """``room.py ROOM COMMAND...``; ROOM is JSON: ``user``, ``env``, ``cwd``, ``binds``, ``visible``, ``nodes``."""
     room = json.loads(sys.argv[1])
     user = pwd.getpwnam(room["user"])
     # Rootless Podman gets later mounts only from a shared parent.
@@ -37,6 +37,7 @@ def main() -> None:
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
     os.umask(0o022)
+    os.chdir(room.get("cwd", "/"))
     os.execvpe(sys.argv[2], sys.argv[2:], room["env"])
 
 

@@ -107,7 +107,7 @@ def _user(entry: pwd.struct_passwd) -> User:
         uid=entry.pw_uid,
         gid=entry.pw_gid,
         home=Path(entry.pw_dir),
-        run=Path(f"/tmp/reconciler-test-{entry.pw_uid}"),  # noqa: S108  (short, as a socket's path must be)
+        run=Path(f"/tmp/reconciler-test-{entry.pw_uid}"),
     )
 
 
@@ -161,6 +161,8 @@ def _serve(user: User) -> None:
     room = {
         "nodes": {"tun": "/dev/net/tun"},
         "devices": str(user.run / "dev"),
+        # conmon leaves a file "oom" where the service was started.
+        "cwd": str(user.run),
         "binds": [[str(engines.CACHE_DIR), str(user.run / "cache")], [str(user.run / "cdi"), str(CDI)]],
     }
     command = ["podman", "system", "service", "--time=0", user.url]
@@ -193,6 +195,7 @@ def command(user: User, arguments: Sequence[str], environment: Mapping[str, str]
     prefixes = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), ROOT}
     room = {
         "visible": [str(path) for path in sorted(prefixes)],
+        "cwd": str(ROOT),
         # Not for the service itself: it would take the address for a remote one's.
         "env": user.environment | {"CONTAINER_HOST": user.url} | dict(environment or {}),
     }

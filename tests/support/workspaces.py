@@ -87,6 +87,7 @@ class Workspace:
         engine: ``podman``, ``docker`` or ``process``.
         url: of the engine's socket; empty for processes.
         settings: further ``RECONCILER_*`` variables, without the prefix.
+        prefix: words before the daemon's command.
     """
 
     root: Path
@@ -94,6 +95,7 @@ class Workspace:
     url: str = ""
     instance: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:8]}")
     settings: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
     cleaned: bool = False
 
     def __post_init__(self) -> None:
@@ -168,7 +170,7 @@ class Workspace:
         output = self.root / f"daemon-{uuid.uuid4().hex[:6]}.log"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "reconciler", "run", *arguments],
+                [*self.prefix, sys.executable, "-m", "reconciler", "run", *arguments],
                 env=self.environment,
                 cwd=self.root,
                 stdin=subprocess.DEVNULL,

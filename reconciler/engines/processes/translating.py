@@ -22,6 +22,7 @@ from reconciler.engines.processes.identities import LINUX, MARKER
 from reconciler.engines.processes.mounting import Layout, lay_out, replaced
 from reconciler.engines.processes.rewriting import Rewriter
 from reconciler.errors import StartFailed
+from reconciler.plan import reporting
 
 _HOSTS: Final = Path("/etc/hosts")
 _RESOLVER: Final = Path("/etc/resolv.conf")
@@ -215,7 +216,8 @@ def limitations(spec: ContainerSpec, *, home: Path, isolated: bool, limits: Mapp
         limits: what ``limiting.offers`` found.
     """
     security = spec.security
-    moved = replaced(spec, home=home, isolated=isolated)
+    # Every training has the folder of its token: its path stands in variables, so replacing it costs nobody.
+    moved = [m for m in replaced(spec, home=home, isolated=isolated) if m.target != reporting.FOLDER]
     bound = spec.cpu_limit is not None and "cpu" not in limits
     checks = (
         (True, f"The image {spec.image} is not used: the command runs with the programs of this machine."),

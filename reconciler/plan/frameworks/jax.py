@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import names
-from reconciler.plan.drafts import NODE, JobDraft, set_env, set_index, set_port, set_value
+from reconciler.plan.drafts import JobDraft, set_env, set_index, set_port, set_value
 from reconciler.plan.expansion import PORT_REFERENCE
 from reconciler.plan.frameworks.counts import rank_trainer
 
@@ -15,9 +15,7 @@ class Jax:
 
     def apply(self, draft: JobDraft) -> None:
         """Set the number of nodes and ``JAX_*``."""
-        rank_trainer(draft)
-        step = draft.trainer_step
-        node = step.container(NODE) if step else None
+        node = rank_trainer(draft)
         if node is None:
             return
         set_value(node, "JAX_NUM_PROCESSES", draft.nodes)

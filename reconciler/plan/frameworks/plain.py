@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.plan.drafts import NODE, JobDraft, set_env
+from reconciler.plan.drafts import JobDraft, set_env
 from reconciler.plan.frameworks.counts import rank_trainer
 
 
@@ -13,8 +13,6 @@ class Plain:
 
     def apply(self, draft: JobDraft) -> None:
         """Set the number of nodes, and the job's environment ahead of everything."""
-        rank_trainer(draft)
-        step = draft.trainer_step
-        node = step.container(NODE) if step else None
+        node = rank_trainer(draft)
         if node is not None:
             set_env(node, *draft.trainer_env)

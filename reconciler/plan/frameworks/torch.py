@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import names
-from reconciler.plan.drafts import NODE, JobDraft, Raw, set_env, set_index, set_port, set_value
+from reconciler.plan.drafts import JobDraft, Raw, set_env, set_index, set_port, set_value
 from reconciler.plan.expansion import PORT_REFERENCE
 from reconciler.plan.frameworks.counts import rank_trainer
 from reconciler.plan.quotas import processors
@@ -16,9 +16,7 @@ class Torch:
 
     def apply(self, draft: JobDraft) -> None:
         """Set the number of nodes, ``PET_*`` on the trainer and on containers that ask for them."""
-        rank_trainer(draft)
-        step = draft.trainer_step
-        node = step.container(NODE) if step else None
+        node = rank_trainer(draft)
         if node is not None:
             set_env(node, *draft.trainer_env)
             set_topology(draft, node)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler import names
-from reconciler.plan.drafts import NODE, JobDraft, Raw, set_env, set_port
+from reconciler.plan.drafts import JobDraft, Raw, set_env, set_port
 from reconciler.plan.expansion import PORT_REFERENCE
 from reconciler.plan.frameworks.counts import rank_trainer
 from reconciler.plan.frameworks.torch import inject, processes_per_node, set_topology
@@ -26,9 +26,7 @@ class Torchtune:
 
     def apply(self, draft: JobDraft) -> None:
         """Set the number of nodes and three of ``PET_*``; the rendezvous goes into the command."""
-        rank_trainer(draft)
-        step = draft.trainer_step
-        node = step.container(NODE) if step else None
+        node = rank_trainer(draft)
         if node is not None:
             set_env(node, *draft.trainer_env)
             set_topology(draft, node)

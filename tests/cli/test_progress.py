@@ -1,0 +1,70 @@
+"""How commands show progress while they wait."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.jobs import Job
+from reconciler.cli.progress import Lines, Shown
+from reconciler.config import Settings
+from reconciler.status.reading import ObjectStatus
+from tests.cli.samples import sidecar, trainjob, write
+
+
+def status(percent: int | None) -> dict:
+    reported = {} if percent is None else {"trainerStatus": {"progressPercentage": percent}}
+    return sidecar(phase="Running", **reported)
+
+
+def job(percent: int | None) -> Job:
+    found = ObjectStatus(
+        kind="TrainJob", namespace="default", name="demo", file=Path(), written_at=0.0, raw=status(percent)
+    )
+    return Job("default", "demo", None, found)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_wait_draws_its_line_over_and_clears_it_before_the_answer(monkeypatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+
+    with Shown() as shown:
+        shown.show(job(10))
+        shown.show(job(10))
+        shown.show(job(20))
+
+    parts = screen.getvalue().split("\r\x1b[2K")
+    assert [p.split("%")[0].split()[-1] for p in parts if p] == ["10", "20"]
+    assert parts[-1] == ""
+    assert "\n" not in screen.getvalue()
+
+
+def test_a_wait_for_a_job_that_never_reports_says_nothing(capsys) -> None:
+    with Shown() as shown:
+        shown.show(job(None))
+
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_terminal_each_report_is_a_line(specs, capsys) -> None:
+    write(specs / "job.yaml", trainjob())
+    said = ""
+    with Lines(Settings(specs=specs)):
+        for percent in (10, 20):
+            write(specs / "job.status.yaml", status(percent))
+            deadline = time.monotonic() + 30
+            while f"{percent}%" not in said:
+                said += capsys.readouterr().err
+                if time.monotonic() > deadline:
+                    pytest.fail(f"no line for {percent}%: {said!r}")
+
+    assert said.splitlines() == ["default/demo: 10%", "default/demo: 20%"]

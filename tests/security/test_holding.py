@@ -1,0 +1,147 @@
+"""The moment between create and start, in which an engine has a path and has not mounted it yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.config import Settings
+from reconciler.controller.guarding import Guard
+from reconciler.engines import select
+from reconciler.engines.base import ContainerSpec, Engine, Mount, VolumeSpec
+from reconciler.errors import Conflict, Drifted, PolicyRefused
+from tests.support import images
+from tests.support.workspaces import Workspace, eventually, unique
+
+CANARY = "canary-e83b02"
+
+
+@pytest.fixture
+def engine(containers: Workspace) -> Iterator[Engine]:
+    """The workspace's engine, by the code under test."""
+    connected = select.connect(containers.engine, containers.url)
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def guard(containers: Workspace, engine: Engine) -> Guard:
+    settings = Settings(
+        specs=containers.specs,
+        state_dir=containers.root / "state",
+        config_file=containers.root / "reconciler.yaml",
+        instance=containers.instance,
+    )
+    info = engine.info()
+    if not info.same_mounts:
+        pytest.skip("the engine sees other mounts than this process")
+    return Guard(settings, socket=containers.url, same_mounts=True)
+
+
+def scene(workspace: Workspace) -> tuple[Path, Any]:
+    """A folder to be mounted, and what puts a link to a secret in its place."""
+    secret = workspace.root.parent / "secret"
+    place = workspace.root / "data" / "in"
+    secret.mkdir()
+    place.mkdir(parents=True)
+    (secret / "key").write_text(CANARY)
+    (place / "key").write_text("harmless")
+
+    def swap() -> None:
+        place.rename(place.with_name("aside"))
+        place.symlink_to(secret)
+
+    return place, swap
+
+
+def spec(workspace: Workspace, place: Path) -> ContainerSpec:
+    return ContainerSpec(
+        name=unique("held"),
+        image=images.reference(),
+        labels={"reconciler.trainer.kubeflow.org/instance": workspace.instance},
+        entrypoint=("cat", "/in/key"),
+        mounts=(Mount(kind="bind", target="/in", source=str(place), root=str(place), read_only=True),),
+    )
+
+
+def output(engine: Engine, container: str) -> str:
+    eventually(lambda: engine.inspect_container(container).state == "exited", "it ends")
+    return b"".join(engine.logs(container, follow=False)).decode()
+
+
+def test_a_link_swapped_in_after_the_create_is_not_mounted(
+    containers: Workspace, engine: Engine, guard: Guard
+) -> None:
+    place, swap = scene(containers)
+
+    with guard.held(spec(containers, place)) as held:
+        container = engine.create_container(held.spec)
+        swap()
+        engine.start_container(container)
+
+    assert output(engine, container) == "harmless"
+    assert not list((containers.root / "state" / "held" / containers.instance).iterdir())
+
+
+def test_without_holding_it_would_be_which_is_what_the_attack_is_about(
+    containers: Workspace, engine: Engine
+) -> None:
+    place, swap = scene(containers)
+
+    container = engine.create_container(spec(containers, place))
+    swap()
+    engine.start_container(container)
+
+    assert output(engine, container) == CANARY
+
+
+def test_where_it_cannot_be_held_it_is_compared_once_more_before_the_start(
+    containers: Workspace, engine: Engine
+) -> None:
+    settings = Settings(specs=containers.root / "data", state_dir=containers.root / "state")
+    place, swap = scene(containers)
+
+    with Guard(settings, same_mounts=False).held(spec(containers, place)) as held:
+        container = engine.create_container(held.spec)
+        swap()
+        with pytest.raises(PolicyRefused, match="has changed"):
+            held.confirm()
+
+    assert engine.inspect_container(container).state == "created"
+
+
+def test_a_container_with_more_rights_than_asked_for_is_no_success(
+    containers: Workspace, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, _ = scene(containers)
+    wanted = spec(containers, place)
+    real = type(engine)._inspect
+
+    def lying(self: Any, container: str) -> Any:
+        found = real(self, container)
+        found["HostConfig"]["Privileged"] = True
+        return found
+
+    monkeypatch.setattr(type(engine), "_inspect", lying)
+    with pytest.raises(Drifted, match="privileged"):
+        engine.create_container(wanted)
+    monkeypatch.undo()
+
+    assert containers.containers() == []
+
+
+def test_a_volume_of_another_folders_claim_is_not_taken(containers: Workspace, engine: Engine) -> None:
+    key = "reconciler.trainer.kubeflow.org/instance"
+    claim = {"reconciler.trainer.kubeflow.org/kind": "claim"}
+    name = unique("data")
+    engine.create_volume(VolumeSpec(name=name, labels=claim, owner={key: "somebody-else"}))
+    try:
+        with pytest.raises(Conflict):
+            engine.create_volume(VolumeSpec(name=name, labels=claim, owner={key: containers.instance}))
+        # One that the policy names is asked for without an owner.
+        engine.create_volume(VolumeSpec(name=name, labels=claim))
+    finally:
+        engine.remove_volume(name)
