@@ -276,6 +276,23 @@ def test_a_folder_of_any_name_has_an_instance(machine: Machine) -> None:
         machine.user("rm", "-rf", f"{HOME}/.config/reconciler")
 
 
+def test_the_commands_of_the_page_work(machine: Machine) -> None:
+    page = (ROOT / "docs" / "systemd.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 4
+    config = f"{HOME}/.config/reconciler"
+    machine.write(f"{config}/reconciler.env", "RECONCILER_ENGINE=process\n")
+    path = f"PATH={Path(sys.executable).parent}:/usr/bin:/bin"
+    try:
+        for block in blocks:
+            done = machine.user("env", path, "bash", "-ec", block)
+            if "reconciler logs" in block:
+                assert done.stdout.strip().endswith("hello")
+    finally:
+        machine.reconciler("systemd", "uninstall", check=False)
+        machine.user("rm", "-rf", config, *(f"{HOME}/{name}" for name in ("jobs", "research", "courses")))
+
+
 def test_a_stop_waits_for_jobs_that_are_stopped_on_exit(processes: Service) -> None:
     job, machine = unique("saves"), processes.machine
     drop_in = f"{HOME}/.config/systemd/user/reconciler.service.d/stop.conf"
