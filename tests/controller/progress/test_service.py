@@ -14,6 +14,7 @@ import pytest
 
 from reconciler.config import Settings
 from reconciler.controller.progress import reach
+from reconciler.controller.progress.bridges import DOUBT, Bridges
 from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.progress.listeners import preferred_port
 from reconciler.controller.progress.service import ProgressService
@@ -277,14 +278,47 @@ def test_an_address_that_comes_up_later_is_listened_at_for_podman(bench: Bench) 
     assert bench.address(info=PODMAN).startswith("10.1.2.1:")
 
 
-def test_a_gateway_that_never_comes_up_is_told_and_not_tried_again(bench: Bench) -> None:
-    bench.address(info=PODMAN)
+def test_a_gateway_that_is_missing_twice_while_its_job_runs_is_elsewhere() -> None:
+    now = [0.0]
+    bridges = Bridges(clock=lambda: now[0], local=lambda _address: False)
 
-    running = bench.service.reach(plan_of("demo"), NETWORK, PODMAN, running=True)
-    following = bench.service.reach(plan_of("other"), NETWORK, PODMAN, running=False)
+    assert not bridges.look("a", "10.1.2.1", running=False)
+    assert bridges.look("a", "10.1.2.1", running=True)
+    assert not bridges.elsewhere
+    now[0] += DOUBT
+    assert not bridges.look("a", "10.1.2.1", running=True)
+    assert bridges.elsewhere
 
-    assert "10.1.2.1 is no address of this host" in running.trouble
-    assert following.addresses == {}
+
+def test_a_job_that_has_ended_between_listing_and_look_proves_nothing() -> None:
+    now = [0.0]
+    bridges = Bridges(clock=lambda: now[0], local=lambda _address: False)
+    bridges.look("a", "10.1.2.1", running=True)
+
+    now[0] += DOUBT
+    assert not bridges.look("a", "10.1.2.1", running=False)
+    assert bridges.look("a", "10.1.2.1", running=True)
+    assert not bridges.elsewhere
+
+
+def test_one_gateway_that_was_seen_is_proof_for_all() -> None:
+    bridges = Bridges(clock=lambda: 0.0, local=lambda address: address == "10.1.2.1")
+
+    bridges.look("a", "10.1.2.1", running=True)
+
+    assert not bridges.look("b", "10.9.9.1", running=True)
+    assert not bridges.elsewhere
+
+
+def test_where_bridges_are_elsewhere_the_jobs_to_come_are_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bridges, "elsewhere", True)
+
+    found = bench.service.reach(plan_of("other"), NETWORK, PODMAN, running=False)
+
+    assert "is no address of this host" in found.trouble
+    assert found.addresses == {}
 
 
 @pytest.mark.parametrize(
