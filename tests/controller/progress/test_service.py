@@ -26,6 +26,7 @@ from tests.plan.manifests import container, full_plan_of, runtime, step, trainjo
 
 PROCESS = EngineInfo(name="process", version="3")
 PODMAN = EngineInfo(name="podman", version="5", host="unix:///run/podman/podman.sock")
+ROOTLESS = EngineInfo(name="podman", version="5", host="unix:///run/user/1/podman.sock", rootless=True)
 DOCKER = EngineInfo(name="docker", version="28", host="unix:///run/docker.sock")
 NETWORK = NetworkState(id="n", name="demo-net", labels={}, subnet="10.1.2.0/24", gateway="10.1.2.1")
 AT = "2026-01-02T03:04:05Z"
@@ -327,6 +328,7 @@ def test_where_bridges_are_elsewhere_the_jobs_to_come_are_told(
         (DOCKER, "no address of this host"),
         (EngineInfo(name="docker", version="28", host="tcp://10.9.9.9:2375"), "may be on another host"),
         (EngineInfo(name="podman", version="5", host="ssh://core@vm"), "may be on another host"),
+        (ROOTLESS, "rootless Podman keeps its networks"),
     ],
 )
 def test_an_engine_elsewhere_is_told_in_one_sentence(bench: Bench, info: EngineInfo, said: str) -> None:
@@ -338,9 +340,7 @@ def test_an_engine_elsewhere_is_told_in_one_sentence(bench: Bench, info: EngineI
 
 
 def test_pods_on_the_hosts_network_report_to_the_loopback(bench: Bench) -> None:
-    rootless = EngineInfo(name="podman", version="5", host="unix:///run/user/1/podman.sock", rootless=True)
-
-    for info in (PODMAN, DOCKER, rootless):
+    for info in (PODMAN, DOCKER, ROOTLESS):
         assert bench.address(info=info, plan=host_network_plan()).startswith("127.0.0.1:")
 
 
