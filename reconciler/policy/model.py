@@ -219,10 +219,10 @@ def _is_match(text: str, tokens: tuple[str, ...]) -> bool:
     for letter in text:
         after: set[int] = set()
         for place in places:
-            token = tokens[place] if place < len(tokens) else ""
-            if token == "**" or (token == "*" and letter != "/"):
+            sign = tokens[place] if place < len(tokens) else ""
+            if sign == "**" or (sign == "*" and letter != "/"):
                 after.add(place)
-            elif token == letter or (token == "?" and letter != "/"):
+            elif sign == letter or (sign == "?" and letter != "/"):
                 after.add(place + 1)
         places = _past_stars(after, tokens)
     return len(tokens) in places
