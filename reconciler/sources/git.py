@@ -133,9 +133,13 @@ class GitSource:
             after = self._failed(self.state, error)
         except OSError as error:
             after = self._failed(self.state, StateError(f"{self._folder}: {error.strerror or error}."))
-        same = (after.ready, after.reason) == (before.ready, before.reason)
-        self.state = replace(after, since=before.since if same else self._clock())
+        if after is not self.state:
+            self.state = self._dated(before, after)
         return self.state
+
+    def _dated(self, before: SourceState, after: SourceState) -> SourceState:
+        same = (after.ready, after.reason) == (before.ready, before.reason)
+        return replace(after, since=before.since if same else self._clock())
 
     def examine(self) -> tuple[str, list[Fault]]:
         """The commit that the ref names, and all that is wrong with it; nothing is put in force.
@@ -181,14 +185,18 @@ class GitSource:
         if self._checkouts.has(commit):
             return good
         checkout = self._checkouts.make(mirror, commit, may_be_empty=self._settings.allow_empty)
+        attempted = self.state
         try:
             self._check(checkout, commit)
+            # Told first: whoever reads the folder in the moment of the switch finds both.
+            self.state = self._dated(before, replace(good, warning=checkout.warning))
             self._checkouts.put_in_force(checkout)
         except BaseException:
+            self.state = attempted
             self._checkouts.drop(checkout)
             raise
         mirror.keep(commit)
-        return replace(good, warning=checkout.warning)
+        return self.state
 
     def _failed(self, before: SourceState, error: ReconcilerError) -> SourceState:
         in_force = f" The revision {before.revision[:12]} stays in force." if before.revision else ""

@@ -57,7 +57,7 @@ def test_a_repository_is_followed(repository: Repository, follow: Follow, engine
             "repository": repository.url,
             "ref": "refs/heads/main",
         }
-        assert source_condition(workspace, kept) == ("True", "Succeeded")
+        until_source(workspace, kept, "True", "Succeeded")
 
         repository.put(f"specs/{added}.yaml", shell(added, "rt", flags.note(added) + flags.wait()))
         second = repository.commit()
