@@ -32,9 +32,9 @@ class _Mount:
 
 def container_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
     """Nothing, unless the engine's socket is mounted from outside."""
-    mounts = list(_mounts(machine.text("proc/self/mountinfo") or ""))
-    if not any(mount.point.name in _SOCKETS for mount in mounts):
+    if not engine_is_outside(machine):
         return
+    mounts = _all_mounts(machine)
     state = settings.state_dir.absolute()
     under = max(
         (mount for mount in mounts if state.is_relative_to(mount.point)),
@@ -58,6 +58,15 @@ def container_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
     else:
         detail = f"{state} is {outside} outside; the engine looks for the path that it is told"
         yield Check(name=name, status="fail", detail=detail, remedy=_REMEDY)
+
+
+def engine_is_outside(machine: Machine) -> bool:
+    """Whether an engine's socket is mounted into this container; its programs are elsewhere then."""
+    return any(mount.point.name in _SOCKETS for mount in _all_mounts(machine))
+
+
+def _all_mounts(machine: Machine) -> list[_Mount]:
+    return list(_mounts(machine.text("proc/self/mountinfo") or ""))
 
 
 def _mounts(text: str) -> Iterator[_Mount]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reconciler.cli.checks import Check, Machine
+from reconciler.cli.container_checks import engine_is_outside
 from reconciler.cli.device_checks import device_checks
 from reconciler.cli.image_checks import folder_images, image_checks, pull_check
 from reconciler.cli.kernel_checks import UNIFIED, delegation
@@ -175,7 +176,8 @@ def _network_backend(backend: str, info: EngineInfo, machine: Machine) -> Check:
     }
     remedy = machine.install(packages)
     if backend == "netavark":
-        here = info.host.startswith("unix://") and machine.platform != "darwin"
+        local = info.host.startswith("unix://") and machine.platform != "darwin"
+        here = local and not engine_is_outside(machine)
         if here and not any(machine.exists(f"{folder}/aardvark-dns") for folder in HELPERS):
             detail = "netavark without aardvark-dns: containers do not resolve each other's names"
             return Check(name=name, status="fail", detail=detail, remedy=remedy)

@@ -16,12 +16,14 @@ import click
 
 if TYPE_CHECKING:
     from reconciler.cli.service_manager import ServiceManager
+    from reconciler.config import Settings
 
 EPILOG: Final = """\b
 Example:
   reconciler systemd install --specs ~/jobs --linger --now
   reconciler systemd install --template --specs ~/jobs --specs ~/more --now
   reconciler systemd install --specs ~/jobs --now -- --engine podman --max-jobs 2
+  reconciler systemd install --now -- --git https://git.example.com/team/jobs.git
   reconciler systemd status
   reconciler systemd uninstall"""
 LINES: Final = 5
@@ -53,29 +55,27 @@ def install(
 ) -> None:
     """Write the unit, have it start with the user's services; say what was done and how to undo it.
 
-    RUN_OPTIONS go into its command line; settings in reconciler.yaml need none.
+    RUN_OPTIONS go into its command line; settings in reconciler.yaml need none. Without --specs, and with
+    --git there, it follows the repository.
     """
     from reconciler.cli import units  # noqa: PLC0415  (not for --help)
     from reconciler.cli.service_manager import ServiceManager  # noqa: PLC0415
 
     manager = ServiceManager()
     manager.require_systemd()
-    chosen = _chosen(folders, template=template)
-    _check(run_options)
+    chosen = _chosen(folders, _check(run_options), template=template)
     if linger:
         _linger(manager)
     manager.require()
     name = units.TEMPLATE if template else units.UNIT
-    _write(
-        units.folder() / name, units.written(name, specs=None if template else chosen[0], options=run_options)
-    )
+    _write(units.folder() / name, units.written(name, specs=chosen[0], options=run_options))
     manager.systemctl("daemon-reload")
     _say("The service manager has read its units again")
     for folder in chosen:
-        if not folder.is_dir():
+        if folder is not None and not folder.is_dir():
             folder.mkdir(parents=True)
             _say(f"Made the folder {folder}", f"rmdir {quote(str(folder))}")
-        unit = manager.instance(folder) if template else units.UNIT
+        unit = manager.instance(folder) if template and folder is not None else units.UNIT
         manager.systemctl("enable", unit)
         _say(f"Enabled {unit}", f"systemctl --user disable {quote(unit)}")
         if now:
@@ -149,8 +149,8 @@ def status(*, lines: int) -> int:
     return 0 if installed and len(running) == len(installed) else 1
 
 
-def _chosen(folders: tuple[Path, ...], *, template: bool) -> list[Path]:
-    """The folders as absolute paths.
+def _chosen(folders: tuple[Path, ...], settings: Settings, *, template: bool) -> list[Path | None]:
+    """The folders as absolute paths; None for a repository.
 
     Raises:
         ConfigError: several without ``--template``; or the unit serves another one.
@@ -158,7 +158,9 @@ def _chosen(folders: tuple[Path, ...], *, template: bool) -> list[Path]:
     from reconciler.cli import units  # noqa: PLC0415
     from reconciler.errors import ConfigError  # noqa: PLC0415
 
-    chosen = [_absolute(folder) for folder in folders or (Path("specs"),)]
+    chosen: list[Path | None] = [_absolute(folder) for folder in folders]
+    if not chosen:
+        chosen = [_absolute(Path("specs")) if template or settings.git is None else None]
     several = "For several folders use --template, which has a service for each."
     if template:
         return chosen
@@ -170,9 +172,9 @@ def _chosen(folders: tuple[Path, ...], *, template: bool) -> list[Path]:
         if not units.is_ours(text):
             remedy = "Rename it or remove it first; changes to ours belong into a drop-in."
             raise ConfigError(f"{path} was not written by this command.", remedy=remedy)
-        if units.folder_of(text) not in {"", str(chosen[0])}:
+        if units.folder_of(text) != str(chosen[0] or ""):
             raise ConfigError(
-                f"{units.UNIT} serves {units.folder_of(text)} already.",
+                f"{units.UNIT} serves {units.folder_of(text) or 'a repository'} already.",
                 remedy=f"{several} Or uninstall it first.",
             )
     return chosen
@@ -183,8 +185,8 @@ def _absolute(folder: Path) -> Path:
     return Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100
 
 
-def _check(run_options: tuple[str, ...]) -> None:
-    """Refuse now what `reconciler run` would refuse when the service starts."""
+def _check(run_options: tuple[str, ...]) -> Settings:
+    """Refuse now what `reconciler run` would refuse when the service starts; the settings that it finds."""
     from reconciler.cli import params  # noqa: PLC0415
     from reconciler.cli.run import run  # noqa: PLC0415
     from reconciler.config import load_settings  # noqa: PLC0415
@@ -194,7 +196,9 @@ def _check(run_options: tuple[str, ...]) -> None:
         if context.params["once"] or context.params["wait"]:
             raise ConfigError("A service runs until it is stopped.", remedy="Leave out --once and --wait.")
         flags = {name: context.params[name] for name in params.EVERYTHING}
-        load_settings(flags, config_file=context.params["config_file"])
+        if flags["specs"]:
+            raise ConfigError("The folder is the service's own.", remedy="Name it before the `--`.")
+        return load_settings(flags, config_file=context.params["config_file"])
 
 
 def _linger(manager: ServiceManager) -> None:

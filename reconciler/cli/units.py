@@ -53,16 +53,16 @@ def written(name: str, *, specs: Path | None, options: Sequence[str]) -> str:
     """A unit with this installation's command line.
 
     Args:
-        name: of the unit or the template.
-        specs: the folder; None: the instance's, of the template.
+        name: of the unit or the template, which has the instance's folder.
+        specs: the folder; None: a repository is followed, which settings name.
         options: of ``reconciler run``, further ones.
     """
-    variables = "%i.env" if specs is None else "reconciler.env"
+    variables = "%i.env" if name == TEMPLATE else "reconciler.env"
+    folder = "%f" if name == TEMPLATE else quoted(str(specs))
     words = [
         *(quoted(word) for word in program()),
         "run",
-        "--specs",
-        "%f" if specs is None else quoted(str(specs)),
+        *(() if specs is None and name != TEMPLATE else ("--specs", folder)),
         f"--env-file=-%E/reconciler/{variables}",
         *(quoted(word) for word in options),
     ]
@@ -77,7 +77,7 @@ def is_ours(text: str) -> bool:
 
 
 def folder_of(text: str) -> str:
-    """The folder that a written unit serves; "" not known."""
+    """The folder that a written unit serves; "" where it follows a repository."""
     found = _SPECS.search(text)
     if found is None:
         return ""

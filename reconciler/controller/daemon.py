@@ -328,6 +328,9 @@ class Daemon:
         self._settings = outcome.settings
         logging_setup.configure(form=self._settings.log_format, level=self._settings.log_level)
         self._work.reconfigure(self._settings)
+        self._source.let_be_empty(self._settings.allow_empty)
+        if self._git is not None:
+            self._git.reconfigure(self._settings)
         _log.info("configuration read again", changed=outcome.changed)
         self._report.ready("a restart is needed for some settings" if outcome.refused else "")
 

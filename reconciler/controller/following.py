@@ -88,6 +88,12 @@ class Follower:
             source=lambda file: source_of(settings, state, file),
         )
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Other settings from now on; a look that they may let succeed is made at once."""
+        self._settings = settings
+        self._source.reconfigure(settings)
+        self.wake()
+
     def look(self) -> None:
         """Look once, now; for a run that does not go on.
 

@@ -196,13 +196,13 @@ class Provisions:
         made = {s.name: s for s in generated_secrets(plan)} if plan is not None else {}
 
         def look(kind: str, name: str) -> Mapping[str, bytes | str] | None:
-            if self.progress is not None:
-                whose = {"namespace": record.namespace, "job": record.name, "uid": record.uid}
-                if (material := self.progress.material(kind, name, **whose)) is not None:
-                    return dict(material)
             catalog = self._catalog()
             where = catalog.secrets if kind == "Secret" else catalog.configmaps
             found: Mapping[str, bytes | str] | None = where.get((record.namespace, name))
+            if self.progress is not None:
+                whose = {"namespace": record.namespace, "job": record.name, "uid": record.uid}
+                if (material := self.progress.material(kind, name, **whose)) is not None:
+                    return {**(found or {}), **material}
             if found is None and kind == "Secret" and name in made:
                 return dict(self._made(record, made[name]))
             return found

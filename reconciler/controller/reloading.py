@@ -36,6 +36,8 @@ FIXED: Final = frozenset(
         "git_known_hosts",
         "git_token_file",
         "git_user",
+        "git_webhook",
+        "git_webhook_secret_file",
     }
 )
 _PLAIN: Final = (bool, int, float, str, tuple, Path)

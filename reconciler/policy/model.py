@@ -193,7 +193,7 @@ def capability(name: str) -> str:
 
 def matches(text: str, patterns: tuple[str, ...]) -> bool:
     """Whether one of the patterns is about ``text`` as a whole."""
-    return any(_pattern(pattern).fullmatch(text) for pattern in patterns)
+    return any(_is_match(text, _tokens(pattern)) for pattern in patterns)
 
 
 def within(identifier: int, ranges: tuple[str, ...]) -> bool:
@@ -206,7 +206,33 @@ def within(identifier: int, ranges: tuple[str, ...]) -> bool:
 
 
 @cache
-def _pattern(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
-    wild = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(wild.get(part) or re.escape(part) for part in parts), re.DOTALL)
+def _tokens(pattern: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\*\*|.", re.sub(r"\*{3,}", "**", pattern), re.DOTALL))
+
+
+def _is_match(text: str, tokens: tuple[str, ...]) -> bool:
+    """Step by step with every place in the pattern that the text so far may have led to.
+
+    Not a regular expression: one that goes back would let a long name take hours of the daemon's time.
+    """
+    places = _past_stars({0}, tokens)
+    for letter in text:
+        after: set[int] = set()
+        for place in places:
+            sign = tokens[place] if place < len(tokens) else ""
+            if sign == "**" or (sign == "*" and letter != "/"):
+                after.add(place)
+            elif sign == letter or (sign == "?" and letter != "/"):
+                after.add(place + 1)
+        places = _past_stars(after, tokens)
+    return len(tokens) in places
+
+
+def _past_stars(places: set[int], tokens: tuple[str, ...]) -> set[int]:
+    """A star may stand for nothing."""
+    found = set(places)
+    for place in places:
+        while place < len(tokens) and tokens[place] in {"*", "**"}:
+            place += 1  # noqa: PLW2901  (walks on from there)
+            found.add(place)
+    return found

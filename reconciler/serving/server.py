@@ -63,6 +63,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._closed = False
         self._listening: set[Listening] = set()
         self._handlers = ThreadPoolExecutor(HANDLERS, thread_name_prefix="serving-handler")
         # The loop's own, touched by its thread only; dicts keep the order of arrival.
@@ -93,6 +94,10 @@ class Server:
         opened = _open(address, port, early=early)
         made = Listening(address, opened.getsockname()[1], routes, tls, opened)
         loop = self._running()
+        if loop is None:
+            # Closed: the address could be had, so the next daemon will have it.
+            opened.close()
+            return made
         with self._lock:
             self._listening.add(made)
         loop.call_soon_threadsafe(self._start, made)
@@ -109,7 +114,7 @@ class Server:
     def close(self) -> None:
         """Close everything, without waiting for clients."""
         with self._lock:
-            loop, thread, self._loop = self._loop, self._thread, None
+            loop, thread, self._loop, self._closed = self._loop, self._thread, None, True
             listening, self._listening = self._listening, set()
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
@@ -118,9 +123,9 @@ class Server:
             one.socket.close()
         self._handlers.shutdown(wait=False, cancel_futures=True)
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _running(self) -> asyncio.AbstractEventLoop | None:
         with self._lock:
-            if self._loop is None:
+            if self._loop is None and not self._closed:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="serving", daemon=True)
                 self._thread.start()

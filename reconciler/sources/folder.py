@@ -124,6 +124,10 @@ class FolderSource:
         with self._lock:
             self._builtin = tuple(documents)
 
+    def let_be_empty(self, may_be_empty: bool) -> None:
+        """Change from the next scan on whether a folder without a file is taken at its word."""
+        self._may_be_empty = may_be_empty
+
     def scan(self, *, patient: bool = True) -> Catalog:
         """The folder as it is now; the same object as before when nothing has changed.
 

@@ -115,6 +115,10 @@ class GitSource:
         revision = self._checkouts.in_force
         self.state = SourceState(revision=revision, attempted=revision, ref=settings.git_ref, since=clock())
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Other settings from the next look on; where the repository and its folders are stays."""
+        self._settings = settings
+
     @property
     def in_force(self) -> str:
         """The commit that readers of the folder find there now, told of already or not; "" before one."""

@@ -17,6 +17,7 @@ from typing import Final
 
 from reconciler.config import Settings
 from reconciler.credentials import credential
+from reconciler.errors import ConfigError
 from reconciler.git_urls import GitUrl
 from reconciler.sources.git_program import GitError
 
@@ -56,10 +57,10 @@ class Access:
 
 
 def credential_file(name: str, given: Path | None) -> Path | None:
-    """The file that is given, else systemd's credential of that name, else None.
+    """The file that is given, else systemd's credential of that name, else None; a blank one is none.
 
     Raises:
-        GitError: the given one is not there.
+        GitError: the given one is not there, or the credential cannot be read.
     """
     if given is not None:
         if not given.is_file():
@@ -67,10 +68,11 @@ def credential_file(name: str, given: Path | None) -> Path | None:
                 f"{given} is not there.", reason="CredentialsMissing", remedy=f"It was named for {name}."
             )
         return given.absolute()
-    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(folder, name) if folder.startswith("/") else None
-    # A blank one stands for none in the units that come with this project.
-    return path if path is not None and path.is_file() and credential(name) is not None else None
+    try:
+        handed_over = credential(name)
+    except ConfigError as error:
+        raise GitError(str(error), reason="CredentialsMissing") from None
+    return Path(os.environ["CREDENTIALS_DIRECTORY"], name) if handed_over is not None else None
 
 
 def read_secret(name: str, given: Path | None, variable: str) -> str:

@@ -25,6 +25,7 @@ def recover(document: Mapping[str, Any]) -> Record | None:
     conditions = tuple(c for raw in _list(status.get("conditions")) if (c := _condition(raw)) is not None)
     suspended = next((c for c in conditions if c.type == "Suspended"), None)
     resumed = suspended.at if suspended is not None and suspended.status == "False" else None
+    reported = status.get("trainerStatus")
     record = Record(
         namespace=str(metadata.get("namespace") or "default"),
         name=name,
@@ -41,6 +42,7 @@ def recover(document: Mapping[str, Any]) -> Record | None:
         finished_at=_seconds(status.get("completionTime")),
         conditions=conditions,
         rerun=str(status.get("rerun") or ""),
+        trainer_status=dict(reported) if isinstance(reported, Mapping) else {},
         steps_done=_steps_done(status),
         recovered=True,
     )

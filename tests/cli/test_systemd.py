@@ -60,6 +60,15 @@ def test_a_folder_of_any_name_is_one_word_and_found_again(tmp_path: Path, place:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_service_that_follows_a_repository_names_no_folder() -> None:
+    text = units.written(units.UNIT, specs=None, options=("--git", "https://git.example.com/jobs.git"))
+
+    (command,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
+    assert "--specs" not in command
+    assert command.endswith("--git https://git.example.com/jobs.git")
+    assert units.folder_of(text) == ""
+
+
 def test_a_line_break_would_end_the_line() -> None:
     with pytest.raises(ReconcilerError, match="line break"):
         units.written(units.UNIT, specs=Path("/a\nExecStartPre=/bin/false"), options=())

@@ -199,3 +199,9 @@ def test_who_is_the_hosts_user_in_every_container_of_the_pod(
 
     specs = [spec_of(plan, record, c.name) for c in plan.instances[0].containers]
     assert [spec.host_user for spec in specs] == [expected, expected]
+
+
+def test_the_engine_is_told_which_ports_are_wanted() -> None:
+    plan, record = planned(pods(box("node", ports=[{"containerPort": 80}])))
+
+    assert spec_of(plan, record, "demo-node-0").ports == (80,)

@@ -157,7 +157,12 @@ def test_an_emptied_folder_removes_jobs_only_where_that_is_confirmed(
         until_source(workspace, job, "False", "EmptyFolder")
         assert "--allow-empty" in condition(workspace.status(job), "SourceReady")["message"]
 
-    with workspace.daemon("--allow-empty"):
+    with workspace.daemon() as daemon:
+        # It says so once it looks; before that, a signal might meet nobody who expects it.
+        eventually(lambda: "EmptyFolder" in daemon.text(), "the daemon has looked")
+        configuration = workspace.root / "reconciler.yaml"
+        configuration.write_text(configuration.read_text() + "allow-empty: true\n")
+        daemon.process.send_signal(signal.SIGHUP)
         eventually(lambda: not workspace.status(job), "the job is gone")
         eventually(lambda: workspace.source()["revision"] == emptied, "the emptied revision in force")
 

@@ -132,9 +132,16 @@ def test_a_token_is_found_where_it_may_be(
 
     monkeypatch.setenv("RECONCILER_GIT_TOKEN", TOKEN)
     assert look(http.url(), tmp_path / "variable").revision == commit
+    (tmp_path / "blank").mkdir()
+    (tmp_path / "blank" / "git-token").write_text("\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "blank"))
+    assert look(http.url(), tmp_path / "beside-a-blank-one").revision == commit
     monkeypatch.setenv("RECONCILER_GIT_TOKEN", "wrong")
 
     (tmp_path / "credentials").mkdir()
+    for name in ("git-ssh-key", "git-known-hosts", "git-allowed-signers", "git-gpg-keys"):
+        # As the units give where the user has none.
+        (tmp_path / "credentials" / name).write_text("\n")
     (tmp_path / "credentials" / "git-token").write_text(TOKEN)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
     assert look(http.url(), tmp_path / "systemd", git_user="deployer").revision == commit

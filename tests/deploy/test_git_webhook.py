@@ -6,10 +6,15 @@ import hashlib
 import hmac
 import http.client
 import json
+import socket
 import stat
+from pathlib import Path
 
 import pytest
 
+from reconciler.config import Settings
+from reconciler.controller.webhook import Webhook
+from reconciler.git_urls import parse_url
 from tests.deploy.git_fixtures import Follow, _engines, follow, repository
 from tests.support.manifests import runtime, shell
 from tests.support.repositories import Followed, Repository
@@ -29,9 +34,15 @@ def port_of(daemon: Daemon) -> int:
 
 
 def call(
-    port: int, headers: dict[str, str], body: bytes = b"{}", *, method: str = "POST", path: str = "/hook"
+    port: int,
+    headers: dict[str, str],
+    body: bytes = b"{}",
+    *,
+    method: str = "POST",
+    path: str = "/hook",
+    host: str = "127.0.0.1",
 ) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection(host, port, timeout=20)
     try:
         connection.request(method, path, body=body, headers=headers)
         return connection.getresponse().status
@@ -101,6 +112,42 @@ def test_without_a_secret_one_is_made_and_kept(repository: Repository, follow: F
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert call(port, {"Authorization": f"Bearer {secret}"}) == 202
         assert secret not in daemon.text()
+
+
+def test_beyond_this_machine_only_signatures_count(tmp_path: Path) -> None:
+    """A token would cross the network in the clear; a signature tells nothing."""
+    address = own_address()
+    with socket.socket() as free:
+        free.bind((address, 0))
+        port = free.getsockname()[1]
+    (tmp_path / "secret").write_text(SECRET)
+    settings = Settings(
+        git=parse_url("/nowhere"),
+        state_dir=tmp_path,
+        git_webhook=f"{address}:{port}",
+        git_webhook_secret_file=tmp_path / "secret",
+    )
+    looks: list[int] = []
+    hook = Webhook(settings, look=lambda: looks.append(1))
+    try:
+        assert call(port, {"Authorization": f"Bearer {SECRET}"}, host=address) == 403
+        assert call(port, {"X-Gitlab-Token": SECRET}, host=address) == 403
+        assert call(port, {"X-Hub-Signature-256": signature(b"wrong")}, host=address) == 403
+        assert looks == []
+        assert call(port, {"X-Hub-Signature-256": signature(b"{}")}, host=address) == 202
+        assert looks == [1]
+    finally:
+        hook.close()
+
+
+def own_address() -> str:
+    """An address of this machine that others can reach."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return str(probe.getsockname()[0])
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9444", "localhost:9444", "127.0.0.1", "127.0.0.1:99999"])

@@ -175,19 +175,16 @@ def test_restart_and_stop_leave_the_containers_alone(service: Service, engine: P
     assert service.machine.until_phase(manifest, "Complete")["restarts"] == 0
 
 
-def test_restart_and_stop_leave_the_processes_alone(processes: Service) -> None:
+def test_a_restart_leaves_the_processes_alone(processes: Service) -> None:
     job = unique("stays")
     flag = f"{processes.folder}/.go"
     processes.install()
     manifest = processes.run(job, WAIT.format(flag=flag))
     processes.machine.until_phase(manifest, "Running")
 
+    before = processes.machine.root("pgrep", "--full", flag).stdout
     processes.systemctl("restart")
-    processes.systemctl("stop")
-    assert processes.property("ActiveState") == "inactive"
-    looks = processes.machine.root("pgrep", "--full", f"{flag}")
-    assert looks.stdout.strip()
-    processes.systemctl("start")
+    assert processes.machine.root("pgrep", "--full", flag).stdout == before
     processes.machine.user("touch", flag)
 
     assert processes.machine.until_phase(manifest, "Complete")["restarts"] == 0
@@ -222,11 +219,14 @@ def test_a_loop_that_is_stuck_is_restarted_by_the_watchdog(processes: Service) -
     assert "Current thread" in journal or "Thread 0x" in journal
 
 
-def test_reload_reads_the_configuration_again(processes: Service) -> None:
+def test_a_service_has_its_credentials_and_a_reload_reads_the_configuration_again(
+    processes: Service,
+) -> None:
     job = unique("second")
     machine = processes.machine
     config = f"{HOME}/.config/reconciler/reconciler.env"
     machine.write(config, "RECONCILER_MAX_JOBS=1\n")
+    machine.write(f"{HOME}/.config/reconciler/credentials/git-token", "t0ken\n")
     flag = f"{processes.folder}/.go"
     try:
         processes.install()
@@ -235,6 +235,10 @@ def test_reload_reads_the_configuration_again(processes: Service) -> None:
         manifest = processes.run(job, "echo trained")
         machine.until_phase(manifest, "Queued")
         pid = processes.property("MainPID")
+        environment = machine.root("cat", f"/proc/{pid}/environ").stdout.split("\0")
+        folder = next(v for v in environment if v.startswith("CREDENTIALS_DIRECTORY=")).partition("=")[2]
+        assert machine.user("cat", f"{folder}/git-token").stdout == "t0ken\n"
+        assert machine.user("cat", f"{folder}/registry-auth").stdout.strip() == ""
 
         machine.write(config, "RECONCILER_MAX_JOBS=2\n")
         processes.systemctl("reload")
@@ -244,40 +248,32 @@ def test_reload_reads_the_configuration_again(processes: Service) -> None:
         machine.user("touch", flag)
         machine.until_phase(first, "Complete")
     finally:
-        machine.user("rm", config)
+        machine.user("rm", "-r", f"{HOME}/.config/reconciler")
 
 
-def test_credentials_are_there_as_far_as_there_are_files(processes: Service) -> None:
-    machine = processes.machine
-    machine.write(f"{HOME}/.config/reconciler/credentials/git-token", "t0ken\n")
+def test_a_folder_of_any_name_has_an_instance(machine: Machine) -> None:
+    folder, other = f"{HOME}/{unique('my jobs & 100%')}", f"{HOME}/{unique('other')}"
+    job = unique("job")
+    manifest = f"{folder}/{job}.yaml"
     try:
-        processes.install()
-        pid = processes.property("MainPID")
-        environment = machine.root("cat", f"/proc/{pid}/environ").stdout.split("\0")
-        folder = next(v for v in environment if v.startswith("CREDENTIALS_DIRECTORY=")).partition("=")[2]
-        assert machine.user("cat", f"{folder}/git-token").stdout == "t0ken\n"
-        assert machine.user("cat", f"{folder}/registry-auth").stdout.strip() == ""
-    finally:
-        machine.user("rm", "-r", f"{HOME}/.config/reconciler/credentials")
-
-
-def test_folders_have_a_service_each(machine: Machine, tmp_path: Path) -> None:
-    folders = [f"{HOME}/{unique('my jobs')}", f"{HOME}/{unique('more')}"]
-    specs = [word for folder in folders for word in ("--specs", folder)]
-    try:
-        machine.reconciler("systemd", "install", "--template", *specs, "--now", "--", "--engine", "process")
-        for folder in folders:
-            job = unique("job")
-            manifest = f"{folder}/{job}.yaml"
-            documents = [runtime("rt", images.reference()), shell(job, "rt", "true")]
-            machine.write(manifest, yaml.safe_dump_all(documents))
-            machine.until_phase(manifest, "Complete")
-        shown = machine.reconciler("systemd", "status").stdout
-        assert all(folder in shown for folder in folders)
-        machine.reconciler("systemd", "uninstall", "--specs", folders[0])
-        assert folders[0] not in machine.reconciler("systemd", "status").stdout
+        machine.reconciler("systemd", "install", "--template", "--specs", folder, "--specs", other)
+        unit = machine.user(
+            "systemd-escape", "--path", "--template=reconciler@.service", folder
+        ).stdout.strip()
+        machine.write(f"{HOME}/.config/reconciler/{unit[11:-8]}.env", "RECONCILER_ENGINE=process\n")
+        machine.user("systemctl", "--user", "start", unit)
+        documents = [runtime("rt", images.reference()), shell(job, "rt", "true")]
+        machine.write(manifest, yaml.safe_dump_all(documents))
+        machine.until_phase(manifest, "Complete")
+        shown = machine.reconciler("systemd", "status", check=False)
+        assert shown.returncode == 1, "the other one does not run"
+        assert folder in shown.stdout
+        assert other in shown.stdout
+        machine.reconciler("systemd", "uninstall", "--specs", other)
+        assert other not in machine.reconciler("systemd", "status").stdout
     finally:
         machine.reconciler("systemd", "uninstall", check=False)
+        machine.user("rm", "-rf", f"{HOME}/.config/reconciler")
 
 
 def test_the_commands_of_the_page_work(machine: Machine) -> None:

@@ -149,7 +149,13 @@ for document in builtin_runtimes():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     page = (generated / "names.md").read_text()
 
-    told = re.compile(r"MASTER_|RANK|WORLD_SIZE|PET_|JAX_|DMLC_|OMPI_|RECONCILER_|STORAGE_")
+    told = re.compile(r"MASTER_|RANK|WORLD_SIZE|PET_|JAX_|DMLC_|OMPI_|RECONCILER_|STORAGE_|KUBEFLOW_")
     given = {name for name in done.stdout.split() if told.match(name)}
-    assert {"MASTER_ADDR", "PET_NNODES", "JAX_PROCESS_ID", "DMLC_TASK_ID"} <= given
+    assert {
+        "KUBEFLOW_TRAINER_SERVER_URL",
+        "MASTER_ADDR",
+        "PET_NNODES",
+        "JAX_PROCESS_ID",
+        "DMLC_TASK_ID",
+    } <= given
     assert sorted(name for name in given if f"`{name}`" not in page) == []

@@ -103,17 +103,3 @@ def test_doctor_says_beforehand_what_will_not_hold(workspace: Workspace) -> None
             "/dev/net/tun",
         )
         assert {checks[name]["status"] for name in of_the_user} == {"ok"}, checks
-
-
-def test_a_port_that_only_root_may_bind_is_said_in_the_status(workspace: Workspace) -> None:
-    can = given(workspace)
-    job = unique("port")
-    ports = {"ports": [{"containerPort": 80}]}
-    rt = runtime("rt", images.reference(), container=ports, pod={"hostNetwork": True})
-    workspace.write("j.yaml", rt, shell(job, "rt", "true"))
-
-    done = workspace.cli("run", "--wait")
-
-    assert done.returncode == 0, (workspace.said(job), done.stderr[-3000:])
-    said = "cannot bind port 80" in workspace.said(job)
-    assert said == (can.rootless and can.port_start > 80)

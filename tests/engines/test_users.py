@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,19 @@ def test_containers_of_one_network_share_the_users(podman: Bench, folder: Path) 
 
     assert podman.state(owner).state == "running"
     assert (folder / "file").stat().st_uid == (os.getuid() if podman.can.rootless else 1000)
+
+
+@pytest.mark.engine
+def test_a_port_that_only_root_may_bind_is_said_before_it_is_refused(podman: Bench) -> None:
+    start = rights(podman.engine.info()).port_start if podman.can.rootless else 0
+    port = random.randrange(700, 1000)
+
+    said = podman.engine.limitations(podman.spec(host_network=True, ports=(port, 8080)))
+
+    assert [f"cannot bind port {port}:" in sentence for sentence in said] == ([True] if start > port else [])
+    script = f"import socket; socket.create_server(('127.0.0.1', {port}))"
+    container = podman.start(entrypoint=("python3", "-c", script), host_network=True)
+    assert (podman.ended(container).exit.code == 0) == (not said)  # type: ignore[union-attr]
 
 
 def info(**details: object) -> EngineInfo:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +104,15 @@ def test_the_folder_of_the_token_cannot_be_written(containers: Workspace) -> Non
     assert containers.log(job, 0).split()[:2] == ["ca.crt", "token"]
 
 
-@pytest.mark.parametrize("end", ["kill", "stop"])
-def test_a_job_that_runs_through_a_restart_of_the_daemon_still_reports(
-    workspace: Workspace, end: str
-) -> None:
+def test_a_job_that_runs_through_a_crash_of_the_daemon_still_reports(workspace: Workspace) -> None:
+    _reports_after(workspace, "kill")
+
+
+def test_a_job_that_runs_through_a_restart_of_the_daemon_still_reports(processes: Workspace) -> None:
+    _reports_after(processes, "stop")
+
+
+def _reports_after(workspace: Workspace, end: str) -> None:
     job = unique("through")
     flags = Flags(workspace)
     script = report(flags, status_of(10)) + flags.wait() + report(flags, status_of(90)) + flags.wait("end")
@@ -114,9 +121,8 @@ def test_a_job_that_runs_through_a_restart_of_the_daemon_still_reports(
     with workspace.daemon() as first:
         eventually(lambda: percent(workspace, job) == 10, "the first report")
         getattr(first, end)()
-    with workspace.daemon() as second:
-        eventually(lambda: '"using container engine"' in second.text(), "the daemon has its engine")
-        eventually(lambda: _hears(workspace, job), "the daemon listens again")
+    with workspace.daemon():
+        eventually(lambda: _hears(workspace), "the daemon listens again")
         flags.raise_flag()
         eventually(lambda: percent(workspace, job) == 90, "the report after the restart")
         flags.raise_flag("end")
@@ -125,7 +131,7 @@ def test_a_job_that_runs_through_a_restart_of_the_daemon_still_reports(
     assert answers(workspace, job) == [200, 200]
 
 
-def _hears(workspace: Workspace, job: str) -> bool:
+def _hears(workspace: Workspace) -> bool:
     """Whether somebody listens at the port that the job was given."""
     files = list((workspace.root / "state" / "reconciler" / "progress").glob("*/ports.json"))
     for address, port in json.loads(files[0].read_text()).items():
@@ -164,6 +170,50 @@ def test_people_see_progress_as_lines_where_there_is_no_terminal(processes: Work
     assert "loss=0.1235" in table
     assert f"{job}: Complete" in waited.stdout
     assert "100%" in waited.stderr
+
+
+def test_a_clients_callbacks_are_given_the_progress(containers: Workspace) -> None:
+    job = unique("callbacks")
+    flags = Flags(containers)
+    script = report(flags, status_of(40, loss=0.5)) + flags.wait() + report(flags, status_of(100))
+    containers.write("j.yaml", flags.runtime(), shell(job, "rt", script))
+    program = containers.root / "watch.py"
+    program.write_text(WATCH.format(job=job, flag=f"{flags.inside}/go"))
+
+    with containers.daemon():
+        containers.until_phase(job, "Running")
+        done = subprocess.run(
+            [sys.executable, str(program)],
+            env=containers.environment,
+            cwd=containers.root,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    seen = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [p["progressPercentage"] for p in seen] == [40, 100]
+    assert seen[0]["metrics"] == [{"name": "loss", "value": "0.5"}]
+    assert f"{job}: Running  40% 90s left  loss=0.5" in done.stderr
+
+
+#: Tells of each progress once, and lets the training go on after the first.
+WATCH = """
+import json, pathlib
+from reconciler.client import ProgressBar, TrainerClient
+
+told = [None]
+
+def tell(job):
+    if job.progress and job.progress != told[-1]:
+        told.append(job.progress)
+        print(json.dumps(dict(job.progress)), flush=True)
+        pathlib.Path("{flag}").touch()
+
+TrainerClient().wait_for_job_status("{job}", timeout=100, callbacks=[tell, ProgressBar()])
+"""
 
 
 # -- what users report with

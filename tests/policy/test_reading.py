@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,14 @@ def test_a_policy_cannot_be_changed() -> None:
 )
 def test_a_pattern_is_about_the_whole(text: str, pattern: str, *, is_one: bool) -> None:
     assert matches(text, (pattern,)) is is_one
+
+
+def test_a_long_name_does_not_take_long() -> None:
+    begin = time.process_time()
+
+    assert not matches("a" * 500, ("**a" * 30 + "b",))
+    assert matches("a" * 500, ("**a" * 30 + "**",))
+    assert time.process_time() - begin < 10
 
 
 def test_capabilities_and_ids_have_one_spelling() -> None:

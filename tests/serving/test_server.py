@@ -158,6 +158,18 @@ def test_a_stopped_listener_gives_its_port_back(server, routes):
     assert again is not None
 
 
+def test_one_that_is_closed_listens_no_more_but_says_where_it_would(server, routes):
+    before = server.listen("127.0.0.1", 0, routes)
+    server.close()
+
+    after = server.listen("127.0.0.1", 0, routes)
+
+    assert after.port
+    for port in (before.port, after.port):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+
+
 def test_a_kept_token_is_made_once_private_and_admits_its_bearer_only(tmp_path):
     path = tmp_path / "deep" / "token"
 

@@ -53,6 +53,15 @@ def test_finished_steps_do_not_run_again() -> None:
     assert record.steps_done == {"prepare": "succeeded"}
 
 
+@pytest.mark.parametrize(
+    ("told", "recovered"), [({"progressPercentage": 40}, {"progressPercentage": 40}), ("40%", {}), (None, {})]
+)
+def test_what_was_last_reported_comes_back(told: Any, recovered: dict[str, Any]) -> None:
+    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "trainerStatus": told}})
+    assert record is not None
+    assert record.trainer_status == recovered
+
+
 @pytest.mark.parametrize("kind", ["Complete", "Failed"])
 def test_how_a_job_ended_comes_back(kind: str) -> None:
     ended = {

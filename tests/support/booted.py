@@ -1,6 +1,7 @@
 """A machine with a real systemd: booted as PID 1 in a Podman container, with a user whose services linger.
 
 This checkout and its interpreter are mounted where they are, so that the user's service runs what is under test.
+The user's home is a folder of the host's, which a test can look into without a program started in the machine.
 A power cut kills the container; what the machine has on its disk is there when it boots again. What can go wrong:
 no ``podman`` program, a host that lets no systemd boot in a container; then :class:`BootError` says so.
 """
@@ -8,8 +9,10 @@ no ``podman`` program, a host that lets no systemd boot in a container; then :cl
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -34,14 +37,15 @@ class BootError(Exception):
 
 @dataclass
 class Machine:
-    """See the module; ``url`` is the engine's that it runs on."""
+    """See the module; ``url`` is the engine's that it runs on, ``home`` the user's home on the host."""
 
     url: str
+    home: Path
     name: str = field(default_factory=lambda: f"reconciler-booted-{uuid.uuid4().hex[:6]}")
 
     def create(self, mounts: Sequence[Path]) -> None:
         """Make it and boot it; ``mounts`` appear under their own paths."""
-        volumes = [f"--volume={path}:{path}" for path in mounts]
+        volumes = [f"--volume={self.home}:{HOME}", *(f"--volume={path}:{path}" for path in mounts)]
         read_only = [f"--volume={path}:{path}:ro" for path in _program()]
         self._podman(
             "run", "--detach", f"--name={self.name}", "--systemd=always", "--privileged", "--network=none",
@@ -50,6 +54,7 @@ class Machine:
         self._await()
         # The interpreter may be in root's home, which the user has to get through.
         self.root("chmod", "a+x", "/root")
+        self.root("chown", f"{UID}:{UID}", HOME)
         self.root("loginctl", "enable-linger", USER)
         self._await_user()
 
@@ -62,6 +67,8 @@ class Machine:
 
     def remove(self) -> None:
         """It goes, whatever state it is in."""
+        # As root of the machine: the files are the user's there, who may be nobody here.
+        self._podman("exec", self.name, "sh", "-c", f"rm -rf {HOME}/* {HOME}/.[!.]*", check=False)
         self._podman("rm", "--force", "--time=0", self.name, check=False)
 
     def root(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -96,8 +103,9 @@ class Machine:
 
     def status(self, manifest: str) -> dict[str, object]:
         """Of the job in a manifest, by its sidecar; empty while there is none."""
-        done = self.user("cat", manifest.replace(".yaml", ".status.yaml"), check=False)
-        documents = [d for d in yaml.safe_load_all(done.stdout) if d and d["kind"] == "TrainJob"]
+        path = self.home / Path(manifest).with_suffix(".status.yaml").relative_to(HOME)
+        text = path.read_text() if path.exists() else ""
+        documents = [d for d in yaml.safe_load_all(text) if d and d["kind"] == "TrainJob"]
         return dict(documents[0]["status"]) if documents else {}
 
     def until_phase(self, manifest: str, phase: str, *, seconds: float = 120.0) -> dict[str, object]:
@@ -171,9 +179,12 @@ def booted(url: str, mounts: Sequence[Path] = ()) -> Iterator[Machine]:
         ImageMissing: its image can't be made.
     """
     images.ensure_image("podman", "systemd", url=url)
-    machine = Machine(url)
+    home = Path(tempfile.mkdtemp(prefix="booted-"))
+    home.chmod(0o755)
+    machine = Machine(url, home)
     try:
         machine.create(mounts)
         yield machine
     finally:
         machine.remove()
+        shutil.rmtree(home, ignore_errors=True)

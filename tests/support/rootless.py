@@ -4,7 +4,7 @@ The suite of an engine can be run as it is by such a user (:func:`run_pytest`), 
 are an ordinary user's too, not only the containers. The user stays (its image store is worth keeping);
 ``python -m tests.support.rootless remove`` takes user and files away again.
 
-The user sees root's Python and cache, and a usable ``/dev/net/tun``, through mounts of its own
+The user sees root's Python, and a usable ``/dev/net/tun``, through mounts of its own
 (:mod:`tests.support.room`). What can go wrong: no root, no ``useradd``, no subordinate ids, no mounts allowed; then
 :class:`~tests.support.engines.EngineMissing` says which, and the tests are skipped with that reason.
 """
@@ -139,8 +139,7 @@ def _start(user: User) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         os.chown(folder, user.uid, user.gid)
-    for folder in (user.run / "cache", CDI):
-        folder.mkdir(exist_ok=True)
+    CDI.mkdir(exist_ok=True)
     (config / "containers.conf").write_text(engines.CONTAINERS_CONF)
     kernel = tuple(int(part) for part in re.findall(r"\d+", platform.release())[:2])
     drivers = ("overlay", "vfs") if kernel >= OVERLAY_KERNEL else ("vfs",)
@@ -157,13 +156,12 @@ def _start(user: User) -> None:
 
 def _serve(user: User) -> None:
     """The service, in mounts that hold what every program of the user shares with its containers."""
-    engines.CACHE_DIR.mkdir(parents=True, exist_ok=True)
     room = {
         "nodes": {"tun": "/dev/net/tun"},
         "devices": str(user.run / "dev"),
         # conmon leaves a file "oom" where the service was started.
         "cwd": str(user.run),
-        "binds": [[str(engines.CACHE_DIR), str(user.run / "cache")], [str(user.run / "cdi"), str(CDI)]],
+        "binds": [[str(user.run / "cdi"), str(CDI)]],
     }
     command = ["podman", "system", "service", "--time=0", user.url]
     log = engines.RUN_DIR / f"{KIND}.log"
@@ -215,11 +213,20 @@ def scratch(user: User) -> Iterator[Path]:
 
 
 def share_site(user: User, site: Path) -> None:
-    """Let the user's tests find PyTorch where root's are: in the cache, which its mounts show."""
-    link = user.home / ".cache" / "reconciler-test" / site.name
-    if not link.is_symlink():
-        with contextlib.suppress(FileExistsError):
-            link.symlink_to(user.run / "cache" / site.name)
+    """Give the user's tests PyTorch where they look for it: root's files, linked into the user's own cache."""
+    target = user.home / ".cache" / "reconciler-test" / site.name
+    with engines.locked(f"{KIND}.site.lock"):
+        if target.is_dir() and not target.is_symlink():
+            return
+        target.unlink(missing_ok=True)
+        part = target.with_name(f"{target.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            shutil.copytree(site, part, symlinks=True, copy_function=os.link)
+        except (OSError, shutil.Error):  # another disk
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(site, part, symlinks=True)
+        part.rename(target)
 
 
 def stop(pid: int) -> None:
@@ -234,7 +241,7 @@ def stop(pid: int) -> None:
 
 
 def _end_processes(user: User) -> None:
-    """End every process of the user and of its subordinate ids' parents: the user exists for the tests alone."""
+    """End every process of the user and of its subordinate ids: the user exists for the tests alone."""
     deadline = time.monotonic() + 20
     while (running := _processes(user)) and time.monotonic() < deadline:
         for pid in running:
@@ -245,9 +252,14 @@ def _end_processes(user: User) -> None:
 
 def _processes(user: User) -> list[int]:
     found = []
+    ids = {user.uid}
+    for line in Path("/etc/subuid").read_text().splitlines():
+        owner, first, count = line.split(":")
+        if owner in {user.name, str(user.uid)}:
+            ids.update(range(int(first), int(first) + int(count)))
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
-            if entry.stat().st_uid == user.uid and (entry / "stat").read_text().rsplit(") ", 1)[1][0] != "Z":
+            if entry.stat().st_uid in ids and (entry / "stat").read_text().rsplit(") ", 1)[1][0] != "Z":
                 found.append(int(entry.name))
     return found
 

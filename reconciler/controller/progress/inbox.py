@@ -55,6 +55,10 @@ class Inbox:
             self._woken[key] = due
         self._wake(key, due)
 
+    def wake_after(self, key: str, seconds: float) -> None:
+        """Have a pass over a job that has not reported."""
+        self._wake(key, self._clock() + seconds)
+
     def applied(self, record: Record) -> Record:
         """The record with what was reported; it stays here until :meth:`saved`."""
         with self._lock:

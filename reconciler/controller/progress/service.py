@@ -17,6 +17,7 @@ import structlog
 
 from reconciler.config import Settings
 from reconciler.controller.progress import reach
+from reconciler.controller.progress.bridges import DOUBT, Bridges
 from reconciler.controller.progress.desk import Desk
 from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.progress.listeners import Listeners, preferred_port
@@ -74,7 +75,7 @@ class ProgressService:
         self._server = server
         self._lock = threading.Lock()
         self._parts: _Parts | None = None
-        self._foreign = ""
+        self._bridges = Bridges(clock=time.monotonic)
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -119,17 +120,18 @@ class ProgressService:
     ) -> str:
         address = reach.address_for(instance, info, network.gateway)
         bridged = address != reach.LOOPBACK
-        if bridged and (why := reach.unbridged(info) or self._foreign):
+        key = f"{plan.namespace}/{plan.name}"
+        # Podman makes the bridge with the first container; Docker's is there with the network.
+        early = bridged and info.name == "podman"
+        if bridged and (why := reach.unbridged(info)):
             raise ReconcilerError(why)
         if bridged and not address:
             raise ReconcilerError(f"the network {network.name} has no gateway")
-        # Podman makes the bridge with the first container; Docker's is there with the network.
-        early = bridged and info.name == "podman"
-        if bridged and (running or not early) and not reach.is_local(address):
-            why = f"the gateway {address} is no address of this host: the engine's networks are elsewhere"
-            self._foreign = why if info.name == "podman" else ""
-            raise ReconcilerError(why)
-        port = self._ready().listeners.port(address, f"{plan.namespace}/{plan.name}", early=early)
+        if early and self._bridges.look(key, address, running=running):
+            self._inbox.wake_after(key, DOUBT)
+        if (early and self._bridges.elsewhere) or (bridged and not early and not reach.is_local(address)):
+            raise ReconcilerError("the gateway of its network is no address of this host")
+        port = self._ready().listeners.port(address, key, early=early)
         return reach.endpoint(address, port)
 
     def material(

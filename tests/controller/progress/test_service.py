@@ -14,6 +14,7 @@ import pytest
 
 from reconciler.config import Settings
 from reconciler.controller.progress import reach
+from reconciler.controller.progress.bridges import DOUBT, Bridges
 from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.progress.listeners import preferred_port
 from reconciler.controller.progress.service import ProgressService
@@ -25,6 +26,7 @@ from tests.plan.manifests import container, full_plan_of, runtime, step, trainjo
 
 PROCESS = EngineInfo(name="process", version="3")
 PODMAN = EngineInfo(name="podman", version="5", host="unix:///run/podman/podman.sock")
+ROOTLESS = EngineInfo(name="podman", version="5", host="unix:///run/user/1/podman.sock", rootless=True)
 DOCKER = EngineInfo(name="docker", version="28", host="unix:///run/docker.sock")
 NETWORK = NetworkState(id="n", name="demo-net", labels={}, subnet="10.1.2.0/24", gateway="10.1.2.1")
 AT = "2026-01-02T03:04:05Z"
@@ -277,14 +279,47 @@ def test_an_address_that_comes_up_later_is_listened_at_for_podman(bench: Bench) 
     assert bench.address(info=PODMAN).startswith("10.1.2.1:")
 
 
-def test_a_gateway_that_never_comes_up_is_told_and_not_tried_again(bench: Bench) -> None:
-    bench.address(info=PODMAN)
+def test_a_gateway_that_is_missing_twice_while_its_job_runs_is_elsewhere() -> None:
+    now = [0.0]
+    bridges = Bridges(clock=lambda: now[0], local=lambda _address: False)
 
-    running = bench.service.reach(plan_of("demo"), NETWORK, PODMAN, running=True)
-    following = bench.service.reach(plan_of("other"), NETWORK, PODMAN, running=False)
+    assert not bridges.look("a", "10.1.2.1", running=False)
+    assert bridges.look("a", "10.1.2.1", running=True)
+    assert not bridges.elsewhere
+    now[0] += DOUBT
+    assert not bridges.look("a", "10.1.2.1", running=True)
+    assert bridges.elsewhere
 
-    assert "10.1.2.1 is no address of this host" in running.trouble
-    assert following.addresses == {}
+
+def test_a_job_that_has_ended_between_listing_and_look_proves_nothing() -> None:
+    now = [0.0]
+    bridges = Bridges(clock=lambda: now[0], local=lambda _address: False)
+    bridges.look("a", "10.1.2.1", running=True)
+
+    now[0] += DOUBT
+    assert not bridges.look("a", "10.1.2.1", running=False)
+    assert bridges.look("a", "10.1.2.1", running=True)
+    assert not bridges.elsewhere
+
+
+def test_one_gateway_that_was_seen_is_proof_for_all() -> None:
+    bridges = Bridges(clock=lambda: 0.0, local=lambda address: address == "10.1.2.1")
+
+    bridges.look("a", "10.1.2.1", running=True)
+
+    assert not bridges.look("b", "10.9.9.1", running=True)
+    assert not bridges.elsewhere
+
+
+def test_where_bridges_are_elsewhere_the_jobs_to_come_are_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bridges, "elsewhere", True)
+
+    found = bench.service.reach(plan_of("other"), NETWORK, PODMAN, running=False)
+
+    assert "is no address of this host" in found.trouble
+    assert found.addresses == {}
 
 
 @pytest.mark.parametrize(
@@ -293,6 +328,7 @@ def test_a_gateway_that_never_comes_up_is_told_and_not_tried_again(bench: Bench)
         (DOCKER, "no address of this host"),
         (EngineInfo(name="docker", version="28", host="tcp://10.9.9.9:2375"), "may be on another host"),
         (EngineInfo(name="podman", version="5", host="ssh://core@vm"), "may be on another host"),
+        (ROOTLESS, "rootless Podman keeps its networks"),
     ],
 )
 def test_an_engine_elsewhere_is_told_in_one_sentence(bench: Bench, info: EngineInfo, said: str) -> None:
@@ -304,9 +340,7 @@ def test_an_engine_elsewhere_is_told_in_one_sentence(bench: Bench, info: EngineI
 
 
 def test_pods_on_the_hosts_network_report_to_the_loopback(bench: Bench) -> None:
-    rootless = EngineInfo(name="podman", version="5", host="unix:///run/user/1/podman.sock", rootless=True)
-
-    for info in (PODMAN, DOCKER, rootless):
+    for info in (PODMAN, DOCKER, ROOTLESS):
         assert bench.address(info=info, plan=host_network_plan()).startswith("127.0.0.1:")
 
 
