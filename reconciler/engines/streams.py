@@ -14,7 +14,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from reconciler.engines.base import EngineEvent, LogStream
 from reconciler.engines.clients import Closable
@@ -219,6 +219,11 @@ class Logs(_Closable):
         yield from source
 
 
+#: Seconds until a container of whose start nobody has told is looked at, and between further looks.
+FIRST_LOOK: Final = 0.5
+NEXT_LOOKS: Final = 1.0
+
+
 class StartSignals:
     """Tells whoever follows a created container that this process has started it.
 
@@ -236,15 +241,19 @@ class StartSignals:
                 event.set()
 
     def wait(self, keys: tuple[str, ...], is_created: Callable[[], bool], closed: threading.Event) -> None:
-        """Return when the container (``keys``: its name, its id) is no longer merely created, or closed."""
+        """Return when the container (``keys``: its name, its id) is no longer merely created, or closed.
+
+        It was a moment ago: who is told of the start need not ask, and asking in the middle of a start holds
+        it up.
+        """
+        pause = FIRST_LOOK
         woken = threading.Event()
         with self._lock:
             for key in keys:
                 self._waiting.setdefault(key, set()).add(woken)
         try:
-            while not closed.is_set() and is_created():
-                if woken.wait(1.0):
-                    woken.clear()
+            while not closed.is_set() and not woken.wait(pause) and is_created():
+                pause = NEXT_LOOKS
         finally:
             with self._lock:
                 for key in keys:
