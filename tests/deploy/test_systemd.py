@@ -20,7 +20,7 @@ import yaml
 
 from reconciler.config import instance_of
 from tests.support import engines, images
-from tests.support.booted import HOME, BootError, Machine, booted
+from tests.support.booted import BootError, Machine, booted
 from tests.support.manifests import runtime, shell
 from tests.support.private_engines import PrivateEngine, private_engine
 from tests.support.workspaces import ROOT, Workspace, eventually, unique
@@ -84,7 +84,7 @@ class Service:
 @pytest.fixture
 def service(machine: Machine, engine: PrivateEngine, tmp_path: Path) -> Iterator[Service]:
     """A service to be installed, with jobs on Podman; what it leaves is removed."""
-    folder = f"{HOME}/{unique('jobs')}"
+    folder = f"{machine.home}/{unique('jobs')}"
     options = ("--engine", "podman", "--container-host", engine.url, "--resync", "2")
     workspace = Workspace(tmp_path, "podman", engine.url, instance=instance_of(Path(folder)))
     with _installable(machine, folder, options) as one:
@@ -95,7 +95,9 @@ def service(machine: Machine, engine: PrivateEngine, tmp_path: Path) -> Iterator
 @pytest.fixture
 def processes(machine: Machine) -> Iterator[Service]:
     """A service whose jobs are processes inside the machine."""
-    with _installable(machine, f"{HOME}/{unique('jobs')}", ("--engine", "process", "--resync", "2")) as one:
+    with _installable(
+        machine, f"{machine.home}/{unique('jobs')}", ("--engine", "process", "--resync", "2")
+    ) as one:
         yield one
 
 
@@ -105,7 +107,7 @@ def _installable(machine: Machine, folder: str, options: tuple[str, ...]) -> Ite
         yield Service(machine, folder, "reconciler.service", options)
     finally:
         machine.reconciler("systemd", "uninstall", check=False)
-        drop_ins = f"{HOME}/.config/systemd/user/reconciler.service.d"
+        drop_ins = f"{machine.home}/.config/systemd/user/reconciler.service.d"
         machine.user("sh", "-c", f"rm -rf {shlex.quote(folder)}/* {drop_ins}; systemctl --user daemon-reload")
 
 
@@ -132,7 +134,7 @@ def test_a_service_that_is_installed_runs_what_is_dropped_into_its_folder(servic
     job = unique("dropped")
     said = service.install("--linger")
 
-    assert f"Wrote {HOME}/.config/systemd/user/reconciler.service" in said
+    assert f"Wrote {service.machine.home}/.config/systemd/user/reconciler.service" in said
     assert "Undo: systemctl --user disable reconciler.service" in said
     service.machine.until_phase(service.run(job, "echo trained"), "Complete")
     assert service.machine.reconciler("logs", "--specs", service.folder, job).stdout.strip() == "trained"
@@ -144,7 +146,9 @@ def test_a_service_that_is_installed_runs_what_is_dropped_into_its_folder(servic
     assert "without a sign of life, the last one" in shown.stdout
     assert "at boot  started" in shown.stdout
 
-    again = service.machine.reconciler("systemd", "install", "--specs", f"{HOME}/other", check=False)
+    again = service.machine.reconciler(
+        "systemd", "install", "--specs", f"{service.machine.home}/other", check=False
+    )
     assert again.returncode == 2
     assert "Use" not in again.stdout
     assert "--template" in again.stderr
@@ -193,13 +197,13 @@ def test_a_restart_leaves_the_processes_alone(processes: Service) -> None:
 def test_a_loop_that_is_stuck_is_restarted_by_the_watchdog(processes: Service) -> None:
     job = unique("stuck")
     machine = processes.machine
-    drop_in = f"{HOME}/.config/systemd/user/reconciler.service.d/watchdog.conf"
+    drop_in = f"{processes.machine.home}/.config/systemd/user/reconciler.service.d/watchdog.conf"
     machine.write(drop_in, "[Service]\nWatchdogSec=6\n")
     processes.install()
     eventually(lambda: "; process" in processes.property("StatusText"), "it works")
     first = processes.property("MainPID")
     # Somebody holds the process engine's own lock and never lets go: the next pass waits for it for ever.
-    lock = f"{HOME}/.local/state/reconciler/process/lock"
+    lock = f"{processes.machine.home}/.local/state/reconciler/process/lock"
     hold = f"flock {lock} sh -c 'echo $$ > /tmp/held; exec sleep 1000' > /dev/null 2>&1 & echo"
     machine.user("sh", "-c", hold)
     eventually(lambda: machine.user("test", "-s", "/tmp/held", check=False).returncode == 0, "it is held")
@@ -224,9 +228,9 @@ def test_a_service_has_its_credentials_and_a_reload_reads_the_configuration_agai
 ) -> None:
     job = unique("second")
     machine = processes.machine
-    config = f"{HOME}/.config/reconciler/reconciler.env"
+    config = f"{processes.machine.home}/.config/reconciler/reconciler.env"
     machine.write(config, "RECONCILER_MAX_JOBS=1\n")
-    machine.write(f"{HOME}/.config/reconciler/credentials/git-token", "t0ken\n")
+    machine.write(f"{processes.machine.home}/.config/reconciler/credentials/git-token", "t0ken\n")
     flag = f"{processes.folder}/.go"
     try:
         processes.install()
@@ -248,11 +252,11 @@ def test_a_service_has_its_credentials_and_a_reload_reads_the_configuration_agai
         machine.user("touch", flag)
         machine.until_phase(first, "Complete")
     finally:
-        machine.user("rm", "-r", f"{HOME}/.config/reconciler")
+        machine.user("rm", "-r", f"{processes.machine.home}/.config/reconciler")
 
 
 def test_a_folder_of_any_name_has_an_instance(machine: Machine) -> None:
-    folder, other = f"{HOME}/{unique('my jobs & 100%')}", f"{HOME}/{unique('other')}"
+    folder, other = f"{machine.home}/{unique('my jobs & 100%')}", f"{machine.home}/{unique('other')}"
     job = unique("job")
     manifest = f"{folder}/{job}.yaml"
     try:
@@ -260,7 +264,7 @@ def test_a_folder_of_any_name_has_an_instance(machine: Machine) -> None:
         unit = machine.user(
             "systemd-escape", "--path", "--template=reconciler@.service", folder
         ).stdout.strip()
-        machine.write(f"{HOME}/.config/reconciler/{unit[11:-8]}.env", "RECONCILER_ENGINE=process\n")
+        machine.write(f"{machine.home}/.config/reconciler/{unit[11:-8]}.env", "RECONCILER_ENGINE=process\n")
         machine.user("systemctl", "--user", "start", unit)
         documents = [runtime("rt", images.reference()), shell(job, "rt", "true")]
         machine.write(manifest, yaml.safe_dump_all(documents))
@@ -273,14 +277,14 @@ def test_a_folder_of_any_name_has_an_instance(machine: Machine) -> None:
         assert other not in machine.reconciler("systemd", "status").stdout
     finally:
         machine.reconciler("systemd", "uninstall", check=False)
-        machine.user("rm", "-rf", f"{HOME}/.config/reconciler")
+        machine.user("rm", "-rf", f"{machine.home}/.config/reconciler")
 
 
 def test_the_commands_of_the_page_work(machine: Machine) -> None:
     page = (ROOT / "docs" / "systemd.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 4
-    config = f"{HOME}/.config/reconciler"
+    config = f"{machine.home}/.config/reconciler"
     machine.write(f"{config}/reconciler.env", "RECONCILER_ENGINE=process\n")
     path = f"PATH={Path(sys.executable).parent}:/usr/bin:/bin"
     try:
@@ -290,12 +294,14 @@ def test_the_commands_of_the_page_work(machine: Machine) -> None:
                 assert done.stdout.strip().endswith("hello")
     finally:
         machine.reconciler("systemd", "uninstall", check=False)
-        machine.user("rm", "-rf", config, *(f"{HOME}/{name}" for name in ("jobs", "research", "courses")))
+        machine.user(
+            "rm", "-rf", config, *(f"{machine.home}/{name}" for name in ("jobs", "research", "courses"))
+        )
 
 
 def test_a_stop_waits_for_jobs_that_are_stopped_on_exit(processes: Service) -> None:
     job, machine = unique("saves"), processes.machine
-    drop_in = f"{HOME}/.config/systemd/user/reconciler.service.d/stop.conf"
+    drop_in = f"{processes.machine.home}/.config/systemd/user/reconciler.service.d/stop.conf"
     # Less than the job takes: the daemon asks for more time, again and again.
     machine.write(drop_in, "[Service]\nTimeoutStopSec=2\n")
     processes.options += ("--stop-jobs-on-exit",)
@@ -317,7 +323,10 @@ def test_a_stop_waits_for_jobs_that_are_stopped_on_exit(processes: Service) -> N
 
 def test_jobs_go_on_after_a_power_cut(service: Service, engine: PrivateEngine) -> None:
     machine, job = service.machine, unique("survives")
-    ended, flag = Service(machine, f"{HOME}/{unique('local')}", "", ()), f"{HOME}/.go-on"
+    ended, flag = (
+        Service(machine, f"{service.machine.home}/{unique('local')}", "", ()),
+        f"{service.machine.home}/.go-on",
+    )
     command = (
         "systemd",
         "install",

@@ -1,7 +1,8 @@
 """A machine with a real systemd: booted as PID 1 in a Podman container, with a user whose services linger.
 
 This checkout and its interpreter are mounted where they are, so that the user's service runs what is under test.
-The user's home is a folder of the host's, which a test can look into without a program started in the machine.
+The user's home is a folder of the host's under the same path, as it is for who runs the engine and the daemon on
+one machine: what the daemon has mounted into a job's container, the engine finds.
 A power cut kills the container; what the machine has on its disk is there when it boots again. What can go wrong:
 no ``podman`` program, a host that lets no systemd boot in a container; then :class:`BootError` says so.
 """
@@ -26,7 +27,6 @@ from tests.support.workspaces import ROOT, eventually
 
 USER = "u"
 UID = 1000
-HOME = f"/home/{USER}"
 RECONCILER = (sys.executable, "-m", "reconciler")
 BOOT_SECONDS = 120.0
 
@@ -45,7 +45,7 @@ class Machine:
 
     def create(self, mounts: Sequence[Path]) -> None:
         """Make it and boot it; ``mounts`` appear under their own paths."""
-        volumes = [f"--volume={self.home}:{HOME}", *(f"--volume={path}:{path}" for path in mounts)]
+        volumes = [f"--volume={self.home}:{self.home}", *(f"--volume={path}:{path}" for path in mounts)]
         read_only = [f"--volume={path}:{path}:ro" for path in _program()]
         self._podman(
             "run", "--detach", f"--name={self.name}", "--systemd=always", "--privileged", "--network=none",
@@ -54,7 +54,8 @@ class Machine:
         self._await()
         # The interpreter may be in root's home, which the user has to get through.
         self.root("chmod", "a+x", "/root")
-        self.root("chown", f"{UID}:{UID}", HOME)
+        self.root("chown", f"{UID}:{UID}", str(self.home))
+        self.root("usermod", f"--home={self.home}", USER)
         self.root("loginctl", "enable-linger", USER)
         self._await_user()
 
@@ -68,7 +69,7 @@ class Machine:
     def remove(self) -> None:
         """It goes, whatever state it is in."""
         # As root of the machine: the files are the user's there, who may be nobody here.
-        self._podman("exec", self.name, "sh", "-c", f"rm -rf {HOME}/* {HOME}/.[!.]*", check=False)
+        self._podman("exec", self.name, "sh", "-c", f"rm -rf {self.home}/* {self.home}/.[!.]*", check=False)
         self._podman("rm", "--force", "--time=0", self.name, check=False)
 
     def root(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -77,10 +78,10 @@ class Machine:
 
     def user(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command as the user, in a shell that has what a session has."""
-        session = ("env", f"XDG_RUNTIME_DIR=/run/user/{UID}", f"HOME={HOME}", "COLUMNS=200")
+        session = ("env", f"XDG_RUNTIME_DIR=/run/user/{UID}", f"HOME={self.home}", "COLUMNS=200")
         return self._podman(
             "exec",
-            f"--workdir={HOME}",
+            f"--workdir={self.home}",
             self.name,
             "runuser",
             "-u",
@@ -103,7 +104,7 @@ class Machine:
 
     def status(self, manifest: str) -> dict[str, object]:
         """Of the job in a manifest, by its sidecar; empty while there is none."""
-        path = self.home / Path(manifest).with_suffix(".status.yaml").relative_to(HOME)
+        path = Path(manifest).with_suffix(".status.yaml")
         text = path.read_text() if path.exists() else ""
         documents = [d for d in yaml.safe_load_all(text) if d and d["kind"] == "TrainJob"]
         return dict(documents[0]["status"]) if documents else {}
@@ -179,7 +180,7 @@ def booted(url: str, mounts: Sequence[Path] = ()) -> Iterator[Machine]:
         ImageMissing: its image can't be made.
     """
     images.ensure_image("podman", "systemd", url=url)
-    home = Path(tempfile.mkdtemp(prefix="booted-"))
+    home = Path(tempfile.mkdtemp(prefix="booted-", dir="/var/tmp"))
     home.chmod(0o755)
     machine = Machine(url, home)
     try:
