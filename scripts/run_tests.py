@@ -55,7 +55,7 @@ def _prepare() -> None:
     for kind in engines.KINDS:
         try:
             url = engines.ensure_engine(kind)
-            for name in images.PACKAGES:
+            for name in images.names_for(kind):
                 images.ensure_image(kind, name, url=url)
         except (engines.EngineMissing, images.ImageMissing) as error:
             _say(f"{kind}: its tests are skipped: {error}")

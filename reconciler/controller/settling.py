@@ -42,9 +42,12 @@ def settle(plan: JobPlan, observed: Observed, record: Record, now: float) -> tup
         record = _seen(record, container)
         result = _result_of(container, now)
         if result is not None:
-            record = record.with_container(
-                container.plan.name, result=result, last_result=result, start_error=""
-            )
+            changes: dict[str, object] = {"result": result, "last_result": result, "start_error": ""}
+            started = record.container(container.plan.name).started_at
+            if started is not None and started > result.finished_at:
+                # A start is noted when all that were started together have: one may have ended by then.
+                changes["started_at"] = result.finished_at
+            record = record.with_container(container.plan.name, **changes)
             ended.append(_ended(step, instance, container, result))
     return record, tuple(sorted(ended, key=lambda e: e.result.finished_at))
 

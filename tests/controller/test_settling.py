@@ -93,3 +93,12 @@ def test_a_refused_start_is_kubernetes_start_error() -> None:
     record = world.record.with_container("demo-node-0", start_error="no such command")
     _, (ended,) = settle(world.plan, world.observed(), record, world.now)
     assert (ended.result.code, ended.result.reason) == (128, "StartError")
+
+
+def test_no_container_has_ended_before_it_started() -> None:
+    world = running_world(containers=2)
+    noted = world.record.with_container("demo-node-0", started_at=7.0)
+    state = world.containers["demo-node-0"]
+    world.containers["demo-node-0"] = replace(state, state="exited", exit=ExitFacts(code=0, finished_at=5.0))
+    record, _ = settle(world.plan, world.observed(), noted, world.now)
+    assert record.container("demo-node-0").started_at == 5.0

@@ -113,6 +113,11 @@ def key(name: str) -> str:
     return hashlib.sha256(inputs.encode()).hexdigest()[:12]
 
 
+def names_for(kind: str) -> list[str]:
+    """The images that tests on an engine use: machines are booted in Podman only."""
+    return [name for name in PACKAGES if name != "systemd" or kind == "podman"]
+
+
 def ensure_image(kind: str, name: str = "base", *, url: str | None = None) -> str:
     """Have an image in an engine's store; returns its reference.
 
