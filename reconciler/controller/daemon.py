@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from reconciler import logging_setup
+from reconciler import allocating, logging_setup
 from reconciler.config import Settings
 from reconciler.controller.clocks import HostClock
 from reconciler.controller.following import Follower
@@ -103,6 +103,9 @@ def serve(
         ReconcilerError: in the modes that end, when the folder is not there; the engine cannot be used.
     """
     patience = ENDING if stop is None else LAST_PASSES
+    if stop is None:
+        # Its own process: an embedding program's memory is that program's business.
+        allocating.share_arenas()
     stop = stop or threading.Event()
     hangup = Hangup()
     _handle_signals(stop, hangup if reload is not None else None)
@@ -286,6 +289,7 @@ class Daemon:
                 resync_at = time.monotonic() + self._settings.resync
                 self._scan()
                 self._relist.set()
+                allocating.give_back()
             if self._hangup.asked:
                 self._hangup.asked = False
                 self._reconfigure()
