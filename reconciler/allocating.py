@@ -1,8 +1,8 @@
 """Keeps a daemon of many waiting threads small, where the C library is glibc.
 
-glibc gives threads arenas of their own, eight for each core, and none gives back what it once held: a hundred log
-readers that wait nearly all the time would keep megabytes that nobody uses, and so would the first reading of a
-large folder. Elsewhere (macOS, musl) nothing is done.
+glibc gives threads arenas of their own, eight for each core, and none gives back what it once held: a hundred
+log readers that wait nearly all the time would keep megabytes that nobody uses, and so would the first look
+at a large folder. Elsewhere (macOS, musl) nothing is done.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 #: ``mallopt`` parameter, from glibc's malloc.h.
 _M_ARENA_MAX: Final = -8
-#: One for the main thread, one for all others: they do not allocate at the same time, Python's lock sees to that.
+#: One for the main thread, one for all others: Python's lock keeps them from allocating at the same time.
 _ARENAS: Final = 2
 
 
