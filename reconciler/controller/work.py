@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from reconciler.api.faults import Fault
 from reconciler.api.unrendered import NOT_RENDERED
 from reconciler.config import Settings
 from reconciler.controller.admitting import Wanted
@@ -28,20 +29,28 @@ from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
 from reconciler.controller.reconciling import Reconciler, Request, digest
 from reconciler.controller.standing_down import stand_down
+from reconciler.controller.wanting import (
+    Go,
+    Gone,
+    Refused,
+    from_record,
+    managed,
+    may_delete,
+    resources_changed,
+    verdict,
+)
 from reconciler.engines.base import ContainerState, Engine, NetworkState
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
 from reconciler.liveness import Liveness
 from reconciler.names import (
-    API_GROUP,
     LABEL_INSTANCE,
     LABEL_JOB,
     LABEL_NAMESPACE,
     job_key,
 )
-from reconciler.sources.catalog import Catalog, JobEntry
+from reconciler.sources.catalog import Catalog
 from reconciler.sources.walking import KUSTOMIZATION
 from reconciler.status.record_store import RecordStore
-from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
 
 ENDED = frozenset({"Complete", "Failed", "Invalid"})
@@ -49,8 +58,6 @@ ENDED = frozenset({"Complete", "Failed", "Invalid"})
 LAST_PASSES = 3.0
 #: The same before jobs are stopped: what is being started now has to be known to be stopped.
 PASSES_BEFORE_STOP = 60.0
-#: Upstream's own name for itself in ``spec.managedBy``; any other value means hands off.
-MANAGER = f"{API_GROUP}/trainjob-controller"
 
 _log = structlog.get_logger(__name__)
 
@@ -177,7 +184,7 @@ class Work:
         if catalog is old:
             return
         recorded = self._recorded_keys()
-        everything = self._resources_changed(old)
+        everything = resources_changed(old, catalog)
         for key, entry in catalog.jobs.items():
             if everything or old.jobs.get(key) != entry:
                 self._queue.add(key)
@@ -253,28 +260,14 @@ class Work:
         for key in sorted(self.catalog.jobs.keys() | self._recorded):
             self._queue.add(key)
 
-    def _resources_changed(self, old: Catalog) -> bool:
-        now = self.catalog
-        return (
-            now.runtimes != old.runtimes
-            or now.builtin != old.builtin
-            or now.secrets != old.secrets
-            or now.configmaps != old.configmaps
-        )
-
     def _gone(self, recorded: set[str]) -> list[str]:
         """Jobs with a record whose manifest was removed for good."""
         gone = []
         for key in sorted(recorded - self.catalog.jobs.keys()):
             record = self._outlet.load(key)
-            if record is not None and self._may_delete(record.file):
+            if record is not None and may_delete(self.catalog, record.file, self._settings):
                 gone.append(key)
         return gone
-
-    def _may_delete(self, file: str) -> bool:
-        if self.catalog.may_prune(file):
-            return True
-        return self._settings.allow_empty and self.catalog.state == "empty"
 
     def _image_changed(self, image: str) -> None:
         for key in sorted(self._given.image_changed(image)):
@@ -323,51 +316,22 @@ class Work:
             structlog.contextvars.clear_contextvars()
 
     def _reconcile(self, key: str) -> float | None:
-        entry = self.catalog.jobs.get(key)
-        record = self._outlet.load(key)
-        if entry is None:
-            if record is None or self._may_delete(record.file):
-                self._delete(key, record)
-                return None
-            if not record.job or not self._is_ours(record.job):
-                # Recovered from a sidecar, and no manifest to read: its containers go on as they are.
-                return None
-            faults = self.catalog.file_faults.get(record.file, ())
-            return self._reconciler.reconcile(self._request(key, _from_record(record), faults))
-        job = entry.document.raw if entry.document is not None else record.job if record is not None else None
-        if not self._is_ours(job or (entry.candidate.raw if entry.candidate is not None else {})):
-            return None
-        if not job:
-            waiting = entry.waiting_for_runtime and not entry.refused
-            if waiting and entry.candidate is not None:
-                job = entry.candidate.raw
-            else:
-                self._outlet.tell_invalid("TrainJob", key, entry.file, entry.errors)
-                return None
-        if (job.get("spec") or {}).get("managedBy", MANAGER) != MANAGER:
-            return None
-        wanted = Wanted(
-            namespace=entry.namespace,
-            name=entry.name,
-            job=job,
-            runtime=self._runtime(entry),
-            file=entry.file,
-            update_policy=self._settings.update_policy,
-            policy=self._given.guard.digest(),
-        )
-        return self._reconciler.reconcile(self._request(key, wanted, entry.errors))
+        record, catalog = self._outlet.load(key), self.catalog
+        policy = self._given.guard.digest
+        match verdict(key, catalog, record, settings=self._settings, ours=self._is_ours, policy=policy):
+            case Go() as go:
+                return self._reconciler.reconcile(self._request(key, go.wanted, go.faults))
+            case Refused() as refused:
+                self._outlet.tell_invalid("TrainJob", key, refused.file, refused.faults)
+            case Gone():
+                self._reconciler.reconcile(Request(key=key, wanted=None))
+                self._given.forget_secrets(key)
+        return None
 
     def _is_ours(self, job: Mapping[str, Any]) -> bool:
         return self._only is None or self._only(job)
 
-    def _delete(self, key: str, record: Record | None) -> None:
-        """A job without manifest goes; one without a record, too, but only from a folder that can be read."""
-        if record is None and (self.catalog.state != "ok" or self.catalog.doubtful):
-            return
-        self._reconciler.reconcile(Request(key=key, wanted=None))
-        self._given.forget_secrets(key)
-
-    def _request(self, key: str, wanted: Wanted, faults: Any) -> Request:
+    def _request(self, key: str, wanted: Wanted, faults: Iterable[Fault]) -> Request:
         info, origin = self._given.info, self._origin
         around = Surroundings(
             engine=(info.name, info.version),
@@ -376,11 +340,6 @@ class Work:
             conditions=(origin.condition,) if origin is not None else (),
         )
         return Request(key=key, wanted=wanted, faults=tuple(faults), surroundings=around)
-
-    def _runtime(self, entry: JobEntry) -> Mapping[str, Any] | None:
-        document = entry.document or entry.candidate
-        runtime = self.catalog.runtime_for(document) if document is not None else None
-        return runtime.raw if runtime is not None else None
 
     # -- telling
 
@@ -451,24 +410,16 @@ class Work:
 
     def all_ended(self) -> bool:
         """Every job of the folder has ended, and so has the removal of what it left."""
-        return all(self._outlet.phase(key) in ENDED for key in self._mine())
+        return all(self._outlet.phase(key) in ENDED for key in managed(self.catalog))
 
     def all_complete(self) -> bool:
         """Every job of the folder is Complete, and no file is broken."""
         broken = any(_other_faults(self.catalog))
-        return not broken and all(self._outlet.phase(key) == "Complete" for key in self._mine())
-
-    def _mine(self) -> list[str]:
-        return [
-            key
-            for key, entry in self.catalog.jobs.items()
-            if (entry.document is None)
-            or (entry.document.raw.get("spec") or {}).get("managedBy", MANAGER) == MANAGER
-        ]
+        return not broken and all(self._outlet.phase(key) == "Complete" for key in managed(self.catalog))
 
     def phases(self) -> Counter[str]:
         """How many of the folder's jobs are in which phase."""
-        return Counter(self._outlet.phase(key) or "Pending" for key in self._mine())
+        return Counter(self._outlet.phase(key) or "Pending" for key in managed(self.catalog))
 
     @property
     def engine_trouble(self) -> str:
@@ -487,7 +438,7 @@ class Work:
             return
         ours = [r for key in self._recorded_keys() if (r := self._outlet.load(key)) and self._is_ours(r.job)]
         stand_down(
-            [(record, self._request(record.key, _from_record(record), ())) for record in ours],
+            [(record, self._request(record.key, from_record(record), ())) for record in ours],
             hands=self._given.hands,
             outlet=self._outlet,
             planner=self._planner,
@@ -528,13 +479,6 @@ def _by_job(
 
 def _key_of(labels: Mapping[str, str]) -> str:
     return job_key(labels.get(LABEL_NAMESPACE, "default"), labels.get(LABEL_JOB, ""))
-
-
-def _from_record(record: Record) -> Wanted:
-    """What is wanted of a job whose manifest cannot be read now: what was accepted last."""
-    return Wanted(
-        namespace=record.namespace, name=record.name, job=record.job, runtime=None, file=record.file
-    )
 
 
 def _other_faults(catalog: Catalog) -> dict[tuple[str, str, str], tuple[Any, ...]]:
