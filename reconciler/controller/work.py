@@ -6,13 +6,11 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from reconciler.api.faults import Fault
-from reconciler.api.unrendered import NOT_RENDERED
 from reconciler.config import Settings
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
@@ -29,6 +27,7 @@ from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
 from reconciler.controller.reconciling import Reconciler, Request, digest
 from reconciler.controller.standing_down import stand_down
+from reconciler.controller.telling import Telling, log_phase, log_unwritten, other_faults
 from reconciler.controller.wanting import (
     Go,
     Gone,
@@ -40,7 +39,7 @@ from reconciler.controller.wanting import (
     verdict,
 )
 from reconciler.engines.base import ContainerState, Engine, NetworkState
-from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
+from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
 from reconciler.liveness import Liveness
 from reconciler.names import (
     LABEL_INSTANCE,
@@ -49,7 +48,6 @@ from reconciler.names import (
     job_key,
 )
 from reconciler.sources.catalog import Catalog
-from reconciler.sources.walking import KUSTOMIZATION
 from reconciler.status.record_store import RecordStore
 from reconciler.status.sidecars import SidecarWriter
 
@@ -91,25 +89,23 @@ class Work:
         self._settings = settings
         self._clock = clock
         self._clock_set = watch(clock)
-        self._on_phase = on_phase
         self._queue = WorkQueue(clock)
         self._planner = planner = Planner()
         self._given = Provisions(settings, planner, lambda: self.catalog)
         self._tidied = False
-        #: What the sidecar of each file may tell of.
-        self._retained: dict[str, set[str]] = {}
         self._origin: Origin | None = None
         state = settings.state_dir
-        self._sidecars = SidecarWriter(clock=time.monotonic, on_error=self._cannot_write)
+        self._sidecars = SidecarWriter(clock=time.monotonic, on_error=log_unwritten)
         self._outlet = FolderOutlet(
             records=RecordStore(state / "records" / settings.instance),
             sidecars=self._sidecars,
             specs=settings.specs.absolute(),
             status_dir=settings.status_dir.absolute() if settings.status_dir else None,
             locate=self._locate,
-            on_phase=self._phase_changed,
+            on_phase=on_phase or log_phase,
             clock=clock,
         )
+        self._telling = Telling(self._outlet, self._sidecars)
         self._ledger = Ledger(
             inventory=self._given.devices,
             capacity=self._given.capacity,
@@ -190,14 +186,9 @@ class Work:
                 self._queue.add(key)
         for key in self._gone(recorded):
             self._queue.add(key)
-        for key, entry in old.jobs.items():
-            # What was never accepted has left nothing but its status; and the status goes where the manifest
-            # went, even from a place that no record tells of (it could not be written there).
-            now = catalog.jobs.get(key)
-            if (now is None and key not in recorded) or (now is not None and now.file != entry.file):
-                self._outlet.drop_sidecar("TrainJob", key, entry.file)
-        self._tell_others(old)
-        self._retain(recorded)
+        self._telling.drop_departed(old, catalog, recorded)
+        self._telling.tell_others(old, catalog)
+        self._telling.retain(catalog, recorded)
         if catalog.state == "ok" and not self._tidied:
             self._tidied = True
             self._outlet.drop_orphans()
@@ -351,52 +342,8 @@ class Work:
         record = self._outlet.load(key)
         return self._locate(key) or (record.file if record is not None else "")
 
-    def _phase_changed(self, key: str, document: Mapping[str, Any]) -> None:
-        status = document["status"]
-        if self._on_phase is not None:
-            self._on_phase(key, document)
-            return
-        namespace, _, name = key.partition("/")
-        message = status.get("message", "")
-        _log.info("phase", namespace=namespace, job=name, phase=status.get("phase"), message=message)
-
-    def _tell_others(self, old: Catalog) -> None:
-        """Sidecars of what is no TrainJob: runtimes that are invalid, files that do not parse."""
-        told = _other_faults(old)
-        faulty = _other_faults(self.catalog)
-        for (kind, key, file), faults in faulty.items():
-            if told.get((kind, key, file)) != faults:
-                self._outlet.tell_invalid(kind, key, file, faults)
-                for fault in faults:
-                    _log.error("manifest fault", fault=str(fault))
-        for kind, key, file in told.keys() - faulty.keys():
-            self._outlet.drop_sidecar(kind, key, file)
-        for fault in self.catalog.faults:
-            if fault.reason == NOT_RENDERED and fault.severity == "warning" and fault not in old.faults:
-                _log.warning("not rendered", fault=str(fault))
-
-    def _retain(self, recorded: set[str]) -> None:
-        """Drop from sidecars what neither a manifest nor a record knows (of an earlier daemon, mostly)."""
-        known: dict[str, set[str]] = {}
-        for key, entry in self.catalog.jobs.items():
-            known.setdefault(entry.file, set()).add(f"TrainJob/{key}")
-        for kind, key, file in _other_faults(self.catalog):
-            known.setdefault(file, set()).add(f"{kind}/{key}")
-        recorded = {f"TrainJob/{key}" for key in recorded}
-        for file, keys in known.items():
-            # A file that defines what it did defines nothing less.
-            if file in self.catalog.doubtful or self._retained.get(file) == keys:
-                continue
-            self._sidecars.retain(self._outlet.path(file), keys | recorded)
-            self._retained[file] = keys
-        for file in self._retained.keys() - known.keys():
-            del self._retained[file]
-
     def _recorded_keys(self) -> set[str]:
         return set(self._outlet.keys())
-
-    def _cannot_write(self, error: StateError) -> None:
-        _log.error("status not written; trying again", reason=str(error))
 
     # -- the end
 
@@ -414,7 +361,7 @@ class Work:
 
     def all_complete(self) -> bool:
         """Every job of the folder is Complete, and no file is broken."""
-        broken = any(_other_faults(self.catalog))
+        broken = any(other_faults(self.catalog))
         return not broken and all(self._outlet.phase(key) == "Complete" for key in managed(self.catalog))
 
     def phases(self) -> Counter[str]:
@@ -479,17 +426,3 @@ def _by_job(
 
 def _key_of(labels: Mapping[str, str]) -> str:
     return job_key(labels.get(LABEL_NAMESPACE, "default"), labels.get(LABEL_JOB, ""))
-
-
-def _other_faults(catalog: Catalog) -> dict[tuple[str, str, str], tuple[Any, ...]]:
-    """Faults that no TrainJob's status shows: by kind, ``namespace/name`` and file."""
-    found: dict[tuple[str, str, str], tuple[Any, ...]] = {}
-    for document in catalog.documents:
-        errors = tuple(f for f in document.faults if f.severity == "error")
-        if errors and document.kind != "TrainJob":
-            found[document.kind, f"{document.namespace}/{document.name}", document.file] = errors
-    for file, faults in catalog.file_faults.items():
-        errors = tuple(f for f in faults if f.severity == "error")
-        if errors and (Path(file).suffix or Path(file).name == KUSTOMIZATION):
-            found["Manifest", f"/{Path(file).name}", file] = errors
-    return found
