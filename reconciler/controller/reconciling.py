@@ -36,6 +36,7 @@ from reconciler.controller.failing import with_last_words
 from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
+from reconciler.controller.listings import Digest, digest
 from reconciler.controller.noting import note, note_unheard, trouble
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
@@ -56,7 +57,6 @@ LAST_WORDS_TIMEOUT = 0.5
 #: Seconds that the wall clock may be off the record's time, and by which adding the two may be wrong.
 NOTICED = 0.001
 ROUNDING = 0.00001
-Digest = frozenset[tuple[str, str]]
 
 _log = structlog.get_logger(__name__)
 
@@ -428,11 +428,6 @@ class Reconciler:
 def _activity(containers: Iterable[ContainerState], hands: Hands, now: float) -> dict[str, float]:
     silent = {c.id: hands.logs.silence(c.id) for c in containers if c.state == "running"}
     return {identifier: now - seconds for identifier, seconds in silent.items() if seconds is not None}
-
-
-def digest(containers: Iterable[ContainerState], networks: Iterable[NetworkState]) -> Digest:
-    """What a listing comes down to: which things there are, and in which state."""
-    return frozenset([(c.id, c.state) for c in containers] + [(n.name, "network") for n in networks])
 
 
 def _grouped(actions: tuple[Action, ...]) -> list[list[Action]]:

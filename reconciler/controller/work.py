@@ -18,6 +18,7 @@ from reconciler.controller.clocks import Clock, watch
 from reconciler.controller.decide import Policy
 from reconciler.controller.following import Origin
 from reconciler.controller.ledger import Ledger
+from reconciler.controller.listings import differing
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings
@@ -25,7 +26,7 @@ from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
-from reconciler.controller.reconciling import Reconciler, Request, digest
+from reconciler.controller.reconciling import Reconciler, Request
 from reconciler.controller.standing_down import stand_down
 from reconciler.controller.telling import Telling, log_phase, log_unwritten, other_faults
 from reconciler.controller.wanting import (
@@ -38,15 +39,10 @@ from reconciler.controller.wanting import (
     resources_changed,
     verdict,
 )
-from reconciler.engines.base import ContainerState, Engine, NetworkState
+from reconciler.engines.base import Engine
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
 from reconciler.liveness import Liveness
-from reconciler.names import (
-    LABEL_INSTANCE,
-    LABEL_JOB,
-    LABEL_NAMESPACE,
-    job_key,
-)
+from reconciler.names import LABEL_INSTANCE
 from reconciler.sources.catalog import Catalog
 from reconciler.status.record_store import RecordStore
 from reconciler.status.sidecars import SidecarWriter
@@ -215,11 +211,8 @@ class Work:
             self._note_refusal(attachment.engine)
             return
         self.relist_error, self.refused_since = "", None
-        listed = _by_job(containers, networks)
-        for key in sorted(listed.keys() | self._reconciler.seen.keys()):
-            found = listed.get(key, ([], []))
-            if digest(*found) != self._reconciler.seen.get(key, frozenset()):
-                self._queue.add(key)
+        for key in differing(containers, networks, self._reconciler.seen):
+            self._queue.add(key)
         for key in self._gone(self._recorded_keys()):
             self._queue.add(key)
         self._sidecars.rewrite_missing()
@@ -411,18 +404,3 @@ def _policy(settings: Settings) -> Policy:
         pull_policy=settings.pull_policy,
         restart_scope=settings.restart_scope,
     )
-
-
-def _by_job(
-    containers: list[ContainerState], networks: list[NetworkState]
-) -> dict[str, tuple[list[ContainerState], list[NetworkState]]]:
-    listed: dict[str, tuple[list[ContainerState], list[NetworkState]]] = {}
-    for container in containers:
-        listed.setdefault(_key_of(container.labels), ([], []))[0].append(container)
-    for network in networks:
-        listed.setdefault(_key_of(network.labels), ([], []))[1].append(network)
-    return listed
-
-
-def _key_of(labels: Mapping[str, str]) -> str:
-    return job_key(labels.get(LABEL_NAMESPACE, "default"), labels.get(LABEL_JOB, ""))
