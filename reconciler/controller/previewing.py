@@ -133,11 +133,7 @@ def _passes(  # noqa: PLR0917  (one after the other, as they come about)
     network = next((n for n in engine.list_networks(mine) if n.name == plan.network), None)
     listed = tuple(engine.list_containers(mine))
     observed = Observed(containers=listed, network=network, refusal=refusal)
-    policy = Policy(
-        auto_remove=settings.auto_remove,
-        pull_policy=settings.pull_policy,
-        restart_scope=settings.restart_scope,
-    )
+    policy = Policy.of(settings)
     changes: list[Change] = []
     for _ in range(MAX_PASSES):
         decision = decide(plan, observed, record, now, policy)

@@ -120,7 +120,7 @@ class Work:
             outlet=self._outlet,
             planner=planner,
             ledger=self._ledger,
-            policy=_policy(settings),
+            policy=Policy.of(settings),
             clock=clock,
             probe=self._given.ready,
             pull=self._given.pull,
@@ -237,7 +237,7 @@ class Work:
         self._settings = settings
         self._given.reconfigure(settings)
         self._ledger.reconfigure(max_jobs=settings.max_jobs, preempt=settings.preempt)
-        self._reconciler.policy = _policy(settings)
+        self._reconciler.policy = Policy.of(settings)
         self._enqueue_all()
 
     def _enqueue_all(self) -> None:
@@ -396,11 +396,3 @@ class Work:
         self._sidecars.flush(everything=True)
         if self._given.attachment is not None:
             self._given.attachment.close()
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        auto_remove=settings.auto_remove,
-        pull_policy=settings.pull_policy,
-        restart_scope=settings.restart_scope,
-    )
