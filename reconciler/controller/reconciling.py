@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from reconciler.api.faults import Fault
-from reconciler.controller import launching, stopping
+from reconciler.controller import launching, remarks, stopping
 from reconciler.controller.actions import (
     Action,
     Admit,
@@ -37,13 +37,13 @@ from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.listings import Digest, digest
-from reconciler.controller.noting import note, note_unheard, trouble
+from reconciler.controller.noting import note, trouble
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
 from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.redacting import Redactor
-from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
+from reconciler.controller.stalling import STALLED, stall_timeout
 from reconciler.engines.base import ContainerState, NetworkState
 from reconciler.errors import PlanError
 from reconciler.plan.types import JobPlan
@@ -190,7 +190,7 @@ class Reconciler:
             record = self._save(trouble(saved, "PlanFailed", str(error), now=now), saved)
             self._tell(request, None, None, record, old)
             return None
-        return self._converge(request, plan, self._warn(record, plan, now), saved)
+        return self._converge(request, plan, remarks.ignored_fields(record, plan, now=now), saved)
 
     def _snapshot(self, record: Record, wanted: Wanted, now: float) -> Record:
         if record.runtime:
@@ -205,21 +205,16 @@ class Reconciler:
         )
         return trouble(record, "RuntimeNotFound", message, now=now)
 
-    def _warn(self, record: Record, plan: JobPlan, now: float) -> Record:
-        """Fields without meaning on one host: said once per job, never silently dropped."""
-        for path, message in (*plan.warnings, *annotation_faults(plan)):
-            if path not in record.warned:
-                record = record.model_copy(update={"warned": (*record.warned, path)})
-                record = record.with_event("FieldIgnored", f"{path}: {message}", now=now, kind="Warning")
-        return record
-
     def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
         hands = self._hands(plan, record)
         observed = self._observe(plan, hands, self._now(record))
         refusal = self._refusal(plan, record) if not record.finished else Refusal()
-        record = self._tell_of_policy(plan, record, refusal, hands)
+        record = remarks.policy_in_force(
+            record, refusal, notes=lambda: hands.guard.notes(plan), now=self._now(record)
+        )
         observed = replace(observed, refusal=refusal)
-        record = self._listen(plan, record, observed, hands)
+        if not record.finished:
+            record = remarks.unheard(record, _deafness(plan, observed, hands), now=self._now(record))
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
             decision = decide(plan, observed, record, self._now(record), self.policy)
@@ -247,25 +242,6 @@ class Reconciler:
         held = held if held is not None and held > now else None
         again = min((t for t in (requeue_at, held) if t is not None), default=None)
         return self._on_the_wall(again, record) if again is not None else None
-
-    def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: Hands) -> Record:
-        """What the policy makes of mounts, and that it has become stricter than a job that runs: once."""
-        if record.finished:
-            return record
-        now = self._now(record)
-        for note_ in hands.guard.notes(plan) if not refusal.message else ():
-            if note_ not in record.warned:
-                record = record.model_copy(update={"warned": (*record.warned, note_)})
-                record = record.with_event("ReadOnly", note_, now=now)
-        key = f"policy:{refusal.digest}"
-        if refusal.message and record.started_at is not None and key not in record.warned:
-            message = (
-                f"The policy in force refuses this job; what runs of it is left alone, nothing of it "
-                f"is started again: {refusal.message}"
-            )
-            record = record.model_copy(update={"warned": (*record.warned, key)})
-            record = record.with_event("PolicyChanged", message, now=now, kind="Warning")
-        return record
 
     def _do_all(
         self,
@@ -342,15 +318,6 @@ class Reconciler:
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
 
-    def _listen(self, plan: JobPlan, record: Record, observed: Observed, hands: Hands) -> Record:
-        """See that what runs is heard (a daemon that has just started), or say why it is not."""
-        if observed.network is None or record.finished:
-            return record
-        bridged = not any(i.host_network for i in plan.instances)
-        running = bridged and any(c.state == "running" for c in observed.containers)
-        heard = hands.reach(plan, observed.network, running)
-        return note_unheard(record, heard.trouble, now=self._now(record))
-
     def _with_log_tail(self, plan: JobPlan, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
         failure = record.failure
@@ -423,6 +390,15 @@ class Reconciler:
         document = present(plan, observed, record, around)
         urgent = before is None or record.finished != before.finished
         self._outlet.tell(record, document, urgent=urgent)
+
+
+def _deafness(plan: JobPlan, observed: Observed, hands: Hands) -> str:
+    """See that what runs is heard (a daemon that has just started), or say why it is not."""
+    if observed.network is None:
+        return ""
+    bridged = not any(i.host_network for i in plan.instances)
+    running = bridged and any(c.state == "running" for c in observed.containers)
+    return hands.reach(plan, observed.network, running).trouble
 
 
 def _activity(containers: Iterable[ContainerState], hands: Hands, now: float) -> dict[str, float]:
