@@ -9,11 +9,9 @@ again with back-off, and holds up nobody else.
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +25,7 @@ from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.reloading import reloaded
 from reconciler.controller.reporting import Report
+from reconciler.controller.signals import Hangup, handle_signals, on_usr1
 from reconciler.controller.work import LAST_PASSES, Work
 from reconciler.engines.base import Engine
 from reconciler.errors import EngineUnavailable, ReconcilerError
@@ -105,7 +104,7 @@ def serve(
     patience = ENDING if stop is None else LAST_PASSES
     stop = stop or threading.Event()
     hangup = Hangup()
-    _handle_signals(stop, hangup if reload is not None else None)
+    handle_signals(stop, hangup if reload is not None else None)
     keep_private(settings.state_dir)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
@@ -156,13 +155,6 @@ def _require_folder(settings: Settings) -> None:
         )
 
 
-@dataclass
-class Hangup:
-    """Whether SIGHUP has come. A plain flag: its handler may interrupt whoever holds an event's lock."""
-
-    asked: bool = False
-
-
 class Daemon:
     """See :func:`serve`."""
 
@@ -192,7 +184,7 @@ class Daemon:
         )
         self._work = Work(settings, clock=HostClock(), on_phase=on_phase, only=only)
         self._git = self._follower(settings) if settings.git is not None else None
-        _on_usr1(self._ask)
+        on_usr1(self._ask)
         self._relist = threading.Event()
         self._closed = False
         self._hangup = Hangup()
@@ -426,35 +418,6 @@ class Daemon:
                 return
             else:
                 return
-
-
-def _handle_signals(stop: threading.Event, hangup: Hangup | None) -> None:
-    """SIGTERM and SIGINT end the daemon in an orderly way, from its very start on; SIGHUP asks to reload."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-
-    def ask(number: int, _frame: object) -> None:
-        if stop.is_set():
-            # Asked again: the first time may be waiting for jobs to stop.
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        _log.info("stopping", signal=signal.Signals(number).name)
-        stop.set()
-
-    def reload(_number: int, _frame: object) -> None:
-        if hangup is not None:
-            hangup.asked = True
-
-    if hangup is not None:
-        signal.signal(signal.SIGHUP, reload)
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
-
-
-def _on_usr1(ask: Callable[[], None]) -> None:
-    """SIGUSR1: look now."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGUSR1, lambda _number, _frame: ask())
 
 
 def _now_text() -> str:
