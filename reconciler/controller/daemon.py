@@ -8,11 +8,9 @@ again with back-off, and holds up nobody else.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -20,6 +18,7 @@ import structlog
 from reconciler import logging_setup
 from reconciler.config import Settings
 from reconciler.controller.clocks import HostClock
+from reconciler.controller.folders import require_folder, sole_use
 from reconciler.controller.following import Follower
 from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.progress.service import ProgressService
@@ -34,7 +33,6 @@ from reconciler.serving.server import Server
 from reconciler.sources.available import RuntimeRefresher, available_runtimes
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
-from reconciler.status.files import FileLock, FolderLock, keep_private
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -105,13 +103,7 @@ def serve(
     stop = stop or threading.Event()
     hangup = Hangup()
     handle_signals(stop, hangup if reload is not None else None)
-    keep_private(settings.state_dir)
-    lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
-    lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
-    # A followed repository is locked by its instance: its folder of manifests changes with every revision.
-    folder = FolderLock(settings.git_folder or settings.specs)
-    try:
-        folder.acquire()
+    with sole_use(settings):
         daemon = Daemon(
             settings, mode=mode, on_phase=on_phase, stop=stop, only=only, notifier=notifier or Notifier()
         )
@@ -121,9 +113,6 @@ def serve(
             return daemon.run()
         finally:
             daemon.close(patience=patience)
-    finally:
-        folder.release()
-        lock.release()
 
 
 def preview(settings: Settings) -> list[Change]:
@@ -135,24 +124,12 @@ def preview(settings: Settings) -> list[Change]:
     """
     runtimes = available_runtimes(settings.runtime_sources, clock=time.time).documents
     source = FolderSource(settings.specs.absolute(), builtin=runtimes, clock=time.time)
-    _require_folder(settings)
+    require_folder(settings)
     engine = connect(settings)
     try:
         return preview_folder(settings, source.scan(patient=False), engine)
     finally:
         engine.close()
-
-
-def _require_folder(settings: Settings) -> None:
-    if not settings.specs.is_dir():
-        if settings.git is not None:
-            raise ReconcilerError(
-                f"No revision of {settings.git} is checked out.", remedy="A daemon does that: reconciler run."
-            )
-        raise ReconcilerError(
-            f"The folder of manifests {settings.specs} is not there.",
-            remedy="Make it and put manifests in, or name another one with --specs DIR.",
-        )
 
 
 class Daemon:
@@ -392,7 +369,7 @@ class Daemon:
 
     def _check_folder(self) -> None:
         if self._mode != "forever":
-            _require_folder(self._settings)
+            require_folder(self._settings)
         elif not self._settings.specs.is_dir() and self._git is None:
             specs = str(self._settings.specs)
             _log.warning("the folder of manifests is not there; waiting for it", specs=specs)
@@ -418,7 +395,3 @@ class Daemon:
                 return
             else:
                 return
-
-
-def _now_text() -> str:
-    return datetime.now(tz=UTC).isoformat(timespec="seconds") + f" (pid {os.getpid()})"
