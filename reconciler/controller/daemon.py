@@ -18,6 +18,7 @@ import structlog
 from reconciler import logging_setup
 from reconciler.config import Settings
 from reconciler.controller.clocks import HostClock
+from reconciler.controller.connecting import connect, keep_trying
 from reconciler.controller.folders import require_folder, sole_use
 from reconciler.controller.following import Follower
 from reconciler.controller.previewing import Change, preview_folder
@@ -26,8 +27,7 @@ from reconciler.controller.reloading import reloaded
 from reconciler.controller.reporting import Report
 from reconciler.controller.signals import Hangup, handle_signals, on_usr1
 from reconciler.controller.work import LAST_PASSES, Work
-from reconciler.engines.base import Engine
-from reconciler.errors import EngineUnavailable, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.notifying import Notifier
 from reconciler.serving.server import Server
 from reconciler.sources.available import RuntimeRefresher, available_runtimes
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 Mode = Literal["forever", "once", "wait"]
 Only = Callable[[Mapping[str, Any]], bool]
 WORKERS = 16
-FIRST_RETRY = 0.5
-LAST_RETRY = 15.0
 #: Seconds that passes under way may take when the process ends: whatever is cut off is found again.
 ENDING = 0.2
 #: Seconds between assurances to the service manager while jobs are being stopped, and what each asks for.
@@ -52,22 +50,6 @@ STOPPING_TAKES = 30.0
 LAST_REPORTS = 0.3
 
 _log = structlog.get_logger(__name__)
-
-
-def connect(settings: Settings) -> Engine:
-    """The engine that the settings choose.
-
-    Raises:
-        EngineUnavailable: none answers; the message says what was tried and how to start one.
-    """
-    from reconciler.engines import select  # noqa: PLC0415  (imports the engines' clients)
-
-    return select.connect(
-        settings.engine,
-        settings.container_host,
-        address_pool=settings.address_pool,
-        state_dir=settings.state_dir.absolute() / "process",
-    )
 
 
 def serve(
@@ -375,23 +357,12 @@ class Daemon:
             _log.warning("the folder of manifests is not there; waiting for it", specs=specs)
 
     def _keep_connecting(self) -> None:
-        """Until an engine answers; from then on its clients reconnect by themselves."""
-        delay = FIRST_RETRY
-        told = ""
-        while not self._stop.is_set():
-            try:
-                self._work.attach(connect(self._settings))
-            except EngineUnavailable as error:
-                if str(error) != told:
-                    told = str(error)
-                    _log.error("no container engine answers; trying again", reason=told)
-                self._work.no_engine(error)
-                if self._stop.wait(delay):
-                    return
-                delay = min(delay * 2, LAST_RETRY)
-            except ReconcilerError as error:
-                self._failure = error
-                self._stop.set()
-                return
-            else:
-                return
+        try:
+            keep_trying(
+                lambda: self._work.attach(connect(self._settings)),
+                unanswered=self._work.no_engine,
+                stop=self._stop,
+            )
+        except ReconcilerError as error:
+            self._failure = error
+            self._stop.set()
