@@ -21,7 +21,6 @@ from reconciler.controller.clocks import HostClock
 from reconciler.controller.connecting import connect, keep_trying
 from reconciler.controller.folders import require_folder, sole_use
 from reconciler.controller.following import Follower
-from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.reloading import reloaded
 from reconciler.controller.reporting import Report
@@ -30,7 +29,7 @@ from reconciler.controller.work import LAST_PASSES, Work
 from reconciler.errors import ReconcilerError
 from reconciler.notifying import Notifier
 from reconciler.serving.server import Server
-from reconciler.sources.available import RuntimeRefresher, available_runtimes
+from reconciler.sources.available import RuntimeRefresher
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
 
@@ -95,23 +94,6 @@ def serve(
             return daemon.run()
         finally:
             daemon.close(patience=patience)
-
-
-def preview(settings: Settings) -> list[Change]:
-    """What ``run --once`` would do now, touching nothing.
-
-    Raises:
-        EngineUnavailable: no engine answers.
-        ReconcilerError: the folder is not there.
-    """
-    runtimes = available_runtimes(settings.runtime_sources, clock=time.time).documents
-    source = FolderSource(settings.specs.absolute(), builtin=runtimes, clock=time.time)
-    require_folder(settings)
-    engine = connect(settings)
-    try:
-        return preview_folder(settings, source.scan(patient=False), engine)
-    finally:
-        engine.close()
 
 
 class Daemon:
