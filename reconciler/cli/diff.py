@@ -34,7 +34,7 @@ _SIGNS: Final = {
 def diff(*, form: str, settings: Settings) -> int:
     """Show what `run --once` would do now; exit status 0: nothing, 1: something."""
     from reconciler import logging_setup  # noqa: PLC0415  (not for --help)
-    from reconciler.controller.daemon import preview  # noqa: PLC0415
+    from reconciler.controller.previewing import preview  # noqa: PLC0415
 
     logging_setup.configure(form=settings.log_format, level="warning")
     changes = preview(settings)

@@ -45,7 +45,7 @@ class Trials:
 
 def engine_checks(settings: Settings, machine: Machine, trials: Trials = Trials()) -> Iterator[Check]:
     """Reach the engine and ask it; when nobody answers, look for the reason."""
-    from reconciler.controller.daemon import connect  # noqa: PLC0415  (brings the engines' clients)
+    from reconciler.controller.connecting import connect  # noqa: PLC0415  (brings the engines' clients)
     from reconciler.errors import ReconcilerError  # noqa: PLC0415
 
     name = "engine"

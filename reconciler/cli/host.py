@@ -87,7 +87,7 @@ class Host:
 
 def ask(settings: Settings) -> Capacity:
     """What the host has, by the engine; never raises for an engine that does not answer."""
-    from reconciler.controller.daemon import connect  # noqa: PLC0415  (imports the engines' clients)
+    from reconciler.controller.connecting import connect  # noqa: PLC0415  (imports the engines' clients)
     from reconciler.errors import EngineError  # noqa: PLC0415
 
     places = {JOBS: float(settings.max_jobs)} if settings.max_jobs is not None else {}

@@ -228,7 +228,7 @@ def _from_engine(job: Job, choice: Choice, settings: Settings, *, follow: bool, 
     Raises:
         ReconcilerError: it has none either.
     """
-    from reconciler.controller.daemon import connect  # noqa: PLC0415  (brings the engines' clients)
+    from reconciler.controller.connecting import connect  # noqa: PLC0415  (brings the engines' clients)
     from reconciler.errors import EngineUnavailable, NotFound  # noqa: PLC0415
 
     name = choice.expected(job)

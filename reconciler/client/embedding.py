@@ -225,7 +225,7 @@ def held_by_others(settings: Settings) -> bool:
 
 
 def _require_engine(settings: Settings) -> None:
-    from reconciler.controller.daemon import connect  # noqa: PLC0415  (imports the engines' clients)
+    from reconciler.controller.connecting import connect  # noqa: PLC0415  (imports the engines' clients)
 
     try:
         connect(settings).close()

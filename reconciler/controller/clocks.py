@@ -28,6 +28,9 @@ from reconciler.status.records import ContainerRecord, Record, Timeline
 
 #: Seconds by which clocks are set without anybody minding.
 SET: Final = 1.0
+#: Seconds that the wall clock may be off the record's time, and by which adding the two may be wrong.
+NOTICED: Final = 0.001
+ROUNDING: Final = 0.00001
 #: Reading two clocks takes no longer, else they are read again.
 _AT_ONCE: Final = 0.05
 _TRIES: Final = 5
@@ -112,6 +115,17 @@ def follow(record: Record, timeline: Timeline, *, now: float) -> Record:
         by = step(old, timeline)
         return _move(record, by, timeline) if by else record
     return _move(record, min(now - _latest(record), 0.0), timeline)
+
+
+def now_of(record: Record, clock: Clock) -> float:
+    """The time by which the record counts: a pass must not see the clock being set."""
+    return clock.on(record.timeline) if record.timeline is not None else clock()
+
+
+def on_the_wall(moment: float, record: Record, clock: Clock) -> float:
+    """A moment of the record's for the queue, which goes by the wall clock; never too early."""
+    lead = clock() - now_of(record, clock)
+    return moment + lead + ROUNDING if abs(lead) > NOTICED else moment
 
 
 def _latest(record: Record) -> float:

@@ -8,13 +8,9 @@ again with back-off, and holds up nobody else.
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -22,20 +18,20 @@ import structlog
 from reconciler import allocating, logging_setup
 from reconciler.config import Settings
 from reconciler.controller.clocks import HostClock
+from reconciler.controller.connecting import connect, keep_trying
+from reconciler.controller.folders import require_folder, sole_use
 from reconciler.controller.following import Follower
-from reconciler.controller.previewing import Change, preview_folder
 from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.reloading import reloaded
 from reconciler.controller.reporting import Report
+from reconciler.controller.signals import Hangup, handle_signals, on_usr1
 from reconciler.controller.work import LAST_PASSES, Work
-from reconciler.engines.base import Engine
-from reconciler.errors import EngineUnavailable, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.notifying import Notifier
 from reconciler.serving.server import Server
-from reconciler.sources.available import RuntimeRefresher, available_runtimes
+from reconciler.sources.available import RuntimeRefresher
 from reconciler.sources.folder import FolderSource
 from reconciler.sources.remote import remote_sources
-from reconciler.status.files import FileLock, FolderLock, keep_private
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -44,8 +40,6 @@ if TYPE_CHECKING:
 Mode = Literal["forever", "once", "wait"]
 Only = Callable[[Mapping[str, Any]], bool]
 WORKERS = 16
-FIRST_RETRY = 0.5
-LAST_RETRY = 15.0
 #: Seconds that passes under way may take when the process ends: whatever is cut off is found again.
 ENDING = 0.2
 #: Seconds between assurances to the service manager while jobs are being stopped, and what each asks for.
@@ -55,22 +49,6 @@ STOPPING_TAKES = 30.0
 LAST_REPORTS = 0.3
 
 _log = structlog.get_logger(__name__)
-
-
-def connect(settings: Settings) -> Engine:
-    """The engine that the settings choose.
-
-    Raises:
-        EngineUnavailable: none answers; the message says what was tried and how to start one.
-    """
-    from reconciler.engines import select  # noqa: PLC0415  (imports the engines' clients)
-
-    return select.connect(
-        settings.engine,
-        settings.container_host,
-        address_pool=settings.address_pool,
-        state_dir=settings.state_dir.absolute() / "process",
-    )
 
 
 def serve(
@@ -108,14 +86,8 @@ def serve(
         allocating.share_arenas()
     stop = stop or threading.Event()
     hangup = Hangup()
-    _handle_signals(stop, hangup if reload is not None else None)
-    keep_private(settings.state_dir)
-    lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
-    lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
-    # A followed repository is locked by its instance: its folder of manifests changes with every revision.
-    folder = FolderLock(settings.git_folder or settings.specs)
-    try:
-        folder.acquire()
+    handle_signals(stop, hangup if reload is not None else None)
+    with sole_use(settings):
         daemon = Daemon(
             settings, mode=mode, on_phase=on_phase, stop=stop, only=only, notifier=notifier or Notifier()
         )
@@ -125,45 +97,6 @@ def serve(
             return daemon.run()
         finally:
             daemon.close(patience=patience)
-    finally:
-        folder.release()
-        lock.release()
-
-
-def preview(settings: Settings) -> list[Change]:
-    """What ``run --once`` would do now, touching nothing.
-
-    Raises:
-        EngineUnavailable: no engine answers.
-        ReconcilerError: the folder is not there.
-    """
-    runtimes = available_runtimes(settings.runtime_sources, clock=time.time).documents
-    source = FolderSource(settings.specs.absolute(), builtin=runtimes, clock=time.time)
-    _require_folder(settings)
-    engine = connect(settings)
-    try:
-        return preview_folder(settings, source.scan(patient=False), engine)
-    finally:
-        engine.close()
-
-
-def _require_folder(settings: Settings) -> None:
-    if not settings.specs.is_dir():
-        if settings.git is not None:
-            raise ReconcilerError(
-                f"No revision of {settings.git} is checked out.", remedy="A daemon does that: reconciler run."
-            )
-        raise ReconcilerError(
-            f"The folder of manifests {settings.specs} is not there.",
-            remedy="Make it and put manifests in, or name another one with --specs DIR.",
-        )
-
-
-@dataclass
-class Hangup:
-    """Whether SIGHUP has come. A plain flag: its handler may interrupt whoever holds an event's lock."""
-
-    asked: bool = False
 
 
 class Daemon:
@@ -195,7 +128,7 @@ class Daemon:
         )
         self._work = Work(settings, clock=HostClock(), on_phase=on_phase, only=only)
         self._git = self._follower(settings) if settings.git is not None else None
-        _on_usr1(self._ask)
+        on_usr1(self._ask)
         self._relist = threading.Event()
         self._closed = False
         self._hangup = Hangup()
@@ -404,62 +337,18 @@ class Daemon:
 
     def _check_folder(self) -> None:
         if self._mode != "forever":
-            _require_folder(self._settings)
+            require_folder(self._settings)
         elif not self._settings.specs.is_dir() and self._git is None:
             specs = str(self._settings.specs)
             _log.warning("the folder of manifests is not there; waiting for it", specs=specs)
 
     def _keep_connecting(self) -> None:
-        """Until an engine answers; from then on its clients reconnect by themselves."""
-        delay = FIRST_RETRY
-        told = ""
-        while not self._stop.is_set():
-            try:
-                self._work.attach(connect(self._settings))
-            except EngineUnavailable as error:
-                if str(error) != told:
-                    told = str(error)
-                    _log.error("no container engine answers; trying again", reason=told)
-                self._work.no_engine(error)
-                if self._stop.wait(delay):
-                    return
-                delay = min(delay * 2, LAST_RETRY)
-            except ReconcilerError as error:
-                self._failure = error
-                self._stop.set()
-                return
-            else:
-                return
-
-
-def _handle_signals(stop: threading.Event, hangup: Hangup | None) -> None:
-    """SIGTERM and SIGINT end the daemon in an orderly way, from its very start on; SIGHUP asks to reload."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-
-    def ask(number: int, _frame: object) -> None:
-        if stop.is_set():
-            # Asked again: the first time may be waiting for jobs to stop.
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        _log.info("stopping", signal=signal.Signals(number).name)
-        stop.set()
-
-    def reload(_number: int, _frame: object) -> None:
-        if hangup is not None:
-            hangup.asked = True
-
-    if hangup is not None:
-        signal.signal(signal.SIGHUP, reload)
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
-
-
-def _on_usr1(ask: Callable[[], None]) -> None:
-    """SIGUSR1: look now."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGUSR1, lambda _number, _frame: ask())
-
-
-def _now_text() -> str:
-    return datetime.now(tz=UTC).isoformat(timespec="seconds") + f" (pid {os.getpid()})"
+        try:
+            keep_trying(
+                lambda: self._work.attach(connect(self._settings)),
+                unanswered=self._work.no_engine,
+                stop=self._stop,
+            )
+        except ReconcilerError as error:
+            self._failure = error
+            self._stop.set()

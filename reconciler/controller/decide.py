@@ -7,7 +7,7 @@ stays finished; suspension before deadlines; failures before success; stale thin
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from reconciler.controller.actions import (
     Action,
@@ -42,6 +42,9 @@ from reconciler.names import ANNOTATION_RESTART_SCOPE
 from reconciler.plan.types import ContainerPlan, JobPlan
 from reconciler.status.records import Record
 
+if TYPE_CHECKING:
+    from reconciler.config import Settings
+
 #: Reason of a problem that ends as soon as the image is there, whatever the back-off says.
 IMAGE_PROBLEM = "ImageUnavailable"
 
@@ -58,6 +61,15 @@ class Policy:
     auto_remove: bool = True
     pull_policy: str = "IfNotPresent"
     restart_scope: Literal["container", "gang"] = "container"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        """As the user has chosen."""
+        return cls(
+            auto_remove=settings.auto_remove,
+            pull_policy=settings.pull_policy,
+            restart_scope=settings.restart_scope,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ import stat
 from pathlib import Path
 
 from reconciler.config import Settings
-from reconciler.plan.policing import DEFAULT_POLICY, Grounds, PathFacts, PathKind, Prefix, inside
+from reconciler.plan.policing import DEFAULT_POLICY
+from reconciler.plan.ruling import Grounds, PathFacts, PathKind, Prefix, inside
 from reconciler.policy.model import Policy
 from reconciler.status.files import read_if_exists
 

@@ -15,16 +15,8 @@ from reconciler.controller.observed import Refusal
 from reconciler.engines.base import ContainerSpec, Mount, VolumeSpec
 from reconciler.errors import PolicyRefused, StartFailed, StateError
 from reconciler.plan.origins import origin_of
-from reconciler.plan.policing import (
-    Grounds,
-    PathFacts,
-    Violation,
-    host_paths,
-    inside,
-    read_only_mounts,
-    rule_on_mount,
-    violations,
-)
+from reconciler.plan.policing import Violation, host_paths, read_only_mounts, violations
+from reconciler.plan.ruling import Grounds, PathFacts, inside, rule_on_mount
 from reconciler.plan.types import InstancePlan, JobPlan
 from reconciler.policy.model import Policy, matches
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.controller.actions import Outcome
 from reconciler.controller.observed import generation_of
+from reconciler.controller.remarks import unheard
 from reconciler.controller.settling import describe_code
 from reconciler.engines.base import ContainerState
 from reconciler.status.records import ExitRecord, Problem, Record
@@ -34,7 +35,7 @@ def note(record: Record, outcome: Outcome, now: float) -> Record:
     if fresh := tuple(sentence for sentence in outcome.limits if sentence not in record.warned):
         record = record.model_copy(update={"warned": (*record.warned, *fresh)})
         record = record.with_event("EngineLimits", " ".join(fresh), now=now, kind="Warning")
-    record = note_unheard(record, outcome.unheard, now=now)
+    record = unheard(record, outcome.unheard, now=now)
     for name, message in outcome.failed:
         record = record.with_container(name, start_error=message)
         record = record.with_event("StartFailed", f"{name}: {message}", now=now, kind="Warning")
@@ -45,14 +46,6 @@ def note(record: Record, outcome: Outcome, now: float) -> Record:
     if outcome.problem is not None:
         return trouble(record, *outcome.problem, now=now)
     return record.model_copy(update={"problem": None}) if outcome.started and record.problem else record
-
-
-def note_unheard(record: Record, why: str, *, now: float) -> Record:
-    """Why the daemon cannot hear of the training's progress: told once a job for each reason."""
-    if not why or why in record.warned:
-        return record
-    record = record.model_copy(update={"warned": (*record.warned, why)})
-    return record.with_event("ProgressUnavailable", why, now=now, kind="Warning")
 
 
 def trouble(record: Record, reason: str, message: str, *, now: float) -> Record:

@@ -6,6 +6,7 @@ first wave of containers is where it ends: what comes after depends on how those
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,9 @@ from reconciler.controller.actions import (
 )
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.clocks import HostClock, follow
+from reconciler.controller.connecting import connect
 from reconciler.controller.decide import Policy, decide
+from reconciler.controller.folders import require_folder
 from reconciler.controller.guarding import Guard
 from reconciler.controller.hands import selector
 from reconciler.controller.image_states import ImageState
@@ -31,7 +34,9 @@ from reconciler.controller.planning import Planner
 from reconciler.engines.base import Engine, NetworkState
 from reconciler.errors import PlanError
 from reconciler.plan.types import JobPlan
+from reconciler.sources.available import available_runtimes
 from reconciler.sources.catalog import Catalog, JobEntry
+from reconciler.sources.folder import FolderSource
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
 
@@ -55,6 +60,23 @@ class Change:
     name: str
     job: str
     reason: str = ""
+
+
+def preview(settings: Settings) -> list[Change]:
+    """What ``run --once`` would do now, touching nothing.
+
+    Raises:
+        EngineUnavailable: no engine answers.
+        ReconcilerError: the folder is not there.
+    """
+    runtimes = available_runtimes(settings.runtime_sources, clock=time.time).documents
+    source = FolderSource(settings.specs.absolute(), builtin=runtimes, clock=time.time)
+    require_folder(settings)
+    engine = connect(settings)
+    try:
+        return preview_folder(settings, source.scan(patient=False), engine)
+    finally:
+        engine.close()
 
 
 def preview_folder(settings: Settings, catalog: Catalog, engine: Engine) -> list[Change]:
@@ -133,11 +155,7 @@ def _passes(  # noqa: PLR0917  (one after the other, as they come about)
     network = next((n for n in engine.list_networks(mine) if n.name == plan.network), None)
     listed = tuple(engine.list_containers(mine))
     observed = Observed(containers=listed, network=network, refusal=refusal)
-    policy = Policy(
-        auto_remove=settings.auto_remove,
-        pull_policy=settings.pull_policy,
-        restart_scope=settings.restart_scope,
-    )
+    policy = Policy.of(settings)
     changes: list[Change] = []
     for _ in range(MAX_PASSES):
         decision = decide(plan, observed, record, now, policy)

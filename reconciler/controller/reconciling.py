@@ -16,34 +16,24 @@ from typing import Protocol
 import structlog
 
 from reconciler.api.faults import Fault
-from reconciler.controller import launching, stopping
-from reconciler.controller.actions import (
-    Action,
-    Admit,
-    CleanUp,
-    Dump,
-    EnsureNetwork,
-    Launch,
-    Outcome,
-    PullImages,
-    Remove,
-    Stop,
-)
+from reconciler.controller import remarks, stopping
+from reconciler.controller.acting import Acting, Pull
+from reconciler.controller.actions import Remove
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
-from reconciler.controller.clocks import Clock, follow
-from reconciler.controller.decide import IMAGE_PROBLEM, Policy, decide
+from reconciler.controller.clocks import Clock, follow, now_of, on_the_wall
+from reconciler.controller.decide import Policy, decide
 from reconciler.controller.failing import with_last_words
 from reconciler.controller.hands import Hands, log_place, place_of, selector
-from reconciler.controller.image_states import ImageState
 from reconciler.controller.ledger import Ledger
-from reconciler.controller.noting import note, note_unheard, trouble
+from reconciler.controller.listings import Digest, digest
+from reconciler.controller.noting import trouble
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
 from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.redacting import Redactor
-from reconciler.controller.stalling import STALLED, annotation_faults, stall_timeout
-from reconciler.engines.base import ContainerState, NetworkState
+from reconciler.controller.stalling import STALLED, stall_timeout
+from reconciler.engines.base import ContainerState
 from reconciler.errors import PlanError
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import Record
@@ -53,10 +43,6 @@ MAX_PASSES = 12
 TAIL_LINES = 20
 #: Seconds for a log reader to come to its end by itself; after that the log is read once from the engine.
 LAST_WORDS_TIMEOUT = 0.5
-#: Seconds that the wall clock may be off the record's time, and by which adding the two may be wrong.
-NOTICED = 0.001
-ROUNDING = 0.00001
-Digest = frozenset[tuple[str, str]]
 
 _log = structlog.get_logger(__name__)
 
@@ -110,7 +96,7 @@ class Reconciler:
         hands: how to act for a job; raises :class:`EngineUnavailable` while no engine answers.
         clock: the host's.
         probe: ids of those containers among the listed whose readiness probe passes.
-        pull: asks for an image: ``(image, policy, pull secrets, job's key, token)``.
+        pull: asks for an image.
         priority: of a job among those that wait for admission; the higher goes first.
         refusal: what the policy has against a job.
         inbox: what trainings have reported; None: nobody listens to them.
@@ -126,7 +112,7 @@ class Reconciler:
         policy: Policy,
         clock: Clock,
         probe: Callable[[JobPlan, Observed], frozenset[str]],
-        pull: Callable[[str, str, tuple[str, ...], str, str], ImageState],
+        pull: Pull,
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
         refusal: Callable[[JobPlan, Record], Refusal] = lambda _plan, _record: Refusal(),
         inbox: Inbox | None = None,
@@ -138,9 +124,8 @@ class Reconciler:
         #: Replaced as a whole when settings are read again.
         self.policy = policy
         self._clock = clock
+        self._acting = Acting(ledger=ledger, clock=clock, pull=pull, priority=priority)
         self._probe = probe
-        self._pull = pull
-        self._priority = priority
         self._refusal = refusal
         self._inbox = inbox
         #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
@@ -190,7 +175,7 @@ class Reconciler:
             record = self._save(trouble(saved, "PlanFailed", str(error), now=now), saved)
             self._tell(request, None, None, record, old)
             return None
-        return self._converge(request, plan, self._warn(record, plan, now), saved)
+        return self._converge(request, plan, remarks.ignored_fields(record, plan, now=now), saved)
 
     def _snapshot(self, record: Record, wanted: Wanted, now: float) -> Record:
         if record.runtime:
@@ -205,126 +190,45 @@ class Reconciler:
         )
         return trouble(record, "RuntimeNotFound", message, now=now)
 
-    def _warn(self, record: Record, plan: JobPlan, now: float) -> Record:
-        """Fields without meaning on one host: said once per job, never silently dropped."""
-        for path, message in (*plan.warnings, *annotation_faults(plan)):
-            if path not in record.warned:
-                record = record.model_copy(update={"warned": (*record.warned, path)})
-                record = record.with_event("FieldIgnored", f"{path}: {message}", now=now, kind="Warning")
-        return record
-
     def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
         hands = self._hands(plan, record)
-        observed = self._observe(plan, hands, self._now(record))
+        observed = self._observe(plan, hands, now_of(record, self._clock))
         refusal = self._refusal(plan, record) if not record.finished else Refusal()
-        record = self._tell_of_policy(plan, record, refusal, hands)
+        record = remarks.policy_in_force(
+            record, refusal, notes=lambda: hands.guard.notes(plan), now=now_of(record, self._clock)
+        )
         observed = replace(observed, refusal=refusal)
-        record = self._listen(plan, record, observed, hands)
+        if not record.finished:
+            record = remarks.unheard(
+                record, _deafness(plan, observed, hands), now=now_of(record, self._clock)
+            )
         requeue_at: float | None = None
         for _ in range(MAX_PASSES):
-            decision = decide(plan, observed, record, self._now(record), self.policy)
+            decision = decide(plan, observed, record, now_of(record, self._clock), self.policy)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(plan, decision.record, hands)
             # The record first: an end that was told and then forgotten would be an end reversed.
             told, saved = saved, self._save(record, saved)
             self._tell(request, plan, observed, record, told)
             self._ledger.follow(record)
-            after, seen, touched = self._do_all(plan, record, observed, decision.actions, hands)
+            after, seen, touched = self._acting.carry_out(plan, record, observed, decision.actions, hands)
             rests = not touched and after == record and seen == observed
             record, observed = after, seen
             if rests or not decision.actions:
                 break
             if touched:
-                observed = replace(self._observe(plan, hands, self._now(record)), refusal=refusal)
+                observed = replace(self._observe(plan, hands, now_of(record, self._clock)), refusal=refusal)
         else:
             # Decision and engine disagree for now; nothing but time may tell of the next chance.
-            requeue_at = min(self._now(record) + 1.0, requeue_at or math.inf)
+            requeue_at = min(now_of(record, self._clock) + 1.0, requeue_at or math.inf)
         saved = self._save(record, saved)
         self._tell(request, plan, observed, record, saved)
         held = record.problem.retry_at if record.problem is not None else None
         # Past its time it has been tried again in this pass, or nothing is waiting for it any more.
-        now = self._now(record)
+        now = now_of(record, self._clock)
         held = held if held is not None and held > now else None
         again = min((t for t in (requeue_at, held) if t is not None), default=None)
-        return self._on_the_wall(again, record) if again is not None else None
-
-    def _tell_of_policy(self, plan: JobPlan, record: Record, refusal: Refusal, hands: Hands) -> Record:
-        """What the policy makes of mounts, and that it has become stricter than a job that runs: once."""
-        if record.finished:
-            return record
-        now = self._now(record)
-        for note_ in hands.guard.notes(plan) if not refusal.message else ():
-            if note_ not in record.warned:
-                record = record.model_copy(update={"warned": (*record.warned, note_)})
-                record = record.with_event("ReadOnly", note_, now=now)
-        key = f"policy:{refusal.digest}"
-        if refusal.message and record.started_at is not None and key not in record.warned:
-            message = (
-                f"The policy in force refuses this job; what runs of it is left alone, nothing of it "
-                f"is started again: {refusal.message}"
-            )
-            record = record.model_copy(update={"warned": (*record.warned, key)})
-            record = record.with_event("PolicyChanged", message, now=now, kind="Warning")
-        return record
-
-    def _do_all(
-        self,
-        plan: JobPlan,
-        record: Record,
-        observed: Observed,
-        actions: tuple[Action, ...],
-        hands: Hands,
-    ) -> tuple[Record, Observed, bool]:
-        """Carry out actions in order; launches that follow each other go side by side.
-
-        Returns:
-            The record with how they went, the listing as far as it is known to have changed, and
-            whether a new listing is needed.
-        """
-        touched = False
-        for group in _grouped(actions):
-            now = self._now(record)
-            match group:
-                case [Dump() as asked]:
-                    outcome = stopping.dump(asked, hands)
-                case [Admit()]:
-                    outcome = self._admit(plan, record)
-                case [PullImages() as wanted]:
-                    outcome, images = self._pull_all(record, wanted)
-                    observed = replace(observed, images={**observed.images, **images})
-                case [EnsureNetwork()]:
-                    outcome = launching.ensure_network(plan, record, observed.network, hands)
-                    observed = replace(observed, network=_network(plan, observed, outcome))
-                case [Remove() | Stop() as ending]:
-                    outcome, touched = stopping.stop(plan, ending, hands), True
-                case [CleanUp()]:
-                    outcome, touched = stopping.clean_up(record, hands, volumes=False), True
-                case _:
-                    launches = [action for action in group if isinstance(action, Launch)]
-                    if observed.network is None:
-                        break
-                    outcome, touched = launching.launch(plan, record, observed.network, launches, hands), True
-            record = note(record, outcome, self._now(record) if outcome.started else now)
-            if outcome.problem is not None:
-                break
-        return record, observed, touched
-
-    def _admit(self, plan: JobPlan, record: Record) -> Outcome:
-        priority = self._priority(plan)
-        grant = self._ledger.admit(record.key, plan, since=record.created_at, priority=priority)
-        if grant.waiting:
-            return Outcome(waiting=grant.waiting, share=grant.share, priority=priority)
-        return Outcome(admitted=grant.devices, share=grant.share, priority=priority)
-
-    def _pull_all(self, record: Record, wanted: PullImages) -> tuple[Outcome, dict[str, ImageState]]:
-        token = f"{record.uid}/{record.attempt}"
-        states = {
-            image: self._pull(image, policy, secrets, record.key, token)
-            for image, policy, secrets in wanted.images
-        }
-        missing = [s.message for s in states.values() if s.status in {"failed", "absent"} and s.message]
-        problem = (IMAGE_PROBLEM, "; ".join(missing)) if missing else None
-        return Outcome(problem=problem), states
+        return on_the_wall(again, record, self._clock) if again is not None else None
 
     def _observe(self, plan: JobPlan, hands: Hands, now: float) -> Observed:
         """One listing; it succeeds as a whole or raises."""
@@ -341,15 +245,6 @@ class Reconciler:
         room = self._ledger.making_room_for(f"{plan.namespace}/{plan.name}")
         ready = self._probe(plan, observed)
         return replace(observed, ready=ready, activity=activity, make_room_for=room)
-
-    def _listen(self, plan: JobPlan, record: Record, observed: Observed, hands: Hands) -> Record:
-        """See that what runs is heard (a daemon that has just started), or say why it is not."""
-        if observed.network is None or record.finished:
-            return record
-        bridged = not any(i.host_network for i in plan.instances)
-        running = bridged and any(c.state == "running" for c in observed.containers)
-        heard = hands.reach(plan, observed.network, running)
-        return note_unheard(record, heard.trouble, now=self._now(record))
 
     def _with_log_tail(self, plan: JobPlan, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""
@@ -395,15 +290,6 @@ class Reconciler:
         except PlanError:
             return None
 
-    def _now(self, record: Record) -> float:
-        """The time by which the record counts: a pass must not see the clock being set."""
-        return self._clock.on(record.timeline) if record.timeline is not None else self._clock()
-
-    def _on_the_wall(self, moment: float, record: Record) -> float:
-        """A moment of the record's for the queue, which goes by the wall clock; never too early."""
-        lead = self._clock() - self._now(record)
-        return moment + lead + ROUNDING if abs(lead) > NOTICED else moment
-
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
             self._outlet.save(record)
@@ -425,31 +311,15 @@ class Reconciler:
         self._outlet.tell(record, document, urgent=urgent)
 
 
+def _deafness(plan: JobPlan, observed: Observed, hands: Hands) -> str:
+    """See that what runs is heard (a daemon that has just started), or say why it is not."""
+    if observed.network is None:
+        return ""
+    bridged = not any(i.host_network for i in plan.instances)
+    running = bridged and any(c.state == "running" for c in observed.containers)
+    return hands.reach(plan, observed.network, running).trouble
+
+
 def _activity(containers: Iterable[ContainerState], hands: Hands, now: float) -> dict[str, float]:
     silent = {c.id: hands.logs.silence(c.id) for c in containers if c.state == "running"}
     return {identifier: now - seconds for identifier, seconds in silent.items() if seconds is not None}
-
-
-def digest(containers: Iterable[ContainerState], networks: Iterable[NetworkState]) -> Digest:
-    """What a listing comes down to: which things there are, and in which state."""
-    return frozenset([(c.id, c.state) for c in containers] + [(n.name, "network") for n in networks])
-
-
-def _grouped(actions: tuple[Action, ...]) -> list[list[Action]]:
-    """Actions in order, launches that follow each other as one group."""
-    groups: list[list[Action]] = []
-    for action in actions:
-        if isinstance(action, Launch) and groups and isinstance(groups[-1][-1], Launch):
-            groups[-1].append(action)
-        else:
-            groups.append([action])
-    return groups
-
-
-def _network(plan: JobPlan, observed: Observed, outcome: Outcome) -> NetworkState | None:
-    if outcome.network is None:
-        return observed.network
-    identifier, subnet, gateway, port = outcome.network
-    return NetworkState(
-        id=identifier, name=plan.network, labels={}, subnet=subnet, gateway=gateway, port=port
-    )

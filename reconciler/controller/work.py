@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
 
-from reconciler.api.unrendered import NOT_RENDERED
+from reconciler.api.faults import Fault
 from reconciler.config import Settings
 from reconciler.controller.admitting import Wanted
 from reconciler.controller.attached import Attachment
@@ -19,6 +18,7 @@ from reconciler.controller.clocks import Clock, watch
 from reconciler.controller.decide import Policy
 from reconciler.controller.following import Origin
 from reconciler.controller.ledger import Ledger
+from reconciler.controller.listings import differing
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings
@@ -26,22 +26,25 @@ from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
-from reconciler.controller.reconciling import Reconciler, Request, digest
+from reconciler.controller.reconciling import Reconciler, Request
 from reconciler.controller.standing_down import stand_down
-from reconciler.engines.base import ContainerState, Engine, NetworkState
-from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
-from reconciler.liveness import Liveness
-from reconciler.names import (
-    API_GROUP,
-    LABEL_INSTANCE,
-    LABEL_JOB,
-    LABEL_NAMESPACE,
-    job_key,
+from reconciler.controller.telling import Telling, log_phase, log_unwritten, other_faults
+from reconciler.controller.wanting import (
+    Go,
+    Gone,
+    Refused,
+    from_record,
+    managed,
+    may_delete,
+    resources_changed,
+    verdict,
 )
-from reconciler.sources.catalog import Catalog, JobEntry
-from reconciler.sources.walking import KUSTOMIZATION
+from reconciler.engines.base import Engine
+from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
+from reconciler.liveness import Liveness
+from reconciler.names import LABEL_INSTANCE
+from reconciler.sources.catalog import Catalog
 from reconciler.status.record_store import RecordStore
-from reconciler.status.records import Record
 from reconciler.status.sidecars import SidecarWriter
 
 ENDED = frozenset({"Complete", "Failed", "Invalid"})
@@ -49,8 +52,6 @@ ENDED = frozenset({"Complete", "Failed", "Invalid"})
 LAST_PASSES = 3.0
 #: The same before jobs are stopped: what is being started now has to be known to be stopped.
 PASSES_BEFORE_STOP = 60.0
-#: Upstream's own name for itself in ``spec.managedBy``; any other value means hands off.
-MANAGER = f"{API_GROUP}/trainjob-controller"
 
 _log = structlog.get_logger(__name__)
 
@@ -84,25 +85,23 @@ class Work:
         self._settings = settings
         self._clock = clock
         self._clock_set = watch(clock)
-        self._on_phase = on_phase
         self._queue = WorkQueue(clock)
         self._planner = planner = Planner()
         self._given = Provisions(settings, planner, lambda: self.catalog)
         self._tidied = False
-        #: What the sidecar of each file may tell of.
-        self._retained: dict[str, set[str]] = {}
         self._origin: Origin | None = None
         state = settings.state_dir
-        self._sidecars = SidecarWriter(clock=time.monotonic, on_error=self._cannot_write)
+        self._sidecars = SidecarWriter(clock=time.monotonic, on_error=log_unwritten)
         self._outlet = FolderOutlet(
             records=RecordStore(state / "records" / settings.instance),
             sidecars=self._sidecars,
             specs=settings.specs.absolute(),
             status_dir=settings.status_dir.absolute() if settings.status_dir else None,
             locate=self._locate,
-            on_phase=self._phase_changed,
+            on_phase=on_phase or log_phase,
             clock=clock,
         )
+        self._telling = Telling(self._outlet, self._sidecars)
         self._ledger = Ledger(
             inventory=self._given.devices,
             capacity=self._given.capacity,
@@ -121,7 +120,7 @@ class Work:
             outlet=self._outlet,
             planner=planner,
             ledger=self._ledger,
-            policy=_policy(settings),
+            policy=Policy.of(settings),
             clock=clock,
             probe=self._given.ready,
             pull=self._given.pull,
@@ -177,20 +176,15 @@ class Work:
         if catalog is old:
             return
         recorded = self._recorded_keys()
-        everything = self._resources_changed(old)
+        everything = resources_changed(old, catalog)
         for key, entry in catalog.jobs.items():
             if everything or old.jobs.get(key) != entry:
                 self._queue.add(key)
         for key in self._gone(recorded):
             self._queue.add(key)
-        for key, entry in old.jobs.items():
-            # What was never accepted has left nothing but its status; and the status goes where the manifest
-            # went, even from a place that no record tells of (it could not be written there).
-            now = catalog.jobs.get(key)
-            if (now is None and key not in recorded) or (now is not None and now.file != entry.file):
-                self._outlet.drop_sidecar("TrainJob", key, entry.file)
-        self._tell_others(old)
-        self._retain(recorded)
+        self._telling.drop_departed(old, catalog, recorded)
+        self._telling.tell_others(old, catalog)
+        self._telling.retain(catalog, recorded)
         if catalog.state == "ok" and not self._tidied:
             self._tidied = True
             self._outlet.drop_orphans()
@@ -217,11 +211,8 @@ class Work:
             self._note_refusal(attachment.engine)
             return
         self.relist_error, self.refused_since = "", None
-        listed = _by_job(containers, networks)
-        for key in sorted(listed.keys() | self._reconciler.seen.keys()):
-            found = listed.get(key, ([], []))
-            if digest(*found) != self._reconciler.seen.get(key, frozenset()):
-                self._queue.add(key)
+        for key in differing(containers, networks, self._reconciler.seen):
+            self._queue.add(key)
         for key in self._gone(self._recorded_keys()):
             self._queue.add(key)
         self._sidecars.rewrite_missing()
@@ -246,35 +237,21 @@ class Work:
         self._settings = settings
         self._given.reconfigure(settings)
         self._ledger.reconfigure(max_jobs=settings.max_jobs, preempt=settings.preempt)
-        self._reconciler.policy = _policy(settings)
+        self._reconciler.policy = Policy.of(settings)
         self._enqueue_all()
 
     def _enqueue_all(self) -> None:
         for key in sorted(self.catalog.jobs.keys() | self._recorded):
             self._queue.add(key)
 
-    def _resources_changed(self, old: Catalog) -> bool:
-        now = self.catalog
-        return (
-            now.runtimes != old.runtimes
-            or now.builtin != old.builtin
-            or now.secrets != old.secrets
-            or now.configmaps != old.configmaps
-        )
-
     def _gone(self, recorded: set[str]) -> list[str]:
         """Jobs with a record whose manifest was removed for good."""
         gone = []
         for key in sorted(recorded - self.catalog.jobs.keys()):
             record = self._outlet.load(key)
-            if record is not None and self._may_delete(record.file):
+            if record is not None and may_delete(self.catalog, record.file, self._settings):
                 gone.append(key)
         return gone
-
-    def _may_delete(self, file: str) -> bool:
-        if self.catalog.may_prune(file):
-            return True
-        return self._settings.allow_empty and self.catalog.state == "empty"
 
     def _image_changed(self, image: str) -> None:
         for key in sorted(self._given.image_changed(image)):
@@ -323,51 +300,22 @@ class Work:
             structlog.contextvars.clear_contextvars()
 
     def _reconcile(self, key: str) -> float | None:
-        entry = self.catalog.jobs.get(key)
-        record = self._outlet.load(key)
-        if entry is None:
-            if record is None or self._may_delete(record.file):
-                self._delete(key, record)
-                return None
-            if not record.job or not self._is_ours(record.job):
-                # Recovered from a sidecar, and no manifest to read: its containers go on as they are.
-                return None
-            faults = self.catalog.file_faults.get(record.file, ())
-            return self._reconciler.reconcile(self._request(key, _from_record(record), faults))
-        job = entry.document.raw if entry.document is not None else record.job if record is not None else None
-        if not self._is_ours(job or (entry.candidate.raw if entry.candidate is not None else {})):
-            return None
-        if not job:
-            waiting = entry.waiting_for_runtime and not entry.refused
-            if waiting and entry.candidate is not None:
-                job = entry.candidate.raw
-            else:
-                self._outlet.tell_invalid("TrainJob", key, entry.file, entry.errors)
-                return None
-        if (job.get("spec") or {}).get("managedBy", MANAGER) != MANAGER:
-            return None
-        wanted = Wanted(
-            namespace=entry.namespace,
-            name=entry.name,
-            job=job,
-            runtime=self._runtime(entry),
-            file=entry.file,
-            update_policy=self._settings.update_policy,
-            policy=self._given.guard.digest(),
-        )
-        return self._reconciler.reconcile(self._request(key, wanted, entry.errors))
+        record, catalog = self._outlet.load(key), self.catalog
+        policy = self._given.guard.digest
+        match verdict(key, catalog, record, settings=self._settings, ours=self._is_ours, policy=policy):
+            case Go() as go:
+                return self._reconciler.reconcile(self._request(key, go.wanted, go.faults))
+            case Refused() as refused:
+                self._outlet.tell_invalid("TrainJob", key, refused.file, refused.faults)
+            case Gone():
+                self._reconciler.reconcile(Request(key=key, wanted=None))
+                self._given.forget_secrets(key)
+        return None
 
     def _is_ours(self, job: Mapping[str, Any]) -> bool:
         return self._only is None or self._only(job)
 
-    def _delete(self, key: str, record: Record | None) -> None:
-        """A job without manifest goes; one without a record, too, but only from a folder that can be read."""
-        if record is None and (self.catalog.state != "ok" or self.catalog.doubtful):
-            return
-        self._reconciler.reconcile(Request(key=key, wanted=None))
-        self._given.forget_secrets(key)
-
-    def _request(self, key: str, wanted: Wanted, faults: Any) -> Request:
+    def _request(self, key: str, wanted: Wanted, faults: Iterable[Fault]) -> Request:
         info, origin = self._given.info, self._origin
         around = Surroundings(
             engine=(info.name, info.version),
@@ -376,11 +324,6 @@ class Work:
             conditions=(origin.condition,) if origin is not None else (),
         )
         return Request(key=key, wanted=wanted, faults=tuple(faults), surroundings=around)
-
-    def _runtime(self, entry: JobEntry) -> Mapping[str, Any] | None:
-        document = entry.document or entry.candidate
-        runtime = self.catalog.runtime_for(document) if document is not None else None
-        return runtime.raw if runtime is not None else None
 
     # -- telling
 
@@ -392,52 +335,8 @@ class Work:
         record = self._outlet.load(key)
         return self._locate(key) or (record.file if record is not None else "")
 
-    def _phase_changed(self, key: str, document: Mapping[str, Any]) -> None:
-        status = document["status"]
-        if self._on_phase is not None:
-            self._on_phase(key, document)
-            return
-        namespace, _, name = key.partition("/")
-        message = status.get("message", "")
-        _log.info("phase", namespace=namespace, job=name, phase=status.get("phase"), message=message)
-
-    def _tell_others(self, old: Catalog) -> None:
-        """Sidecars of what is no TrainJob: runtimes that are invalid, files that do not parse."""
-        told = _other_faults(old)
-        faulty = _other_faults(self.catalog)
-        for (kind, key, file), faults in faulty.items():
-            if told.get((kind, key, file)) != faults:
-                self._outlet.tell_invalid(kind, key, file, faults)
-                for fault in faults:
-                    _log.error("manifest fault", fault=str(fault))
-        for kind, key, file in told.keys() - faulty.keys():
-            self._outlet.drop_sidecar(kind, key, file)
-        for fault in self.catalog.faults:
-            if fault.reason == NOT_RENDERED and fault.severity == "warning" and fault not in old.faults:
-                _log.warning("not rendered", fault=str(fault))
-
-    def _retain(self, recorded: set[str]) -> None:
-        """Drop from sidecars what neither a manifest nor a record knows (of an earlier daemon, mostly)."""
-        known: dict[str, set[str]] = {}
-        for key, entry in self.catalog.jobs.items():
-            known.setdefault(entry.file, set()).add(f"TrainJob/{key}")
-        for kind, key, file in _other_faults(self.catalog):
-            known.setdefault(file, set()).add(f"{kind}/{key}")
-        recorded = {f"TrainJob/{key}" for key in recorded}
-        for file, keys in known.items():
-            # A file that defines what it did defines nothing less.
-            if file in self.catalog.doubtful or self._retained.get(file) == keys:
-                continue
-            self._sidecars.retain(self._outlet.path(file), keys | recorded)
-            self._retained[file] = keys
-        for file in self._retained.keys() - known.keys():
-            del self._retained[file]
-
     def _recorded_keys(self) -> set[str]:
         return set(self._outlet.keys())
-
-    def _cannot_write(self, error: StateError) -> None:
-        _log.error("status not written; trying again", reason=str(error))
 
     # -- the end
 
@@ -451,24 +350,16 @@ class Work:
 
     def all_ended(self) -> bool:
         """Every job of the folder has ended, and so has the removal of what it left."""
-        return all(self._outlet.phase(key) in ENDED for key in self._mine())
+        return all(self._outlet.phase(key) in ENDED for key in managed(self.catalog))
 
     def all_complete(self) -> bool:
         """Every job of the folder is Complete, and no file is broken."""
-        broken = any(_other_faults(self.catalog))
-        return not broken and all(self._outlet.phase(key) == "Complete" for key in self._mine())
-
-    def _mine(self) -> list[str]:
-        return [
-            key
-            for key, entry in self.catalog.jobs.items()
-            if (entry.document is None)
-            or (entry.document.raw.get("spec") or {}).get("managedBy", MANAGER) == MANAGER
-        ]
+        broken = any(other_faults(self.catalog))
+        return not broken and all(self._outlet.phase(key) == "Complete" for key in managed(self.catalog))
 
     def phases(self) -> Counter[str]:
         """How many of the folder's jobs are in which phase."""
-        return Counter(self._outlet.phase(key) or "Pending" for key in self._mine())
+        return Counter(self._outlet.phase(key) or "Pending" for key in managed(self.catalog))
 
     @property
     def engine_trouble(self) -> str:
@@ -487,7 +378,7 @@ class Work:
             return
         ours = [r for key in self._recorded_keys() if (r := self._outlet.load(key)) and self._is_ours(r.job)]
         stand_down(
-            [(record, self._request(record.key, _from_record(record), ())) for record in ours],
+            [(record, self._request(record.key, from_record(record), ())) for record in ours],
             hands=self._given.hands,
             outlet=self._outlet,
             planner=self._planner,
@@ -505,47 +396,3 @@ class Work:
         self._sidecars.flush(everything=True)
         if self._given.attachment is not None:
             self._given.attachment.close()
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        auto_remove=settings.auto_remove,
-        pull_policy=settings.pull_policy,
-        restart_scope=settings.restart_scope,
-    )
-
-
-def _by_job(
-    containers: list[ContainerState], networks: list[NetworkState]
-) -> dict[str, tuple[list[ContainerState], list[NetworkState]]]:
-    listed: dict[str, tuple[list[ContainerState], list[NetworkState]]] = {}
-    for container in containers:
-        listed.setdefault(_key_of(container.labels), ([], []))[0].append(container)
-    for network in networks:
-        listed.setdefault(_key_of(network.labels), ([], []))[1].append(network)
-    return listed
-
-
-def _key_of(labels: Mapping[str, str]) -> str:
-    return job_key(labels.get(LABEL_NAMESPACE, "default"), labels.get(LABEL_JOB, ""))
-
-
-def _from_record(record: Record) -> Wanted:
-    """What is wanted of a job whose manifest cannot be read now: what was accepted last."""
-    return Wanted(
-        namespace=record.namespace, name=record.name, job=record.job, runtime=None, file=record.file
-    )
-
-
-def _other_faults(catalog: Catalog) -> dict[tuple[str, str, str], tuple[Any, ...]]:
-    """Faults that no TrainJob's status shows: by kind, ``namespace/name`` and file."""
-    found: dict[tuple[str, str, str], tuple[Any, ...]] = {}
-    for document in catalog.documents:
-        errors = tuple(f for f in document.faults if f.severity == "error")
-        if errors and document.kind != "TrainJob":
-            found[document.kind, f"{document.namespace}/{document.name}", document.file] = errors
-    for file, faults in catalog.file_faults.items():
-        errors = tuple(f for f in faults if f.severity == "error")
-        if errors and (Path(file).suffix or Path(file).name == KUSTOMIZATION):
-            found["Manifest", f"/{Path(file).name}", file] = errors
-    return found

@@ -27,7 +27,8 @@ from reconciler.durations import parse_duration
 from reconciler.engines import images
 from reconciler.errors import ConfigError, PlanError, PolicyRefused
 from reconciler.plan import build
-from reconciler.plan.policing import Grounds, Prefix, repository, rule_on_mount, violations
+from reconciler.plan.policing import repository, violations
+from reconciler.plan.ruling import Grounds, Prefix, rule_on_mount
 from reconciler.policy.model import Policy, matches
 from reconciler.policy.reading import read_policy
 from reconciler.sources.builtin import builtin_runtimes

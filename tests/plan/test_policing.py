@@ -8,15 +8,8 @@ from typing import Any
 import pytest
 
 from reconciler.plan.origins import origin_of
-from reconciler.plan.policing import (
-    Grounds,
-    PathFacts,
-    Prefix,
-    Ruling,
-    repository,
-    rule_on_mount,
-    violations,
-)
+from reconciler.plan.policing import repository, violations
+from reconciler.plan.ruling import Grounds, PathFacts, Prefix, Ruling, rule_on_mount
 from reconciler.plan.types import (
     ContainerPlan,
     InstancePlan,

@@ -1,0 +1,53 @@
+"""The folder of manifests before anybody works on it: that it is there, and that nobody else works on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from reconciler.config import Settings
+from reconciler.errors import ReconcilerError
+from reconciler.status.files import FileLock, FolderLock, keep_private
+
+
+@contextmanager
+def sole_use(settings: Settings) -> Iterator[None]:
+    """Keep other daemons from the folder and from this one's state.
+
+    Raises:
+        StateError: another daemon holds the folder, or the state folder cannot be used.
+    """
+    keep_private(settings.state_dir)
+    lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
+    lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
+    # A followed repository is locked by its instance: its folder of manifests changes with every revision.
+    folder = FolderLock(settings.git_folder or settings.specs)
+    try:
+        folder.acquire()
+        yield
+    finally:
+        folder.release()
+        lock.release()
+
+
+def require_folder(settings: Settings) -> None:
+    """Refuse to go on without one.
+
+    Raises:
+        ReconcilerError: the folder is not there.
+    """
+    if not settings.specs.is_dir():
+        if settings.git is not None:
+            raise ReconcilerError(
+                f"No revision of {settings.git} is checked out.", remedy="A daemon does that: reconciler run."
+            )
+        raise ReconcilerError(
+            f"The folder of manifests {settings.specs} is not there.",
+            remedy="Make it and put manifests in, or name another one with --specs DIR.",
+        )
+
+
+def _now_text() -> str:
+    return datetime.now(tz=UTC).isoformat(timespec="seconds") + f" (pid {os.getpid()})"
