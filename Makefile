@@ -7,7 +7,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TESTS  ?=
-WORKERS ?= 2
+# More than there are cores: most tests wait for an engine.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test simulate fuzz lint docs dist test-deps pytest bench clean

@@ -22,7 +22,7 @@ from reconciler.controller.actions import (
     Remove,
     Stop,
 )
-from reconciler.controller.clocks import Clock, now_of
+from reconciler.controller.clocks import Clock, by_record, now_of
 from reconciler.controller.decide import IMAGE_PROBLEM
 from reconciler.controller.hands import Hands
 from reconciler.controller.image_states import ImageState
@@ -106,10 +106,13 @@ class Acting:
 
     def _pull_all(self, record: Record, wanted: PullImages) -> tuple[Outcome, dict[str, ImageState]]:
         token = f"{record.uid}/{record.attempt}"
-        states = {
-            image: self._pull(image, policy, secrets, record.key, token)
-            for image, policy, secrets in wanted.images
-        }
+        states: dict[str, ImageState] = {}
+        for image, policy, secrets in wanted.images:
+            state = self._pull(image, policy, secrets, record.key, token)
+            if state.retry_at is not None:
+                # The puller serves many jobs, and goes by the wall clock.
+                state = replace(state, retry_at=by_record(state.retry_at, record, self._clock))
+            states[image] = state
         missing = [s.message for s in states.values() if s.status in {"failed", "absent"} and s.message]
         problem = (IMAGE_PROBLEM, "; ".join(missing)) if missing else None
         return Outcome(problem=problem), states

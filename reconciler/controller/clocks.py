@@ -128,6 +128,12 @@ def on_the_wall(moment: float, record: Record, clock: Clock) -> float:
     return moment + lead + ROUNDING if abs(lead) > NOTICED else moment
 
 
+def by_record(moment: float, record: Record, clock: Clock) -> float:
+    """A moment of the wall clock, as the record counts: :func:`on_the_wall` the other way round."""
+    lead = clock() - now_of(record, clock)
+    return moment - lead if abs(lead) > NOTICED else moment
+
+
 def _latest(record: Record) -> float:
     """The last moment that the record knows of."""
     told = [record.clock_from, *record.step_started.values(), *(c.at for c in record.conditions)]

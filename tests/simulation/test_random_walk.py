@@ -17,6 +17,7 @@ FOUND = {
     "a sidecar stays where no record tells of it": 7000201,
     "passes without end while the clock is a little ahead": 91000014,
     "passes without end for a time that was rounded down": 101000243,
+    "passes without end for an image while the clock is a little behind": 8022,
 }
 
 

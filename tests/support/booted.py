@@ -74,23 +74,13 @@ class Machine:
 
     def root(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command as root."""
-        return self._podman("exec", self.name, *command, check=check)
+        return self._exec((), command, check=check)
 
     def user(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command as the user, in a shell that has what a session has."""
         session = ("env", f"XDG_RUNTIME_DIR=/run/user/{UID}", f"HOME={self.home}", "COLUMNS=200")
-        return self._podman(
-            "exec",
-            f"--workdir={self.home}",
-            self.name,
-            "runuser",
-            "-u",
-            USER,
-            "--",
-            *session,
-            *command,
-            check=check,
-        )
+        options = (f"--workdir={self.home}",)
+        return self._exec(options, ("runuser", "-u", USER, "--", *session, *command), check=check)
 
     def reconciler(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``reconciler ARGUMENTS`` as the user."""
@@ -149,6 +139,21 @@ class Machine:
         up = {"running", "degraded"}
         eventually(lambda: state() in up, "the user's service manager", seconds=BOOT_SECONDS)
 
+    def _exec(
+        self, options: Sequence[str], command: Sequence[str], *, check: bool
+    ) -> subprocess.CompletedProcess[str]:
+        """What it prints comes by files in the home: from a busy Podman's socket it is lost now and then."""
+        said = self.home / f".said-{uuid.uuid4().hex}"
+        script = 'said=$1; shift; exec "$@" > "$said.out" 2> "$said.err"'
+        done = self._podman(
+            "exec", *options, self.name, "sh", "-c", script, "sh", str(said), *command, check=False
+        )
+        done.stdout = _taken(Path(f"{said}.out")) or done.stdout
+        done.stderr = _taken(Path(f"{said}.err")) or done.stderr
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
     def _podman(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         try:
             done = subprocess.run(
@@ -160,6 +165,15 @@ class Machine:
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
+
+
+def _taken(file: Path) -> str:
+    """Its text; the file is gone then."""
+    if not file.exists():
+        return ""
+    text = file.read_text(errors="replace")
+    file.unlink()
+    return text
 
 
 def _program() -> list[Path]:
