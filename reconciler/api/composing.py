@@ -150,6 +150,9 @@ def _syntax_problem(error: yaml.YAMLError, part: str, first_line: int) -> Proble
     mark = error.problem_mark or error.context_mark
     line = first_line + (mark.line if mark else 0)
     said = error.problem or "it cannot be parsed"
+    if "maximum nesting depth" in said:
+        # libyaml 0.2.6 and newer look ahead, and are the first to refuse.
+        return Problem(line, f"nested deeper than {MAX_DEPTH} levels")
     if error.context:
         started = error.context_mark.line + first_line if error.context_mark else line
         said += f", {error.context}" + (f" (from line {started})" if started != line else "")

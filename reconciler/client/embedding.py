@@ -131,6 +131,8 @@ class EmbeddedController:
         self._stop = threading.Event()
         arguments = (chosen, everything, self._stop)
         self._thread = threading.Thread(target=self._run, args=arguments, name="reconciler", daemon=True)
+        # From now on, not from when the thread comes to it: a program may end before.
+        self._working.set()
         self._thread.start()
 
     def submitted(self, key: str, manifest: Path) -> None:

@@ -247,7 +247,10 @@ def _made(
     if existing is not None and not held:
         return existing
     if existing is not None:
-        # What it was to mount was held by a daemon that is gone.
+        # What it was to mount was held by a daemon that is gone. Its start may have been under way when that
+        # ended, and have come through since the listing: engines answer this when they are done with it.
+        if hands.engine.inspect_container(existing).state != "created":
+            raise EngineError(f"The container {spec.name} has been started meanwhile.")
         hands.engine.remove_container(existing)
     limits += hands.engine.limitations(spec)
     try:

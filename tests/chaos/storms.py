@@ -118,6 +118,9 @@ class Storm:
     def remove_a_container(self, client: docker.DockerClient) -> None:
         """Somebody's ``rm -f``."""
         for container in self._pick(client):
+            if not self._is_known(container):
+                # Started (or just being started) and noted by none: removed now, nothing would tell that it ran.
+                continue
             self._not_heard(container)
             with contextlib.suppress(*TROUBLE):
                 # Podman's forced removal asks politely first, for ten seconds.
@@ -139,6 +142,10 @@ class Storm:
                     client.api.disconnect_container_from_network(container["Id"], name, force=True)
             client.api.remove_network(name)
             self.deeds.append(f"removed network {name}")
+
+    def _is_known(self, container: dict[str, Any]) -> bool:
+        nodes = self.site.workspace.status(container["Labels"][names.LABEL_JOB]).get("nodes", ())
+        return any(node["containerID"] == container["Id"] for node in nodes)
 
     def _not_heard(self, container: dict[str, Any]) -> None:
         labels = container["Labels"]

@@ -300,7 +300,7 @@ def test_a_kustomization_in_a_plain_folder_is_told(follow: Follow, repository: R
     with workspace.daemon("--specs", str(folder)) as daemon:
         sidecar = folder / "kustomization.status.yaml"
         eventually(lambda: "not rendered here" in _text(sidecar), "the sidecar says so")
-        assert "kustomization.yaml:1" in daemon.text()
+        eventually(lambda: "kustomization.yaml:1" in daemon.text(), "so does the log")
 
 
 def _text(path: Path) -> str:
