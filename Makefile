@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TESTS  ?=
 # More than there are cores: most tests wait for an engine.
-WORKERS ?= 4
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test simulate fuzz lint docs dist test-deps pytest bench clean
