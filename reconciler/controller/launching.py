@@ -248,17 +248,17 @@ def _made(
         return existing
     if existing is not None:
         # What it was to mount was held by a daemon that is gone. Its start may have been under way when that
-        # ended, and have come through since the listing: engines answer this when they are done with it.
+        # ended, and come through since the listing: it may have ended by now, or start between these two.
         if hands.engine.inspect_container(existing).state != "created":
             raise EngineError(f"The container {spec.name} has been started meanwhile.")
-        hands.engine.remove_container(existing)
+        hands.engine.remove_container(existing, force=False)
     limits += hands.engine.limitations(spec)
     try:
         return hands.engine.create_container(spec)
     except Conflict:
         identifier = _adopt(spec.name, record, hands)
         if held:
-            hands.engine.remove_container(identifier)
+            hands.engine.remove_container(identifier, force=False)
             raise EngineError(f"The container {spec.name} is made anew, to hold what it mounts.") from None
         return identifier
     except NotFound:

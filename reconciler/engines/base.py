@@ -373,8 +373,15 @@ class Engine(Protocol):
     def unpause_container(self, container: str) -> None:
         """Let a paused container go on; one that is not paused is no error."""
 
-    def remove_container(self, container: str) -> None:
-        """Remove a container by force, its anonymous volumes too; one that is not there is no error."""
+    def remove_container(self, container: str, *, force: bool = True) -> None:
+        """Remove a container, its anonymous volumes too; one that is not there is no error.
+
+        Args:
+            force: end it if it runs.
+
+        Raises:
+            Conflict: it runs (or is paused), and is not to be ended.
+        """
 
     def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
         """Run a command inside; returns exit status and output (at most 64 KiB).

@@ -54,7 +54,7 @@ from reconciler.engines.processes.networking import Networks
 from reconciler.engines.processes.reserving import Reservations, default_folder
 from reconciler.engines.processes.rewriting import Rewriter
 from reconciler.engines.processes.storing import Volumes
-from reconciler.errors import EngineError, EngineUnavailable, NotFound, StartFailed
+from reconciler.errors import Conflict, EngineError, EngineUnavailable, NotFound, StartFailed
 from reconciler.liveness import allow
 
 P = ParamSpec("P")
@@ -429,8 +429,12 @@ class ProcessEngine:
             self._announce("container", action, found[1]["name"], found[1]["labels"])
 
     @_told
-    def remove_container(self, container: str) -> None:
-        """Kill it and remove its folder, log and working directory too."""
+    def remove_container(self, container: str, *, force: bool = True) -> None:
+        """Kill it and remove its folder, log and working directory too.
+
+        Raises:
+            Conflict: it runs, and is not to be ended by ``force``.
+        """
         found = self._folders.find(container)
         if found is None:
             return
@@ -440,6 +444,8 @@ class ProcessEngine:
                 now = self._folders.spec(home)
                 if now is None or now["id"] != spec["id"]:
                     return  # another remover was first
+                if not force and watching.running(home) is not None:
+                    raise Conflict(f"The container {spec['name']} is running.")
                 self._end(spec["id"], 0)
                 watching.kill_leftovers(None, spec["id"])
                 limiting.remove(spec["launch"]["groups"])

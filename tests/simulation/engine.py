@@ -219,11 +219,13 @@ class SimulatedEngine:
                 self.witness.touches("container", box.name, box.labels)
                 self.world.unpause(box)
 
-    def remove_container(self, container: str) -> None:
+    def remove_container(self, container: str, *, force: bool = True) -> None:
         with self.faults.point("remove_container", container):
             self._answering()
             box = self.world.find(container)
             if box is not None:
+                if box.live and not force:
+                    raise Conflict(f"The container {box.name} is running.")
                 self.witness.touches("container", box.name, box.labels)
                 self.witness.removes(box)
                 self.world.remove(box)
