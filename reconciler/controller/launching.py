@@ -21,7 +21,8 @@ from reconciler.controller.materials import write_volumes
 from reconciler.controller.observed import generation_of
 from reconciler.controller.redacting import Redactor
 from reconciler.controller.specs import Placement, container_spec, labels_of, volumes_of
-from reconciler.engines.base import ContainerSpec, NetworkSpec, NetworkState
+from reconciler.engines.base import NetworkState
+from reconciler.engines.specs import ContainerSpec, NetworkSpec
 from reconciler.errors import (
     Conflict,
     Drifted,

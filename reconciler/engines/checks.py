@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.engines.base import ContainerSpec
+from reconciler.engines.specs import ContainerSpec
 from reconciler.errors import Drifted
 
 CPU_PERIOD: Final = 100_000

@@ -15,19 +15,13 @@ from threading import Event, Lock
 from typing import Any, ClassVar, Final
 
 from reconciler.engines import cdi, failures, subnets
-from reconciler.engines.base import (
-    ContainerSpec,
-    ContainerState,
-    EngineEvent,
-    EventStream,
-    ExitFacts,
-    LogStream,
-)
+from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
 from reconciler.engines.executing import collect
 from reconciler.engines.facts import Remembered, action_name, event_labels, exit_facts, parse_time
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_api import CALL_SECONDS, HttpApi
 from reconciler.engines.kernel_log import KernelLog
+from reconciler.engines.specs import ContainerSpec
 from reconciler.engines.streams import Events, Framed, Logs, RawStream, StartSignals
 from reconciler.errors import Conflict, EngineError
 from reconciler.liveness import allow

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.engines import cdi, mounts
-from reconciler.engines.base import ContainerSpec, Mount, Security
 from reconciler.engines.checks import CPU_PERIOD, SHM, cpu_quota, shm_size
+from reconciler.engines.specs import ContainerSpec, Mount, Security
 from reconciler.errors import StartFailed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.engines.base import Security
+from reconciler.engines.specs import Security
 from reconciler.errors import Conflict, NotFound, StartFailed
 from tests.support.benches import Bench
 

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.engines.base import (
-    ContainerSpec,
     ContainerState,
     EngineEvent,
     EngineInfo,
     EventStream,
     LogStream,
-    NetworkSpec,
     NetworkState,
     PullProgress,
     RegistryAuth,
-    VolumeSpec,
     VolumeState,
 )
+from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
 from tests.simulation.faults import Faults
 from tests.simulation.world import Box, Net, World
