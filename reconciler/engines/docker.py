@@ -70,24 +70,6 @@ class DockerEngine(HttpEngine):
             devices=self.devices(),
         )
 
-    def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
-        """All containers that carry all the labels, in one call.
-
-        The listing tells neither when a container started nor why it ended: each is inspected for that, once.
-        """
-        listed = self._look(
-            "/containers/json", "list containers", {"all": "true", "filters": label_filter(labels)}
-        )
-        states = []
-        for item in listed or ():
-            if not has_labels(item.get("Labels"), labels):
-                continue
-            try:
-                states.append(self._listed(item))
-            except NotFound:
-                continue  # removed between the listing and the look at it
-        return states
-
     def _event(self, item: Mapping[str, Any]) -> EngineEvent | None:
         if item.get("Type") == "container" and item.get("Action") in {"die", "start"}:
             identity = str((item.get("Actor") or {}).get("ID") or "")
@@ -95,6 +77,7 @@ class DockerEngine(HttpEngine):
         return super()._event(item)
 
     def _listed(self, item: Mapping[str, Any]) -> ContainerState:
+        """As the listing has it; when it started and why it ended, only an inspect tells, once."""
         identity = item["Id"]
         state = state_name(str(item.get("State") or ""))
         started, ended = None, None

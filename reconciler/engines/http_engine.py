@@ -17,13 +17,21 @@ from typing import Any, ClassVar, Final
 from reconciler.engines import cdi, failures, subnets
 from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
 from reconciler.engines.executing import collect
-from reconciler.engines.facts import Remembered, action_name, event_labels, exit_facts, parse_time
+from reconciler.engines.facts import (
+    Remembered,
+    action_name,
+    event_labels,
+    exit_facts,
+    has_labels,
+    label_filter,
+    parse_time,
+)
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_api import CALL_SECONDS, HttpApi
 from reconciler.engines.kernel_log import KernelLog
 from reconciler.engines.specs import ContainerSpec
 from reconciler.engines.streams import Events, Framed, Logs, RawStream, StartSignals
-from reconciler.errors import Conflict, EngineError
+from reconciler.errors import Conflict, EngineError, NotFound
 from reconciler.liveness import allow
 
 #: Seconds for an engine under load to create, start or remove a container.
@@ -64,6 +72,29 @@ class HttpEngine(ABC):
         self._kernel = KernelLog()
         self._lock = Lock()
         self._inventory: tuple[float, Mapping[str, tuple[str, ...]]] | None = None
+
+    def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
+        """All containers that carry all the labels, in one call; what a listing lacks is asked for once."""
+        listed = self._look(
+            "/containers/json", "list containers", {"all": "true", "filters": label_filter(labels)}
+        )
+        states = []
+        for item in listed or ():
+            if not has_labels(item.get("Labels"), labels):
+                continue
+            try:
+                states.append(self._listed(item))
+            except NotFound:
+                continue  # removed between the listing and the look at it
+        return states
+
+    @abstractmethod
+    def _listed(self, item: Mapping[str, Any]) -> ContainerState:
+        """A container of a listing.
+
+        Raises:
+            NotFound: it has been removed meanwhile.
+        """
 
     @abstractmethod
     def inspect_container(self, name: str) -> ContainerState:

@@ -69,25 +69,8 @@ class PodmanEngine(HttpEngine):
             devices=self.devices(),
         )
 
-    def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
-        """All containers that carry all the labels, in one call.
-
-        The listing doesn't tell whether memory killed a container: those that failed are inspected, once.
-        """
-        listed = self._look(
-            "/containers/json", "list containers", {"all": "true", "filters": label_filter(labels)}
-        )
-        states = []
-        for item in listed or ():
-            if not has_labels(item.get("Labels"), labels):
-                continue
-            try:
-                states.append(self._listed(item))
-            except NotFound:
-                continue  # removed between the listing and the look at its end
-        return states
-
     def _listed(self, item: Mapping[str, Any]) -> ContainerState:
+        """As the listing has it; whether memory killed one that failed, only an inspect tells, once."""
         started = max(float(item.get("StartedAt") or 0), 0.0) or None
         state = container_state_name(str(item.get("State") or ""), started)
         return ContainerState(
