@@ -22,7 +22,7 @@ from reconciler.engines.base import (
     RegistryAuth,
     VolumeState,
 )
-from reconciler.engines.checks import Difference, differences, raise_if_drifted
+from reconciler.engines.checks import Difference, differences, raise_if_drifted, raise_if_unspeakable
 from reconciler.engines.facts import Remembered, has_labels, label_filter, parse_time, state_name
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
@@ -203,6 +203,7 @@ class PodmanEngine(HttpEngine):
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
+        raise_if_unspeakable(spec)
         rights = self._rights()
         spec = replace(
             rootless.allowed(spec, rights), mounts=tuple(self._usable(mount) for mount in spec.mounts)

@@ -32,6 +32,7 @@ from reconciler.engines.base import (
     RegistryAuth,
     VolumeState,
 )
+from reconciler.engines.checks import raise_if_unspeakable
 from reconciler.engines.processes import (
     addressing,
     hosting,
@@ -283,6 +284,7 @@ class ProcessEngine:
             NotFound: the network, a volume, or the container whose network is shared is missing.
             StartFailed: it can never start: no command, no such device, folder or user.
         """
+        raise_if_unspeakable(spec, raw=True)
         container_id = self._new_id()
         inventory = self.devices()
         with self._folders.locked():
