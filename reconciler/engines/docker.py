@@ -20,7 +20,13 @@ from reconciler.engines.base import (
     RegistryAuth,
     VolumeState,
 )
-from reconciler.engines.checks import Difference, differences, raise_if_drifted, raise_if_unspeakable
+from reconciler.engines.checks import (
+    Difference,
+    differences,
+    raise_if_drifted,
+    raise_if_root,
+    raise_if_unspeakable,
+)
 from reconciler.engines.docker_answers import address_of, engine_info, network_state, own_name
 from reconciler.engines.docker_api import DockerApi
 from reconciler.engines.docker_logs import FollowedLogs
@@ -195,6 +201,7 @@ class DockerEngine(HttpEngine):
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
         raise_if_unspeakable(spec)
+        spec = self._as_the_images_user(spec)
         spec = replace(spec, mounts=tuple(self._usable(mount) for mount in spec.mounts))
         if spec.network and not spec.share_network_with and not spec.host_network:
             # Docker would notice a missing network only at start.
@@ -215,8 +222,9 @@ class DockerEngine(HttpEngine):
         try:
             found = self._inspect(identity)
             drifted = [*differences(spec, found), *_own_differences(spec, body, found)]
+            raise_if_root(spec, found)
             raise_if_drifted(spec.name, drifted, created.get("Warnings") or ())
-        except Drifted:
+        except (Drifted, StartFailed):
             self.remove_container(identity)
             raise
         return identity

@@ -14,7 +14,7 @@ from dataclasses import replace
 from threading import Event, Lock
 from typing import Any, ClassVar, Final
 
-from reconciler.engines import cdi, failures, subnets
+from reconciler.engines import cdi, failures, images, subnets
 from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
 from reconciler.engines.executing import collect
 from reconciler.engines.facts import (
@@ -293,6 +293,24 @@ class HttpEngine(ABC):
             if failures.is_gone(refused):
                 raise failures.missing("container", container.name, refused) from refused
             raise
+
+    def _as_the_images_user(self, spec: ContainerSpec) -> ContainerSpec:
+        """A group alone goes with the image's user: the engines would make it root's."""
+        if not spec.security.user.startswith(":"):
+            return spec
+        user = self._image_user(spec.image).partition(":")[0] or "0"
+        return replace(spec, security=replace(spec.security, user=user + spec.security.user))
+
+    def _image_user(self, image: str) -> str:
+        for name in dict.fromkeys((image, images.full_name(image))):
+            try:
+                found = self._look(f"/images/{name}/json", f"inspect the image {image}")
+            except Refused as refused:
+                if refused.status != 404:
+                    raise
+            else:
+                return str((found.get("Config") or {}).get("User") or "")
+        return ""  # the create says that there is none
 
     def _has_image(self, image: str, path: str) -> bool:
         try:

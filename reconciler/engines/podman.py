@@ -22,7 +22,13 @@ from reconciler.engines.base import (
     RegistryAuth,
     VolumeState,
 )
-from reconciler.engines.checks import Difference, differences, raise_if_drifted, raise_if_unspeakable
+from reconciler.engines.checks import (
+    Difference,
+    differences,
+    raise_if_drifted,
+    raise_if_root,
+    raise_if_unspeakable,
+)
 from reconciler.engines.facts import Remembered, has_labels, label_filter, parse_time, state_name
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
@@ -204,6 +210,7 @@ class PodmanEngine(HttpEngine):
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
         raise_if_unspeakable(spec)
+        spec = self._as_the_images_user(spec)
         rights = self._rights()
         spec = replace(
             rootless.allowed(spec, rights), mounts=tuple(self._usable(mount) for mount in spec.mounts)
@@ -215,8 +222,9 @@ class PodmanEngine(HttpEngine):
         identity = str(created["Id"])
         try:
             found = self._inspect(identity)
+            raise_if_root(spec, found)
             raise_if_drifted(spec.name, list(differences(spec, found)), created.get("Warnings") or ())
-        except Drifted:
+        except (Drifted, StartFailed):
             self.remove_container(identity)
             raise
         if body["devices"]:

@@ -70,9 +70,15 @@ class VolumeSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """Security options, in the engine's terms."""
+    """Security options, in the engine's terms.
+
+    Attributes:
+        user: name or id, with a group as in ``1000:1000``; ``:1000`` alone goes with the image's user.
+        non_root: it must not run as root, whatever the image says.
+    """
 
     user: str = ""
+    non_root: bool = False
     groups: tuple[str, ...] = ()
     privileged: bool = False
     no_new_privileges: bool = False
