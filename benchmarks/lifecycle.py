@@ -31,7 +31,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import seconds_of
+from benchmarks.measuring import names, seconds_of
 from tests.support import engines, images
 from tests.support.manifests import runtime, shell
 from tests.support.proxies import proxy
@@ -105,10 +105,10 @@ def _latencies(workspace: Workspace, options: argparse.Namespace) -> list[Figure
                     ends.append(end)
     finally:
         workspace.clean()
-    names = list(TARGETS)
+    titles = list(TARGETS)
     return [
-        Figure(workspace.engine, names[0], statistics.median(gangs), f"worst {max(gangs):.2f}"),
-        Figure(workspace.engine, names[1], statistics.median(ends), f"worst {max(ends):.2f}"),
+        Figure(workspace.engine, titles[0], statistics.median(gangs), f"worst {max(gangs):.2f}"),
+        Figure(workspace.engine, titles[1], statistics.median(ends), f"worst {max(ends):.2f}"),
     ]
 
 
@@ -120,9 +120,7 @@ def _gang_stopped(workspace: Workspace, job: str, nodes: int) -> float:
     with workspace.api() as client:
         client.api.kill(f"{job}-node-1", "KILL")
         eventually(lambda: not _running(client, job, nodes), "all stopped")
-        ends = [
-            seconds_of(client.api.inspect_container(n)["State"]["FinishedAt"]) for n in _names(job, nodes)
-        ]
+        ends = [seconds_of(client.api.inspect_container(n)["State"]["FinishedAt"]) for n in names(job, nodes)]
     (workspace.specs / f"{job}.yaml").unlink()
     return max(ends) - ends[1]
 
@@ -141,17 +139,13 @@ def _complete_on_disk(workspace: Workspace, job: str) -> float:
         assert time.monotonic() < deadline, f"{job} is not Complete"
         time.sleep(0.005)
     with workspace.api() as client:
-        ends = [seconds_of(client.api.inspect_container(n)["State"]["FinishedAt"]) for n in _names(job, 2)]
+        ends = [seconds_of(client.api.inspect_container(n)["State"]["FinishedAt"]) for n in names(job, 2)]
     (workspace.specs / f"{job}.yaml").unlink()
     return written - max(ends)
 
 
-def _names(job: str, nodes: int) -> list[str]:
-    return [f"{job}-node-{rank}" for rank in range(nodes)]
-
-
 def _running(client: Any, job: str, nodes: int) -> list[str]:
-    return [n for n in _names(job, nodes) if client.api.inspect_container(n)["State"]["Running"]]
+    return [n for n in names(job, nodes) if client.api.inspect_container(n)["State"]["Running"]]
 
 
 # --- at rest
@@ -181,10 +175,10 @@ def _rest(kind: str, url: str, root: Path, options: argparse.Namespace) -> list[
             workspace.clean()
     minute = sum(made.values()) * 60 / options.seconds
     detail = ", ".join(f"{name} {n * 60 / options.seconds:.0f}" for name, n in sorted(made.items()))
-    names = list(TARGETS)
+    titles = list(TARGETS)
     return [
-        Figure(kind, names[2], percent),
-        Figure(kind, names[3], megabytes),
+        Figure(kind, titles[2], percent),
+        Figure(kind, titles[3], megabytes),
         Figure(kind, "engine calls per minute at rest", minute, detail),
     ]
 

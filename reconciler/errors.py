@@ -4,7 +4,6 @@
 
     ReconcilerError               what a person may read: message and remedy
     ├── ConfigError               an option, variable or reconciler.yaml is wrong
-    ├── ManifestError             a manifest cannot be used; carries faults
     ├── PlanError                 runtime and job do not make a plan
     ├── PolicyRefused             a manifest asks for what the policy does not allow
     ├── StateError                a record or sidecar cannot be read or written
@@ -21,13 +20,6 @@ An ``EngineError`` that is none of the named ones is taken as passing: retried w
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from reconciler.api.faults import Fault
 
 
 class ReconcilerError(Exception):
@@ -49,14 +41,6 @@ class ReconcilerError(Exception):
 
 class ConfigError(ReconcilerError):
     """An option, an environment variable or ``reconciler.yaml`` is wrong."""
-
-
-class ManifestError(ReconcilerError):
-    """A manifest cannot be used; ``faults`` says where and why."""
-
-    def __init__(self, message: str, *, faults: Sequence[Fault] = (), remedy: str = "") -> None:
-        super().__init__(message, remedy=remedy)
-        self.faults = tuple(faults)
 
 
 class PlanError(ReconcilerError):

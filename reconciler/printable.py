@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+#: Half characters too, which no terminal can be sent.
+_CONTROL: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_BREAKS: Final = {ord("\t"): "\u2409", ord("\n"): "\u240a", 0x2028: "\ufffd", 0x2029: "\ufffd"}
 #: Colours, moves within the line and erasing of it: what progress bars use.
 _HARMLESS: Final = rb"\x1b\[[0-9;]*[mK]"
 _RAW: Final = re.compile(rb"(" + _HARMLESS + rb")|([\x00-\x07\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f])")
@@ -18,6 +22,11 @@ _RAW: Final = re.compile(rb"(" + _HARMLESS + rb")|([\x00-\x07\x0b\x0c\x0e-\x1f\x
 def printable(text: str) -> str:
     """``text`` with every control character but tab and newline, and marks that turn writing round, shown."""
     return _CONTROL.sub(lambda found: _picture(ord(found[0])), text)
+
+
+def printable_line(text: str) -> str:
+    """The same for what must stay within its line: tabs and newlines are shown as well."""
+    return printable(text).translate(_BREAKS)
 
 
 def printable_output(data: bytes) -> bytes:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import click
 
 from reconciler.cli.main import SECTIONS, app
-from reconciler.options import OPTION
+from reconciler.options import OPTION, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,31 @@ class Command:
     text: str
     flags: tuple[Flag, ...]
     epilog: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def own_flags(self) -> tuple[Flag, ...]:
+        """Options that are this command's alone."""
+        return tuple(flag for flag in self.flags if flag.shown and not flag.setting)
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Settings that it has, by the first of their names."""
+        return tuple(flag.names.split(",")[0] for flag in self.flags if flag.shown and flag.setting)
+
+
+def sections() -> Iterator[tuple[str, Iterator[Command]]]:
+    """Heading and commands of each section, in the order of the general help."""
+    return groupby(commands(), key=lambda command: command.section)
+
+
+def setting_names(option: Option) -> str:
+    """A setting as it is typed: ``--auto-remove, --no-auto-remove``."""
+    return f"--{option.flag}, --no-{option.flag}" if option.boolean else f"--{option.flag}"
+
+
+def setting_value(option: Option) -> str:
+    """What goes after it; empty for a switch."""
+    return option.metavar or "|".join(option.choices)
 
 
 def commands() -> Iterator[Command]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
 from reconciler.api.base import Model
-from reconciler.api.fields import bare, fields_of, models_under
+from reconciler.api.fields import bare, fields_of
 from reconciler.api.meaningless import _TABLE as NO_EFFECT
 from reconciler.plan import omissions, policies
 
@@ -177,8 +177,3 @@ def meaning(model: type[Model], field: str) -> tuple[str, str]:
             ":;, "
         ) if unused else text
     return "works", ""
-
-
-def every_type(root: type[Model]) -> set[str]:
-    """Names of all types under ``root``, whether a field with an effect leads there or not."""
-    return {model.__name__ for model in models_under(root)}

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from commands import Command, commands, paragraphs
+from commands import Command, paragraphs, sections, setting_names, setting_value
 
 from reconciler import __version__
 from reconciler.cli.main import EXAMPLE
@@ -73,12 +73,10 @@ def page() -> str:
         *_joined(INTRODUCTION, ".PP"),
         ".SH COMMANDS",
     ]
-    section = ""
-    for command in commands():
-        if command.section != section:
-            section = command.section
-            lines.append(f'.SS "{section}"')
-        lines += _command(command)
+    for section, found in sections():
+        lines.append(f'.SS "{section}"')
+        for command in found:
+            lines += _command(command)
     lines += _settings()
     lines += [".SH ENVIRONMENT", *_prose("The variables of the settings are named there. Besides:")]
     lines += [*_terms(VARIABLES), ".SH FILES", *_terms(FILES), ".SH EXIT STATUS", *_terms(STATUSES)]
@@ -91,13 +89,10 @@ def page() -> str:
 def _command(command: Command) -> Iterator[str]:
     synopsis = f" {_text(command.synopsis)}" if command.synopsis else ""
     yield from (".TP", rf"\fBreconciler {command.name}\fR{synopsis}", *_prose(command.text), ".RS")
-    for flag in command.flags:
-        if flag.shown and not flag.setting:
-            value = rf" \fI{_text(flag.value)}\fR" if flag.value else ""
-            yield from (".TP", rf"\fB{_text(flag.names)}\fR{value}", *_prose(flag.text))
-    settings = [flag.names.split(",")[0] for flag in command.flags if flag.shown and flag.setting]
-    if settings:
-        yield from (".PP", *_prose(f"Settings: {', '.join(settings)}."))
+    for flag in command.own_flags:
+        yield from (".TP", _option(flag.names, flag.value), *_prose(flag.text))
+    if command.settings:
+        yield from (".PP", *_prose(f"Settings: {', '.join(command.settings)}."))
     for title, examples in command.epilog:
         yield from (".PP", *_prose(title + ":"), *_example(examples))
     yield ".RE"
@@ -110,15 +105,17 @@ def _settings() -> Iterator[str]:
         " without its dashes), in that order. One set serves for all commands that look at jobs."
     )
     for option in OPTIONS:
-        value = option.metavar or "|".join(option.choices)
-        names = f"--{option.flag}, --no-{option.flag}" if option.boolean else f"--{option.flag}"
         default = default_text(option.name)
         told = f"[{option.variable}{f'; default: {default}' if default else ''}]"
         yield from (
             ".TP",
-            rf"\fB{_text(names)}\fR" + (rf" \fI{_text(value)}\fR" if value else ""),
+            _option(setting_names(option), setting_value(option)),
             *_prose(f"{option.help} {told}"),
         )
+
+
+def _option(names: str, value: str) -> str:
+    return rf"\fB{_text(names)}\fR" + (rf" \fI{_text(value)}\fR" if value else "")
 
 
 def _terms(terms: Iterable[tuple[str, str]]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
 import field_meanings
-from commands import Command, commands
+from commands import Command, sections, setting_names, setting_value
 
 from reconciler import names
 from reconciler.api.base import Model
@@ -124,24 +124,20 @@ def commands_page() -> str:
         "once, under [Settings](settings.md).",
         "",
     ]
-    section = ""
-    for command in commands():
-        if command.section != section:
-            section = command.section
-            lines += [f"## {section}", ""]
-        lines += _command(command)
+    for section, found in sections():
+        lines += [f"## {section}", ""]
+        for command in found:
+            lines += _command(command)
     return "\n".join(lines)
 
 
 def _command(command: Command) -> Iterator[str]:
     yield from (f"### reconciler {command.name}", "", _escaped(command.text), "")
     yield from ("```text", f"reconciler {command.name} {command.synopsis}".rstrip(), "```", "")
-    own = [flag for flag in command.flags if flag.shown and not flag.setting]
-    rows = [(f"`{flag.names}{f' {flag.value}' if flag.value else ''}`", _escaped(flag.text)) for flag in own]
+    rows = [(f"`{flag.names} {flag.value}".rstrip() + "`", _escaped(flag.text)) for flag in command.own_flags]
     yield from _table(("option", "means"), rows)
-    settings = [f"`{flag.names.split(',')[0]}`" for flag in command.flags if flag.shown and flag.setting]
-    if settings:
-        yield from (f"Settings: {', '.join(settings)}.", "")
+    if command.settings:
+        yield from (f"Settings: {', '.join(f'`{name}`' for name in command.settings)}.", "")
     for title, examples in command.epilog:
         yield from (f"{title}:", "", "```text", *examples, "```", "")
 
@@ -159,11 +155,9 @@ def settings_page() -> str:
         "",
     ]
     for option in OPTIONS:
-        flag = f"--{option.flag}"
-        shown = f"{flag}, --no-{option.flag}" if option.boolean else flag
-        kind = option.metavar or "|".join(option.choices)
-        lines += [f"## {flag}", "", _escaped(option.help), ""]
-        rows = [("option", f"`{shown}{f' {kind}' if kind else ''}`"), ("variable", f"`{option.variable}`")]
+        shown = f"{setting_names(option)} {setting_value(option)}".rstrip()
+        lines += [f"## --{option.flag}", "", _escaped(option.help), ""]
+        rows = [("option", f"`{shown}`"), ("variable", f"`{option.variable}`")]
         rows.append(("in `reconciler.yaml`", ", ".join(f"`{key}`" for key in (option.flag, *option.aliases))))
         if option.repeatable:
             rows.append(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
@@ -33,6 +34,8 @@ _MARKER: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _CONTENT: Final = re.compile(r"^(?![ \t\r]*(?:#|$)|%|\.\.\.[ \t\r]*$|---[ \t\r]*(?:#.*)?$)", re.MULTILINE)
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SURROGATES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+#: One for all that hold nothing, which most do.
+_NOTHING: Final[Mapping[str | int, Any]] = MappingProxyType({})
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -41,7 +44,7 @@ class Place:
     """Where a value stands: its line (1-based), and the places of what it holds."""
 
     line: int
-    children: Mapping[str | int, Place] = field(default_factory=dict)
+    children: Mapping[str | int, Place] = field(default_factory=lambda: _NOTHING)
 
     def find(self, path: Path) -> int:
         """The line of ``path``, or of the nearest parent that exists."""

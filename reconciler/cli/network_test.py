@@ -140,7 +140,7 @@ def _remove(engine: Engine, labels: dict[str, str]) -> None:
 
 
 def _round_trip(engine: Engine, image: str, run: str) -> str:
-    from reconciler.engines.base import ContainerSpec, NetworkSpec  # noqa: PLC0415
+    from reconciler.engines.specs import ContainerSpec, NetworkSpec  # noqa: PLC0415
 
     labels = {LABEL: run}
     network = engine.create_network(NetworkSpec(name=f"{run}-net", labels=labels, min_addresses=2))

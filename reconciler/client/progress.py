@@ -1,6 +1,6 @@
 """Progress for people: what a training has reported, as a bar or as plain words.
 
-What a script reports is its own text: it is shown without the characters that steer a terminal.
+What a script reports is its own text: it is shown as :mod:`reconciler.printable` has it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from reconciler.durations import short_duration
+from reconciler.printable import printable_line
 from reconciler.status.reading import parse_time
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Progress:
             return None
         listed = reported.get("metrics")
         metrics = {
-            plain(m.get("name")): plain(m.get("value"))
+            printable_line(str(m.get("name"))): printable_line(str(m.get("value")))
             for m in (listed if isinstance(listed, (list, tuple)) else ())
             if isinstance(m, Mapping)
         }
@@ -119,11 +120,6 @@ def draw(percent: float) -> str:
     """The bar alone."""
     done = round(BAR_WIDTH * min(max(percent, 0), 100) / 100)
     return "━" * done + "╌" * (BAR_WIDTH - done)
-
-
-def plain(text: Any) -> str:
-    """Text of a stranger, without the characters that steer a terminal or break a line."""
-    return "".join(c if c.isprintable() else "�" for c in str(text))
 
 
 def short(value: str) -> str:

@@ -247,7 +247,7 @@ class Daemon:
                 except Exception:  # noqa: BLE001  (see below)
                     # The thread's boundary: without it nothing would be listed any more.
                     _log.exception("an error of this program; please report it")
-                    self._work.refused_since = self._work.refused_since or time.monotonic()
+                    self._work.relisting.broke()
 
     def _reconfigure(self) -> None:
         """SIGHUP: go on with what the configuration says now, as far as it may change."""

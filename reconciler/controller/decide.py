@@ -21,6 +21,7 @@ from reconciler.controller.actions import (
     Stop,
 )
 from reconciler.controller.adopting import adopt
+from reconciler.controller.choosing import choose
 from reconciler.controller.failing import (
     DEADLINE_EXCEEDED,
     Verdict,
@@ -36,7 +37,7 @@ from reconciler.controller.failing import (
 from reconciler.controller.observed import Observed
 from reconciler.controller.settling import settle
 from reconciler.controller.stalling import quiet_since, running_ranks, stall_timeout, stalled
-from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
+from reconciler.controller.views import JobView, StepView, look, may_start
 from reconciler.engines.base import ContainerState
 from reconciler.names import ANNOTATION_RESTART_SCOPE
 from reconciler.plan.types import ContainerPlan, JobPlan
@@ -230,7 +231,7 @@ def _go_on(plan: JobPlan, observed: Observed, record: Record, now: float, policy
             record=record, actions=tuple(actions), requeue_at=_min(later, record.attempt_not_before)
         )
     record = _mark_started(view, record, now)
-    launches, waits = _launches(plan, view, record, now)
+    launches, waits = choose(plan, view, record, now)
     later = _min(later, *waits)
     if not launches:
         if record.queued or record.problem is not None:
@@ -298,69 +299,6 @@ def _mark_started(view: JobView, record: Record, now: float) -> Record:
         if s.plan.name not in record.step_started and not s.done and may_start(view, n)
     }
     return record.model_copy(update={"step_started": {**record.step_started, **fresh}}) if fresh else record
-
-
-def _launches(
-    plan: JobPlan, view: JobView, record: Record, now: float
-) -> tuple[tuple[Launch, ...], tuple[float, ...]]:
-    """What may start now, training nodes in rank order; and when to look again for what waits."""
-    launches: list[tuple[tuple[bool, int, int], Launch]] = []
-    waits: list[float] = []
-    for position, step in enumerate(view.steps):
-        ordered = plan.startup_in_order and not all(s.ready for s in view.steps[:position])
-        if step.done or ordered or not may_start(view, position):
-            continue
-        for instance in step.instances:
-            ready, wait = _startable(instance, record, now)
-            if wait is not None:
-                waits.append(wait)
-            if ready:
-                existing = tuple((c.plan.name, c.state.id) for c in ready if c.state is not None)
-                launch = Launch(
-                    step=step.plan.name,
-                    index=instance.plan.index,
-                    containers=tuple(c.plan.name for c in ready),
-                    existing=existing,
-                )
-                rank = instance.plan.rank
-                launches.append(((rank is None, rank or 0, position), launch))
-    return tuple(launch for _, launch in sorted(launches, key=lambda pair: pair[0])), tuple(waits)
-
-
-def _startable(
-    instance: InstanceView, record: Record, now: float
-) -> tuple[tuple[ContainerView, ...], float | None]:
-    """The containers of a pod that may start now: the next init container, or all that run side by side.
-
-    Returns:
-        The containers, in order; and the time before which a waiting one must not start.
-    """
-    if instance.succeeded:
-        return (), None
-    chosen: list[ContainerView] = []
-    wait: float | None = None
-    for view in instance.containers:
-        if view.plan.kind == "init":
-            if view.phase == "succeeded":
-                continue
-            if view.phase in {"running", "paused"}:
-                return (), None
-            due = record.container(view.plan.name).not_before
-            return ((view,), None) if due <= now else ((), due)
-        if view.phase in {"waiting", "created"}:
-            due = view.record.not_before
-            if due > now:
-                wait = due if wait is None else min(wait, due)
-                if view.plan.name == instance.owner.plan.name:
-                    return (), wait
-                continue
-            chosen.append(view)
-        if view.plan.kind == "sidecar" and view.phase not in {"running", "paused"}:
-            # A native sidecar runs before the next init container; all the rest waits for it.
-            return tuple(chosen), wait
-    owner = instance.owner.plan.name
-    chosen.sort(key=lambda c: c.plan.name != owner)
-    return tuple(chosen), wait
 
 
 def effective_pull_policy(container: ContainerPlan, policy: Policy) -> str:

@@ -12,7 +12,7 @@ from reconciler.config import Settings
 from reconciler.controller.binding import Binding, make_inside, open_held, sweep
 from reconciler.controller.grounds import digest_of, grounds_of, look, policy_of
 from reconciler.controller.observed import Refusal
-from reconciler.engines.base import ContainerSpec, Mount, VolumeSpec
+from reconciler.engines.specs import ContainerSpec, Mount, VolumeSpec
 from reconciler.errors import PolicyRefused, StartFailed, StateError
 from reconciler.plan.origins import origin_of
 from reconciler.plan.policing import Violation, host_paths, read_only_mounts, violations

@@ -21,7 +21,8 @@ from reconciler.controller.materials import write_volumes
 from reconciler.controller.observed import generation_of
 from reconciler.controller.redacting import Redactor
 from reconciler.controller.specs import Placement, container_spec, labels_of, volumes_of
-from reconciler.engines.base import ContainerSpec, NetworkSpec, NetworkState
+from reconciler.engines.base import NetworkState
+from reconciler.engines.specs import ContainerSpec, NetworkSpec
 from reconciler.errors import (
     Conflict,
     Drifted,
@@ -248,17 +249,17 @@ def _made(
         return existing
     if existing is not None:
         # What it was to mount was held by a daemon that is gone. Its start may have been under way when that
-        # ended, and have come through since the listing: engines answer this when they are done with it.
+        # ended, and come through since the listing: it may have ended by now, or start between these two.
         if hands.engine.inspect_container(existing).state != "created":
             raise EngineError(f"The container {spec.name} has been started meanwhile.")
-        hands.engine.remove_container(existing)
+        hands.engine.remove_container(existing, force=False)
     limits += hands.engine.limitations(spec)
     try:
         return hands.engine.create_container(spec)
     except Conflict:
         identifier = _adopt(spec.name, record, hands)
         if held:
-            hands.engine.remove_container(identifier)
+            hands.engine.remove_container(identifier, force=False)
             raise EngineError(f"The container {spec.name} is made anew, to hold what it mounts.") from None
         return identifier
     except NotFound:

@@ -117,9 +117,9 @@ class Report:
         """Why the daemon had better be started anew; nothing when all is well."""
         found = [f"no sign of life from {what}" for what in self._work.liveness.overdue()]
         found += [f"the thread {thread.name} has ended" for thread in self._workers if not thread.is_alive()]
-        since = self._work.refused_since
+        since = self._work.relisting.refused_since
         if since is not None and self._clock() - since > RELIST_PATIENCE + 3 * self._resync():
-            found.append(f"the engine answers but cannot be listed: {self._work.relist_error}")
+            found.append(f"the engine answers but cannot be listed: {self._work.relisting.error}")
         return found
 
     def _tell(self, ailments: list[str]) -> None:

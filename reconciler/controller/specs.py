@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from reconciler.controller.failing import joins_owner, owns_network
-from reconciler.engines.base import ContainerSpec, Mount, NetworkState, Security, VolumeSpec
+from reconciler.engines.base import NetworkState
+from reconciler.engines.specs import ContainerSpec, Mount, Security, VolumeSpec
 from reconciler.names import (
     LABEL_ATTEMPT,
     LABEL_CONTAINER,

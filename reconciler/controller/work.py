@@ -18,7 +18,6 @@ from reconciler.controller.clocks import Clock, watch
 from reconciler.controller.decide import Policy
 from reconciler.controller.following import Origin
 from reconciler.controller.ledger import Ledger
-from reconciler.controller.listings import differing
 from reconciler.controller.outlets import FolderOutlet
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings
@@ -27,6 +26,7 @@ from reconciler.controller.progress.service import ProgressService
 from reconciler.controller.provisions import Provisions
 from reconciler.controller.queue import WorkQueue
 from reconciler.controller.reconciling import Reconciler, Request
+from reconciler.controller.relisting import Relisting
 from reconciler.controller.standing_down import stand_down
 from reconciler.controller.telling import Telling, log_phase, log_unwritten, other_faults
 from reconciler.controller.wanting import (
@@ -40,9 +40,8 @@ from reconciler.controller.wanting import (
     verdict,
 )
 from reconciler.engines.base import Engine
-from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
+from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.liveness import Liveness
-from reconciler.names import LABEL_INSTANCE
 from reconciler.sources.catalog import Catalog
 from reconciler.status.record_store import RecordStore
 from reconciler.status.sidecars import SidecarWriter
@@ -76,10 +75,7 @@ class Work:
     ) -> None:
         self._only = only
         self.liveness = Liveness()
-        #: Why the engine could not be listed last time; "": it could.
-        self.relist_error = ""
-        #: Since when the engine has answered but refused to be listed, in monotonic seconds.
-        self.refused_since: float | None = None
+        self.relisting = Relisting()
         # Until the folder has been read nothing may be taken for removed.
         self.catalog = Catalog(state="missing")
         self._settings = settings
@@ -201,19 +197,10 @@ class Work:
         attachment = self._given.attachment
         if attachment is None:
             return
-        try:
-            mine = {LABEL_INSTANCE: self._settings.instance}
-            containers = attachment.engine.list_containers(mine)
-            networks = attachment.engine.list_networks(mine)
-        except EngineError as error:
-            _log.warning("resync failed", reason=str(error))
-            self.relist_error = str(error)
-            self._note_refusal(attachment.engine)
+        changed = self.relisting.changed(attachment.engine, self._settings.instance, self._reconciler.seen)
+        if changed is None:
             return
-        self.relist_error, self.refused_since = "", None
-        for key in differing(containers, networks, self._reconciler.seen):
-            self._queue.add(key)
-        for key in self._gone(self._recorded_keys()):
+        for key in changed + self._gone(self._recorded_keys()):
             self._queue.add(key)
         self._sidecars.rewrite_missing()
 
@@ -222,15 +209,6 @@ class Work:
         if by := self._clock_set():
             _log.warning("the clock was set; what is counted goes on as before", by=round(by, 1))
             self._enqueue_all()
-
-    def _note_refusal(self, engine: Engine) -> None:
-        """An engine that is down is waited for; one that answers all else and is not listed is told of."""
-        try:
-            engine.info()
-        except EngineError:
-            self.refused_since = None
-        else:
-            self.refused_since = self.refused_since or time.monotonic()
 
     def reconfigure(self, settings: Settings) -> None:
         """Go on with other settings; every job comes up, for whom they may change something."""
@@ -364,7 +342,7 @@ class Work:
     @property
     def engine_trouble(self) -> str:
         """Why there is no engine to work with now; "" when there is one."""
-        return self.relist_error if self._given.attachment is not None else str(self._given.unavailable)
+        return self.relisting.error if self._given.attachment is not None else str(self._given.unavailable)
 
     @property
     def engine_name(self) -> str:

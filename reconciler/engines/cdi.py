@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.errors import StartFailed
+
 FOLDERS: Final = (Path("/etc/cdi"), Path("/var/run/cdi"))
 
 NVIDIA: Final = "nvidia.com/gpu"
@@ -136,14 +138,16 @@ def _amd_render_nodes() -> list[str]:
     return nodes
 
 
-def amd_nodes(names: Sequence[str]) -> list[str]:
+def amd_nodes(container: str, names: Sequence[str]) -> list[str]:
     """The device nodes that give a container these AMD GPUs, where no CDI spec does.
 
     Raises:
-        ValueError: there is no such GPU here.
+        StartFailed: there is no such GPU here.
     """
     nodes = _amd_render_nodes()
     try:
         return ["/dev/kfd", *(nodes[int(name)] for name in names)]
     except (IndexError, ValueError):
-        raise ValueError(f"no such AMD GPU on this host: {', '.join(names)}") from None
+        raise StartFailed(
+            f"Container {container} cannot be given its GPU: this host has no AMD GPU {', '.join(names)}."
+        ) from None

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.engines.base import ContainerSpec
-from reconciler.errors import Drifted
+from reconciler.engines.specs import ContainerSpec
+from reconciler.errors import Drifted, StartFailed
 
 CPU_PERIOD: Final = 100_000
 SHM: Final = "/dev/shm"  # noqa: S108  (a mount point, not a temporary file)
@@ -28,6 +28,38 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.field}: asked for {self.asked}, got {self.got or 'none'}"
+
+
+def raise_if_unspeakable(spec: ContainerSpec, *, raw: bool = False) -> None:
+    """Whether the variables and words of a container can be given to one: bytes of a Secret may not.
+
+    The engines put another character in place of what is no text; runc quotes the whole variable where it
+    has a zero byte, and it may be a secret. So they are not asked.
+
+    Args:
+        spec: of the container.
+        raw: bytes need be no text.
+
+    Raises:
+        StartFailed: naming the variable, not what is in it.
+    """
+    places = [(f"the value of the variable {name}", value) for name, value in spec.env.items()]
+    words = (*(spec.entrypoint or ()), *(spec.command or ()))
+    places += [("a word of the command line", word) for word in words]
+    for place, text in places:
+        if "\0" in text or not (raw or _is_text(text)):
+            raise StartFailed(
+                f"Container {spec.name} cannot be made: {place} is no text, but holds other bytes.",
+                remedy="Mount the Secret as a file instead.",
+            )
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def cpu_quota(cpus: float) -> int:

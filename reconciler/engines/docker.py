@@ -11,27 +11,25 @@ from typing import Any, Final
 
 from reconciler.engines import failures, images, mounts, peers, subnets
 from reconciler.engines.base import (
-    ContainerSpec,
     ContainerState,
     EngineEvent,
     EngineInfo,
     LogStream,
-    Mount,
-    NetworkSpec,
     NetworkState,
     PullProgress,
     RegistryAuth,
-    VolumeSpec,
     VolumeState,
 )
-from reconciler.engines.checks import Difference, differences, raise_if_drifted
+from reconciler.engines.checks import Difference, differences, raise_if_drifted, raise_if_unspeakable
+from reconciler.engines.docker_answers import address_of, engine_info, network_state, own_name
 from reconciler.engines.docker_api import DockerApi
 from reconciler.engines.docker_logs import FollowedLogs
 from reconciler.engines.docker_specs import container_body
-from reconciler.engines.facts import Remembered, has_labels, parse_time, state_name
+from reconciler.engines.facts import Remembered, has_labels, label_filter, parse_time, state_name
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
 from reconciler.engines.pulling import follow_pull
+from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
 from reconciler.engines.streams import Framed, RawStream
 from reconciler.errors import Drifted, NotFound, StartFailed
 
@@ -64,48 +62,13 @@ class DockerEngine(HttpEngine):
 
     def info(self) -> EngineInfo:
         """Ask who is there (see :class:`~reconciler.engines.base.Engine`, as for all that follows)."""
-        answer = self._http.call("GET", "/info", "tell about itself")
-        options = answer.get("SecurityOptions") or ()
-        return EngineInfo(
-            name=self.name,
-            version=str(answer.get("ServerVersion", "")),
-            host=self.url,
-            rootless=any("rootless" in option for option in options),
-            cpus=float(answer.get("NCPU") or 0),
-            memory=int(answer.get("MemTotal") or 0),
+        return engine_info(
+            self._http.call("GET", "/info", "tell about itself"),
+            url=self.url,
+            api_version=self._api.version,
             same_mounts=peers.shares_mounts(self.url),
-            details={
-                "api_version": ".".join(map(str, self._api.version)),
-                "cgroup_version": str(answer.get("CgroupVersion", "")),
-                "cgroup_controllers": _controllers(answer),
-                "cgroup_manager": answer.get("CgroupDriver", ""),
-                "network_backend": "bridge",
-                "runtime": answer.get("DefaultRuntime", ""),
-                "storage_driver": answer.get("Driver", ""),
-                "storage_root": answer.get("DockerRootDir", ""),
-                "warnings": tuple(answer.get("Warnings") or ()),
-                "cdi": bool(answer.get("CDISpecDirs")),
-                "cdi_devices": {kind: len(names) for kind, names in self.devices().items()},
-            },
+            devices=self.devices(),
         )
-
-    def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
-        """All containers that carry all the labels, in one call.
-
-        The listing tells neither when a container started nor why it ended: each is inspected for that, once.
-        """
-        listed = self._look(
-            "/containers/json", "list containers", {"all": "true", "filters": _filters(labels)}
-        )
-        states = []
-        for item in listed or ():
-            if not has_labels(item.get("Labels"), labels):
-                continue
-            try:
-                states.append(self._listed(item))
-            except NotFound:
-                continue  # removed between the listing and the look at it
-        return states
 
     def _event(self, item: Mapping[str, Any]) -> EngineEvent | None:
         if item.get("Type") == "container" and item.get("Action") in {"die", "start"}:
@@ -114,6 +77,7 @@ class DockerEngine(HttpEngine):
         return super()._event(item)
 
     def _listed(self, item: Mapping[str, Any]) -> ContainerState:
+        """As the listing has it; when it started and why it ended, only an inspect tells, once."""
         identity = item["Id"]
         state = state_name(str(item.get("State") or ""))
         started, ended = None, None
@@ -135,25 +99,27 @@ class DockerEngine(HttpEngine):
                     self._exits.put(identity, version, ended)
         return ContainerState(
             id=identity,
-            name=_own_name(item.get("Names") or ()),
+            name=own_name(item.get("Names") or ()),
             labels=item.get("Labels") or {},
             image=item.get("Image") or "",
             state=state,
             exit=ended if state == "exited" else None,
-            address=_address((item.get("NetworkSettings") or {}).get("Networks")),
+            address=address_of((item.get("NetworkSettings") or {}).get("Networks")),
             created_at=float(item["Created"]) if item.get("Created") else None,
             started_at=started,
         )
 
     def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
         """All networks that carry all the labels."""
-        listed = self._http.call("GET", "/networks", "list networks", params={"filters": _filters(labels)})
-        states = [_network_state(item) for item in listed or ()]
+        listed = self._http.call(
+            "GET", "/networks", "list networks", params={"filters": label_filter(labels)}
+        )
+        states = [network_state(item) for item in listed or ()]
         return [state for state in states if has_labels(state.labels, labels)]
 
     def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
         """All volumes that carry all the labels."""
-        answer = self._http.call("GET", "/volumes", "list volumes", params={"filters": _filters(labels)})
+        answer = self._http.call("GET", "/volumes", "list volumes", params={"filters": label_filter(labels)})
         listed = (answer or {}).get("Volumes") or ()
         states = [VolumeState(name=item["Name"], labels=item.get("Labels") or {}) for item in listed]
         return [state for state in states if has_labels(state.labels, labels)]
@@ -170,7 +136,7 @@ class DockerEngine(HttpEngine):
             image=(found.get("Config") or {}).get("Image") or "",
             state=word,
             exit=self._exit_facts(found) if word == "exited" else None,
-            address=_address((found.get("NetworkSettings") or {}).get("Networks")),
+            address=address_of((found.get("NetworkSettings") or {}).get("Networks")),
             created_at=parse_time(found.get("Created")),
             started_at=parse_time(state.get("StartedAt")),
         )
@@ -180,7 +146,7 @@ class DockerEngine(HttpEngine):
 
     def inspect_network(self, name: str) -> NetworkState:
         """One network by name, whoever owns it."""
-        return _network_state(self._get("network", name, f"/networks/{name}"))
+        return network_state(self._get("network", name, f"/networks/{name}"))
 
     # --- networks and volumes
 
@@ -228,6 +194,7 @@ class DockerEngine(HttpEngine):
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
+        raise_if_unspeakable(spec)
         spec = replace(spec, mounts=tuple(self._usable(mount) for mount in spec.mounts))
         if spec.network and not spec.share_network_with and not spec.host_network:
             # Docker would notice a missing network only at start.
@@ -329,36 +296,6 @@ class DockerEngine(HttpEngine):
         follow_pull(image, stream, progress)
 
 
-def _filters(labels: Mapping[str, str]) -> str:
-    return json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
-
-
-def _own_name(names: Sequence[str]) -> str:
-    """The container's name; links add names with another container's in front."""
-    return next((name[1:] for name in names if name.count("/") == 1), "")
-
-
-def _address(networks: Mapping[str, Any] | None) -> str:
-    """The address on the only network: as it runs, or as it was given."""
-    for network in (networks or {}).values():
-        given = (network.get("IPAMConfig") or {}).get("IPv4Address")
-        if address := network.get("IPAddress") or given:
-            return str(address)
-    return ""
-
-
-def _network_state(item: Mapping[str, Any]) -> NetworkState:
-    configs = (item.get("IPAM") or {}).get("Config") or ()
-    config: Mapping[str, Any] = next((each for each in configs if ":" not in each.get("Subnet", "")), {})
-    return NetworkState(
-        id=item["Id"],
-        name=item["Name"],
-        labels=item.get("Labels") or {},
-        subnet=config.get("Subnet", ""),
-        gateway=config.get("Gateway", ""),
-    )
-
-
 def _own_differences(
     spec: ContainerSpec, body: Mapping[str, Any], found: Mapping[str, Any]
 ) -> list[Difference]:
@@ -366,7 +303,7 @@ def _own_differences(
     differing = []
     networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
     if spec.network in networks and spec.address:
-        got = _address({spec.network: networks[spec.network]})
+        got = address_of({spec.network: networks[spec.network]})
         if got != spec.address:
             differing.append(Difference(field="address", asked=spec.address, got=got))
     wanted, host = body["HostConfig"], found.get("HostConfig") or {}
@@ -379,9 +316,3 @@ def _own_differences(
             Difference(field="devices", asked=", ".join(sorted(asked)), got=", ".join(sorted(there)))
         )
     return differing
-
-
-def _controllers(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    """Cgroup controllers as far as ``info`` tells of them."""
-    told = {"memory": "MemoryLimit", "cpu": "CpuCfsQuota", "cpuset": "CPUSet", "pids": "PidsLimit"}
-    return tuple(name for name, key in told.items() if answer.get(key))

@@ -23,6 +23,8 @@ from reconciler.engines.streams import RawStream, frames
 WINDOW: Final = 0.5
 #: Lines remembered at most; more of them within the window make it shorter.
 REMEMBERED: Final = 20_000
+#: As much of a time as tells its second, which is more than the window.
+_SECOND: Final = len("2026-11-23T10:00:00")
 
 
 class FollowedLogs:
@@ -47,24 +49,22 @@ class FollowedLogs:
         stream.close()
 
     def __iter__(self) -> Iterator[bytes]:
-        recent: deque[bytes] = deque(maxlen=REMEMBERED)
-        first = newest = b""
+        recent = _Recent()
+        first = b""
         for frame in frames(self._stream):
-            recent.append(frame)
-            newest = max(newest, _time(frame))
-            first = first or newest
+            recent.add(frame)
+            first = first or recent.newest
             yield frame.partition(b" ")[2]
         if self._closed:
             return
-        # Before the oldest line that is remembered nothing can be told apart: all of it was read.
-        floor = _time(recent[0]) if len(recent) == REMEMBERED else b""
-        rest = self._rest(_since(newest, WINDOW))
+        rest = self._rest(_since(recent.newest, WINDOW))
         if rest is None or not self._replace(rest):
             return
-        seen = Counter(recent)
+        floor, seen = recent.floor, recent.counted()
         for frame in frames(rest):
-            if seen[frame] > 0:
-                seen[frame] -= 1
+            line = _told_apart(frame)
+            if seen[line] > 0:
+                seen[line] -= 1
             elif _time(frame) > floor and _time(frame) >= first:
                 yield frame.partition(b" ")[2]
 
@@ -75,6 +75,36 @@ class FollowedLogs:
         if closed:
             stream.close()
         return not closed
+
+
+class _Recent:
+    """The lines of the last moments: their times and digests, for a line may have 16 KiB."""
+
+    def __init__(self) -> None:
+        self.newest = b""
+        self._lines: deque[tuple[bytes, int]] = deque(maxlen=REMEMBERED)
+
+    def add(self, frame: bytes) -> None:
+        """Remember a line, and forget what can't be read again: all before the second that has passed."""
+        time, passed = _time(frame), self.newest[:_SECOND]
+        if time[:_SECOND] > passed:
+            while self._lines and self._lines[0][0][:_SECOND] < passed:
+                self._lines.popleft()
+        self.newest = max(self.newest, time)
+        self._lines.append(_told_apart(frame))
+
+    @property
+    def floor(self) -> bytes:
+        """Before the oldest line that is remembered nothing can be told apart: all of it was read."""
+        return self._lines[0][0] if len(self._lines) == REMEMBERED else b""
+
+    def counted(self) -> Counter[tuple[bytes, int]]:
+        """How often each is remembered."""
+        return Counter(self._lines)
+
+
+def _told_apart(frame: bytes) -> tuple[bytes, int]:
+    return _time(frame), hash(frame)
 
 
 def _time(frame: bytes) -> bytes:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reconciler.engines import cdi, mounts
-from reconciler.engines.base import ContainerSpec, Mount, Security
 from reconciler.engines.checks import CPU_PERIOD, SHM, cpu_quota, shm_size
+from reconciler.engines.specs import ContainerSpec, Mount, Security
 from reconciler.errors import StartFailed
 
 
@@ -181,7 +180,7 @@ def _devices(spec: ContainerSpec, *, with_cdi: bool) -> dict[str, Any]:
         elif kind == cdi.NVIDIA:
             requests.append({"DeviceIDs": list(names), "Capabilities": [["gpu"]]})
         elif kind == cdi.AMD:
-            nodes += _amd(spec.name, names)
+            nodes += cdi.amd_nodes(spec.name, names)
         else:
             raise StartFailed(
                 f"Container {spec.name} asks for {kind}, which this Docker can give only through CDI.",
@@ -193,10 +192,3 @@ def _devices(spec: ContainerSpec, *, with_cdi: bool) -> dict[str, Any]:
 
 def _described(kind: str) -> bool:
     return any(device.kind == kind for device in cdi.inventory())
-
-
-def _amd(container: str, names: Sequence[str]) -> list[str]:
-    try:
-        return cdi.amd_nodes(names)
-    except ValueError as error:
-        raise StartFailed(f"Container {container} cannot be given its GPU: {error}.") from error

@@ -6,6 +6,7 @@ a removal failed): an unknown one is read as a state that will pass, never as an
 
 from __future__ import annotations
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -89,6 +90,11 @@ def exit_facts(state: Mapping[str, Any]) -> ExitFacts:
 def has_labels(labels: Mapping[str, str] | None, wanted: Mapping[str, str]) -> bool:
     """Whether all the wanted labels are there (engines differ in how they join filters)."""
     return all((labels or {}).get(key) == value for key, value in wanted.items())
+
+
+def label_filter(labels: Mapping[str, str]) -> str:
+    """The ``filters`` of a listing: what carries all the labels."""
+    return json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
 
 
 class Remembered(Generic[T]):

@@ -39,6 +39,12 @@ _NO_NETWORK = re.compile(r"network .*not found|unable to find network|no such ne
 _NO_VOLUME = re.compile(r"no such volume|volume .*not found", re.IGNORECASE)
 _GONE = re.compile(r"no such (?:container|network|volume)$|does not exist in database", re.IGNORECASE)
 _ENDING = re.compile(r"could not be stopped|no such process|state improper", re.IGNORECASE)
+#: Docker 20.10 and 28 (a paused one as well), Podman.
+_IN_USE = re.compile(
+    r"cannot remove (?:a |an? )?(?:running|paused) container|container is running: stop|"
+    r"container is paused and must be unpaused|running or paused containers cannot be removed without force",
+    re.IGNORECASE,
+)
 _NOT_RUNNING = re.compile(
     r"state improper|is not running|is not paused|can only kill running|not running", re.IGNORECASE
 )
@@ -106,9 +112,14 @@ def is_removed(refused: Refused) -> bool:
     return is_gone(refused) or "already in progress" in refused.detail
 
 
+def is_in_use(refused: Refused) -> bool:
+    """A removal without force met a container that runs, or is paused."""
+    return bool(_IN_USE.search(refused.detail))
+
+
 def is_ending(refused: Refused) -> bool:
     """A removal met a container that was just ending by itself: it works a moment later."""
-    return bool(_ENDING.search(refused.detail))
+    return bool(_ENDING.search(refused.detail)) and not is_in_use(refused)
 
 
 def taken(kind: str, name: str, refused: Refused) -> EngineError:

@@ -15,21 +15,23 @@ from threading import Event, Lock
 from typing import Any, ClassVar, Final
 
 from reconciler.engines import cdi, failures, subnets
-from reconciler.engines.base import (
-    ContainerSpec,
-    ContainerState,
-    EngineEvent,
-    EventStream,
-    ExitFacts,
-    LogStream,
-)
+from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
 from reconciler.engines.executing import collect
-from reconciler.engines.facts import Remembered, action_name, event_labels, exit_facts, parse_time
+from reconciler.engines.facts import (
+    Remembered,
+    action_name,
+    event_labels,
+    exit_facts,
+    has_labels,
+    label_filter,
+    parse_time,
+)
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_api import CALL_SECONDS, HttpApi
 from reconciler.engines.kernel_log import KernelLog
+from reconciler.engines.specs import ContainerSpec
 from reconciler.engines.streams import Events, Framed, Logs, RawStream, StartSignals
-from reconciler.errors import EngineError
+from reconciler.errors import Conflict, EngineError, NotFound
 from reconciler.liveness import allow
 
 #: Seconds for an engine under load to create, start or remove a container.
@@ -70,6 +72,29 @@ class HttpEngine(ABC):
         self._kernel = KernelLog()
         self._lock = Lock()
         self._inventory: tuple[float, Mapping[str, tuple[str, ...]]] | None = None
+
+    def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
+        """All containers that carry all the labels, in one call; what a listing lacks is asked for once."""
+        listed = self._look(
+            "/containers/json", "list containers", {"all": "true", "filters": label_filter(labels)}
+        )
+        states = []
+        for item in listed or ():
+            if not has_labels(item.get("Labels"), labels):
+                continue
+            try:
+                states.append(self._listed(item))
+            except NotFound:
+                continue  # removed between the listing and the look at it
+        return states
+
+    @abstractmethod
+    def _listed(self, item: Mapping[str, Any]) -> ContainerState:
+        """A container of a listing.
+
+        Raises:
+            NotFound: it has been removed meanwhile.
+        """
 
     @abstractmethod
     def inspect_container(self, name: str) -> ContainerState:
@@ -167,12 +192,18 @@ class HttpEngine(ABC):
             if not failures.is_past(refused):
                 raise
 
-    def remove_container(self, container: str) -> None:
-        """Remove a container by force, its anonymous volumes too; one that is not there is no error.
+    def remove_container(self, container: str, *, force: bool = True) -> None:
+        """Remove a container, its anonymous volumes too; one that is not there is no error.
 
         On Podman the containers that share its network go with it: it keeps none of them alone.
         """
-        self._remove("container", container, {"force": "true", "v": "true", **self._removal})
+        params = {"force": "true" if force else "false", "v": "true", **self._removal}
+        try:
+            self._remove("container", container, params)
+        except Refused as refused:
+            if failures.is_in_use(refused):
+                raise Conflict(f"The container {self._called(container)} is running.") from refused
+            raise
 
     def remove_network(self, name: str) -> None:
         """Remove a network; one that is not there is no error."""
@@ -185,13 +216,7 @@ class HttpEngine(ABC):
     def _remove(self, kind: str, name: str, params: Mapping[str, Any]) -> None:
         for attempt in range(_ATTEMPTS):
             try:
-                self._http.call(
-                    "DELETE",
-                    f"/{kind}s/{name}",
-                    f"remove the {kind} {name}",
-                    params=params,
-                    seconds=WORK_SECONDS,
-                )
+                self._delete(f"/{kind}s/{name}", f"remove the {kind} {name}", params)
             except Refused as refused:
                 if failures.is_removed(refused):
                     return
@@ -200,6 +225,15 @@ class HttpEngine(ABC):
                 time.sleep(_PAUSE)
             else:
                 return
+
+    def _delete(self, path: str, what: str, params: Mapping[str, Any]) -> None:
+        """A DELETE; of several things Podman tells in the body of a success what went wrong with each."""
+        answer = self._http.call("DELETE", path, what, params=params, seconds=WORK_SECONDS)
+        for report in answer or ():
+            if error := report.get("Err"):
+                refused = Refused(self._http.engine, what, status=0, detail=str(error))
+                if not failures.is_removed(refused):
+                    raise refused
 
     def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
         """Run a command inside; returns exit status and output (at most 64 KiB)."""

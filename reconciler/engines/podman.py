@@ -13,28 +13,25 @@ from typing import Any, ClassVar, Final
 
 from reconciler.engines import cdi, failures, images, mounts, peers, rootless, subnets
 from reconciler.engines.base import (
-    ContainerSpec,
     ContainerState,
-    ContainerStateName,
     EngineInfo,
     ExitFacts,
     LogStream,
-    Mount,
-    NetworkSpec,
     NetworkState,
     PullProgress,
     RegistryAuth,
-    VolumeSpec,
     VolumeState,
 )
-from reconciler.engines.checks import Difference, differences, raise_if_drifted
-from reconciler.engines.facts import Remembered, has_labels, parse_time, state_name
+from reconciler.engines.checks import Difference, differences, raise_if_drifted, raise_if_unspeakable
+from reconciler.engines.facts import Remembered, has_labels, label_filter, parse_time, state_name
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
+from reconciler.engines.podman_answers import container_state_name, engine_info, network_state
 from reconciler.engines.podman_api import PodmanApi
 from reconciler.engines.podman_logs import FileLogs, LogFile
 from reconciler.engines.podman_specs import container_body
 from reconciler.engines.pulling import follow_pull
+from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
 from reconciler.errors import Conflict, Drifted, NotFound, StartFailed
 
 #: Volume sub-paths came with this version; before it the folder is bind-mounted.
@@ -65,56 +62,17 @@ class PodmanEngine(HttpEngine):
 
     def info(self) -> EngineInfo:
         """Ask who is there (see :class:`~reconciler.engines.base.Engine`, as for all that follows)."""
-        answer = self._http.call("GET", "/info", "tell about itself")
-        host = answer.get("host") or {}
-        version = answer.get("version") or {}
-        self._rootless = bool((host.get("security") or {}).get("rootless"))
-        return EngineInfo(
-            name=self.name,
-            version=str(version.get("Version", "")),
-            host=self.url,
-            rootless=bool((host.get("security") or {}).get("rootless")),
-            cpus=float(host.get("cpus") or 0),
-            memory=int(host.get("memTotal") or 0),
+        return engine_info(
+            self._http.call("GET", "/info", "tell about itself"),
+            url=self.url,
             same_mounts=peers.shares_mounts(self.url),
-            details={
-                "api_version": version.get("APIVersion", ""),
-                "cgroup_version": str(host.get("cgroupVersion", "")).removeprefix("v"),
-                "cgroup_controllers": tuple(host.get("cgroupControllers") or ()),
-                "cgroup_manager": host.get("cgroupManager", ""),
-                "network_backend": host.get("networkBackend", ""),
-                "runtime": (host.get("ociRuntime") or {}).get("name", ""),
-                "storage_driver": (answer.get("store") or {}).get("graphDriverName", ""),
-                "storage_root": (answer.get("store") or {}).get("graphRoot", ""),
-                "events_logger": host.get("eventLogger", ""),
-                "mapped_users": sum(
-                    int(part.get("size") or 0) for part in (host.get("idMappings") or {}).get("uidmap") or ()
-                ),
-                "cdi_devices": {kind: len(names) for kind, names in self.devices().items()},
-            },
+            devices=self.devices(),
         )
-
-    def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
-        """All containers that carry all the labels, in one call.
-
-        The listing doesn't tell whether memory killed a container: those that failed are inspected, once.
-        """
-        listed = self._look(
-            "/containers/json", "list containers", {"all": "true", "filters": _filters(labels)}
-        )
-        states = []
-        for item in listed or ():
-            if not has_labels(item.get("Labels"), labels):
-                continue
-            try:
-                states.append(self._listed(item))
-            except NotFound:
-                continue  # removed between the listing and the look at its end
-        return states
 
     def _listed(self, item: Mapping[str, Any]) -> ContainerState:
+        """As the listing has it; whether memory killed one that failed, only an inspect tells, once."""
         started = max(float(item.get("StartedAt") or 0), 0.0) or None
-        state = _state(str(item.get("State") or ""), started)
+        state = container_state_name(str(item.get("State") or ""), started)
         return ContainerState(
             id=item["Id"],
             name=(item.get("Names") or [""])[0],
@@ -137,14 +95,16 @@ class PodmanEngine(HttpEngine):
     def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
         """All networks that carry all the labels."""
         listed = self._http.call(
-            "GET", "/networks/json", "list networks", params={"filters": _filters(labels)}
+            "GET", "/networks/json", "list networks", params={"filters": label_filter(labels)}
         )
-        states = [_network_state(item) for item in listed or ()]
+        states = [network_state(item) for item in listed or ()]
         return [state for state in states if has_labels(state.labels, labels)]
 
     def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
         """All volumes that carry all the labels."""
-        listed = self._http.call("GET", "/volumes/json", "list volumes", params={"filters": _filters(labels)})
+        listed = self._http.call(
+            "GET", "/volumes/json", "list volumes", params={"filters": label_filter(labels)}
+        )
         states = [VolumeState(name=item["Name"], labels=item.get("Labels") or {}) for item in listed or ()]
         return [state for state in states if has_labels(state.labels, labels)]
 
@@ -153,7 +113,7 @@ class PodmanEngine(HttpEngine):
         found = self._inspect(name)
         state = found.get("State") or {}
         started = parse_time(state.get("StartedAt"))
-        word = _state(str(state.get("Status") or ""), started)
+        word = container_state_name(str(state.get("Status") or ""), started)
         networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
         return ContainerState(
             id=found["Id"],
@@ -175,7 +135,7 @@ class PodmanEngine(HttpEngine):
 
     def inspect_network(self, name: str) -> NetworkState:
         """One network by name, whoever owns it."""
-        return _network_state(self._get("network", name, f"/networks/{name}/json"))
+        return network_state(self._get("network", name, f"/networks/{name}/json"))
 
     # --- networks and volumes
 
@@ -200,7 +160,7 @@ class PodmanEngine(HttpEngine):
     def _create_network(self, body: Mapping[str, Any]) -> NetworkState:
         name = str(body["name"])
         try:
-            return _network_state(
+            return network_state(
                 self._http.call("POST", "/networks/create", f"create the network {name}", body=body)
             )
         except Refused as refused:
@@ -243,6 +203,7 @@ class PodmanEngine(HttpEngine):
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
+        raise_if_unspeakable(spec)
         rights = self._rights()
         spec = replace(
             rootless.allowed(spec, rights), mounts=tuple(self._usable(mount) for mount in spec.mounts)
@@ -381,29 +342,5 @@ class PodmanEngine(HttpEngine):
         follow_pull(image, stream, progress)
 
 
-def _filters(labels: Mapping[str, str]) -> str:
-    return json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
-
-
 def _in_memory(size: str) -> dict[str, str]:
     return {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777,{size}".rstrip(",")}
-
-
-def _state(word: str, started: float | None) -> ContainerStateName:
-    """The state; what ran when the host went down is "created" again for Podman, and must not run twice."""
-    name = state_name(word)
-    return "exited" if name == "created" and started is not None else name
-
-
-def _network_state(item: Mapping[str, Any]) -> NetworkState:
-    subnet: Mapping[str, Any] = next(
-        (each for each in item.get("subnets") or () if ":" not in each.get("subnet", "")), {}
-    )
-    return NetworkState(
-        id=item.get("id") or "",
-        name=item["name"],
-        labels=item.get("labels") or {},
-        subnet=subnet.get("subnet", ""),
-        gateway=subnet.get("gateway", ""),
-        dns=bool(item.get("dns_enabled", True)),
-    )

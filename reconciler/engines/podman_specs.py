@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.engines import cdi, mounts
-from reconciler.engines.base import ContainerSpec, Mount, Security
 from reconciler.engines.checks import CPU_PERIOD, SHM, cpu_quota, shm_size
+from reconciler.engines.specs import ContainerSpec, Mount, Security
 from reconciler.errors import StartFailed
 
 
@@ -130,7 +130,7 @@ def device_paths(spec: ContainerSpec, inventory: list[cdi.CdiDevice]) -> list[st
     paths: list[str] = []
     for kind, names in spec.devices.items():
         if kind == cdi.AMD and kind not in known:
-            paths += _amd(spec.name, names)
+            paths += cdi.amd_nodes(spec.name, names)
             continue
         for name in names:
             if kind in known and name not in known[kind]:
@@ -141,13 +141,6 @@ def device_paths(spec: ContainerSpec, inventory: list[cdi.CdiDevice]) -> list[st
                 )
             paths.append(f"{kind}={name}")
     return paths
-
-
-def _amd(container: str, names: tuple[str, ...]) -> list[str]:
-    try:
-        return cdi.amd_nodes(names)
-    except ValueError as error:
-        raise StartFailed(f"Container {container} cannot be given its GPU: {error}.") from error
 
 
 def _mounts(spec: ContainerSpec) -> dict[str, Any]:

@@ -15,58 +15,48 @@ import functools
 import os
 import platform
 import secrets
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from reconciler.engines.base import (
-    ContainerSpec,
     ContainerState,
     EngineInfo,
     EventStream,
     LogStream,
-    NetworkSpec,
     NetworkState,
     PullProgress,
     RegistryAuth,
-    VolumeSpec,
     VolumeState,
 )
+from reconciler.engines.checks import raise_if_unspeakable
 from reconciler.engines.processes import (
     addressing,
     hosting,
-    identities,
     limiting,
     records,
     starting,
     translating,
     watching,
 )
-from reconciler.engines.processes.announcing import announce
 from reconciler.engines.processes.creating import Creator
 from reconciler.engines.processes.folders import Folders, carries
 from reconciler.engines.processes.following import Events, FileLog
+from reconciler.engines.processes.living import Lives
 from reconciler.engines.processes.networking import Networks
 from reconciler.engines.processes.reserving import Reservations, default_folder
 from reconciler.engines.processes.rewriting import Rewriter
 from reconciler.engines.processes.storing import Volumes
-from reconciler.errors import EngineError, EngineUnavailable, NotFound, StartFailed
+from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
+from reconciler.errors import EngineError, EngineUnavailable, NotFound
 from reconciler.liveness import allow
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Json = dict[str, Any]
 
-#: Seconds that killed processes get to be gone.
-_PATIENCE: Final = 15.0
-#: Signals that a person means for everything in a container; others go to its command alone.
-_FOR_ALL: Final = frozenset(
-    {signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP, signal.SIGCONT}
-)
 _INVENTORY_AGE: Final = 60.0
 
 
@@ -128,6 +118,7 @@ class ProcessEngine:
             ) from error
         self._networks = Networks(self._folders, Reservations(default_folder()))
         self._volumes = Volumes(self._folders)
+        self._lives = Lives(self._folders)
         self._views = views
         self._many_addresses = addressing.many_addresses() if many_addresses is None else many_addresses
         self._now = now
@@ -202,9 +193,6 @@ class ProcessEngine:
         for stream in streams:
             stream.close()
 
-    def _announce(self, kind: str, action: str, name: str, labels: Mapping[str, str]) -> None:
-        announce(str(self._folders.listeners), kind=kind, action=action, name=name, labels=labels)
-
     # Networks and volumes
 
     @_told
@@ -229,7 +217,7 @@ class ProcessEngine:
             Conflict: the name is taken.
         """
         state = self._networks.create(spec, self._new_id())
-        self._announce("network", "create", spec.name, spec.labels)
+        self._folders.announce("network", "create", spec.name, spec.labels)
         return state
 
     @_told
@@ -241,7 +229,7 @@ class ProcessEngine:
         """
         removed = self._networks.remove(name)
         if removed is not None:
-            self._announce("network", "remove", name, removed.labels)
+            self._folders.announce("network", "remove", name, removed.labels)
 
     @_told
     def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
@@ -268,17 +256,11 @@ class ProcessEngine:
 
     # Containers
 
-    def _state(self, home: Path, spec: Json) -> ContainerState | None:
-        """Its state; None if it was removed while being looked at."""
-        state = watching.observe(home, spec, listeners=self._folders.listeners)
-        again = self._folders.spec(home)
-        return state if again is not None and again["id"] == spec["id"] else None
-
     @_told
     def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
         """All containers with the labels, running or not."""
         found = (
-            self._state(home, spec)
+            self._lives.state(home, spec)
             for home, spec in self._folders.all_containers()
             if carries(spec["labels"], labels)
         )
@@ -291,16 +273,7 @@ class ProcessEngine:
         Raises:
             NotFound: there is none.
         """
-        state = self._state(*self._find(name))
-        if state is None:
-            raise NotFound(f"There is no container {name}.")
-        return state
-
-    def _find(self, container: str) -> tuple[Path, Json]:
-        found = self._folders.find(container)
-        if found is None:
-            raise NotFound(f"There is no container {container}.")
-        return found
+        return self._lives.inspect(name)
 
     @_told
     def create_container(self, spec: ContainerSpec) -> str:
@@ -311,11 +284,12 @@ class ProcessEngine:
             NotFound: the network, a volume, or the container whose network is shared is missing.
             StartFailed: it can never start: no command, no such device, folder or user.
         """
+        raise_if_unspeakable(spec, raw=True)
         container_id = self._new_id()
         inventory = self.devices()
         with self._folders.locked():
             self._creator.create(spec, container_id, inventory=inventory)
-        self._announce("container", "create", spec.name, spec.labels)
+        self._folders.announce("container", "create", spec.name, spec.labels)
         return container_id
 
     @functools.cached_property
@@ -337,60 +311,12 @@ class ProcessEngine:
             StartFailed: no such command or folder, or the address is in use; it is left as created.
             NotFound: it is gone.
         """
-        home, spec = self._find(container)
-        try:
-            with self._folders.locked(home):
-                answer = self._start(home, spec)
-        except FileNotFoundError:
-            raise NotFound(f"{spec['name']} has been removed.") from None
-        if "error" in answer:
-            raise StartFailed(
-                f"{spec['name']} could not be started: {answer['error']}", remedy=answer.get("remedy", "")
-            )
-
-    def _start(self, home: Path, spec: Json) -> Json:
-        """The supervisor's answer; empty when it runs already. Under the container's lock."""
-        now = self._folders.spec(home)
-        if now is None or now["id"] != spec["id"]:
-            raise NotFound(f"{spec['name']} has been removed.")
-        if watching.running(home) is not None:
-            return {}
-        self._check_address(spec)
-        if self.inspect_container(spec["id"]).state == "exited":
-            records.remove(str(home / records.RUN))
-            records.remove(str(home / records.EXIT))
-        return starting.start(home)
-
-    def _check_address(self, spec: Json) -> None:
-        if not spec["address"] or spec["shared"]:
-            return
-        for home, other in self._folders.all_containers():
-            same = (other["network"], other["address"]) == (spec["network"], spec["address"])
-            if (
-                same
-                and not other["shared"]
-                and other["id"] != spec["id"]
-                and watching.running(home) is not None
-            ):
-                raise StartFailed(
-                    f"The address {spec['address']} of {spec['name']} is in use by {other['name']}."
-                )
+        self._lives.start(container)
 
     @_told
     def stop_container(self, container: str, grace: float) -> None:
         """TERM to all its processes, KILL after ``grace`` seconds."""
-        self._end(container, grace)
-
-    def _end(self, container: str, grace: float) -> None:
-        found = self._folders.find(container)
-        if found is None:
-            return
-        home, spec = found
-        with allow(grace + _PATIENCE, f"stopping {spec['name']}"):
-            ended = watching.end(home, spec, grace=grace, patience=_PATIENCE)
-        if not ended:
-            raise EngineError(f"{spec['name']} did not end when killed: a process hangs in the kernel.")
-        self._state(home, spec)  # writes the end of one whose supervisor had to be killed
+        self._lives.end(container, grace)
 
     @_told
     def kill_container(self, container: str, signal: str) -> None:
@@ -399,54 +325,21 @@ class ProcessEngine:
         Raises:
             EngineError: there is no such signal.
         """
-        try:
-            number = identities.signal_number(signal)
-        except ValueError:
-            raise EngineError(f"There is no signal {signal!r}.") from None
-        found = self._folders.find(container)
-        run = watching.running(found[0]) if found else None
-        if run is not None:
-            watching.send(run, number, group=number in _FOR_ALL)
-
-    @_told
-    def pause_container(self, container: str) -> None:
-        """Stop all its processes until :meth:`unpause_container`."""
-        self._toggle(container, signal.SIGSTOP, "pause", unless=True)
+        self._lives.send(container, signal)
 
     @_told
     def unpause_container(self, container: str) -> None:
         """Let a paused container go on."""
-        self._toggle(container, signal.SIGCONT, "unpause", unless=False)
-
-    def _toggle(self, container: str, number: int, action: str, *, unless: bool) -> None:
-        found = self._folders.find(container)
-        run = watching.running(found[0]) if found else None
-        if found is None or run is None:
-            return
-        before = identities.stopped(run["main"])
-        watching.send(run, number, group=True)
-        if before is not unless:
-            self._announce("container", action, found[1]["name"], found[1]["labels"])
+        self._lives.unpause(container)
 
     @_told
-    def remove_container(self, container: str) -> None:
-        """Kill it and remove its folder, log and working directory too."""
-        found = self._folders.find(container)
-        if found is None:
-            return
-        home, spec = found
-        try:
-            with self._folders.locked(home):  # not while it is being started: its command would be lost
-                now = self._folders.spec(home)
-                if now is None or now["id"] != spec["id"]:
-                    return  # another remover was first
-                self._end(spec["id"], 0)
-                watching.kill_leftovers(None, spec["id"])
-                limiting.remove(spec["launch"]["groups"])
-                self._folders.drop_container(home)
-        except FileNotFoundError:
-            return  # likewise
-        self._announce("container", "remove", spec["name"], spec["labels"])
+    def remove_container(self, container: str, *, force: bool = True) -> None:
+        """Kill it and remove its folder, log and working directory too.
+
+        Raises:
+            Conflict: it runs, and is not to be ended by ``force``.
+        """
+        self._lives.remove(container, force=force)
 
     @_told
     def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
@@ -456,7 +349,7 @@ class ProcessEngine:
             NotFound: the container is gone.
             EngineError: it does not run, or the command took longer than ``timeout`` seconds.
         """
-        home, spec = self._find(container)
+        home, spec = self._lives.find(container)
         if watching.running(home) is None:
             raise EngineError(f"{spec['name']} is not running, so {command[0]!r} cannot be run in it.")
         rewriter = Rewriter(**spec["rewrite"])
@@ -470,10 +363,10 @@ class ProcessEngine:
         Raises:
             NotFound: it is gone.
         """
-        home, spec = self._find(container)
+        home, spec = self._lives.find(container)
 
         def ended() -> bool:
-            state = self._state(home, spec)
+            state = self._lives.state(home, spec)
             return state is None or state.state == "exited"
 
         try:

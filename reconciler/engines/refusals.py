@@ -122,6 +122,11 @@ START_RULES: Final[Sequence[Rule]] = (
         "Create the folder, or correct the volume's path.",
     ),
     rule(
+        r"workdir .* is not a directory|Cannot mkdir: .* is not a directory",
+        "has a working directory that is a file in its image",
+        "Correct `workingDir`.",
+    ),
+    rule(
         r"unable to find user (\S+?):|no matching entries in passwd file|unable to find group (\S+?):",
         "runs as a user or group that its image does not have",
         "Use a numeric id in `securityContext`.",

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.engines.base import ContainerSpec, EngineInfo
+from reconciler.engines.base import EngineInfo
+from reconciler.engines.specs import ContainerSpec
 
 #: ``keep-id`` takes the ids in the container since this version of Podman.
 KEEP_ID: Final = (4, 3)

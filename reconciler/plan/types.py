@@ -246,11 +246,6 @@ class InstancePlan:
     pull_secrets: tuple[str, ...] = ()
 
     @property
-    def address_ref(self) -> str:
-        """The reference that stands for this instance's address."""
-        return f"$({self.step}-{self.index}.ip)"
-
-    @property
     def primary(self) -> ContainerPlan:
         """The container that carries the instance's name."""
         return next(c for c in self.containers if c.primary)

@@ -13,7 +13,6 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -68,7 +67,6 @@ class Server:
         self._handlers = ThreadPoolExecutor(HANDLERS, thread_name_prefix="serving-handler")
         # The loop's own, touched by its thread only; dicts keep the order of arrival.
         self._clients: dict[asyncio.Task[None], _Client] = {}
-        self._peers: Counter[str] = Counter()
 
     def listen(
         self,

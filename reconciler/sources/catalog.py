@@ -9,12 +9,12 @@ reader must heed: prune (remove from the engine) a job only when it is not in :a
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.names import DEFAULT_NAMESPACE
+from reconciler.sources.walking import with_parents
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -113,7 +113,7 @@ class Catalog:
         """Whether the absence of an object that was last read from ``file`` means that it was removed."""
         if self.state != "ok":
             return False
-        return not any(path in self.doubtful for path in _with_parents(file))
+        return not any(path in self.doubtful for path in with_parents(file))
 
 
 def runtime_key(job: Document) -> RuntimeKey:
@@ -125,12 +125,3 @@ def runtime_key(job: Document) -> RuntimeKey:
     kind = str(ref.get("kind") or "ClusterTrainingRuntime")
     namespace = "" if kind == "ClusterTrainingRuntime" else job.namespace or DEFAULT_NAMESPACE
     return kind, namespace, str(ref.get("name") or "")
-
-
-def _with_parents(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        parent = os.path.dirname(path)  # noqa: PTH120  (text compared with text: no normalization)
-        if parent == path:
-            return
-        path = parent

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reconciler.api.faults import Fault
 from reconciler.sources.resolving import FileView, FolderView, ObjectId, Resolver, is_named, object_id
-from reconciler.sources.walking import Found, Layout, Signature, walk
+from reconciler.sources.walking import Found, Layout, Signature, walk, with_parents
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -208,7 +208,7 @@ class FolderSource:
 
     def _vanished(self, path: str, layout: Layout, now: float, *, patient: bool) -> None:
         file = self._files[path]
-        if any(above in layout.unreadable for above in _upwards(path)):
+        if any(above in layout.unreadable for above in with_parents(path)):
             file.signature = None
             return
         if file.signature is not None or file.settle_at is None or file.settle_at > now + SETTLE + REPLACED:
@@ -309,12 +309,3 @@ def _unread(found: Found, reason: str) -> _Content:
 def _unreadable(path: str, reason: str) -> Fault:
     remedy = ": give the daemon's user permission to read it" if reason == "Permission denied" else ""
     return Fault(file=path, line=0, path="", message=f"cannot be read: {reason}{remedy}", reason="Unreadable")
-
-
-def _upwards(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        parent = os.path.dirname(path)  # noqa: PTH120
-        if parent == path:
-            return
-        path = parent

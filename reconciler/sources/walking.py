@@ -159,7 +159,7 @@ class _Walk:
         name = os.path.basename(path)  # noqa: PTH119
         if os.path.isdir(target):  # noqa: PTH112
             _note_links(self.layout, path)
-            if not _is_inside(self.real_root, target):
+            if not is_inside(self.real_root, target):
                 self._enter(path, target)
         elif os.path.exists(target):  # noqa: PTH110
             if is_manifest_name(name):
@@ -189,7 +189,18 @@ class _Walk:
         self.layout.files[path] = Found(path=path, signature=signature, mtime=facts.st_mtime)
 
 
-def _is_inside(inner: str, outer: str) -> bool:
+def with_parents(path: str) -> Iterator[str]:
+    """The path, and every folder above it."""
+    while path:
+        yield path
+        parent = os.path.dirname(path)  # noqa: PTH120  (text compared with text: no normalization)
+        if parent == path:
+            return
+        path = parent
+
+
+def is_inside(inner: str, outer: str) -> bool:
+    """Whether a path is the other or below it, as text."""
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 

@@ -39,7 +39,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from reconciler.sources.walking import Layout, is_manifest_name, walk
+from reconciler.sources.walking import Layout, is_inside, is_manifest_name, walk
 
 QUIET: Final = 0.025
 LATEST: Final = 0.040
@@ -161,9 +161,9 @@ class Watcher:
         return any(self._matters(path, is_directory=event.is_directory) for path in paths)
 
     def _matters(self, path: str, *, is_directory: bool) -> bool:
-        if path in self._links or any(_is_inside(root, path) for root in self._roots):
+        if path in self._links or any(is_inside(root, path) for root in self._roots):
             return True
-        top = next((top for top in self._tops if _is_inside(path, top)), None)
+        top = next((top for top in self._tops if is_inside(path, top)), None)
         if top is None:
             # Beside the folder, where it or a link lies.
             return False
@@ -266,13 +266,13 @@ class Watcher:
         real_root = os.path.realpath(self._root)
         recursive = [real_root] if layout.state == "ok" else []
         for folder in sorted(layout.real_folders):
-            if not any(_is_inside(folder, top) for top in recursive):
+            if not any(is_inside(folder, top) for top in recursive):
                 recursive.append(folder)
         single = set(layout.link_folders)
         single.update(_folder_of(os.path.realpath(link)) for link in layout.links)
         single.add(_nearest(os.path.dirname(self._root)))  # noqa: PTH120
         single = {os.path.realpath(path) for path in single}
-        single = {path for path in single if not any(_is_inside(path, top) for top in recursive)}
+        single = {path for path in single if not any(is_inside(path, top) for top in recursive)}
         places = {_place(path, recursive=True) for path in recursive}
         places |= {_place(path, recursive=False) for path in single}
         return {place for place in places if place is not None}
@@ -306,7 +306,3 @@ def _nearest(path: str) -> str:
     while not os.path.isdir(path) and path != os.path.dirname(path):  # noqa: PTH112, PTH120
         path = os.path.dirname(path)  # noqa: PTH120
     return path
-
-
-def _is_inside(inner: str, outer: str) -> bool:
-    return inner == outer or inner.startswith(outer.rstrip("/") + "/")

@@ -21,6 +21,8 @@ from reconciler.status.files import read_if_exists, remove_if_exists, write_atom
 SUFFIX = ".status.yaml"
 #: Seconds between two writes of one file while a job only makes progress.
 INTERVAL = 0.25
+#: Files whose documents are kept as data; of the others, of jobs that ended long ago, only the text is.
+KEPT_PARSED = 64
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -60,8 +62,10 @@ def read_sidecar(path: Path) -> list[dict[str, Any]]:
         StateError: it is there and cannot be read.
     """
     data = read_if_exists(path)
-    if data is None:
-        return []
+    return _parsed(data) if data is not None else []
+
+
+def _parsed(data: bytes) -> list[dict[str, Any]]:
     try:
         return [d for d in yaml.load_all(data, Loader=_Loader) if isinstance(d, dict)]
     except yaml.YAMLError:
@@ -87,7 +91,9 @@ class SidecarWriter:
         self._clock = clock
         self._on_error = on_error
         self._lock = threading.Lock()
+        #: By file, the one asked for last at the end; all that is dirty, and the latest of the rest.
         self._documents: dict[Path, dict[str, dict[str, Any]]] = {}
+        #: The text of every file.
         self._written: dict[Path, bytes] = {}
         self._last: dict[Path, float] = {}
         self._dirty: set[Path] = set()
@@ -115,6 +121,7 @@ class SidecarWriter:
             self._documents.pop(path, None)
             self._dirty.discard(path)
             self._written.pop(path, None)
+            self._last.pop(path, None)
             try:
                 remove_if_exists(path)
             except StateError as error:
@@ -147,8 +154,8 @@ class SidecarWriter:
     def rewrite_missing(self) -> None:
         """Write again the files that somebody removed (``git clean``)."""
         with self._lock:
-            for path, documents in self._documents.items():
-                if documents and path in self._written and not path.exists():
+            for path in [path for path in self._written if not path.exists()]:
+                if self._known(path):
                     del self._written[path]
                     # Until it has worked: a full disk must not make this the last try.
                     self._dirty.add(path)
@@ -156,18 +163,27 @@ class SidecarWriter:
 
     def _known(self, path: Path) -> dict[str, dict[str, Any]]:
         """The documents of a file; those of an earlier daemon the first time, so that none gets lost."""
-        known = self._documents.get(path)
+        known = self._documents.pop(path, None)
         if known is None:
-            known = self._documents[path] = {}
+            known = {document_key(document): document for document in _parsed(self._text(path))}
+        clean = [other for other in self._documents if other not in self._dirty]
+        for other in clean[: max(0, len(self._documents) - KEPT_PARSED)]:
+            del self._documents[other]
+        self._documents[path] = known
+        return known
+
+    def _text(self, path: Path) -> bytes:
+        """What the file says, as this writer has written or found it."""
+        if path not in self._written:
             try:
                 data = read_if_exists(path)
-                known.update({document_key(d): d for d in read_sidecar(path)})
             except StateError as error:
                 self._on_error(error)
-            else:
-                if data is not None:
-                    self._written[path] = data
-        return known
+                data = None
+            if data is None:
+                return b""
+            self._written[path] = data
+        return self._written[path]
 
     def _write(self, path: Path) -> None:
         documents = self._documents.get(path, {})

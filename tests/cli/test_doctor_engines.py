@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from reconciler.cli import network_test
-from reconciler.engines.base import ContainerSpec, Engine, NetworkSpec
+from reconciler.engines.base import Engine
 from reconciler.engines.docker import DockerEngine
 from reconciler.engines.podman import PodmanEngine
+from reconciler.engines.specs import ContainerSpec, NetworkSpec
 from reconciler.names import LABEL_INSTANCE, LABEL_JOB, LABEL_NAMESPACE
 from tests.cli.samples import trainjob, write
 from tests.support import engines, images, registry

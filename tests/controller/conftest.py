@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from reconciler.engines.base import ContainerSpec
+from reconciler.engines.specs import ContainerSpec
 from tests.support import engines, registry
 
 LABEL = "reconciler-test-controller"

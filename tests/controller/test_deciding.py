@@ -25,11 +25,6 @@ def world_of(*steps: dict[str, Any], policy: Policy | None = None, **runtime: An
     return world
 
 
-def start_all(world: World) -> None:
-    while created := [n for n, c in world.containers.items() if c.state == "created"]:
-        world.start(created[0])
-
-
 def test_ranks_are_launched_in_order_before_other_steps() -> None:
     world = World.of(
         plan_of({"steps": [{"name": "extra", "containers": 1}, {"name": "node", "containers": 3}]})
@@ -88,7 +83,7 @@ def test_a_native_sidecar_runs_before_what_comes_after_it() -> None:
 def test_a_sidecar_is_stopped_when_its_pods_work_is_done() -> None:
     pod = {"proxy": "sidecar", "main": "main"}
     world = world_of({"name": "node", "containers": 2, "pod": pod})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 0)
     assert "stop demo-node-0-proxy" in world.log
     assert "stop demo-node-1-proxy" not in world.log
@@ -97,7 +92,7 @@ def test_a_sidecar_is_stopped_when_its_pods_work_is_done() -> None:
 
 def test_a_pod_has_succeeded_when_all_its_regular_containers_have() -> None:
     world = world_of({"name": "node", "containers": 1, "pod": {"main": "main", "helper": "main"}})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 0)
     assert not world.record.finished
     world.exit("demo-node-0-helper", 0)
@@ -111,7 +106,7 @@ def test_the_success_policy_decides_when_one_target_of_two_is_done(operator: str
         {"name": "extra", "containers": 1},
         successPolicy={"operator": operator, "targetReplicatedJobs": ["node", "extra"]},
     )
-    start_all(world)
+    world.start_all()
     world.exit("demo-extra-0", 0)
     assert world.record.is_true("Complete") is complete
 
@@ -122,7 +117,7 @@ def test_the_rest_is_stopped_when_the_targets_have_succeeded() -> None:
         {"name": "server", "containers": 1},
         successPolicy={"operator": "All", "targetReplicatedJobs": ["node"]},
     )
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 0)
     assert world.record.is_true("Complete")
     assert not world.containers
@@ -171,7 +166,7 @@ def test_ready_means_that_the_probe_passes() -> None:
 )
 def test_a_container_of_another_run_is_removed(change: dict[str, str]) -> None:
     world = world_of(NODE)
-    start_all(world)
+    world.start_all()
     state = world.containers["demo-node-1"]
     other = replace(state, id="other", name="other", labels={**state.labels, **change})
     world.containers["other"] = other
@@ -182,7 +177,7 @@ def test_a_container_of_another_run_is_removed(change: dict[str, str]) -> None:
 
 def test_of_two_containers_for_one_place_the_older_goes() -> None:
     world = world_of(NODE)
-    start_all(world)
+    world.start_all()
     state = world.containers["demo-node-1"]
     world.containers["twin"] = replace(state, id="twin", name="twin", created_at=(state.created_at or 0) - 5)
     decision = decide(world.plan, world.observed(), world.record, world.now, world.policy)
@@ -192,7 +187,7 @@ def test_of_two_containers_for_one_place_the_older_goes() -> None:
 
 def test_a_renamed_container_is_still_its_rank() -> None:
     world = world_of(NODE)
-    start_all(world)
+    world.start_all()
     world.containers["odd"] = replace(world.containers.pop("demo-node-1"), name="odd")
     decision = decide(world.plan, world.observed(), world.record, world.now, world.policy)
     assert decision.actions == ()
@@ -200,7 +195,7 @@ def test_a_renamed_container_is_still_its_rank() -> None:
 
 def test_a_network_removed_by_hand_restarts_the_gang_and_counts_for_nothing() -> None:
     world = world_of(NODE)
-    start_all(world)
+    world.start_all()
     world.network = None
     world.converge()
     assert world.record.attempt == 1
@@ -215,9 +210,9 @@ def test_a_suspended_job_has_no_containers_and_keeps_finished_steps() -> None:
         {"name": "node", "containers": 1, "after": [{"name": "prepare", "status": "Complete"}]},
     ]
     world = world_of(*steps)
-    start_all(world)
+    world.start_all()
     world.exit("demo-prepare-0", 0)
-    start_all(world)
+    world.start_all()
     world.plan = replace(world.plan, suspend=True)
     world.converge()
     assert not world.containers
@@ -238,7 +233,7 @@ def test_suspension_forgets_what_held_the_job_up() -> None:
 def test_a_problem_ends_when_nothing_is_held_up() -> None:
     """A start that was said to have failed, and had worked: without this the job came up again for ever."""
     world = world_of(NODE)
-    start_all(world)
+    world.start_all()
     problem = Problem(reason="EngineError", message="timed out", since=0.0, retry_at=999.0)
     world.record = world.record.model_copy(update={"problem": problem})
     world.converge()
@@ -258,7 +253,7 @@ def test_a_deadline_counts_from_the_resume() -> None:
 
 def test_auto_remove_takes_containers_and_network_at_the_end() -> None:
     world = world_of({"name": "node", "containers": 1})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 0)
     assert not world.containers
     assert world.network is None
@@ -269,7 +264,7 @@ def test_without_auto_remove_they_stay_until_the_ttl_is_over() -> None:
     world = world_of(
         {"name": "node", "containers": 1}, policy=Policy(auto_remove=False), ttlSecondsAfterFinished=30
     )
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 0)
     assert set(world.containers) == {"demo-node-0"}
     world.advance(1029.0)
@@ -281,7 +276,7 @@ def test_without_auto_remove_they_stay_until_the_ttl_is_over() -> None:
 
 def test_a_finished_job_stays_as_it_ended() -> None:
     world = world_of({"name": "node", "containers": 1, "backoffLimit": 0})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     ended = world.record
     world.plan = replace(world.plan, suspend=True)
@@ -291,7 +286,7 @@ def test_a_finished_job_stays_as_it_ended() -> None:
 
 def test_nothing_starts_while_the_back_off_of_the_gang_lasts() -> None:
     world = world_of(NODE, failurePolicy={"maxRestarts": 3})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     assert not world.containers
     assert world.requeue_at == 1001.0

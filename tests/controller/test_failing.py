@@ -27,12 +27,6 @@ def node(count: int = 1, **more: Any) -> dict[str, Any]:
     return {"name": "node", "containers": count, **more}
 
 
-def start_all(world: World) -> None:
-    for name, state in list(world.containers.items()):
-        if state.state == "created":
-            world.start(name)
-
-
 def condition(world: World) -> tuple[str, str]:
     (found,) = [c for c in world.status()["conditions"] if c["type"] in {"Complete", "Failed"}]
     return found["type"], found["reason"]
@@ -53,7 +47,7 @@ def test_a_back_off_of_very_many_failures_is_still_a_number() -> None:
 
 def test_a_failed_container_starts_again_in_place_after_its_back_off() -> None:
     world = world_of(steps=[node(2, backoffLimit=3)])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-1", 1)
     world.advance(1009.0)
     assert world.running() == {"demo-node-0"}
@@ -65,10 +59,10 @@ def test_a_failed_container_starts_again_in_place_after_its_back_off() -> None:
 
 def test_the_second_failure_waits_twice_as_long() -> None:
     world = world_of(steps=[node(1, backoffLimit=3)])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     world.advance(1010.0)
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     assert world.requeue_at == 1030.0
 
@@ -78,7 +72,7 @@ def test_a_step_has_failed_after_one_failure_more_than_its_limit(limit: int) -> 
     world = world_of(steps=[node(1, backoffLimit=limit)])
     for failure in range(limit + 1):
         assert not world.record.finished, failure
-        start_all(world)
+        world.start_all()
         world.exit("demo-node-0", 7)
         if not world.record.finished:
             world.advance(world.requeue_at or world.now)
@@ -87,7 +81,7 @@ def test_a_step_has_failed_after_one_failure_more_than_its_limit(limit: int) -> 
 
 def test_the_limit_counts_failures_of_all_ranks_together() -> None:
     world = world_of(steps=[node(2, backoffLimit=1)])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     world.exit("demo-node-1", 1)
     assert condition(world) == ("Failed", "FailedJobs")
@@ -96,7 +90,7 @@ def test_the_limit_counts_failures_of_all_ranks_together() -> None:
 def test_never_replaces_the_whole_pod() -> None:
     pod = {"main": "main", "helper": "main"}
     world = world_of(steps=[node(1, backoffLimit=2, restartPolicy="Never", pod=pod)])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     assert not world.containers
     world.advance(1010.0)
@@ -108,7 +102,7 @@ def test_never_replaces_the_whole_pod() -> None:
 
 def test_gang_scope_makes_each_retry_one_of_all_ranks() -> None:
     world = world_of(steps=[node(2, backoffLimit=2)], annotations={ANNOTATION_RESTART_SCOPE: "gang"})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-1", 1)
     assert not world.containers
     assert world.record.attempt == 1
@@ -120,7 +114,7 @@ def test_gang_scope_makes_each_retry_one_of_all_ranks() -> None:
 def test_gang_scope_keeps_to_the_backoff_limit() -> None:
     world = world_of(policy=Policy(restart_scope="gang"), steps=[node(1, backoffLimit=1)])
     for _ in range(2):
-        start_all(world)
+        world.start_all()
         world.exit("demo-node-0", 1)
         world.advance(world.now + 10)
     assert condition(world) == ("Failed", "FailedJobs")
@@ -128,12 +122,12 @@ def test_gang_scope_keeps_to_the_backoff_limit() -> None:
 
 def test_max_restarts_starts_the_gang_anew_then_fails_for_good() -> None:
     world = world_of(steps=[node(2, backoffLimit=0)], failurePolicy={"maxRestarts": 1})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     assert (world.record.attempt, world.record.restarts) == (1, 1)
     assert world.running() == set()
     world.advance(1001.0)
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-1", 1)
     assert condition(world) == ("Failed", "ReachedMaxRestarts")
 
@@ -141,7 +135,7 @@ def test_max_restarts_starts_the_gang_anew_then_fails_for_good() -> None:
 def test_a_rule_may_fail_the_job_whatever_restarts_are_left() -> None:
     rules = [{"name": "stop", "action": "FailJobSet", "onJobFailureReasons": ["BackoffLimitExceeded"]}]
     world = world_of(steps=[node(1, backoffLimit=0)], failurePolicy={"maxRestarts": 5, "rules": rules})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     assert condition(world) == ("Failed", "FailJobSetFailurePolicyAction")
 
@@ -150,7 +144,7 @@ def test_a_rule_may_restart_without_counting() -> None:
     rules = [{"name": "free", "action": "RestartJobSetAndIgnoreMaxRestarts"}]
     world = world_of(steps=[node(1, backoffLimit=0)], failurePolicy={"maxRestarts": 0, "rules": rules})
     for restart in range(1, 4):
-        start_all(world)
+        world.start_all()
         world.exit("demo-node-0", 1)
         assert (world.record.restarts, world.record.counted_restarts) == (restart, 0)
         world.advance(world.now + 10)
@@ -163,7 +157,7 @@ def test_the_first_rule_that_matches_counts() -> None:
         {"name": "never", "action": "FailJobSet"},
     ]
     world = world_of(steps=[node(1, backoffLimit=0)], failurePolicy={"maxRestarts": 1, "rules": rules})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     assert world.record.restarts == 1
 
@@ -171,7 +165,7 @@ def test_the_first_rule_that_matches_counts() -> None:
 def test_an_exit_rule_fails_the_step_at_once() -> None:
     rule = ExitRule(action="FailJob", operator="In", codes=(42,))
     world = world_of(rules=(rule,), steps=[node(1, backoffLimit=6)])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 42)
     assert world.record.is_true("Failed")
 
@@ -179,7 +173,7 @@ def test_an_exit_rule_fails_the_step_at_once() -> None:
 def test_an_exit_rule_may_ignore_failures() -> None:
     rule = ExitRule(action="Ignore", operator="In", codes=(143,))
     world = world_of(rules=(rule,), steps=[node(1, backoffLimit=0)])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 143)
     assert not world.record.finished
     assert world.record.step_failures == {}
@@ -188,14 +182,14 @@ def test_an_exit_rule_may_ignore_failures() -> None:
 def test_an_exit_rule_is_about_its_container_only() -> None:
     rule = ExitRule(action="FailJob", operator="NotIn", codes=(0,), container="elsewhere")
     world = world_of(rules=(rule,), steps=[node(1, backoffLimit=1)])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     assert not world.record.finished
 
 
 def test_the_failure_names_the_rank_that_failed_first() -> None:
     world = world_of(steps=[node(3, backoffLimit=0)])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-2", 137, oom_killed=True)
     message = world.status()["message"]
     assert "rank 2" in message
@@ -206,7 +200,7 @@ def test_a_deadline_does_not_blame_a_rank() -> None:
     plan = plan_of({"steps": [node(1, backoffLimit=3)]}, spec={"activeDeadlineSeconds": 30})
     world = World.of(plan)
     world.converge()
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     world.advance(1031.0)
     assert condition(world) == ("Failed", "DeadlineExceeded")
@@ -215,7 +209,7 @@ def test_a_deadline_does_not_blame_a_rank() -> None:
 
 def test_a_step_deadline_fails_the_step() -> None:
     world = world_of(steps=[node(1, backoffLimit=3, activeDeadlineSeconds=20)])
-    start_all(world)
+    world.start_all()
     world.advance(1021.0)
     assert world.record.steps_done == {"node": "failed"}
     assert condition(world) == ("Failed", "FailedJobs")
@@ -224,8 +218,8 @@ def test_a_step_deadline_fails_the_step() -> None:
 def test_a_sidecar_that_dies_starts_again_and_counts_for_nothing() -> None:
     pod = {"proxy": "sidecar", "main": "main"}
     world = world_of(steps=[node(1, backoffLimit=0, pod=pod)])
-    start_all(world)
-    start_all(world)
+    world.start_all()
+    world.start_all()
     world.exit("demo-node-0-proxy", 1)
     assert not world.record.finished
     assert world.record.step_failures == {}
@@ -235,8 +229,8 @@ def test_a_sidecar_that_dies_starts_again_and_counts_for_nothing() -> None:
 def test_what_shares_a_restarting_containers_network_goes_with_it() -> None:
     pod = {"proxy": "sidecar", "main": "main"}
     world = world_of(steps=[node(1, backoffLimit=3, pod=pod)])
-    start_all(world)
-    start_all(world)
+    world.start_all()
+    world.start_all()
     assert world.running() == {"demo-node-0-proxy", "demo-node-0"}
     world.exit("demo-node-0-proxy", 1)
     assert world.running() == set()
@@ -247,7 +241,7 @@ def test_what_shares_a_restarting_containers_network_goes_with_it() -> None:
 
 def test_a_helper_that_fails_does_not_take_the_owner_along() -> None:
     world = world_of(steps=[node(1, backoffLimit=3, pod={"main": "main", "helper": "main"})])
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0-helper", 1)
     assert world.running() == {"demo-node-0"}
     assert world.record.container("demo-node-0").restart == 0

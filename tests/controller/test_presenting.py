@@ -22,11 +22,6 @@ def world_of(*steps: dict[str, Any], **runtime: Any) -> World:
     return world
 
 
-def start_all(world: World) -> None:
-    while created := [n for n, c in world.containers.items() if c.state == "created"]:
-        world.start(created[0])
-
-
 def test_times_are_utc_to_the_millisecond() -> None:
     assert stamp(1767225600.1234) == "2026-01-01T00:00:00.123Z"
 
@@ -46,13 +41,13 @@ def test_initializing_while_only_initializers_run() -> None:
         {"name": "dataset-initializer", "containers": 1},
         {**NODE, "after": [{"name": "dataset-initializer", "status": "Complete"}]},
     )
-    start_all(world)
+    world.start_all()
     assert world.status()["phase"] == "Initializing"
 
 
 def test_restarting_between_two_attempts() -> None:
     world = world_of({**NODE, "backoffLimit": 0}, failurePolicy={"maxRestarts": 1})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", 1)
     status = world.status()
     assert status["phase"] == "Restarting"
@@ -62,7 +57,7 @@ def test_restarting_between_two_attempts() -> None:
 @pytest.mark.parametrize(("code", "phase"), [(0, "Complete"), (1, "Failed")])
 def test_the_end_is_the_phase(code: int, phase: str) -> None:
     world = world_of({"name": "node", "containers": 1, "backoffLimit": 0})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-0", code)
     assert world.status()["phase"] == phase
     assert world.status()["completionTime"] == stamp(1000.0)
@@ -91,7 +86,7 @@ def test_a_problem_is_the_message() -> None:
 
 def test_nodes_tell_exit_codes_and_states() -> None:
     world = world_of({"name": "node", "containers": 2, "backoffLimit": 3})
-    start_all(world)
+    world.start_all()
     world.exit("demo-node-1", 9)
     zero, one = world.status()["nodes"]
     assert (zero["rank"], zero["state"], zero["exitCode"]) == (0, "running", None)
@@ -112,9 +107,9 @@ def test_counts_are_of_steps_as_upstream_counts_jobs() -> None:
         {"name": "prepare", "containers": 1},
         {**NODE, "after": [{"name": "prepare", "status": "Complete"}]},
     )
-    start_all(world)
+    world.start_all()
     world.exit("demo-prepare-0", 0)
-    start_all(world)
+    world.start_all()
     assert world.status()["jobsStatus"] == [
         {"name": "prepare", "ready": 0, "succeeded": 1, "failed": 0, "active": 0, "suspended": 0},
         {"name": "node", "ready": 1, "succeeded": 0, "failed": 0, "active": 1, "suspended": 0},
@@ -123,7 +118,7 @@ def test_counts_are_of_steps_as_upstream_counts_jobs() -> None:
 
 def test_a_refused_change_and_faults_of_the_file_are_errors_beside_the_status() -> None:
     world = world_of()
-    start_all(world)
+    world.start_all()
     refused = world.record.model_copy(update={"rejected": "spec.trainer cannot be changed"})
     fault = Fault(file="demo.yaml", line=4, path="spec", message="wrong")
     told = present(world.plan, world.observed(), refused, Surroundings(faults=(fault,)))["status"]

@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.controller.planning import Planner
 from reconciler.controller.specs import Host, Placement, container_spec, volumes_of
-from reconciler.engines.base import ContainerSpec, NetworkState
+from reconciler.engines.base import NetworkState
+from reconciler.engines.specs import ContainerSpec
 from reconciler.names import LABEL_DEVICES, LABEL_INSTANCE, LABEL_JOB, LABEL_RANK, LABEL_RESTART, LABEL_UID
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.reporting import plan_without_reporting

@@ -167,6 +167,11 @@ class World:
         self.ever_started.add(name)
         self.converge()
 
+    def start_all(self) -> None:
+        """All that is created has come up, and all that follows from it."""
+        while created := [name for name, state in self.containers.items() if state.state == "created"]:
+            self.start(created[0])
+
     def exit(self, name: str, code: int | None, **facts: Any) -> None:
         """The container has ended."""
         state = self.containers[name]

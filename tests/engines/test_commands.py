@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.engines.base import Security
+from reconciler.engines.specs import Security
 from reconciler.errors import Conflict, NotFound, StartFailed
 from tests.support.benches import Bench
 
@@ -22,6 +22,21 @@ def test_variables_arrive_as_they_are(bench: Bench) -> None:
     import json  # noqa: PLC0415
 
     assert json.loads(printed).items() >= AWKWARD.items()
+
+
+@pytest.mark.parametrize("value", ["a\0b", b"\xff\xfe".decode(errors="surrogateescape")])
+def test_bytes_of_a_secret_that_are_no_text_are_refused_and_not_told(containers: Bench, value: str) -> None:
+    for fields in ({"env": {"TOKEN": f"hush{value}"}}, {"command": (f"hush{value}",)}):
+        with pytest.raises(StartFailed, match="no text") as refused:
+            containers.create(script="true", **fields)
+
+        assert "hush" not in str(refused.value)
+    assert containers.engine.list_containers(containers.labels) == []
+
+
+def test_a_zero_byte_is_refused_before_the_start(bench: Bench) -> None:
+    with pytest.raises(StartFailed, match="variable TOKEN"):
+        bench.create(script="true", env={"TOKEN": "a\0b"})
 
 
 def test_command_and_arguments_are_joined(bench: Bench) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.engines import cdi
-from reconciler.engines.base import ContainerSpec
 from reconciler.engines.docker_specs import container_body as docker_body
 from reconciler.engines.podman_specs import container_body as podman_body
+from reconciler.engines.specs import ContainerSpec
 from reconciler.errors import Drifted, StartFailed
 from tests.support.benches import Bench
 

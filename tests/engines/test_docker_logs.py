@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from reconciler.engines.docker_logs import FollowedLogs
+from reconciler.engines.docker_logs import FollowedLogs, _Recent
 
 
 class Scripted:
@@ -66,3 +66,20 @@ def test_the_rest_is_asked_for_from_a_moment_before_the_newest_line() -> None:
 
     assert len(asked) == 1
     assert asked[0].endswith("2.000000000")
+
+
+def test_what_cannot_be_read_again_is_forgotten() -> None:
+    recent = _Recent()
+
+    for second in range(60):
+        for number in range(100):
+            recent.add(f"2026-11-23T10:00:{second:02}.{number:09d}Z line\n".encode())
+
+    assert recent.counted().total() == 200, "the last two seconds: the window reaches into the one before"
+
+
+def test_a_line_of_the_second_before_is_not_read_twice() -> None:
+    lines = [(1, f"2026-11-23T10:00:0{second}.900000000Z", f"{second}") for second in range(5)]
+    lines += [(2, "2026-11-23T10:00:05.100000000Z", "late")]
+
+    assert len(read(Scripted(*lines), Scripted(*lines[-2:]))) == 6

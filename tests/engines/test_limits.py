@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.engines.base import ContainerSpec, Mount
 from reconciler.engines.checks import cpu_quota, differences, raise_if_drifted
+from reconciler.engines.specs import ContainerSpec, Mount
 from reconciler.errors import Drifted
 from tests.support.benches import Bench
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import Mount, Security, VolumeSpec
+from reconciler.engines.specs import Mount, Security, VolumeSpec
 from reconciler.errors import Conflict, NotFound, StartFailed
 from tests.support.benches import LABEL, Bench
 

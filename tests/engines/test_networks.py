@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reconciler.engines.base import NetworkSpec
+from reconciler.engines.specs import NetworkSpec
 from reconciler.errors import Conflict, NotFound, StartFailed
 from tests.support.benches import Bench, address
 

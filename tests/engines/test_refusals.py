@@ -41,6 +41,8 @@ def refused(detail: str, status: int = 500) -> Refused:
         ("statfs /data/set: no such file or directory", "mounts /data/set"),
         ("statfs /root/set: permission denied", "mounts /root/set, which the engine's user may not read"),
         ('invalid mount config for type "bind": bind source path does not exist: /data/set', "mounts /data/set"),
+        ('workdir "/etc/passwd" exists on container 1a2, but is not a directory', "working directory"),
+        ("Cannot mkdir: /etc/passwd is not a directory", "working directory"),
         ("unable to find user train: no matching entries in passwd file", "user or group"),
         ('"CAP_NOPE": unknown capability', "capability"),
         ("no command or entrypoint provided, and no CMD or ENTRYPOINT from image", "nothing to run"),

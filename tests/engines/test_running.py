@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from reconciler.errors import EngineError, NotFound, StartFailed
+from reconciler.errors import Conflict, EngineError, NotFound, StartFailed
 from tests.support.benches import Bench
 
 pytestmark = pytest.mark.engine
@@ -217,6 +217,47 @@ def test_removing_ends_a_running_container_at_once(bench: Bench) -> None:
 
     assert time.monotonic() - before < 8
     assert bench.engine.list_containers(bench.labels) == []
+
+
+def test_without_force_only_what_does_not_run_is_removed(bench: Bench) -> None:
+    running = bench.start("running", "sleep 60")
+    bench.awaited(running, "running")
+    created = bench.create("created", "sleep 60")
+    ended = bench.start("ended", "true")
+    bench.ended(ended)
+
+    with pytest.raises(Conflict, match="running"):
+        bench.engine.remove_container(running, force=False)
+    for container in (created, ended, bench.name("nobody")):
+        bench.engine.remove_container(container, force=False)
+
+    assert [(c.id, c.state) for c in bench.engine.list_containers(bench.labels)] == [(running, "running")]
+
+
+def test_what_runs_is_kept_without_force_though_another_shares_its_network(containers: Bench) -> None:
+    owner = containers.start("owner", "sleep 60")
+    containers.create("sharer", "true", share_network_with=containers.name("owner"))
+    containers.awaited(owner, "running")
+
+    with pytest.raises(Conflict, match="running"):
+        containers.engine.remove_container(owner, force=False)
+
+    assert containers.state(owner).state == "running"
+
+
+def test_what_is_paused_is_kept_without_force(bench: Bench) -> None:
+    if not bench.can.pause:
+        pytest.skip("this engine cannot pause here")
+    container = bench.start(script="sleep 60")
+    bench.awaited(container, "running")
+    _pause(bench, container)
+    bench.awaited(container, "paused")
+
+    with pytest.raises(Conflict):
+        bench.engine.remove_container(container, force=False)
+
+    bench.engine.unpause_container(container)
+    bench.awaited(container, "running")
 
 
 def test_memory_beyond_the_limit_kills_and_says_so(containers: Bench) -> None:

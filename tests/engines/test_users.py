@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import ContainerSpec, EngineInfo, Mount, Security
+from reconciler.engines.base import EngineInfo
 from reconciler.engines.rootless import Rights, allowed, limitations, rights, user_namespace
+from reconciler.engines.specs import ContainerSpec, Mount, Security
 from tests.support.benches import Bench
 
 

@@ -11,7 +11,8 @@ import pytest
 from reconciler.config import Settings
 from reconciler.controller.guarding import Guard
 from reconciler.engines import select
-from reconciler.engines.base import ContainerSpec, Engine, Mount, VolumeSpec
+from reconciler.engines.base import Engine
+from reconciler.engines.specs import ContainerSpec, Mount, VolumeSpec
 from reconciler.errors import Conflict, Drifted, PolicyRefused
 from tests.support import images
 from tests.support.workspaces import Workspace, eventually, unique

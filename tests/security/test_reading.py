@@ -10,7 +10,7 @@ import pytest
 from reconciler.api import TrainJob, check, load
 from reconciler.errors import PlanError
 from reconciler.plan import build
-from reconciler.printable import printable, printable_output
+from reconciler.printable import printable, printable_line, printable_output
 from reconciler.sources.builtin import builtin_runtimes
 
 JOB = "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\nmetadata: {name: a}\nspec:\n"
@@ -110,6 +110,14 @@ def test_nothing_of_others_steers_a_terminal() -> None:
 
     assert not any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or c == "\u202e" for c in shown)
     assert "␛]0;owned␇" in shown
+
+
+def test_a_line_of_others_stays_one_line_that_can_be_sent() -> None:
+    shown = printable_line("a\tb\nc\u2028d\ud800" + EVIL)
+
+    assert shown.startswith("a␉b␊c\ufffdd\ufffd␛")
+    assert shown.encode()
+    assert len(shown.splitlines()) == 1
 
 
 def test_the_output_of_a_container_keeps_colours_and_progress_bars_only() -> None:

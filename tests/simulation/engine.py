@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.engines.base import (
-    ContainerSpec,
     ContainerState,
     EngineEvent,
     EngineInfo,
     EventStream,
     LogStream,
-    NetworkSpec,
     NetworkState,
     PullProgress,
     RegistryAuth,
-    VolumeSpec,
     VolumeState,
 )
+from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
 from tests.simulation.faults import Faults
 from tests.simulation.world import Box, Net, World
@@ -219,11 +217,13 @@ class SimulatedEngine:
                 self.witness.touches("container", box.name, box.labels)
                 self.world.unpause(box)
 
-    def remove_container(self, container: str) -> None:
+    def remove_container(self, container: str, *, force: bool = True) -> None:
         with self.faults.point("remove_container", container):
             self._answering()
             box = self.world.find(container)
             if box is not None:
+                if box.live and not force:
+                    raise Conflict(f"The container {box.name} is running.")
                 self.witness.touches("container", box.name, box.labels)
                 self.witness.removes(box)
                 self.world.remove(box)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.engines.base import ContainerSpec
+from reconciler.engines.specs import ContainerSpec
 from reconciler.names import (
     LABEL_ATTEMPT,
     LABEL_CONTAINER,

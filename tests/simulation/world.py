@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.engines.base import ContainerSpec, ContainerState, ContainerStateName, EngineEvent, ExitFacts
+from reconciler.engines.base import ContainerState, ContainerStateName, EngineEvent, ExitFacts
+from reconciler.engines.specs import ContainerSpec
 from reconciler.names import LABEL_INSTANCE
 from reconciler.status.records import Timeline
 

@@ -9,7 +9,14 @@ import pytest
 import yaml
 
 from reconciler.errors import StateError
-from reconciler.status.sidecars import INTERVAL, SidecarWriter, document_key, read_sidecar, sidecar_path
+from reconciler.status.sidecars import (
+    INTERVAL,
+    KEPT_PARSED,
+    SidecarWriter,
+    document_key,
+    read_sidecar,
+    sidecar_path,
+)
 
 
 class Clock:
@@ -158,6 +165,51 @@ def test_rewriting_a_removed_sidecar_is_tried_again_too(tmp_path: Path) -> None:
     clock.now = 10.0
     sidecars.flush()
     assert phases(path) == {"a": "Running"}
+
+
+def many(sidecars: SidecarWriter, folder: Path) -> None:
+    """More files than are kept as data."""
+    for number in range(KEPT_PARSED + 1):
+        put(sidecars, folder / f"{number}.status.yaml", f"job-{number}", "Complete")
+
+
+def test_a_file_that_was_not_looked_at_for_long_keeps_all_its_objects(tmp_path: Path) -> None:
+    sidecars, _, _ = writer()
+    path = tmp_path / "both.status.yaml"
+    put(sidecars, path, "a", "Complete", urgent=True)
+    put(sidecars, path, "b", "Running", urgent=True)
+    many(sidecars, tmp_path)
+
+    put(sidecars, path, "b", "Complete", urgent=True)
+
+    assert phases(path) == {"a": "Complete", "b": "Complete"}
+
+
+def test_a_removed_sidecar_of_long_ago_is_written_again(tmp_path: Path) -> None:
+    sidecars, _, _ = writer()
+    path = tmp_path / "a.status.yaml"
+    put(sidecars, path, "a", "Complete")
+    many(sidecars, tmp_path)
+    path.unlink()
+
+    sidecars.rewrite_missing()
+
+    assert phases(path) == {"a": "Complete"}
+
+
+def test_what_could_not_be_written_is_kept_however_many_follow(tmp_path: Path) -> None:
+    sidecars, clock, errors = writer()
+    folder = tmp_path / "folder"
+    folder.write_text("a file is in the way")
+    put(sidecars, folder / "a.status.yaml", "a", "Complete")
+    many(sidecars, tmp_path)
+    assert errors
+    folder.unlink()
+    clock.now = 10.0
+
+    sidecars.flush()
+
+    assert phases(folder / "a.status.yaml") == {"a": "Complete"}
 
 
 def test_a_sidecar_that_does_not_parse_tells_nothing(tmp_path: Path) -> None:

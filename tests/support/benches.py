@@ -15,15 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from reconciler.engines.base import (
-    ContainerSpec,
-    ContainerState,
-    Engine,
-    EngineEvent,
-    NetworkSpec,
-    NetworkState,
-    VolumeSpec,
-)
+from reconciler.engines.base import ContainerState, Engine, EngineEvent, NetworkState
+from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
 from reconciler.errors import EngineError
 
 T = TypeVar("T")

@@ -146,11 +146,6 @@ class Registry:
         """How many requests of this kind it has answered: ``requests("GET", "/v2/demo/manifests/latest")``."""
         return self.log.read_text(errors="replace").count(f'"{method} {path} ')
 
-    def podman_conf(self, path: Path) -> Path:
-        """Write a ``registries.conf`` that lets Podman use plain HTTP; for ``CONTAINERS_REGISTRIES_CONF``."""
-        path.write_text(f'[[registry]]\nlocation = "{self.host}"\ninsecure = true\n')
-        return path
-
     def _try_start(self, program: str) -> bool:
         config = CONFIG.format(data=self.folder / "data", port=self.port)
         if self.username:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reconciler.engines.base import ContainerSpec
 from reconciler.engines.processes import addressing, translating
 from reconciler.engines.processes.folders import Folders
+from reconciler.engines.specs import ContainerSpec
 from reconciler.errors import NotFound, StartFailed
 
 Json = dict[str, Any]

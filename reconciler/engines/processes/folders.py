@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.engines.processes import records
+from reconciler.engines.processes.announcing import announce
 from reconciler.errors import Conflict, EngineError, StartFailed
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,250}")
@@ -67,6 +68,10 @@ class Folders:
             yield
         finally:
             os.close(fd)
+
+    def announce(self, kind: str, action: str, name: str, labels: Mapping[str, str]) -> None:
+        """Tell all who follow events."""
+        announce(str(self.listeners), kind=kind, action=action, name=name, labels=labels)
 
     # Containers
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.engines.base import ContainerSpec, Mount
+from reconciler.engines.specs import ContainerSpec, Mount
 from reconciler.errors import StartFailed
 
 #: Folders that may be shown as a copy in memory: what a program creates directly in them is lost at its

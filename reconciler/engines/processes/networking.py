@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.engines.base import NetworkSpec, NetworkState
+from reconciler.engines.base import NetworkState
 from reconciler.engines.processes import addressing
 from reconciler.engines.processes.folders import Folders
 from reconciler.engines.processes.reserving import Reservations
+from reconciler.engines.specs import NetworkSpec
 from reconciler.errors import Conflict, EngineError, NotFound
 
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from reconciler.engines.base import VolumeSpec, VolumeState
+from reconciler.engines.base import VolumeState
 from reconciler.engines.processes.folders import Folders
+from reconciler.engines.specs import VolumeSpec
 from reconciler.errors import Conflict, EngineError
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108  (the system's own place for files in memory)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.engines.base import ContainerSpec, Mount
 from reconciler.engines.processes import hosting, limiting
 from reconciler.engines.processes.identities import LINUX, MARKER
 from reconciler.engines.processes.mounting import Layout, lay_out, replaced
 from reconciler.engines.processes.rewriting import Rewriter
+from reconciler.engines.specs import ContainerSpec, Mount
 from reconciler.errors import StartFailed
 from reconciler.plan import reporting
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import ContainerSpec, NetworkSpec, NetworkState
+from reconciler.engines.base import NetworkState
 from reconciler.engines.process import ProcessEngine
 from reconciler.engines.processes import starting
+from reconciler.engines.specs import ContainerSpec, NetworkSpec
 
 
 @pytest.fixture(scope="session")

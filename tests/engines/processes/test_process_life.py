@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import Mount
 from reconciler.engines.process import ProcessEngine
 from reconciler.engines.processes import identities
+from reconciler.engines.specs import Mount
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, NotFound, StartFailed
 
 
@@ -157,7 +157,7 @@ def test_an_unknown_signal_is_an_error(bench):
 def test_pause_and_unpause(bench, until):
     bench.start("sleep", "60")
 
-    bench.engine.pause_container("job-node-0")
+    bench.engine.kill_container("job-node-0", "SIGSTOP")
     until(lambda: bench.engine.inspect_container("job-node-0").state == "paused")
     bench.engine.unpause_container("job-node-0")
 
@@ -166,7 +166,7 @@ def test_pause_and_unpause(bench, until):
 
 def test_a_paused_container_can_be_stopped(bench, until):
     bench.start("sleep", "60")
-    bench.engine.pause_container("job-node-0")
+    bench.engine.kill_container("job-node-0", "SIGSTOP")
     until(lambda: bench.engine.inspect_container("job-node-0").state == "paused")
 
     bench.engine.stop_container("job-node-0", 10)

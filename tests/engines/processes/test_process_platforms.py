@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from reconciler.engines.base import Mount, NetworkSpec
 from reconciler.engines.process import ProcessEngine
 from reconciler.engines.processes import identities, limiting
 from reconciler.engines.processes.reserving import Reservations
+from reconciler.engines.specs import Mount, NetworkSpec
 
 
 @pytest.fixture

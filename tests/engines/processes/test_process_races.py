@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reconciler.engines.base import ContainerSpec, NetworkSpec
 from reconciler.engines.process import ProcessEngine
+from reconciler.engines.specs import ContainerSpec, NetworkSpec
 from reconciler.errors import Conflict, NotFound, StartFailed
 
 LIFETIMES = 12

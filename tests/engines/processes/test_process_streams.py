@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import Mount, NetworkSpec
 from reconciler.engines.process import ProcessEngine
+from reconciler.engines.specs import Mount, NetworkSpec
 from reconciler.errors import EngineError, NotFound
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import ContainerSpec, Mount, NetworkSpec, Security, VolumeSpec
 from reconciler.engines.process import ProcessEngine
 from reconciler.engines.processes import addressing, hosting, limiting
+from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, Security, VolumeSpec
 from reconciler.errors import Conflict, EngineError, NotFound, StartFailed
 
 
