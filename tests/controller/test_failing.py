@@ -144,6 +144,22 @@ def test_a_rule_may_fail_the_job_whatever_restarts_are_left() -> None:
     start_all(world)
     world.exit("demo-node-0", 1)
     assert condition(world) == ("Failed", "FailJobSetFailurePolicyAction")
+    (failed,) = world.status()["conditions"]
+    upstream = "applying FailJobSet failure policy action (first failed job: demo-node-0)"
+    assert failed["message"].startswith(upstream)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "ends"), [(42, "exit code 42 matching FailJob rule", True), (43, "exit code 42", False)]
+)
+def test_a_rule_may_go_by_the_words_of_the_job_controller(code: int, said: str, *, ends: bool) -> None:
+    rules = [{"name": "stop", "action": "FailJobSet", "onJobFailureMessagePatterns": [said]}]
+    rule = ExitRule(action="FailJob", operator="In", codes=(42, 43))
+    world = world_of(rules=(rule,), steps=[node(1)], failurePolicy={"maxRestarts": 5, "rules": rules})
+    start_all(world)
+    world.exit("demo-node-0", code)
+    assert world.record.is_true("Failed") is ends
+    assert world.record.restarts == (0 if ends else 1)
 
 
 def test_a_rule_may_restart_without_counting() -> None:
