@@ -146,7 +146,9 @@ def _matching(step: StepPlan, end: Ended) -> ExitRule | None:
     return None
 
 
-def _by_exit_rule(plan: JobPlan, instance: InstancePlan, end: Ended, rule: ExitRule, *, place: int) -> Verdict:
+def _by_exit_rule(
+    plan: JobPlan, instance: InstancePlan, end: Ended, rule: ExitRule, *, place: int
+) -> Verdict:
     """The verdict of a ``podFailurePolicy`` rule, with the Job controller's message."""
     message = (
         f"Container {end.template} for pod {plan.namespace}/{instance.name} failed with exit code "

@@ -45,16 +45,17 @@ def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
                 "spec.runtimeRef",
                 (
                     f"Invalid value: no container has a volumeMount of {name!r}, a claim of the runtime's "
-                    "volumeClaimPolicies; mount it in at least one of the replicated jobs, or remove the claim"
+                    "volumeClaimPolicies; mount it in one of the replicated jobs, or remove the claim"
                 ),
             )
     for index, patch in enumerate(job.spec.runtime_patches):
         for position, patched in enumerate(jobs_of(patch)):
             pod = pod_of(patched)
-            path = f"spec.runtimePatches[{index}].trainingRuntimeSpec.template.spec.replicatedJobs[{position}]"
-            for place, volume in enumerate(pod.volumes if pod else ()):
+            place = f"spec.runtimePatches[{index}].trainingRuntimeSpec.template.spec"
+            base = f"{place}.replicatedJobs[{position}].template.spec.template.spec.volumes"
+            for number, volume in enumerate(pod.volumes if pod else ()):
                 if volume.name in names:
-                    yield f"{path}.template.spec.template.spec.volumes[{place}].name", conflict(volume.name)
+                    yield f"{base}[{number}].name", conflict(volume.name)
 
 
 def conflict(name: str) -> str:

@@ -50,7 +50,7 @@ def uses_qlora(args: Sequence[str]) -> bool:
 
 
 def _is_on(args: Sequence[str], key: str) -> bool:
-    """Whether a switch is given and its value, the last one counting, is not one of torchtune's words for no."""
+    """Whether a switch is given, and given last with a value that is not a no."""
     values = [arg.partition("=")[2] for arg in args if key in arg]
     return bool(values) and values[-1].strip().lower() not in OFF
 
