@@ -109,10 +109,9 @@ def test_no_volume_has_the_name_of_a_claim():
     found = errors(runtime(steps=[step(pod=given)], jobset=CLAIM))
     assert "conflicts with the claim" in found[f"{POD}.volumes[0].name"]
     job = trainjob(runtimePatches=[patch(given)])
-    assert list(errors(runtime(steps=[pods], jobset=CLAIM), job)) == [
-        "spec.runtimePatches[0].trainingRuntimeSpec.template.spec.replicatedJobs[0]"
-        ".template.spec.template.spec.volumes[0].name"
-    ]
+    (path,) = errors(runtime(steps=[pods], jobset=CLAIM), job)
+    assert path.startswith("spec.runtimePatches[0].trainingRuntimeSpec")
+    assert path.endswith(".volumes[0].name")
 
 
 def test_the_coordinators_job_is_indexed():
