@@ -252,6 +252,8 @@ def restart_gang(record: Record, *, now: float, counted: bool, why: str) -> Reco
         update={
             "restarts": restarts,
             "counted_restarts": record.counted_restarts + (1 if counted else 0),
+            "step_restarts": {},
+            "counted_step_restarts": {},
             "attempt_not_before": now + delay,
         }
     )
@@ -286,29 +288,36 @@ def judge(plan: JobPlan, record: Record, verdict: Verdict, *, now: float) -> Rec
     if action in {"FailJobSet", "FailJob"}:
         message = f"applying FailJobSet failure policy action {first}"
         return fail(record, "FailJobSetFailurePolicyAction", message, now=now)
+    alone = action.startswith("RestartJob") and not action.startswith("RestartJobSet")
     counted = not action.endswith("AndIgnoreMaxRestarts")
-    if counted and record.counted_restarts >= plan.max_restarts:
+    so_far = max(record.counted_restarts, record.counted_step_restarts.get(verdict.step, 0) if alone else 0)
+    if counted and so_far >= plan.max_restarts:
         message = f"jobset failed due to reaching max number of restarts {first}"
         return fail(record, "ReachedMaxRestarts", message, now=now)
     why = f"{blame(record, verdict)}."
-    if action.startswith("RestartJob") and not action.startswith("RestartJobSet"):
+    if alone:
         return _restart_step(plan.step(verdict.step), record, now=now, counted=counted, why=why)
     return restart_gang(record, now=now, counted=counted, why=why)
 
 
 def _restart_step(step: StepPlan, record: Record, *, now: float, counted: bool, why: str) -> Record:
-    """JobSet's ``RestartJob``: the failed job alone is made anew, the others run on."""
-    restarts = record.restarts + 1
+    """JobSet's ``RestartJob``: the failed job alone is made anew, the others run on.
+
+    It is counted by step; the whole job's restarts and attempt stay as they are.
+    """
+    restarts = record.step_restarts.get(step.name, 0) + 1
+    towards_max = record.counted_step_restarts.get(step.name, 0) + (1 if counted else 0)
     not_before = now + backoff(restarts, base=GANG_BACKOFF)
     for instance in step.instances:
         for container in instance.containers:
             record = _fresh(record, container.name, not_before=not_before)
     changed = record.model_copy(
         update={
-            "restarts": restarts,
-            "counted_restarts": record.counted_restarts + (1 if counted else 0),
+            "step_restarts": {**record.step_restarts, step.name: restarts},
+            "counted_step_restarts": {**record.counted_step_restarts, step.name: towards_max},
             "steps_done": {s: d for s, d in record.steps_done.items() if s != step.name},
             "step_failures": {s: n for s, n in record.step_failures.items() if s != step.name},
+            "step_started": {s: t for s, t in record.step_started.items() if s != step.name},
         }
     )
     return changed.with_event("Restarting", f"{why} Step {step.name} starts anew.", now=now, kind="Warning")
