@@ -167,7 +167,7 @@ def phase_of(plan: JobPlan | None, view: JobView | None, observed: Observed | No
         return "Pulling"
     if any(c.phase in {"running", "paused"} for _, _, c in view.containers):
         return "Initializing"
-    if record.restarts > 0 or any(c.failures for c in record.containers.values()):
+    if record.restarts > 0 or record.step_restarts or any(c.failures for c in record.containers.values()):
         return "Restarting"
     if any(record.steps_done.values()):
         return "Initializing"

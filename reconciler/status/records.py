@@ -122,6 +122,8 @@ class Record(_Data):
         file: the manifest it came from, as an absolute path.
         attempt: number of the current gang, from 0; every gang restart and every resume is one more.
         restarts: gang restarts so far; ``counted_restarts`` those that count towards maxRestarts.
+        step_restarts: the same of each step by itself since the last gang restart (JobSet's ``RestartJob``);
+            ``counted_step_restarts`` those that count towards maxRestarts.
         timeline: what the moments below were taken by (:mod:`reconciler.controller.clocks`).
         clock_from: what the deadline counts from: creation, or the last resume; the time to live: the end.
         steps_done: step to ``succeeded`` or ``failed``, of this attempt.
@@ -152,6 +154,8 @@ class Record(_Data):
     attempt: int = 0
     restarts: int = 0
     counted_restarts: int = 0
+    step_restarts: dict[str, int] = {}
+    counted_step_restarts: dict[str, int] = {}
     attempt_not_before: float = 0.0
     timeline: Timeline | None = None
     clock_from: float = 0.0
