@@ -1,4 +1,3 @@
-# ruff: noqa: ANN201, ANN001, ANN202
 """What a package shows to its users, as data: names, fields, defaults, parameters.
 
 Usage: surface.py PACKAGE; PACKAGE is ``reconciler.client`` or ``kubeflow.trainer``.
