@@ -18,7 +18,7 @@ import structlog
 from reconciler.api.faults import Fault
 from reconciler.controller import remarks, stopping
 from reconciler.controller.acting import Acting, Pull
-from reconciler.controller.actions import Remove
+from reconciler.controller.actions import Admit, Remove
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.clocks import Clock, follow, now_of, on_the_wall
 from reconciler.controller.decide import Policy, decide
@@ -41,6 +41,8 @@ from reconciler.status.records import Record
 #: Passes over one job in a row; more means that decision and engine disagree, and time has to pass.
 MAX_PASSES = 12
 TAIL_LINES = 20
+#: What touches nothing but the ledger, which is in memory: the pass after it saves and tells of both.
+ONLY_ADMIT = (Admit(),)
 #: Seconds for a log reader to come to its end by itself; after that the log is read once from the engine.
 LAST_WORDS_TIMEOUT = 0.5
 
@@ -207,9 +209,10 @@ class Reconciler:
             decision = decide(plan, observed, record, now_of(record, self._clock), self.policy)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(plan, decision.record, hands)
-            # The record first: an end that was told and then forgotten would be an end reversed.
-            told, saved = saved, self._save(record, saved)
-            self._tell(request, plan, observed, record, told)
+            if decision.actions != ONLY_ADMIT:
+                # The record first: an end that was told and then forgotten would be an end reversed.
+                told, saved = saved, self._save(record, saved)
+                self._tell(request, plan, observed, record, told)
             self._ledger.follow(record)
             after, seen, touched = self._acting.carry_out(plan, record, observed, decision.actions, hands)
             rests = not touched and after == record and seen == observed

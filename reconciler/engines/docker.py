@@ -219,6 +219,7 @@ class DockerEngine(HttpEngine):
         except Drifted:
             self.remove_container(identity)
             raise
+        self._signals.made(identity, spec.name)
         return identity
 
     def _usable(self, mount: Mount) -> Mount:

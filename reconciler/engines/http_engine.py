@@ -157,6 +157,7 @@ class HttpEngine(ABC):
                 seconds=WORK_SECONDS,
             )
         except Refused as refused:
+            self._signals.forget(container)
             raise failures.start_failure(refused, name=self._called(container)) from refused
         self._signals.notify(container)
 
@@ -197,6 +198,7 @@ class HttpEngine(ABC):
 
         On Podman the containers that share its network go with it: it keeps none of them alone.
         """
+        self._signals.forget(container)
         params = {"force": "true" if force else "false", "v": "true", **self._removal}
         try:
             self._remove("container", container, params)
@@ -261,13 +263,21 @@ class HttpEngine(ABC):
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
         """The container's output from its beginning (or the last ``tail`` lines)."""
-        found = self.inspect_container(container)
+        found = self._made(container) if follow else None
+        found = found or self.inspect_container(container)
 
         def started(closed: Event) -> None:
             if follow and found.state == "created":
                 self._signals.wait((found.id, found.name), lambda: self._is_created(found.id), closed)
 
         return Logs(started=started, open_source=lambda: self._open_logs(found, follow=follow, tail=tail))
+
+    def _made(self, container: str) -> ContainerState | None:
+        """The state of what was made here and is not started: asking in the middle of a start holds it up."""
+        name = self._signals.made_here(container)
+        if name is None:
+            return None
+        return ContainerState(id=container, name=name, labels={}, image="", state="created")
 
     def _is_created(self, container: str) -> bool:
         return self.inspect_container(container).state == "created"
