@@ -86,6 +86,7 @@ class PodmanEngine(HttpEngine):
                 "runtime": (host.get("ociRuntime") or {}).get("name", ""),
                 "storage_driver": (answer.get("store") or {}).get("graphDriverName", ""),
                 "storage_root": (answer.get("store") or {}).get("graphRoot", ""),
+                "storage_run": (answer.get("store") or {}).get("runRoot", ""),
                 "events_logger": host.get("eventLogger", ""),
                 "mapped_users": sum(
                     int(part.get("size") or 0) for part in (host.get("idMappings") or {}).get("uidmap") or ()
