@@ -1,8 +1,8 @@
 """Makes a listening socket in another process's network namespace and hands it out.
 
-Run as a program, by path. A socket belongs to the namespace that it was made in, wherever its descriptor goes.
-Only a process with one thread may enter a user namespace, so this is one of its own that lives some hundredths
-of a second; it needs nothing but the standard library. What can go wrong is told through the socket, as
+Run as a program, by path. A socket belongs to the namespace that it was made in, wherever its descriptor
+goes. Only a process with one thread may enter a user namespace, so this is one of its own that lives some
+hundredths of a second; it needs nothing but the standard library. What can go wrong is told through the socket, as
 ``errno text``.
 """
 
