@@ -2,8 +2,8 @@
 
 Run as a program, by path. A socket belongs to the namespace that it was made in, wherever its descriptor
 goes. Only a process with one thread may enter a user namespace, so this is one of its own that lives some
-hundredths of a second; it needs nothing but the standard library. What can go wrong is told through the socket, as
-``errno text``.
+hundredths of a second; it needs nothing but the standard library. What can go wrong is told through the
+socket, as ``errno text``.
 """
 
 from __future__ import annotations

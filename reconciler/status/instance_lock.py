@@ -1,13 +1,14 @@
 """Keeps an instance to one daemon of a user, whatever state folder each of them has.
 
-Everything on the engine carries the instance, and a daemon takes what carries its own for its own. Two daemons of
-one instance with different state folders (one git URL followed twice, one ``--instance`` given twice) would each
-remove what the other starts, and the locks in their folders never meet. So there is one more that belongs to no
-folder: a name in the kernel's table of abstract sockets, which goes with the process, however that ends.
+Everything on the engine carries the instance, and a daemon takes what carries its own for its own. Two
+daemons of one instance with different state folders (one git URL followed twice, one ``--instance`` given
+twice) would each remove what the other starts, and the locks in their folders never meet. So there is one
+more that belongs to no folder: a name in the kernel's table of abstract sockets, which goes with the
+process, however that ends.
 
-What can go wrong: other systems than Linux have no such names, and each container with a network of its own has its
-own table: there the locks in the folders are all there is. Another user may take the name; that is seen, and means
-nothing.
+What can go wrong: other systems than Linux have no such names, and each container with a network of its own
+has its own table: there the locks in the folders are all there is. Another user may take the name; that is
+seen, and means nothing.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class InstanceLock:
             command = b" ".join(words).decode(errors="replace")[:300]
         who = f'pid {process}, "{command}"' if process and command else "another process"
         return StateError(
-            f"Another reconciler has the instance {self._instance} already ({who}), with another state folder: "
-            "each would take the other's containers for its own.",
+            f"Another reconciler has the instance {self._instance} already ({who}), with another state "
+            "folder: each would take the other's containers for its own.",
             remedy="Stop it first, or give this one a name of its own with --instance.",
         )
