@@ -127,7 +127,11 @@ class VolumeState:
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """Security options, in the engine's terms."""
+    """Security options, in the engine's terms.
+
+    Attributes:
+        user: ``user``, ``user:group``; "": as the image has it.
+    """
 
     user: str = ""
     groups: tuple[str, ...] = ()
@@ -395,6 +399,9 @@ class Engine(Protocol):
 
     def image_exists(self, image: str) -> bool:
         """Whether the image is in the engine's store."""
+
+    def image_user(self, image: str) -> str | None:
+        """Whom the image has its containers run as (``1000:100``, ``app``; "" is root); None: not there."""
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
