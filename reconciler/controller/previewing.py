@@ -144,7 +144,7 @@ def _of_job(
         return [Change(verb="refuse", kind="job", name=entry.name, job=entry.key, reason=str(error))]
     refusal = Refusal()
     if not record.finished:
-        refusal = guard.refusal(plan, job=record.job, runtime=record.runtime)
+        refusal = guard.refusal(plan, job=record.job, runtime=record.runtime, image_user=engine.image_user)
     return _passes(settings, engine, plan, record, now, refusal)
 
 

@@ -11,7 +11,7 @@ import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -158,7 +158,8 @@ class Reconciler:
         )
         record = follow(record, timeline, now=now)
         if self._inbox is not None:
-            record = self._inbox.applied(record)
+            heard = record
+            record = self._inbox.applied(record, mask=lambda status: self._masked(heard, status))
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
         if old is not None and old.file and old.file != record.file:
@@ -286,6 +287,18 @@ class Reconciler:
         self._planner.forget(record.key)
         self.seen.pop(record.key, None)
         _log.info("job deleted")
+
+    def _masked(self, record: Record, reported: dict[str, Any]) -> dict[str, Any]:
+        """A report without the job's secrets; metrics are words of the script's own."""
+        metrics = reported.get("metrics")
+        if not metrics:
+            return reported
+        plan = self._plan_if_any(record)
+        if plan is None:
+            # Nobody knows which secrets those would be.
+            return {key: value for key, value in reported.items() if key != "metrics"}
+        mask = Redactor(plan, self._hands(plan, record).lookup).text
+        return {**reported, "metrics": [{key: mask(text) for key, text in one.items()} for one in metrics]}
 
     def _plan_if_any(self, record: Record) -> JobPlan | None:
         try:

@@ -270,6 +270,11 @@ class DockerEngine(HttpEngine):
         """Whether the image is in Docker's store."""
         return self._has_image(image, f"/images/{image}/json")
 
+    def image_user(self, image: str) -> str | None:
+        """Whom its containers run as, by its configuration."""
+        found = self._image_config(image, f"/images/{image}/json")
+        return None if found is None else str(found.get("User") or "")
+
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
     ) -> None:

@@ -313,6 +313,16 @@ class HttpEngine(ABC):
             raise
         return True
 
+    def _image_config(self, image: str, path: str) -> Mapping[str, Any] | None:
+        """What an image says of its containers; None where it is not there."""
+        try:
+            found = self._http.call("GET", path, f"look at the image {image}")
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        return found.get("Config") or {}
+
     def events(self) -> EventStream:
         """Follow events of containers and networks from now on; ends when the connection breaks."""
         filters = json.dumps({"type": ["container", "network"]})

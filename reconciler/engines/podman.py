@@ -327,6 +327,14 @@ class PodmanEngine(HttpEngine):
         names = dict.fromkeys((image, images.full_name(image)))
         return any(self._has_image(name, f"/images/{name}/exists") for name in names)
 
+    def image_user(self, image: str) -> str | None:
+        """Whom its containers run as, by its configuration."""
+        for name in dict.fromkeys((image, images.full_name(image))):
+            found = self._image_config(name, f"/images/{name}/json")
+            if found is not None:
+                return str(found.get("User") or "")
+        return None
+
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
     ) -> None:

@@ -70,7 +70,11 @@ class VolumeSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """Security options, in the engine's terms."""
+    """Security options, in the engine's terms.
+
+    Attributes:
+        user: ``user``, ``user:group``; "": as the image has it.
+    """
 
     user: str = ""
     groups: tuple[str, ...] = ()
