@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from reconciler.status.records import Condition, Record
+
+#: Types of the conditions that a record has.
+OWN: Final = frozenset({"Suspended", "Complete", "Failed"})
 
 
 def recover(document: Mapping[str, Any]) -> Record | None:
@@ -22,7 +25,9 @@ def recover(document: Mapping[str, Any]) -> Record | None:
     created = _seconds(metadata.get("creationTimestamp"))
     if not isinstance(uid, str) or not isinstance(name, str) or not uid or created is None:
         return None
-    conditions = tuple(c for raw in _list(status.get("conditions")) if (c := _condition(raw)) is not None)
+    told = (_condition(raw) for raw in _list(status.get("conditions")))
+    # The others are not the record's: they are told anew while they hold.
+    conditions = tuple(c for c in told if c is not None and c.type in OWN)
     suspended = next((c for c in conditions if c.type == "Suspended"), None)
     resumed = suspended.at if suspended is not None and suspended.status == "False" else None
     reported = status.get("trainerStatus")

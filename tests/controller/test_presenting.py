@@ -124,11 +124,48 @@ def test_counts_are_of_steps_as_upstream_counts_jobs() -> None:
 def test_a_refused_change_and_faults_of_the_file_are_errors_beside_the_status() -> None:
     world = world_of()
     start_all(world)
-    refused = world.record.model_copy(update={"rejected": "spec.trainer cannot be changed"})
+    refused = world.record.model_copy(
+        update={
+            "rejected": "spec.trainer cannot be changed",
+            "rejected_path": "spec.trainer",
+            "rejected_at": 60.0,
+            "file": "demo.yaml",
+        }
+    )
     fault = Fault(file="demo.yaml", line=4, path="spec", message="wrong")
     told = present(world.plan, world.observed(), refused, Surroundings(faults=(fault,)))["status"]
     assert told["phase"] == "Running"
     assert [e["message"] for e in told["errors"]] == ["wrong", "spec.trainer cannot be changed"]
+    assert [(e["file"], e["path"]) for e in told["errors"]] == [
+        ("demo.yaml", "spec"),
+        ("demo.yaml", "spec.trainer"),
+    ]
+    assert told["conditions"] == [
+        {
+            "type": "UpdateRefused",
+            "status": "True",
+            "reason": "FieldImmutable",
+            "message": "spec.trainer cannot be changed",
+            "lastTransitionTime": "1970-01-01T00:01:00.000Z",
+        }
+    ]
+
+
+def test_what_keeps_a_job_from_going_on_is_a_condition_while_it_does() -> None:
+    world = world_of()
+    problem = Problem(reason="NameTaken", message="demo-net belongs to somebody else", since=60.0)
+    held = world.record.model_copy(update={"problem": problem})
+    told = present(world.plan, world.observed(), held, Surroundings())["status"]
+    assert told["conditions"] == [
+        {
+            "type": "Blocked",
+            "status": "True",
+            "reason": "NameTaken",
+            "message": "demo-net belongs to somebody else",
+            "lastTransitionTime": "1970-01-01T00:01:00.000Z",
+        }
+    ]
+    assert present(world.plan, world.observed(), world.record, Surroundings())["status"]["conditions"] == []
 
 
 def test_without_a_plan_a_job_is_pending_and_keeps_its_conditions() -> None:

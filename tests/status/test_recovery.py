@@ -41,6 +41,13 @@ def test_identity_counts_and_times_come_back() -> None:
     assert record.recovered
 
 
+def test_conditions_that_are_told_while_they_hold_are_not_the_records() -> None:
+    told = [*SIDECAR["status"]["conditions"], {"type": "SourceReady", "status": "True"}, {"type": "Blocked"}]
+    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "conditions": told}})
+    assert record is not None
+    assert [condition.type for condition in record.conditions] == ["Suspended"]
+
+
 def test_the_deadline_counts_from_the_resume() -> None:
     record = recover(SIDECAR)
     assert record is not None
