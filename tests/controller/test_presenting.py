@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from reconciler.api.faults import Fault
+from reconciler.controller.failing import with_last_words
+from reconciler.controller.observed import Observed
 from reconciler.controller.presenting import Surroundings, invalid, present, stamp
 from reconciler.names import RUNTIME_NOT_SUPPORTED
 from reconciler.status.records import Problem, Record
+from reconciler.status.recovery import recover
 from tests.controller.timelines import World, plan_of
 
 NODE = {"name": "node", "containers": 2, "backoffLimit": 1}
@@ -119,6 +122,26 @@ def test_counts_are_of_steps_as_upstream_counts_jobs() -> None:
         {"name": "prepare", "ready": 0, "succeeded": 1, "failed": 0, "active": 0, "suspended": 0},
         {"name": "node", "ready": 1, "succeeded": 0, "failed": 0, "active": 1, "suspended": 0},
     ]
+
+
+def test_a_lost_record_is_recovered_with_all_that_the_status_told_of_the_end() -> None:
+    world = world_of({**NODE, "backoffLimit": 0})
+    start_all(world)
+    world.exit("demo-node-1", 3)
+    world.converge()
+    around = Surroundings(log_dir="/logs")
+    held = {"demo-node-0": {"nvidia.com/gpu": ("0", "1")}}
+    known = world.record.model_copy(update={"devices": held, "subnet": "10.1.0.0/24"})
+    before = present(world.plan, world.observed(), with_last_words(known, ("boom",)), around)
+    assert before["status"]["phase"] == "Failed"
+
+    record = recover(before)
+
+    assert record is not None
+    after = present(world.plan, Observed(), record, around)
+    recovered = after["status"]["events"].pop()
+    assert recovered["reason"] == "Recovered"
+    assert after == before
 
 
 def test_a_refused_change_and_faults_of_the_file_are_errors_beside_the_status() -> None:

@@ -86,6 +86,15 @@ def test_how_a_job_ended_comes_back(kind: str) -> None:
     assert (condition.reason, condition.message, condition.at) == ("R", "M", CREATED + 3600)
 
 
+def test_odd_facts_are_stepped_over() -> None:
+    ended = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T01:00:00Z"}
+    odd = {"failure": {"step": 3}, "events": ["x", {"time": "soon"}], "nodes": ["y", {}], "network": "z"}
+    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "conditions": [ended], **odd}})
+    assert record is not None
+    assert (record.failure, record.containers, record.subnet) == (None, {}, "")
+    assert [event.reason for event in record.events] == ["Recovered"]
+
+
 def test_times_may_be_yaml_timestamps() -> None:
     metadata = yaml.safe_load("{name: demo, uid: u1, creationTimestamp: 2026-01-01T00:00:00Z}")
     record = recover({"metadata": metadata, "status": {}})
