@@ -1,6 +1,6 @@
 """A lost record, got back from the sidecar: enough that nothing finished runs again, nothing twice.
 
-And enough that the sidecar, written anew from it, still tells how a job ended: its containers are gone by then.
+And enough that the sidecar, written anew from it, still tells how a job ended, whose containers are gone.
 """
 
 from __future__ import annotations
