@@ -136,6 +136,8 @@ class Record(_Data):
         queued: why it waits for admission; "" when it does not.
         rerun: the token of the last rerun that was honoured.
         rejected: the last refused change, said once.
+        rejected_path: the first field that it would have changed.
+        rejected_at: since when it has been refused.
         refused_under: digest of the policy that has refused the job; another one judges it anew.
         recovered: it was made from the sidecar and has not met the engine since.
     """
@@ -187,6 +189,8 @@ class Record(_Data):
     events: tuple[EventRecord, ...] = ()
     rerun: str = ""
     rejected: str = ""
+    rejected_path: str = ""
+    rejected_at: float = 0.0
     refused_under: str = ""
     recovered: bool = False
 
