@@ -83,7 +83,7 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "serviceAccountToken": _NO_ACCOUNTS,
     },
 }
-_DEFAULTS: Final = {"schedulerName": ("default-scheduler",), "enableServiceLinks": (False,)}
+_DEFAULTS: Final = {"schedulerName": ("default-scheduler",)}
 
 
 def warn_meaningless(

@@ -173,17 +173,17 @@ def _counts(job: Job) -> RenderableType | None:
 
 
 def _faults(job: Job) -> Iterable[str]:
-    seen: dict[str, None] = {}
+    """What the manifest is read to have now, then what only the daemon tells."""
+    entry = job.entry
+    seen = {(f.path, f.message): str(f) for f in (entry.errors if entry is not None else ())}
     for error in job.status.errors if job.status is not None else ():
-        place = f"{error.get('file')}:{error.get('line')}: " if error.get("file") else ""
+        line = f":{error['line']}" if error.get("line") else ""
+        place = f"{error.get('file')}{line}: " if error.get("file") else ""
         path = f"{error['path']}: " if error.get("path") else ""
-        seen[f"{place}{path}{error.get('message', '')}"] = None
-    if job.entry is not None:
-        for fault in job.entry.errors:
-            seen[str(fault)] = None
-        for fault in job.entry.warnings:
-            seen[f"warning: {fault}"] = None
-    return seen
+        message = error.get("message", "")
+        seen.setdefault((error.get("path", ""), message), f"{place}{path}{message}")
+    warnings = entry.warnings if entry is not None else ()
+    return dict.fromkeys([*seen.values(), *(f"warning: {fault}" for fault in warnings)])
 
 
 def _events(job: Job, now: float) -> RenderableType:

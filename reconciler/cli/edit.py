@@ -18,7 +18,8 @@ from reconciler.errors import ReconcilerError
 from reconciler.names import PREFIX
 
 if TYPE_CHECKING:
-    from reconciler.cli.jobs import Job
+    from reconciler.api.faults import Fault
+    from reconciler.cli.jobs import Job, Snapshot
     from reconciler.client.editing import Target
     from reconciler.config import Settings
 
@@ -119,8 +120,9 @@ def _each(
         if settings.git is not None:
             raise _in_repository(found, settings, commit)
     for name in names:
-        job = reader.snapshot().find(name, namespace)
-        target = _target(job)
+        snapshot = reader.snapshot()
+        job = snapshot.find(name, namespace)
+        target = _target(job, snapshot, settings)
         done = change(job, target)
         click.echo(f"{job.name}: {done} ({target.file})")
     return 0
@@ -136,12 +138,31 @@ def _in_repository(job: Job, settings: Settings, commit: str) -> ReconcilerError
     )
 
 
-def _target(job: Job) -> Target:
+def _target(job: Job, snapshot: Snapshot, settings: Settings) -> Target:
     from reconciler.client.editing import Target  # noqa: PLC0415
 
     if job.entry is None or not job.entry.file:
+        if (fault := _in_the_way(job, snapshot, settings)) is not None:
+            raise ReconcilerError(
+                f"The manifest of {job.name} cannot be changed as it is: {fault}.",
+                remedy="Correct the file first (or remove it, and with it all it defines); "
+                "until then its jobs go on as they were.",
+            )
         raise ReconcilerError(
             f"The manifest of {job.name} is gone already; only its status is left.",
             remedy="A running daemon clears it up.",
         )
     return Target(file=Path(job.entry.file), kind="TrainJob", namespace=job.namespace, name=job.name)
+
+
+def _in_the_way(job: Job, snapshot: Snapshot, settings: Settings) -> Fault | None:
+    """What is wrong with the file whose sidecar tells of the job: nothing in it can be found."""
+    from reconciler.status.sidecars import sidecar_path  # noqa: PLC0415
+
+    if job.status is None:
+        return None
+    for file, faults in snapshot.catalog.file_faults.items():
+        told = sidecar_path(Path(file), specs=settings.specs, status_dir=settings.status_dir)
+        if faults and told == job.status.file:
+            return faults[0]
+    return None

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from reconciler.client import constants, options
     from reconciler.client.backends.container.types import ContainerBackendConfig, TrainingRuntimeSource
+    from reconciler.client.backends.others import KubernetesBackendConfig, LocalProcessBackendConfig
     from reconciler.client.constants.constants import DATASET_PATH, MODEL_PATH
     from reconciler.client.progress import ProgressBar
+    from reconciler.client.reporting import update_trainjob_status
+    from reconciler.client.tpus import get_tpu_num_nodes
     from reconciler.client.trainer_client import TrainerClient
     from reconciler.client.types.types import (
         BuiltinTrainer,
@@ -55,6 +58,8 @@ __all__ = [
     "HuggingFaceDatasetInitializer",
     "HuggingFaceModelInitializer",
     "Initializer",
+    "KubernetesBackendConfig",
+    "LocalProcessBackendConfig",
     "LoraConfig",
     "Loss",
     "ProgressBar",
@@ -72,16 +77,22 @@ __all__ = [
     "TrainerType",
     "TrainingRuntimeSource",
     "constants",
+    "get_tpu_num_nodes",
     "options",
+    "update_trainjob_status",
 ]
 
 _ELSEWHERE: Final = {
     "ProgressBar": "progress",
     "ContainerBackendConfig": "backends.container.types",
     "TrainingRuntimeSource": "backends.container.types",
+    "KubernetesBackendConfig": "backends.others",
+    "LocalProcessBackendConfig": "backends.others",
     "DATASET_PATH": "constants.constants",
     "MODEL_PATH": "constants.constants",
     "TrainerClient": "trainer_client",
+    "get_tpu_num_nodes": "tpus",
+    "update_trainjob_status": "reporting",
 }
 _MODULES: Final = frozenset({"constants", "options"})
 

@@ -107,6 +107,7 @@ class EmbeddedController:
         self._settings: Settings | None = None
         self._everything = True
         self._stop = threading.Event()
+        self._changed = threading.Event()
         self._thread: threading.Thread | None = None
         self._working = threading.Event()
         self._submitted: dict[str, Path] = {}
@@ -136,8 +137,9 @@ class EmbeddedController:
         self._thread.start()
 
     def submitted(self, key: str, manifest: Path) -> None:
-        """Remember a job, so that it is not left before it has come up."""
+        """A manifest was written: it is looked at, and its job not left before it has come up."""
         self._submitted[key] = manifest
+        self._changed.set()
 
     def add_bell(self, bell: Callable[[], None]) -> None:
         """Have ``bell`` called whenever a job's phase changes."""
@@ -163,7 +165,7 @@ class EmbeddedController:
         while not stop.is_set():
             self._working.set()
             try:
-                serve(settings, stop=stop, on_phase=self._ring, only=only)
+                serve(settings, stop=stop, changed=self._changed, on_phase=self._ring, only=only)
             except ReconcilerError as error:
                 if not isinstance(error.__cause__, BlockingIOError):  # not just somebody else's turn
                     _log.error("the jobs of %s are not looked after: %s", settings.specs, error)

@@ -29,6 +29,8 @@ _ADVICE: Final = (
     "import what it uses inside it, and pass values by func_args."
 )
 _MODULE_NAMES: Final = frozenset({"__name__", "__file__", "__doc__", "__builtins__", "__annotations__"})
+#: Put before a function whose annotations name what only its own file has.
+_LAZILY: Final = "from __future__ import annotations\n\n"
 #: A file name that needs no quoting in the script.
 _PLAIN_FILE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.py")
 
@@ -61,8 +63,12 @@ def ship(func: Any, arguments: Mapping[str, Any] | None) -> Shipped:
     _check_source(func, source)
     _check_arguments(func, arguments)
     call = f"{func.__name__}()" if arguments is None else f"{func.__name__}(**{dict(arguments)!r})"
-    code = f"{_future(func)}{source}\n{call}\n"
-    _warn_of_missing_names(func, code)
+    code = f"{source}\n{call}\n"
+    missing = _missing_names(code)
+    if _is_lazy(func) or missing != _missing_names(_LAZILY + code):
+        code = _LAZILY + code
+        missing = _missing_names(code)
+    _warn_of_missing_names(func, missing)
     return Shipped(code=code, file=_file_name(func))
 
 
@@ -76,6 +82,11 @@ def _plain_function(func: Any) -> types.FunctionType:
         raise _refused(f"{func!r} is {kind}, which has no source that could be sent to a container")
     if func.__name__ == "<lambda>":
         raise _refused("a lambda is an expression inside other source, which cannot be cut out")
+    if hasattr(func, "__wrapped__"):
+        raise _refused(
+            f"{func.__name__} is decorated, and what its decorator made of it stays here",
+            "Train with the plain function, and call the decorator inside it.",
+        )
     if func.__closure__:
         names = ", ".join(func.__code__.co_freevars)
         raise _refused(
@@ -123,10 +134,9 @@ def _check_source(func: types.FunctionType, source: str) -> None:
         )
 
 
-def _future(func: types.FunctionType) -> str:
+def _is_lazy(func: types.FunctionType) -> bool:
     """Annotations that its own file does not evaluate are not evaluated in the container either."""
-    lazy = func.__code__.co_flags & __future__.annotations.compiler_flag
-    return "from __future__ import annotations\n\n" if lazy else ""
+    return bool(func.__code__.co_flags & __future__.annotations.compiler_flag)
 
 
 def _check_arguments(func: types.FunctionType, arguments: Any) -> None:
@@ -172,23 +182,22 @@ def _same_types(one: Any, other: Any) -> bool:
     return True
 
 
-def _warn_of_missing_names(func: types.FunctionType, code: str) -> None:
-    missing = sorted(_missing_names(compile(code, "<training function>", "exec", dont_inherit=True)))
+def _warn_of_missing_names(func: types.FunctionType, missing: set[str]) -> None:
     if missing:
         warnings.warn(
-            f"{func.__name__} uses {', '.join(missing)} from outside itself, which the container will not "
-            "have: import and define it inside the function, or pass it by func_args.",
+            f"{func.__name__} uses {', '.join(sorted(missing))} from outside itself, which the container "
+            "will not have: import and define it inside the function, or pass it by func_args.",
             UserWarning,
             stacklevel=2,
         )
 
 
-def _missing_names(module: types.CodeType) -> set[str]:
+def _missing_names(code: str) -> set[str]:
     """Global names that are read somewhere and made nowhere."""
     read: set[str] = set()
     made = set(vars(builtins)) | _MODULE_NAMES
-    for code in _codes(module):
-        for instruction in dis.get_instructions(code):
+    for part in _codes(compile(code, "<training function>", "exec", dont_inherit=True)):
+        for instruction in dis.get_instructions(part):
             if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
                 read.add(str(instruction.argval))
             elif instruction.opname in {"STORE_GLOBAL", "STORE_NAME"}:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.client.failures import JobNotThere
+from reconciler.client.failures import InvalidRequest, JobNotThere
 from reconciler.client.logfiles import Choice, attempts, chosen_files
 from reconciler.client.tailing import GrowingFile
+from reconciler.client.viewing import step_name
 from reconciler.status.reading import ENDED
 
 if TYPE_CHECKING:
@@ -43,6 +44,25 @@ def log_folder(job: Job, log_dir: Path) -> Path:
     nodes = job.status.nodes if job.status is not None else ()
     known = next((Path(node.log) for node in nodes if node.log), None)
     return known.parent.parent if known is not None else log_dir / job.namespace / job.name
+
+
+def require_known(job: Job, choice: Choice, log_dir: Path) -> None:
+    """See that the job has what is chosen, as far as its status tells what it has.
+
+    Raises:
+        InvalidRequest: it has no such step or node.
+    """
+    nodes = job.status.nodes if job.status is not None else ()
+    if choice.ranks or not nodes or any(choice.label(job, node.name) is not None for node in nodes):
+        return
+    folder = log_folder(job, log_dir)
+    there = attempts(folder)
+    if there and chosen_files(job, folder, there[-1], choice):
+        return
+    asked = choice.step if choice.step is not None else f"node-{choice.node}"
+    raise InvalidRequest(
+        f"The job {job.name} has no step {asked}.", remedy=f"It has: {', '.join(map(step_name, nodes))}."
+    )
 
 
 def lines_now(job: Job, choice: Choice, log_dir: Path) -> Iterator[str]:

@@ -88,7 +88,7 @@ def compose(
         InvalidRequest: what is asked for makes no job.
     """
     chosen: dict[str, Any] = {}
-    for option in options or ():
+    for option in _options(options):
         option(chosen, trainer, None)
     metadata, extra = chosen.get("metadata", {}), chosen.get("spec", {})
     name = metadata.get("name") or generated_name()
@@ -108,6 +108,17 @@ def compose(
     job["metadata"]["annotations"] = annotations
     documents = (job,) if made.runtime is None else (job, made.runtime)
     return Submission(name=name, documents=documents, secret=made.secret)
+
+
+def _options(options: Any) -> Sequence[Option]:
+    if options is None:
+        return ()
+    if not isinstance(options, (list, tuple)) or not all(map(callable, options)):
+        raise InvalidRequest(
+            f"options must be a list of options, not {options!r}.",
+            remedy="They are in reconciler.client.options: options=[Name(...), Labels({...})].",
+        )
+    return options
 
 
 def checked_text(submission: Submission, *, file: str, runtimes: Iterable[Document]) -> str:
@@ -138,7 +149,7 @@ def resources(wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Requests and limits, alike; ``gpu``, ``storage`` and ``mig-*`` under their full names.
 
     Raises:
-        InvalidRequest: GPU and MIG together, or several MIG profiles.
+        InvalidRequest: GPU and MIG together, several MIG profiles, or a part of a device.
     """
     amounts: dict[str, Any] = {}
     for key, value in wanted.items():
@@ -146,7 +157,13 @@ def resources(wanted: Mapping[str, Any]) -> dict[str, Any]:
         name = lowered if lowered in _LOWERED or lowered.startswith("mig-") else key
         if name.startswith("mig-"):
             name = constants.GPU_MIG_PREFIX + name.removeprefix("mig-")
-        amounts[_ALIASES.get(name, name)] = value if isinstance(value, int) else str(value)
+        name = _ALIASES.get(name, name)
+        if "/" in name and not _is_whole(value):
+            raise InvalidRequest(
+                f"resources_per_node: {value!r} of {key} is no whole number; devices are not divided.",
+                remedy='Write {"gpu": 1}, or a MIG profile such as {"mig-1g.5gb": 1}.',
+            )
+        amounts[name] = value if isinstance(value, int) else str(value)
     slices = [name for name in amounts if name.startswith(constants.GPU_MIG_PREFIX)]
     if len(slices) > 1:
         raise InvalidRequest(f"Multiple MIG resource types are not supported: {slices}.")
@@ -155,6 +172,14 @@ def resources(wanted: Mapping[str, Any]) -> dict[str, Any]:
             f"GPU ({constants.GPU_LABEL}) and MIG ({slices[0]}) cannot be requested together."
         )
     return {"requests": dict(amounts), "limits": dict(amounts)}
+
+
+def _is_whole(value: Any) -> bool:
+    """As Kubernetes wants of everything but its own resources; ``1.0`` is what upstream's SDK writes."""
+    try:
+        return float(value).is_integer()
+    except (TypeError, ValueError):
+        return True  # a quantity in text, or none: the manifest's check has more to say
 
 
 def _spec(
@@ -206,8 +231,8 @@ def _from_custom(runtime: Runtime, trainer: CustomTrainer | CustomTrainerContain
         fields["command"] = function_command(
             runtime.trainer.command,
             ship(trainer.func, trainer.func_args),
-            packages=trainer.packages_to_install or (),
-            indexes=trainer.pip_index_urls or (),
+            packages=_texts("packages_to_install", trainer.packages_to_install),
+            indexes=_texts("pip_index_urls", trainer.pip_index_urls),
         )
     if trainer.image:
         fields["image"] = trainer.image
@@ -245,6 +270,15 @@ def _sizes(num_nodes: Any, per_node: Any) -> dict[str, Any]:
             )
         fields["resourcesPerNode"] = resources(per_node)
     return fields
+
+
+def _texts(name: str, value: Any) -> Sequence[str]:
+    """A single text is a sequence, too: of letters."""
+    if value is None:
+        return ()
+    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        raise InvalidRequest(f"{name} must be a list of texts, not {value!r}.")
+    return list(value)
 
 
 def _value(name: str, value: Any) -> str:

@@ -13,18 +13,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from reconciler.client.backends.container.types import DEFAULT_SOURCES, ContainerBackendConfig
+from reconciler.client.configuring import settings_of
 from reconciler.client.constants import constants
 from reconciler.client.embedding import EmbeddedController, close_controller, ensure_controller
 from reconciler.client.failures import InvalidRequest, JobNotThere, NoEngine, WaitedTooLong
-from reconciler.client.granting import grant, grants_file
+from reconciler.client.granting import grant
 from reconciler.client.initializing import Images
 from reconciler.client.jobs import Job, JobNotFound, Reader, Snapshot
-from reconciler.client.logs import choice_of, lines_following, lines_now
+from reconciler.client.logs import choice_of, lines_following, lines_now, require_known
 from reconciler.client.progress import ProgressBar
 from reconciler.client.removing import remove_job
 from reconciler.client.runtimes import listed, runtime_documents, runtime_from
@@ -33,7 +33,6 @@ from reconciler.client.types.types import Event, Initializer, Runtime, TrainerTy
 from reconciler.client.viewing import events_from, job_from, runtime_name
 from reconciler.client.waiting import Callback, check_arguments, wait_for
 from reconciler.client.watching import Changes
-from reconciler.config import Settings, load_settings
 from reconciler.names import DEFAULT_NAMESPACE, job_key
 from reconciler.options import did_you_mean
 from reconciler.status.files import write_atomically
@@ -41,6 +40,7 @@ from reconciler.status.reading import ENDED, SUFFIX
 
 if TYPE_CHECKING:
     from reconciler.api import Document
+    from reconciler.config import Settings
 
 #: Seconds until what a deleted job has on the engine must be gone.
 REMOVAL: Final = 60.0
@@ -75,20 +75,9 @@ class TrainerClient:
         namespace: str = DEFAULT_NAMESPACE,
     ) -> None:
         config = backend_config if backend_config is not None else ContainerBackendConfig()
-        if not isinstance(config, ContainerBackendConfig):
-            raise InvalidRequest(
-                f"Invalid backend config {config!r}.", remedy="Pass a ContainerBackendConfig, or nothing."
-            )
+        self._settings, self._everything = settings_of(config, specs)
         self._config = config
         self._namespace = namespace
-        settings = load_settings(_flags(config, specs))
-        if settings.git is not None:
-            raise InvalidRequest(
-                f"The manifests come from the repository {settings.git}, which only commits change.",
-                remedy="Name a folder for the client's own jobs: TrainerClient(specs=...).",
-            )
-        self._everything = settings.specs != Path("specs")
-        self._settings = _absolute(settings, config)
         self._lock = threading.RLock()
         self._reader: Reader | None = None
         self._looked_after = False
@@ -169,6 +158,8 @@ class TrainerClient:
             StateError: the manifest cannot be written.
         """
         chosen = runtime if runtime is not None else constants.DEFAULT_TRAINING_RUNTIME
+        if not isinstance(chosen, (str, Runtime)):
+            raise InvalidRequest(f"runtime must be a runtime or the name of one, not {chosen!r}.")
         document = self._runtime_document(chosen.name if isinstance(chosen, Runtime) else chosen)
         submission = compose(
             runtime=chosen if isinstance(chosen, Runtime) else runtime_from(document.raw),
@@ -199,8 +190,9 @@ class TrainerClient:
         controller.submitted(job_key(self._namespace, name), file)
         return name
 
-    def list_jobs(self, runtime: Runtime | None = None) -> list[TrainJob]:
+    def list_jobs(self, runtime: str | Runtime | None = None) -> list[TrainJob]:
         """All jobs of the folder, or those of one runtime."""
+        wanted = runtime.name if isinstance(runtime, Runtime) else runtime
         snapshot = self._looked_after_snapshot()
         runtimes = self._runtimes(snapshot)
         return [
@@ -208,7 +200,7 @@ class TrainerClient:
             for job in snapshot.jobs
             if job.entry is not None
             and job.namespace == self._namespace
-            and (runtime is None or runtime_name(job) == runtime.name)
+            and (wanted is None or runtime_name(job) == wanted)
         ]
 
     def get_job(self, name: str) -> TrainJob:
@@ -237,12 +229,13 @@ class TrainerClient:
             node_index: the rank of one node.
 
         Raises:
-            ValueError: there is no such job.
+            ValueError: there is no such job, or it has no such step.
         """
         if step is not None and node_index is not None:
             raise InvalidRequest("Give one of step and node_index.")
         choice = choice_of(step, node_index)
         job = self._job(name)
+        require_known(job, choice, self._settings.log_dir)
         if follow:
             self._look_after()
             return lines_following(lambda: self._job(name), choice, self._settings.log_dir)
@@ -397,33 +390,3 @@ class TrainerClient:
         while file.exists():
             file, number = self._settings.specs / f"{name}-{number}.yaml", number + 1
         return file
-
-
-def _flags(config: ContainerBackendConfig, specs: str | os.PathLike[str] | None) -> dict[str, Any]:
-    """What was said in Python, which goes before variables and files."""
-    given = config.model_fields_set
-    flags: dict[str, Any] = {
-        "specs": os.fspath(specs) if specs is not None else None,
-        "engine": config.container_runtime,
-        "container_host": config.container_host,
-    }
-    flags |= {name: getattr(config, name) for name in ("pull_policy", "auto_remove") if name in given}
-    if "runtime_source" in given:
-        flags["runtime_sources"] = list(config.runtime_source.sources)
-    return flags
-
-
-def _absolute(settings: Settings, config: ContainerBackendConfig) -> Settings:
-    """Whatever the current folder becomes, the client stays where it was made."""
-    sources = settings.runtime_sources
-    if not sources and "runtime_source" not in config.model_fields_set:
-        sources = DEFAULT_SOURCES
-    return replace(
-        settings,
-        specs=settings.specs.absolute(),
-        status_dir=settings.status_dir.absolute() if settings.status_dir is not None else None,
-        log_dir=settings.log_dir.absolute(),
-        state_dir=settings.state_dir.absolute(),
-        grants=grants_file(settings.state_dir.absolute(), settings.instance),
-        runtime_sources=sources,
-    )

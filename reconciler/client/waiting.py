@@ -37,7 +37,7 @@ def check_arguments(wanted: set[str], timeout: float, polling_interval: float) -
     Raises:
         InvalidRequest: a status that no job has, or times that make no sense.
     """
-    if not set(wanted) <= STATUSES:
+    if not wanted or not set(wanted) <= STATUSES:
         raise InvalidRequest(f"Expected status {wanted} must be a subset of {set(STATUSES)}.")
     for name, value in (("Timeout", timeout), ("Polling interval", polling_interval)):
         if value <= 0:
@@ -70,7 +70,7 @@ def wait_for(
 
     Raises:
         JobFailed: it has failed, and that is not wanted.
-        WaitedTooLong: the time is over.
+        WaitedTooLong: the time is over, or the job is Complete and that is not wanted.
     """
     deadline = time.monotonic() + timeout
     told: TrainJob | None = None
@@ -86,6 +86,9 @@ def wait_for(
             return seen
         if seen.status == constants.TRAINJOB_FAILED:
             raise JobFailed(failure_text(job))
+        if seen.status == constants.TRAINJOB_COMPLETE:
+            # Not a matter of time: what has ended stays so.
+            raise WaitedTooLong(f"TrainJob {seen.name} is Complete, and will not reach status: {wanted}.")
         if now >= deadline:
             raise WaitedTooLong(
                 f"Timeout waiting for TrainJob {seen.name} to reach status: {wanted}; after {timeout:g} s "

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.controller.failing import is_held_back
 from reconciler.names import ANNOTATION_UPDATE_POLICY, API_VERSION, PREFIX
 from reconciler.status.records import Record
 
+if TYPE_CHECKING:
+    from reconciler.api.faults import Fault
+
 ANNOTATION_RERUN = PREFIX + "rerun"
+_NOT_REJECTED: Final = {"rejected": "", "rejected_path": "", "rejected_at": 0.0}
 Raw = Mapping[str, Any]
 
 
@@ -80,7 +84,7 @@ def update(record: Record, wanted: Wanted, *, uid: str, now: float) -> Record:
         return _reborn(record, wanted, uid=uid, now=now, why=why)
     refusal = _refused(record, job)
     if not refusal:
-        accepted = record.model_copy(update={"observed_generation": record.generation, "rejected": ""})
+        accepted = record.model_copy(update={"observed_generation": record.generation, **_NOT_REJECTED})
         return accepted.model_copy(update={"job": _plain(job)}) if _plain(job) != record.job else accepted
     policy = _annotation(job, ANNOTATION_UPDATE_POLICY) or wanted.update_policy
     if policy == "Recreate":
@@ -118,10 +122,10 @@ def snapshot(record: Record, runtime: Raw) -> Record:
     return record.model_copy(update={"runtime": _plain(runtime), "observed_generation": record.generation})
 
 
-def _refused(record: Record, job: Raw) -> str:
-    """Why the manifest as it is now may not replace the accepted one; "" when it may."""
+def _refused(record: Record, job: Raw) -> list[Fault]:
+    """Why the manifest as it is now may not replace the accepted one; empty when it may."""
     if _spec(job) == record.job.get("spec"):
-        return ""
+        return []
     from reconciler.api import Document, TrainJob, check_update  # noqa: PLC0415  (slow to import)
 
     new = Document(
@@ -135,15 +139,14 @@ def _refused(record: Record, job: Raw) -> str:
         model=TrainJob.model_validate(job),
     )
     old = TrainJob.model_validate(record.job)
-    faults = check_update(old, new, suspended=record.suspended or _suspends(record.job))
-    return "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
+    return check_update(old, new, suspended=record.suspended or _suspends(record.job))
 
 
 def _suspends(job: dict[str, Any]) -> bool:
     return bool((job.get("spec") or {}).get("suspend"))
 
 
-def _refuse(record: Record, job: Raw, refusal: str, *, now: float) -> Record:
+def _refuse(record: Record, job: Raw, refusal: list[Fault], *, now: float) -> Record:
     """Keep the running job as it is; ``suspend`` still takes effect (it is mutable on its own)."""
     spec = {**record.job.get("spec", {})}
     suspend = (job.get("spec") or {}).get("suspend")
@@ -153,14 +156,17 @@ def _refuse(record: Record, job: Raw, refusal: str, *, now: float) -> Record:
         spec["suspend"] = suspend
     kept = {**record.job, "spec": spec, "metadata": job.get("metadata", {})}
     record = record.model_copy(update={"job": kept, "observed_generation": record.generation})
+    why = "; ".join(f"{fault.path}: {fault.message}" for fault in refusal)
     message = (
-        f"The change was refused, the job goes on as it was: {refusal}. "
+        f"The change was refused, the job goes on as it was: {why}. "
         f"To run the changed manifest, use `reconciler rerun {record.name}`, give it another name, or set "
         f"the annotation {ANNOTATION_UPDATE_POLICY}: Recreate."
     )
     if record.rejected == message:
         return record
-    record = record.model_copy(update={"rejected": message})
+    since = record.rejected_at if record.rejected else now
+    told = {"rejected": message, "rejected_path": refusal[0].path, "rejected_at": since}
+    record = record.model_copy(update=told)
     return record.with_event("UpdateRefused", message, now=now, kind="Warning")
 
 

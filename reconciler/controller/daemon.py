@@ -57,6 +57,7 @@ def serve(
     mode: Mode = "forever",
     on_phase: Callable[[str, Mapping[str, Any]], None] | None = None,
     stop: threading.Event | None = None,
+    changed: threading.Event | None = None,
     only: Only | None = None,
     notifier: Notifier | None = None,
     reload: Callable[[], Settings] | None = None,
@@ -68,6 +69,7 @@ def serve(
         mode: ``once``: converge as far as can be done now; ``wait``: until every job has ended.
         on_phase: told of each change of a job's phase, with the status document.
         stop: set by an embedding program that wants the daemon to end.
+        changed: set by an embedding program that has just changed the folder, so that nobody has to notice.
         only: whether a TrainJob (the raw document) is this daemon's; None: all of the folder's are.
         notifier: to the service manager, when this process is its service.
         reload: reads the configuration again, on SIGHUP; raises ConfigError where it is wrong.
@@ -89,7 +91,13 @@ def serve(
     handle_signals(stop, hangup if reload is not None else None)
     with sole_use(settings):
         daemon = Daemon(
-            settings, mode=mode, on_phase=on_phase, stop=stop, only=only, notifier=notifier or Notifier()
+            settings,
+            mode=mode,
+            on_phase=on_phase,
+            stop=stop,
+            changed=changed or threading.Event(),
+            only=only,
+            notifier=notifier or Notifier(),
         )
         if reload is not None:
             daemon.reload_on(hangup, reload)
@@ -109,13 +117,14 @@ class Daemon:
         mode: Mode,
         on_phase: Callable[[str, Mapping[str, Any]], None] | None,
         stop: threading.Event,
+        changed: threading.Event,
         only: Only | None = None,
         notifier: Notifier,
     ) -> None:
         self._settings = settings
         self._mode = mode
         self._stop = stop
-        self._rescan = threading.Event()
+        self._rescan = changed
         self._asked = False
         self._runtimes = RuntimeRefresher(
             remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes

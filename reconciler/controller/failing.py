@@ -39,17 +39,21 @@ POD_FAILURE_POLICY: Final = "PodFailurePolicy"
 JOB_MESSAGES: Final = {
     BACKOFF_EXCEEDED: "Job has reached the specified backoff limit",
     DEADLINE_EXCEEDED: "Job was active longer than specified deadline",
-    POD_FAILURE_POLICY: "Pod failed with an exit code matching FailJob rule",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A step that has finally failed, and why (batch/v1's Failed reasons)."""
+    """A step that has finally failed, and why (batch/v1's Failed reasons).
+
+    Attributes:
+        message: of the failed Job on a cluster, where it is not the same for every Job.
+    """
 
     step: str
     index: int
     reason: str
+    message: str = ""
 
 
 def backoff(failures: int, *, base: float) -> float:
@@ -90,7 +94,7 @@ def absorb(
         record = _first_failure(record, end)
         rule = _matching(step, end)
         if rule is not None and rule.action in {"FailJob", "FailIndex"}:
-            verdict = verdict or Verdict(step=step.name, index=end.index, reason=POD_FAILURE_POLICY)
+            verdict = verdict or _by_exit_rule(plan, instance, end, rule, place=step.exit_rules.index(rule))
             continue
         if rule is None or rule.action == "Count":
             failures = record.step_failures.get(step.name, 0) + 1
@@ -140,6 +144,17 @@ def _matching(step: StepPlan, end: Ended) -> ExitRule | None:
         if named and (code in rule.codes) == (rule.operator == "In"):
             return rule
     return None
+
+
+def _by_exit_rule(
+    plan: JobPlan, instance: InstancePlan, end: Ended, rule: ExitRule, *, place: int
+) -> Verdict:
+    """The verdict of a ``podFailurePolicy`` rule, with the Job controller's message."""
+    message = (
+        f"Container {end.template} for pod {plan.namespace}/{instance.name} failed with exit code "
+        f"{end.result.code} matching {rule.action} rule at index {place}"
+    )
+    return Verdict(step=end.step, index=end.index, reason=POD_FAILURE_POLICY, message=message)
 
 
 def _restart(record: Record, name: str, *, now: float) -> Record:
@@ -237,6 +252,8 @@ def restart_gang(record: Record, *, now: float, counted: bool, why: str) -> Reco
         update={
             "restarts": restarts,
             "counted_restarts": record.counted_restarts + (1 if counted else 0),
+            "step_restarts": {},
+            "counted_step_restarts": {},
             "attempt_not_before": now + delay,
         }
     )
@@ -269,31 +286,38 @@ def judge(plan: JobPlan, record: Record, verdict: Verdict, *, now: float) -> Rec
     rule = _rule(plan.failure_rules, verdict)
     action = rule.action if rule is not None else "RestartJobSet"
     if action in {"FailJobSet", "FailJob"}:
-        message = f"jobset failed due to FailJobSet failure policy action {first}"
+        message = f"applying FailJobSet failure policy action {first}"
         return fail(record, "FailJobSetFailurePolicyAction", message, now=now)
+    alone = action.startswith("RestartJob") and not action.startswith("RestartJobSet")
     counted = not action.endswith("AndIgnoreMaxRestarts")
-    if counted and record.counted_restarts >= plan.max_restarts:
+    so_far = max(record.counted_restarts, record.counted_step_restarts.get(verdict.step, 0) if alone else 0)
+    if counted and so_far >= plan.max_restarts:
         message = f"jobset failed due to reaching max number of restarts {first}"
         return fail(record, "ReachedMaxRestarts", message, now=now)
     why = f"{blame(record, verdict)}."
-    if action.startswith("RestartJob") and not action.startswith("RestartJobSet"):
+    if alone:
         return _restart_step(plan.step(verdict.step), record, now=now, counted=counted, why=why)
     return restart_gang(record, now=now, counted=counted, why=why)
 
 
 def _restart_step(step: StepPlan, record: Record, *, now: float, counted: bool, why: str) -> Record:
-    """JobSet's ``RestartJob``: the failed job alone is made anew, the others run on."""
-    restarts = record.restarts + 1
+    """JobSet's ``RestartJob``: the failed job alone is made anew, the others run on.
+
+    It is counted by step; the whole job's restarts and attempt stay as they are.
+    """
+    restarts = record.step_restarts.get(step.name, 0) + 1
+    towards_max = record.counted_step_restarts.get(step.name, 0) + (1 if counted else 0)
     not_before = now + backoff(restarts, base=GANG_BACKOFF)
     for instance in step.instances:
         for container in instance.containers:
             record = _fresh(record, container.name, not_before=not_before)
     changed = record.model_copy(
         update={
-            "restarts": restarts,
-            "counted_restarts": record.counted_restarts + (1 if counted else 0),
+            "step_restarts": {**record.step_restarts, step.name: restarts},
+            "counted_step_restarts": {**record.counted_step_restarts, step.name: towards_max},
             "steps_done": {s: d for s, d in record.steps_done.items() if s != step.name},
             "step_failures": {s: n for s, n in record.step_failures.items() if s != step.name},
+            "step_started": {s: t for s, t in record.step_started.items() if s != step.name},
         }
     )
     return changed.with_event("Restarting", f"{why} Step {step.name} starts anew.", now=now, kind="Warning")
@@ -301,7 +325,7 @@ def _restart_step(step: StepPlan, record: Record, *, now: float, counted: bool, 
 
 def _rule(rules: tuple[FailureRule, ...], verdict: Verdict) -> FailureRule | None:
     """The first rule that is about this failure (JobSet takes the first match)."""
-    message = JOB_MESSAGES.get(verdict.reason, verdict.reason)
+    message = verdict.message or JOB_MESSAGES.get(verdict.reason, verdict.reason)
     for rule in rules:
         for_step = not rule.targets or verdict.step in rule.targets
         for_reason = not rule.reasons or verdict.reason in rule.reasons

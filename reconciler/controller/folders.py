@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from reconciler.config import Settings
 from reconciler.errors import ReconcilerError
 from reconciler.status.files import FileLock, FolderLock, keep_private
+from reconciler.status.instance_lock import InstanceLock
 
 
 @contextmanager
@@ -17,17 +18,22 @@ def sole_use(settings: Settings) -> Iterator[None]:
     """Keep other daemons from the folder and from this one's state.
 
     Raises:
-        StateError: another daemon holds the folder, or the state folder cannot be used.
+        StateError: another daemon holds the folder or has its instance, or the state folder cannot be used.
     """
     keep_private(settings.state_dir)
     lock = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock")
     lock.acquire(command=f"reconciler run --specs {settings.specs}", since=_now_text())
     # A followed repository is locked by its instance: its folder of manifests changes with every revision.
     folder = FolderLock(settings.git_folder or settings.specs)
+    # Daemons with other state folders meet neither there nor here.
+    instance = InstanceLock(settings.instance)
     try:
         folder.acquire()
+        instance.acquire()
         yield
     finally:
+        # The state folder's last: who waits for that one finds the others free.
+        instance.release()
         folder.release()
         lock.release()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -13,12 +13,24 @@ from reconciler.controller.binding import Binding, make_inside, open_held, sweep
 from reconciler.controller.grounds import digest_of, grounds_of, look, policy_of
 from reconciler.controller.observed import Refusal
 from reconciler.engines.specs import ContainerSpec, Mount, VolumeSpec
-from reconciler.errors import PolicyRefused, StartFailed, StateError
+from reconciler.errors import NotFound, PolicyRefused, StartFailed, StateError
 from reconciler.plan.origins import origin_of
-from reconciler.plan.policing import Violation, host_paths, read_only_mounts, violations
+from reconciler.plan.policing import (
+    Violation,
+    host_paths,
+    image_violations,
+    images_in_doubt,
+    leaves_user_to_image,
+    read_only_mounts,
+    rootly,
+    violations,
+)
 from reconciler.plan.ruling import Grounds, PathFacts, inside, rule_on_mount
-from reconciler.plan.types import InstancePlan, JobPlan
+from reconciler.plan.types import InstancePlan, JobPlan, SecurityPlan
 from reconciler.policy.model import Policy, matches
+
+#: Whom an image has its containers run as; None: it is not there.
+ImageUser = Callable[[str], str | None]
 
 #: Of many violations, how many a condition tells.
 MOST_TOLD = 5
@@ -77,9 +89,21 @@ class Guard:
         """What the policy refuses of a plan, by the host as it is now."""
         return violations(plan, self.policy, self._grounds(), facts_of(plan))
 
-    def refusal(self, plan: JobPlan, *, job: Mapping[str, object], runtime: Mapping[str, object]) -> Refusal:
-        """The verdict on a job, in words; with an empty message where nothing is refused."""
-        found = self.violations(plan)
+    def refusal(
+        self,
+        plan: JobPlan,
+        *,
+        job: Mapping[str, object],
+        runtime: Mapping[str, object],
+        image_user: ImageUser,
+    ) -> Refusal:
+        """The verdict on a job, in words; with an empty message where nothing is refused.
+
+        Raises:
+            EngineError: it could not be asked about an image.
+        """
+        users = {image: image_user(image) for image in sorted(images_in_doubt(plan, self.policy))}
+        found = (*self.violations(plan), *image_violations(plan, self.policy, users))
         said = [told(each, job=job, runtime=runtime) for each in found[:MOST_TOLD]]
         if len(found) > MOST_TOLD:
             said.append(f"and {len(found) - MOST_TOLD} more")
@@ -112,6 +136,28 @@ class Guard:
     def volume(self, spec: VolumeSpec) -> VolumeSpec:
         """A claim that the policy names may be another folder's."""
         return replace(spec, owner={}) if matches(spec.name, self.policy.claims) else spec
+
+    def with_user(self, spec: ContainerSpec, security: SecurityPlan, image_user: ImageUser) -> ContainerSpec:
+        """The container with the image's own user looked at, where that is who it runs as.
+
+        Raises:
+            PolicyRefused: that is root, which the policy or the manifest does not allow.
+            NotFound: the image is not there any more.
+        """
+        group = spec.security.user.startswith(":")
+        judged = leaves_user_to_image(security, self.policy)
+        if not group and not judged:
+            return spec
+        user = image_user(spec.image)
+        if user is None:
+            raise NotFound(f"The image {spec.image} is not there any more.")
+        if judged and (why := rootly(user)):
+            rule = "runAsNonRoot" if security.run_as_non_root else "policy.users.root"
+            raise PolicyRefused(f"{spec.name} {why}, as its image {spec.image} has it ({rule}).")
+        if not group:
+            return spec
+        chosen = (user.partition(":")[0] or "0") + spec.security.user
+        return replace(spec, security=replace(spec.security, user=chosen))
 
     @contextmanager
     def held(self, spec: ContainerSpec) -> Iterator[Held]:

@@ -38,7 +38,7 @@ from reconciler.names import LABEL_INSTANCE
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.policing import REASON
 from reconciler.plan.reporting import without_reporting
-from reconciler.plan.types import InstancePlan, JobPlan
+from reconciler.plan.types import InstancePlan, JobPlan, SecurityPlan
 from reconciler.status.records import Record
 
 #: Seconds the other ranks wait at most for rank 0 to be created.
@@ -176,6 +176,7 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
                 host=hands.host,
                 lookup=hands.lookup,
             )
+            spec = _with_user(spec, container.security, hands)
             with hands.guard.held(spec) as held:
                 identifier = _made(held.spec, existing.get(name), record=record, hands=hands, limits=limits)
                 if not number and not first.done():
@@ -238,6 +239,14 @@ def _prepare(
         port=placement.port,
         lookup=hands.lookup,
     )
+
+
+def _with_user(spec: ContainerSpec, security: SecurityPlan, hands: Hands) -> ContainerSpec:
+    try:
+        return hands.guard.with_user(spec, security, hands.engine.image_user)
+    except NotFound:
+        hands.forget_image(spec.image)
+        raise
 
 
 def _made(

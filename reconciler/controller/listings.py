@@ -32,11 +32,12 @@ def _by_job(
 ) -> dict[str, tuple[list[ContainerState], list[NetworkState]]]:
     listed: dict[str, tuple[list[ContainerState], list[NetworkState]]] = {}
     for container in containers:
-        listed.setdefault(_key_of(container.labels), ([], []))[0].append(container)
+        listed.setdefault(key_of(container.labels), ([], []))[0].append(container)
     for network in networks:
-        listed.setdefault(_key_of(network.labels), ([], []))[1].append(network)
+        listed.setdefault(key_of(network.labels), ([], []))[1].append(network)
     return listed
 
 
-def _key_of(labels: Mapping[str, str]) -> str:
+def key_of(labels: Mapping[str, str]) -> str:
+    """``namespace/name`` of the job that a thing's labels name."""
     return job_key(labels.get(LABEL_NAMESPACE, "default"), labels.get(LABEL_JOB, ""))

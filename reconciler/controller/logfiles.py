@@ -49,6 +49,15 @@ class LogFile:
         except OSError:
             return 0
 
+    def touch(self) -> None:
+        """Make the file, empty, where there is none.
+
+        Raises:
+            OSError: it cannot be made (no space, no permission).
+        """
+        _make_folder(self.path.parent, self._log_dir)
+        os.close(os.open(self.path, _OPEN, FILE_MODE))
+
     def writer(self, *, trusted: bool) -> LogWriter:
         """A writer that goes on where the file ends.
 

@@ -317,6 +317,9 @@ class _Reader:
                     refused = True
             if writer is not None and not refused:
                 writer.end()
+            elif not follow and not refused:
+                # It printed nothing: the file says so, and is where the status says that it is.
+                self._file.touch()
         except OSError as error:
             self._tell_disk(error)
             refused = True

@@ -106,18 +106,18 @@ class FolderOutlet:
     def tell(self, record: Record, document: Mapping[str, Any], *, urgent: bool) -> None:
         """Show the status; a manifest that moved takes its sidecar along."""
         changed = self._phases.get(record.key) != document["status"]["phase"]
-        self._put(self.path(record.file), document, urgent=urgent or changed)
+        self._put(record.file, document, urgent=urgent or changed)
         self._phase(record.key, document)
 
-    def _put(self, path: Path, document: Mapping[str, Any], *, urgent: bool) -> None:
+    def _put(self, file: str, document: Mapping[str, Any], *, urgent: bool) -> None:
         """Write an object's document beside its manifest, and nowhere else."""
-        key = document_key(document)
+        key, path = document_key(document), self.path(file)
         with self._lock:
             before = self._paths.get(key)
             self._paths[key] = path
         if before is not None and before != path:
             self._sidecars.drop(before, key)
-        self._sidecars.put(path, key, document, urgent=urgent)
+        self._sidecars.put(path, key, document, manifest=Path(file), urgent=urgent)
 
     def moved(self, record: Record) -> None:
         """The manifest is elsewhere from now on: the sidecar beside the old place goes first.
@@ -138,7 +138,7 @@ class FolderOutlet:
         status = known["status"] if known is not None else {}
         if status.get("phase") == "Invalid" and status.get("errors") == document["status"]["errors"]:
             document = {**document, "status": status}  # with the time of its first telling
-        self._put(self.path(file), document, urgent=True)
+        self._put(file, document, urgent=True)
         if kind == "TrainJob":
             self._phase(key, document)
 
@@ -151,7 +151,7 @@ class FolderOutlet:
         known = self._sidecars.document(path, f"TrainJob/{key}")
         document = known or waiting("TrainJob", namespace, name)
         changed = {**document, "status": {**document["status"], "message": message}}
-        self._put(path, changed, urgent=True)
+        self._put(file, changed, urgent=True)
         self._phase(key, changed)
 
     def forget(self, record: Record) -> None:

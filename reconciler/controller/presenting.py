@@ -17,7 +17,10 @@ from reconciler.controller.settling import describe_code
 from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
 from reconciler.names import API_VERSION, RUNTIME_NOT_SUPPORTED
 from reconciler.plan.types import JobPlan
-from reconciler.status.records import Failure, Record
+from reconciler.status.records import Condition, Failure, Record
+
+#: What a cluster knows too, and has no condition of a TrainJob for: told by message and event only.
+AS_ON_A_CLUSTER = frozenset({"RuntimeNotFound", "PlanFailed", "ImageUnavailable", "ConfigurationMissing"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ def present(
             "message": c.message,
             "lastTransitionTime": stamp(c.at),
         }
-        for c in record.conditions
+        for c in (*record.conditions, *_standing(record))
     ] + [dict(c) for c in around.conditions if not record.finished]
     if plan is not None and view is not None:
         status["jobsStatus"] = [_counts(view, n, record) for n in range(len(view.steps))]
@@ -85,13 +88,33 @@ def present(
         status["source"] = dict(around.source)
     status["errors"] = [
         {"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in around.faults
-    ] + ([{"file": "", "line": 0, "path": "", "message": record.rejected}] if record.rejected else [])
+    ] + ([_rejected(record)] if record.rejected else [])
     status["events"] = [
         {"time": stamp(e.at), "type": e.type, "reason": e.reason, "message": e.message}
         | ({"count": e.count} if e.count > 1 else {})
         for e in record.events
     ]
     return document("TrainJob", record.namespace, record.name, status, record=record)
+
+
+def _standing(record: Record) -> list[Condition]:
+    """This project's own conditions: there while they hold, and gone with what they tell of."""
+    told = []
+    if record.rejected:
+        at, message = record.rejected_at, record.rejected
+        told.append(
+            Condition(type="UpdateRefused", status="True", reason="FieldImmutable", message=message, at=at)
+        )
+    problem = record.problem
+    if problem is not None and not record.finished and problem.reason not in AS_ON_A_CLUSTER:
+        at, message = problem.since, problem.message
+        told.append(Condition(type="Blocked", status="True", reason=problem.reason, message=message, at=at))
+    return told
+
+
+def _rejected(record: Record) -> dict[str, Any]:
+    """A refused change, as a fault of the manifest."""
+    return {"file": record.file, "line": 0, "path": record.rejected_path, "message": record.rejected}
 
 
 def document(
@@ -167,7 +190,7 @@ def phase_of(plan: JobPlan | None, view: JobView | None, observed: Observed | No
         return "Pulling"
     if any(c.phase in {"running", "paused"} for _, _, c in view.containers):
         return "Initializing"
-    if record.restarts > 0 or any(c.failures for c in record.containers.values()):
+    if record.restarts > 0 or record.step_restarts or any(c.failures for c in record.containers.values()):
         return "Restarting"
     if any(record.steps_done.values()):
         return "Initializing"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from reconciler.config import Settings
 from reconciler.controller.actions import (
@@ -29,16 +30,21 @@ from reconciler.controller.folders import require_folder
 from reconciler.controller.guarding import Guard
 from reconciler.controller.hands import selector
 from reconciler.controller.image_states import ImageState
+from reconciler.controller.listings import key_of
 from reconciler.controller.observed import Observed, Refusal
 from reconciler.controller.planning import Planner
+from reconciler.controller.wanting import Go, Gone, Refused, verdict
 from reconciler.engines.base import Engine, NetworkState
 from reconciler.errors import PlanError
+from reconciler.names import LABEL_INSTANCE, job_key
 from reconciler.plan.types import JobPlan
 from reconciler.sources.available import available_runtimes
 from reconciler.sources.catalog import Catalog, JobEntry
 from reconciler.sources.folder import FolderSource
 from reconciler.status.record_store import RecordStore
 from reconciler.status.records import Record
+from reconciler.status.recovery import recover
+from reconciler.status.sidecars import document_key, read_sidecar, sidecar_path
 
 MAX_PASSES = 6
 #: Stands in for what only the engine will say.
@@ -51,8 +57,8 @@ class Change:
 
     Attributes:
         verb: create, remove, stop, pull, wait or refuse.
-        kind: container, network, image or job.
-        job: ``namespace/name``.
+        kind: container, network, image, job or manifest.
+        job: ``namespace/name``; "" of a manifest.
     """
 
     verb: str
@@ -88,64 +94,71 @@ def preview_folder(settings: Settings, catalog: Catalog, engine: Engine) -> list
     """
     records = RecordStore(settings.state_dir / "records" / settings.instance)
     guard = Guard(settings, socket=settings.container_host or "")
-    changes: list[Change] = []
-    for key, entry in sorted(catalog.jobs.items()):
-        changes += _of_job(settings, catalog, engine, entry, records.load(key), guard=guard)
-    for key in list(records.keys()):
-        record = records.load(key)
-        if key not in catalog.jobs and record is not None and catalog.may_prune(record.file):
-            changes += _removed(settings, engine, record)
+    changes = [
+        Change(verb="refuse", kind="manifest", name=file, job="", reason=str(faults[0]))
+        for file, faults in sorted(catalog.file_faults.items())
+        if faults
+    ]
+    for key in sorted({*catalog.jobs, *records.keys(), *_labelled(settings, engine)}):
+        entry = catalog.jobs.get(key)
+        record = records.load(key) or _recovered(settings, key, entry)
+        match verdict(key, catalog, record, settings=settings, ours=lambda _: True, policy=guard.digest):
+            case Go() as go:
+                changes += _of_job(settings, engine, go.wanted, record, guard=guard)
+                if entry is not None and entry.refused and entry.file not in catalog.file_faults:
+                    changes.append(_refusal(key, str(entry.refused[0])))
+            case Refused() as refused if refused.file not in catalog.file_faults:
+                changes.append(_refusal(key, str(refused.faults[0])))
+            case Gone():
+                changes += _removed(settings, engine, key)
     return changes
 
 
+def _labelled(settings: Settings, engine: Engine) -> set[str]:
+    """Whose things this instance has on the engine, whatever is known of them."""
+    mine = {LABEL_INSTANCE: settings.instance}
+    containers = {key_of(container.labels) for container in engine.list_containers(mine)}
+    return containers | {key_of(network.labels) for network in engine.list_networks(mine)}
+
+
+def _recovered(settings: Settings, key: str, entry: JobEntry | None) -> Record | None:
+    """A lost record, as the daemon would recover it."""
+    if entry is None:
+        return None
+    path = sidecar_path(Path(entry.file), specs=settings.specs.absolute(), status_dir=settings.status_dir)
+    told = next((d for d in read_sidecar(path) if document_key(d) == f"TrainJob/{key}"), None)
+    return recover(told) if told is not None else None
+
+
+def _refusal(key: str, reason: str) -> Change:
+    return Change(verb="refuse", kind="job", name=key.partition("/")[2], job=key, reason=reason)
+
+
 def _of_job(
-    settings: Settings,
-    catalog: Catalog,
-    engine: Engine,
-    entry: JobEntry,
-    record: Record | None,
-    *,
-    guard: Guard,
+    settings: Settings, engine: Engine, wanted: Wanted, old: Record | None, *, guard: Guard
 ) -> list[Change]:
-    document = entry.document or entry.candidate
-    if entry.refused or document is None:
-        reason = str(entry.refused[0]) if entry.refused else "its file does not parse"
-        return (
-            []
-            if record is not None
-            else [Change(verb="refuse", kind="job", name=entry.name, job=entry.key, reason=reason)]
-        )
-    runtime = catalog.runtime_for(document)
+    key = job_key(wanted.namespace, wanted.name)
     clock = HostClock()
     timeline = clock.timeline()
     now = clock.on(timeline)
-    wanted = Wanted(
-        namespace=entry.namespace,
-        name=entry.name,
-        job=document.raw,
-        runtime=runtime.raw if runtime is not None else None,
-        file=entry.file,
-        update_policy=settings.update_policy,
-        policy=guard.digest(),
-    )
-    old = record
     record = (
         update(old, wanted, uid="planned", now=now) if old else first_sight(wanted, uid="planned", now=now)
     )
     record = follow(record, timeline, now=now)
     if not record.runtime:
-        if runtime is None:
+        if wanted.runtime is None:
             reason = "its runtime is not there"
-            return [Change(verb="wait", kind="job", name=entry.name, job=entry.key, reason=reason)]
-        record = snapshot(record, runtime.raw)
+            return [Change(verb="wait", kind="job", name=wanted.name, job=key, reason=reason)]
+        record = snapshot(record, wanted.runtime)
     try:
         plan = Planner().plan(record)
     except PlanError as error:
-        return [Change(verb="refuse", kind="job", name=entry.name, job=entry.key, reason=str(error))]
+        return [_refusal(key, str(error))]
     refusal = Refusal()
     if not record.finished:
-        refusal = guard.refusal(plan, job=record.job, runtime=record.runtime)
-    return _passes(settings, engine, plan, record, now, refusal)
+        refusal = guard.refusal(plan, job=record.job, runtime=record.runtime, image_user=engine.image_user)
+    changes = _passes(settings, engine, plan, record, now, refusal)
+    return [*changes, _refusal(key, record.rejected)] if record.rejected else changes
 
 
 def _passes(  # noqa: PLR0917  (one after the other, as they come about)
@@ -200,13 +213,14 @@ def _changes(plan: JobPlan, observed: Observed, engine: Engine, action: Action) 
             yield Change(verb="remove", kind="network", name=plan.network, job=job)
 
 
-def _removed(settings: Settings, engine: Engine, record: Record) -> list[Change]:
-    mine = selector(record.namespace, record.name, settings.instance)
+def _removed(settings: Settings, engine: Engine, key: str) -> list[Change]:
+    namespace, _, name = key.partition("/")
+    mine = selector(namespace, name, settings.instance)
     reason = "its manifest was removed"
     return [
-        Change(verb="remove", kind="container", name=c.name, job=record.key, reason=reason)
+        Change(verb="remove", kind="container", name=c.name, job=key, reason=reason)
         for c in engine.list_containers(mine)
     ] + [
-        Change(verb="remove", kind="network", name=n.name, job=record.key, reason=reason)
+        Change(verb="remove", kind="network", name=n.name, job=key, reason=reason)
         for n in engine.list_networks(mine)
     ]

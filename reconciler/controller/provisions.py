@@ -84,7 +84,8 @@ class Provisions:
 
     def refusal(self, plan: JobPlan, record: Record) -> Refusal:
         """What the policy has against a job."""
-        return self.guard.refusal(plan, job=record.job, runtime=record.runtime)
+        look = self.attached().engine.image_user
+        return self.guard.refusal(plan, job=record.job, runtime=record.runtime, image_user=look)
 
     @property
     def info(self) -> EngineInfo:

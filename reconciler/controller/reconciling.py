@@ -11,14 +11,14 @@ import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from reconciler.api.faults import Fault
 from reconciler.controller import remarks, stopping
 from reconciler.controller.acting import Acting, Pull
-from reconciler.controller.actions import Remove
+from reconciler.controller.actions import Admit, Remove
 from reconciler.controller.admitting import Wanted, first_sight, snapshot, update
 from reconciler.controller.clocks import Clock, follow, now_of, on_the_wall
 from reconciler.controller.decide import Policy, decide
@@ -41,6 +41,8 @@ from reconciler.status.records import Record
 #: Passes over one job in a row; more means that decision and engine disagree, and time has to pass.
 MAX_PASSES = 12
 TAIL_LINES = 20
+#: What touches nothing but the ledger, which is in memory: the pass after it saves and tells of both.
+ONLY_ADMIT = (Admit(),)
 #: Seconds for a log reader to come to its end by itself; after that the log is read once from the engine.
 LAST_WORDS_TIMEOUT = 0.5
 
@@ -156,7 +158,8 @@ class Reconciler:
         )
         record = follow(record, timeline, now=now)
         if self._inbox is not None:
-            record = self._inbox.applied(record)
+            heard = record
+            record = self._inbox.applied(record, mask=lambda status: self._masked(heard, status))
         if record == old and record.finished and record.cleaned and self._outlet.told(record):
             return None
         if old is not None and old.file and old.file != record.file:
@@ -207,9 +210,10 @@ class Reconciler:
             decision = decide(plan, observed, record, now_of(record, self._clock), self.policy)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(plan, decision.record, hands)
-            # The record first: an end that was told and then forgotten would be an end reversed.
-            told, saved = saved, self._save(record, saved)
-            self._tell(request, plan, observed, record, told)
+            if decision.actions != ONLY_ADMIT:
+                # The record first: an end that was told and then forgotten would be an end reversed.
+                told, saved = saved, self._save(record, saved)
+                self._tell(request, plan, observed, record, told)
             self._ledger.follow(record)
             after, seen, touched = self._acting.carry_out(plan, record, observed, decision.actions, hands)
             rests = not touched and after == record and seen == observed
@@ -283,6 +287,18 @@ class Reconciler:
         self._planner.forget(record.key)
         self.seen.pop(record.key, None)
         _log.info("job deleted")
+
+    def _masked(self, record: Record, reported: dict[str, Any]) -> dict[str, Any]:
+        """A report without the job's secrets; metrics are words of the script's own."""
+        metrics = reported.get("metrics")
+        if not metrics:
+            return reported
+        plan = self._plan_if_any(record)
+        if plan is None:
+            # Nobody knows which secrets those would be.
+            return {key: value for key, value in reported.items() if key != "metrics"}
+        mask = Redactor(plan, self._hands(plan, record).lookup).text
+        return {**reported, "metrics": [{key: mask(text) for key, text in one.items()} for one in metrics]}
 
     def _plan_if_any(self, record: Record) -> JobPlan | None:
         try:

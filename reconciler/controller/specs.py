@@ -346,13 +346,13 @@ def _dropped(plan: SecurityPlan) -> tuple[str, ...]:
 def _security(plan: SecurityPlan) -> Security:
     user = "" if plan.run_as_user is None else str(plan.run_as_user)
     if plan.run_as_group is not None:
+        # Without a user it is the image's in this group, who is known when the image is there.
         user = f"{user}:{plan.run_as_group}"
     groups = list(plan.supplemental_groups)
     if plan.fs_group is not None and plan.fs_group not in groups:
         groups.append(plan.fs_group)
     return Security(
         user=user,
-        non_root=plan.run_as_non_root is True,
         groups=tuple(str(g) for g in groups),
         privileged=plan.privileged,
         no_new_privileges=not plan.privileged and plan.allow_privilege_escalation is not True,

@@ -275,6 +275,9 @@ class Engine(Protocol):
     def image_exists(self, image: str) -> bool:
         """Whether the image is in the engine's store."""
 
+    def image_user(self, image: str) -> str | None:
+        """Whom the image has its containers run as (``1000:100``, ``app``; "" is root); None: not there."""
+
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
     ) -> None:

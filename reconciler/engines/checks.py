@@ -14,7 +14,6 @@ from typing import Any, Final
 from reconciler.engines.specs import ContainerSpec
 from reconciler.errors import Drifted, StartFailed
 
-NON_ROOT_REMEDY: Final = "Set `runAsUser` in its `securityContext` to a number other than 0."
 CPU_PERIOD: Final = 100_000
 SHM: Final = "/dev/shm"  # noqa: S108  (a mount point, not a temporary file)
 
@@ -53,22 +52,6 @@ def raise_if_unspeakable(spec: ContainerSpec, *, raw: bool = False) -> None:
                 f"Container {spec.name} cannot be made: {place} is no text, but holds other bytes.",
                 remedy="Mount the Secret as a file instead.",
             )
-
-
-def raise_if_root(spec: ContainerSpec, inspected: Mapping[str, Any]) -> None:
-    """Whether a container that must not run as root would, as far as its image's user is a number.
-
-    Raises:
-        StartFailed: it would, or nobody can know (as the kubelet has it).
-    """
-    user = str((inspected.get("Config") or {}).get("User") or "").partition(":")[0]
-    if not spec.security.non_root or (user.isdecimal() and int(user) != 0):
-        return
-    root = user in {"", "0", "root"}
-    as_whom = "as root" if root else f"as {user!r}, and only of a number it is known that it is not root's"
-    raise StartFailed(
-        f"Container {spec.name} has runAsNonRoot, and would run {as_whom}.", remedy=NON_ROOT_REMEDY
-    )
 
 
 def _is_text(text: str) -> bool:

@@ -20,13 +20,7 @@ from reconciler.engines.base import (
     RegistryAuth,
     VolumeState,
 )
-from reconciler.engines.checks import (
-    Difference,
-    differences,
-    raise_if_drifted,
-    raise_if_root,
-    raise_if_unspeakable,
-)
+from reconciler.engines.checks import Difference, differences, raise_if_drifted, raise_if_unspeakable
 from reconciler.engines.docker_answers import address_of, engine_info, network_state, own_name
 from reconciler.engines.docker_api import DockerApi
 from reconciler.engines.docker_logs import FollowedLogs
@@ -201,7 +195,6 @@ class DockerEngine(HttpEngine):
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
         raise_if_unspeakable(spec)
-        spec = self._as_the_images_user(spec)
         spec = replace(spec, mounts=tuple(self._usable(mount) for mount in spec.mounts))
         if spec.network and not spec.share_network_with and not spec.host_network:
             # Docker would notice a missing network only at start.
@@ -222,11 +215,11 @@ class DockerEngine(HttpEngine):
         try:
             found = self._inspect(identity)
             drifted = [*differences(spec, found), *_own_differences(spec, body, found)]
-            raise_if_root(spec, found)
             raise_if_drifted(spec.name, drifted, created.get("Warnings") or ())
-        except (Drifted, StartFailed):
+        except Drifted:
             self.remove_container(identity)
             raise
+        self._signals.made(identity, spec.name)
         return identity
 
     def _usable(self, mount: Mount) -> Mount:
@@ -276,6 +269,11 @@ class DockerEngine(HttpEngine):
     def image_exists(self, image: str) -> bool:
         """Whether the image is in Docker's store."""
         return self._has_image(image, f"/images/{image}/json")
+
+    def image_user(self, image: str) -> str | None:
+        """Whom its containers run as, by its configuration."""
+        found = self._image_config(image, f"/images/{image}/json")
+        return None if found is None else str(found.get("User") or "")
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]

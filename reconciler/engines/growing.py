@@ -21,16 +21,19 @@ from typing import Final
 _MODIFY: Final = 0x2
 _ATTRIB: Final = 0x4
 _CLOSE_WRITE: Final = 0x8
+_MOVED_TO: Final = 0x80
+_CREATE: Final = 0x100
 _DELETE_SELF: Final = 0x400
 _MOVE_SELF: Final = 0x800
-_CHANGES: Final = _MODIFY | _ATTRIB | _CLOSE_WRITE | _DELETE_SELF | _MOVE_SELF
+#: Those of names are told of a folder only.
+_CHANGES: Final = _MODIFY | _ATTRIB | _CLOSE_WRITE | _DELETE_SELF | _MOVE_SELF | _CREATE | _MOVED_TO
 _EVENT: Final = struct.Struct("iIII")
 #: Seconds between two rounds of telling: a file that is written to all the time wakes no reader more often.
 _PAUSE: Final = 0.02
 
 
 class Growth:
-    """One file's changes, for one follower.
+    """One file's changes (or new names in one folder), for one follower.
 
     Attributes:
         told: whether the kernel tells of changes; where not, wait a little and look.

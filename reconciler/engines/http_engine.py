@@ -14,7 +14,7 @@ from dataclasses import replace
 from threading import Event, Lock
 from typing import Any, ClassVar, Final
 
-from reconciler.engines import cdi, failures, images, subnets
+from reconciler.engines import cdi, failures, subnets
 from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
 from reconciler.engines.executing import collect
 from reconciler.engines.facts import (
@@ -157,6 +157,7 @@ class HttpEngine(ABC):
                 seconds=WORK_SECONDS,
             )
         except Refused as refused:
+            self._signals.forget(container)
             raise failures.start_failure(refused, name=self._called(container)) from refused
         self._signals.notify(container)
 
@@ -197,6 +198,7 @@ class HttpEngine(ABC):
 
         On Podman the containers that share its network go with it: it keeps none of them alone.
         """
+        self._signals.forget(container)
         params = {"force": "true" if force else "false", "v": "true", **self._removal}
         try:
             self._remove("container", container, params)
@@ -261,13 +263,21 @@ class HttpEngine(ABC):
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
         """The container's output from its beginning (or the last ``tail`` lines)."""
-        found = self.inspect_container(container)
+        found = self._made(container) if follow else None
+        found = found or self.inspect_container(container)
 
         def started(closed: Event) -> None:
             if follow and found.state == "created":
                 self._signals.wait((found.id, found.name), lambda: self._is_created(found.id), closed)
 
         return Logs(started=started, open_source=lambda: self._open_logs(found, follow=follow, tail=tail))
+
+    def _made(self, container: str) -> ContainerState | None:
+        """The state of what was made here and is not started: asking in the middle of a start holds it up."""
+        name = self._signals.made_here(container)
+        if name is None:
+            return None
+        return ContainerState(id=container, name=name, labels={}, image="", state="created")
 
     def _is_created(self, container: str) -> bool:
         return self.inspect_container(container).state == "created"
@@ -294,24 +304,6 @@ class HttpEngine(ABC):
                 raise failures.missing("container", container.name, refused) from refused
             raise
 
-    def _as_the_images_user(self, spec: ContainerSpec) -> ContainerSpec:
-        """A group alone goes with the image's user: the engines would make it root's."""
-        if not spec.security.user.startswith(":"):
-            return spec
-        user = self._image_user(spec.image).partition(":")[0] or "0"
-        return replace(spec, security=replace(spec.security, user=user + spec.security.user))
-
-    def _image_user(self, image: str) -> str:
-        for name in dict.fromkeys((image, images.full_name(image))):
-            try:
-                found = self._look(f"/images/{name}/json", f"inspect the image {image}")
-            except Refused as refused:
-                if refused.status != 404:
-                    raise
-            else:
-                return str((found.get("Config") or {}).get("User") or "")
-        return ""  # the create says that there is none
-
     def _has_image(self, image: str, path: str) -> bool:
         try:
             self._http.call("GET", path, f"look for the image {image}")
@@ -320,6 +312,16 @@ class HttpEngine(ABC):
                 return False
             raise
         return True
+
+    def _image_config(self, image: str, path: str) -> Mapping[str, Any] | None:
+        """What an image says of its containers; None where it is not there."""
+        try:
+            found = self._http.call("GET", path, f"look at the image {image}")
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        return found.get("Config") or {}
 
     def events(self) -> EventStream:
         """Follow events of containers and networks from now on; ends when the connection breaks."""

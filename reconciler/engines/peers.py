@@ -1,10 +1,11 @@
-"""Who listens at an engine's socket, and whether it sees the mounts that this process makes."""
+"""Who listens at an engine's socket: this user, on this host, in sight of the mounts that it makes?"""
 
 from __future__ import annotations
 
 import os
 import socket
 import struct
+from pathlib import Path
 from typing import Final
 
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -15,16 +16,38 @@ def shares_mounts(url: str) -> bool:
 
     The kernel tells who opened the socket: the engine, or systemd for it, which is in the same one.
     """
-    if not url.startswith("unix://"):
+    pid, user = _listener(url)
+    if pid <= 0 or user != 0:
         return False
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
+    except OSError:
+        return False
+
+
+def is_own(url: str) -> bool:
+    """Whether a Podman of this user on this host is behind a unix socket, no tunnel; False where unknown."""
+    pid, user = _listener(url)
+    if pid <= 0 or user != os.geteuid():
+        return False
+    try:
+        program = Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return False
+    # systemd opens it for podman.service.
+    return program.startswith(("podman", "systemd"))
+
+
+def _listener(url: str) -> tuple[int, int]:
+    """Process and user that opened a unix socket; ``(0, 0)`` where the kernel does not tell."""
+    if not url.startswith("unix://"):
+        return 0, 0
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(url.removeprefix("unix://"))
             raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        pid, user, _ = _CREDENTIALS.unpack(raw)
-        if pid <= 0 or user != 0:
-            return False
-        return os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
     except (OSError, AttributeError):
-        return False
+        return 0, 0
+    pid, user, _ = _CREDENTIALS.unpack(raw)
+    return pid, user

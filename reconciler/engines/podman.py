@@ -14,7 +14,9 @@ from typing import Any, ClassVar, Final
 from reconciler.engines import cdi, failures, images, mounts, peers, rootless, subnets
 from reconciler.engines.base import (
     ContainerState,
+    EngineEvent,
     EngineInfo,
+    EventStream,
     ExitFacts,
     LogStream,
     NetworkState,
@@ -22,19 +24,14 @@ from reconciler.engines.base import (
     RegistryAuth,
     VolumeState,
 )
-from reconciler.engines.checks import (
-    Difference,
-    differences,
-    raise_if_drifted,
-    raise_if_root,
-    raise_if_unspeakable,
-)
-from reconciler.engines.facts import Remembered, has_labels, label_filter, parse_time, state_name
+from reconciler.engines.checks import Difference, differences, raise_if_drifted, raise_if_unspeakable
+from reconciler.engines.exits import Exits
+from reconciler.engines.facts import Remembered, has_labels, label_filter, parse_time
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
 from reconciler.engines.podman_answers import container_state_name, engine_info, network_state
 from reconciler.engines.podman_api import PodmanApi
-from reconciler.engines.podman_logs import FileLogs, LogFile
+from reconciler.engines.podman_logs import FileLogs, log_file
 from reconciler.engines.podman_specs import container_body
 from reconciler.engines.pulling import follow_pull
 from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
@@ -61,6 +58,7 @@ class PodmanEngine(HttpEngine):
     def __init__(self, url: str, *, subnet_pool: Sequence[str] = subnets.DEFAULT_POOL) -> None:
         super().__init__(PodmanApi(url), subnet_pool=subnet_pool)
         self._cdi_asked: Remembered[tuple[str, ...]] = Remembered()
+        self._ends = Exits()
         self._rights_known: rootless.Rights | None = None
         self._rights_lock = Lock()
 
@@ -91,7 +89,8 @@ class PodmanEngine(HttpEngine):
         )
 
     def _exit_of(self, item: Mapping[str, Any]) -> ExitFacts:
-        version = (item.get("State"), item.get("ExitedAt"), item.get("ExitCode"))
+        # Not its word for the state, which becomes another one when Podman has cleaned up.
+        version = (item.get("ExitedAt"), item.get("ExitCode"))
         known = self._exits.get(item["Id"], version)
         if known is None:
             known = self._exit_facts(self._inspect(item["Id"]))
@@ -210,7 +209,6 @@ class PodmanEngine(HttpEngine):
     def create_container(self, spec: ContainerSpec) -> str:
         """Create, not start, a container and check by inspect that it is what was asked for."""
         raise_if_unspeakable(spec)
-        spec = self._as_the_images_user(spec)
         rights = self._rights()
         spec = replace(
             rootless.allowed(spec, rights), mounts=tuple(self._usable(mount) for mount in spec.mounts)
@@ -222,11 +220,11 @@ class PodmanEngine(HttpEngine):
         identity = str(created["Id"])
         try:
             found = self._inspect(identity)
-            raise_if_root(spec, found)
             raise_if_drifted(spec.name, list(differences(spec, found)), created.get("Warnings") or ())
-        except (Drifted, StartFailed):
+        except Drifted:
             self.remove_container(identity)
             raise
+        self._signals.made(identity, spec.name)
         if body["devices"]:
             asked = tuple(device["path"] for device in body["devices"])
             for key in (identity, spec.name):
@@ -305,17 +303,22 @@ class PodmanEngine(HttpEngine):
 
     def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
         found = self._inspect(container.id)
-        config = (found.get("HostConfig") or {}).get("LogConfig") or {}
-        state = found.get("State") or {}
-        running = state_name(str(state.get("Status") or "")) in {"running", "paused", "stopping"}
-        file = LogFile(
-            path=Path(config.get("Path") or "/nowhere"),
-            conmon=int(state.get("ConmonPid") or 0) if running else 0,
-            container=container.id,
-        )
-        if config.get("Type") == "k8s-file" and file.readable() and (file.conmon or not running):
-            return FileLogs(file, follow=follow, tail=tail)
-        return super()._open_logs(container, follow=follow, tail=tail)
+        file = log_file(found)
+        if file is None:
+            return super()._open_logs(container, follow=follow, tail=tail)
+        labels = (found.get("Config") or {}).get("Labels") or {}
+        end = EngineEvent(kind="container", action="die", name=container.name, labels=labels)
+        self._ends.watch(file, end)
+        return FileLogs(file, follow=follow, tail=tail)
+
+    def events(self) -> EventStream:
+        """Follow events; of the ends of containers whose output is followed, sooner than Podman tells."""
+        return self._ends.joined(super().events())
+
+    def close(self) -> None:
+        """Release connections."""
+        self._ends.close()
+        super().close()
 
     # --- images
 
@@ -323,6 +326,14 @@ class PodmanEngine(HttpEngine):
         """Whether the image is in Podman's store, under this name or as Docker Hub's."""
         names = dict.fromkeys((image, images.full_name(image)))
         return any(self._has_image(name, f"/images/{name}/exists") for name in names)
+
+    def image_user(self, image: str) -> str | None:
+        """Whom its containers run as, by its configuration."""
+        for name in dict.fromkeys((image, images.full_name(image))):
+            found = self._image_config(name, f"/images/{name}/json")
+            if found is not None:
+                return str(found.get("User") or "")
+        return None
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]

@@ -34,6 +34,7 @@ def engine_info(
             "runtime": (host.get("ociRuntime") or {}).get("name", ""),
             "storage_driver": store.get("graphDriverName", ""),
             "storage_root": store.get("graphRoot", ""),
+            "storage_run": store.get("runRoot", ""),
             "events_logger": host.get("eventLogger", ""),
             "mapped_users": sum(int(part.get("size") or 0) for part in mappings),
             "cdi_devices": {kind: len(names) for kind, names in devices.items()},

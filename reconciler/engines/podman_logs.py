@@ -14,11 +14,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
+from reconciler.engines.facts import state_name
 from reconciler.engines.growing import Growth
 
 _READ: Final = 1 << 20
@@ -27,6 +28,7 @@ _READ: Final = 1 << 20
 _SOON: Final = 0.03
 _SELDOM: Final = 0.25
 _TO_BE_SURE: Final = 10.0
+_EXIT_FOLDER: Final = b"--exit-dir"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,30 @@ class LogFile:
             return self.container.encode() in Path(f"/proc/{self.conmon}/cmdline").read_bytes()
         except OSError:
             return False
+
+    def exits(self) -> Path | None:
+        """The folder into which conmon writes how its container ended; None when it does not say."""
+        try:
+            words = Path(f"/proc/{self.conmon}/cmdline").read_bytes().split(b"\0") if self.conmon else []
+        except OSError:
+            return None
+        if _EXIT_FOLDER not in words[:-1]:
+            return None
+        return Path(os.fsdecode(words[words.index(_EXIT_FOLDER) + 1]))
+
+
+def log_file(found: Mapping[str, Any]) -> LogFile | None:
+    """Where the output of an inspected container is, where this process can read it."""
+    config = (found.get("HostConfig") or {}).get("LogConfig") or {}
+    state = found.get("State") or {}
+    running = state_name(str(state.get("Status") or "")) in {"running", "paused", "stopping"}
+    file = LogFile(
+        path=Path(config.get("Path") or "/nowhere"),
+        conmon=int(state.get("ConmonPid") or 0) if running else 0,
+        container=found["Id"],
+    )
+    readable = config.get("Type") == "k8s-file" and file.readable() and (file.conmon or not running)
+    return file if readable else None
 
 
 class FileLogs:

@@ -173,6 +173,10 @@ class ProcessEngine:
         """Always: no image is used."""
         return True
 
+    def image_user(self, image: str) -> str | None:  # noqa: ARG002  (the Protocol's)
+        """No image is used: this process's user."""
+        return str(os.geteuid())
+
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
     ) -> None:

@@ -73,12 +73,10 @@ class Security:
     """Security options, in the engine's terms.
 
     Attributes:
-        user: name or id, with a group as in ``1000:1000``; ``:1000`` alone goes with the image's user.
-        non_root: it must not run as root, whatever the image says.
+        user: ``user``, ``user:group``; "": as the image has it.
     """
 
     user: str = ""
-    non_root: bool = False
     groups: tuple[str, ...] = ()
     privileged: bool = False
     no_new_privileges: bool = False

@@ -227,30 +227,51 @@ NEXT_LOOKS: Final = 1.0
 class StartSignals:
     """Tells whoever follows a created container that this process has started it.
 
-    A hint that saves asking: a start by somebody else is found by asking once a second.
+    A hint that saves asking: a start by somebody else is found by asking once a second. It also knows what
+    this process has made and not started yet, for the same reason.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, set[threading.Event]] = {}
+        self._made: dict[str, str] = {}
+
+    def made(self, identifier: str, name: str) -> None:
+        """The container was created just now."""
+        with self._lock:
+            self._made[identifier] = name
+
+    def made_here(self, identifier: str) -> str | None:
+        """The name of a container that was made here and neither started nor removed since; else None."""
+        with self._lock:
+            return self._made.get(identifier)
+
+    def forget(self, identifier: str) -> None:
+        """The container is removed, or somebody else has to be asked about it."""
+        with self._lock:
+            self._made.pop(identifier, None)
 
     def notify(self, container: str) -> None:
         """The container of this name or id was started."""
         with self._lock:
+            self._made.pop(container, None)
             for event in self._waiting.get(container, ()):
                 event.set()
 
-    def wait(self, keys: tuple[str, ...], is_created: Callable[[], bool], closed: threading.Event) -> None:
-        """Return when the container (``keys``: its name, its id) is no longer merely created, or closed.
+    def wait(self, keys: tuple[str, str], is_created: Callable[[], bool], closed: threading.Event) -> None:
+        """Return when the container (``keys``: its id, its name) is no longer merely created, or closed.
 
         It was a moment ago: who is told of the start need not ask, and asking in the middle of a start holds
         it up.
         """
         pause = FIRST_LOOK
         woken = threading.Event()
+        made = self.made_here(keys[0]) is not None
         with self._lock:
             for key in keys:
                 self._waiting.setdefault(key, set()).add(woken)
+        if made and self.made_here(keys[0]) is None:
+            woken.set()  # in between
         try:
             while not closed.is_set() and not woken.wait(pause) and is_created():
                 pause = NEXT_LOOKS

@@ -23,6 +23,8 @@ from reconciler.plan.volumes import plan_volumes
 _JOBSET: Final = "jobset.sigs.k8s.io/"
 _JOB: Final = "batch.kubernetes.io/"
 _GRACE: Final = 30
+#: The group of replicated jobs that name none.
+_GROUP: Final = "default"
 INDEX_VARIABLE: Final = "JOB_COMPLETION_INDEX"
 
 
@@ -35,14 +37,15 @@ def plan_instance(draft: JobDraft, step: StepDraft, index: int, notices: Notices
     spec = step.pod
     name = instance_name(draft, step, index)
     labels, annotations = _metadata(draft, step, index)
+    group = _group(draft, step, index)
     pod = PodView(
         name=name,
         namespace=draft.namespace,
         uid=draft.uid,
         address=reference(step.name, index),
         service_account=spec.get("serviceAccountName") or spec.get("serviceAccount") or "default",
-        labels=labels,
-        annotations=annotations,
+        labels={**labels, **group},
+        annotations={**annotations, **group},
         resources={c["name"]: c.get("resources") or {} for c in step.every_container()},
     )
     at = notices.at("template.spec.template.spec")
@@ -125,6 +128,7 @@ def _metadata(draft: JobDraft, step: StepDraft, index: int) -> tuple[dict[str, s
         f"{_JOBSET}job-index": str(replica),
         f"{_JOBSET}job-global-index": str(before + replica),
         f"{_JOBSET}job-key": key,
+        **(_group(draft, step, index) if step.raw.get("groupName") else {}),
         f"{_JOB}job-completion-index": str(pod),
     }
     coordinator = _coordinator(draft)
@@ -135,6 +139,25 @@ def _metadata(draft: JobDraft, step: StepDraft, index: int) -> tuple[dict[str, s
         {**(own.get("labels") or {}), **shared, **job_names},
         {**(own.get("annotations") or {}), **shared},
     )
+
+
+def _group(draft: JobDraft, step: StepDraft, index: int) -> dict[str, str]:
+    """Which group of replicated jobs the pod's Job is in, how many Jobs that has and which of them it is.
+
+    Labels are made of it only where the runtime names a group: those of the default one would change
+    every plan, and so make containers of an older version stale. A pod may learn of either.
+    """
+    mates = [s for s in draft.steps if _group_name(s) == _group_name(step)]
+    replica = index // step.pods
+    return {
+        f"{_JOBSET}group-name": _group_name(step),
+        f"{_JOBSET}group-replicas": str(sum(s.replicas for s in mates)),
+        f"{_JOBSET}job-group-index": str(sum(s.replicas for s in mates if s.place < step.place) + replica),
+    }
+
+
+def _group_name(step: StepDraft) -> str:
+    return step.raw.get("groupName") or _GROUP
 
 
 def _coordinator(draft: JobDraft) -> str:

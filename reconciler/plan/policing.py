@@ -3,7 +3,7 @@
 The verdict is over the plan, not over the manifest: runtime, patches and the job's own sections are merged
 there, so nothing gets past by being written elsewhere. What it cannot see (a ``subPathExpr`` that names a
 variable, a path that changes later) is judged again right before the mount is used, by
-:func:`reconciler.plan.ruling.rule_on_mount`.
+:func:`reconciler.plan.ruling.rule_on_mount`; whom an image runs as, when the image is there.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from reconciler.policy.model import (
 
 DEFAULT_POLICY: Final = Policy()
 REASON: Final = "PolicyViolation"
+
+#: Linux' user ids, as engines take them.
+LAST_USER: Final = 2**31 - 1
 
 #: Where in a pod's specification something stands; items of lists by their names.
 Field = tuple[str, ...]
@@ -97,6 +100,63 @@ def violations(
             for container in instance.containers:
                 found += _container(instance, container, policy)
     return tuple(dict.fromkeys(found))
+
+
+def leaves_user_to_image(security: SecurityPlan, policy: Policy) -> bool:
+    """Whether it has to be known whom the image names: root is refused, and nobody else is chosen."""
+    return security.run_as_user is None and bool(security.run_as_non_root or not policy.users.root)
+
+
+def images_in_doubt(plan: JobPlan, policy: Policy) -> frozenset[str]:
+    """The images whose own user decides."""
+    return frozenset(
+        container.image
+        for instance in plan.instances
+        for container in instance.containers
+        if leaves_user_to_image(container.security, policy)
+    )
+
+
+def image_violations(plan: JobPlan, policy: Policy, users: Mapping[str, str | None]) -> tuple[Violation, ...]:
+    """Containers that would run as root because their image does.
+
+    Args:
+        plan: of the job.
+        policy: in force.
+        users: of each of :func:`images_in_doubt` whom it names; None for one that is not there yet.
+    """
+    found = []
+    for step in plan.steps:
+        for instance in step.instances[:1]:
+            for container in instance.containers:
+                user = users.get(container.image)
+                if user is None or not leaves_user_to_image(container.security, policy):
+                    continue
+                if why := rootly(user):
+                    found.append(_root_by_image(instance, container, why))
+    return tuple(dict.fromkeys(found))
+
+
+def rootly(user: str) -> str:
+    """Why a user whom an image names is root, or may be; "" when it is somebody else for certain."""
+    name = user.partition(":")[0]
+    if name in {"", "root"}:
+        return "runs as root"
+    if not (name.isascii() and name.isdecimal() and int(name) <= LAST_USER):
+        return f"runs as the user {name!r}, which may be root's name as far as anybody can tell"
+    return "" if int(name) else "runs as root"
+
+
+def _root_by_image(instance: InstancePlan, container: ContainerPlan, why: str) -> Violation:
+    asked = bool(container.security.run_as_non_root)
+    kind = "containers" if container.kind == "main" else "initContainers"
+    return Violation(
+        rule="runAsNonRoot" if asked else "policy.users.root",
+        step=instance.step,
+        field=(kind, container.container, "securityContext", "runAsNonRoot" if asked else "runAsUser"),
+        message=f"the container {container.container} {why}, as its image {container.image} has it",
+        remedy="Set runAsUser to another user's id, or use an image whose USER is a number above 0.",
+    )
 
 
 def read_only_mounts(
@@ -258,9 +318,10 @@ def _rights(security: SecurityPlan, policy: Policy) -> Iterator[_Refusal]:
 def _identity(security: SecurityPlan, policy: Policy) -> Iterator[_Refusal]:
     users = policy.users
     user = security.run_as_user
-    if not users.root and not user:
+    # Where none is named it is the image's that counts: see :func:`image_violations`.
+    if not users.root and user == 0:
         remedy = "Set runAsUser to another user's id."
-        yield "users.root", ("runAsUser",), "may run as root", remedy
+        yield "users.root", ("runAsUser",), "runs as root", remedy
     if users.ranges is not None and not (user is not None and within(user, users.ranges)):
         asked = "names no user" if user is None else f"runs as the user {user}"
         ranges = ", ".join(users.ranges)

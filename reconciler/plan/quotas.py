@@ -34,11 +34,14 @@ def gpus(resources: Mapping[str, Any]) -> int:
 
 
 def processors(resources: Mapping[str, Any]) -> int:
-    """Whole CPUs that the resources ask for, rounded up: requests before limits, at least 1."""
+    """Whole CPUs that the resources ask for, rounded up: requests before limits, at least 1.
+
+    A request of zero is none, as upstream counts.
+    """
     for part in ("requests", "limits"):
         amount = (resources.get(part) or {}).get(_CPU)
-        if amount is not None:
-            return max(1, whole(amount))
+        if amount is not None and whole(amount) > 0:
+            return whole(amount)
     return 1
 
 

@@ -13,6 +13,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,16 +23,17 @@ import structlog
 
 from reconciler.errors import ServingError
 from reconciler.serving.connections import Connection
+from reconciler.serving.inside import IP_FREEBIND, IPV6_FREEBIND
 from reconciler.serving.limits import Limits
 from reconciler.serving.routing import Routes
 
 #: Threads that make answers; who is slow there waits for others of its kind only.
 HANDLERS = 2
 BACKLOG = 64
-#: Linux' option to listen at an address that comes up later (a bridge without containers).
-IP_FREEBIND = 15
-IPV6_FREEBIND = 78
 CLOSING = 3.0
+
+#: Makes a listening socket that does not block, at an address and port; raises :class:`ServingError`.
+Opener = Callable[[str, int], socket.socket]
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +78,7 @@ class Server:
         *,
         tls: ssl.SSLContext | None = None,
         early: bool = False,
+        opened_by: Opener | None = None,
     ) -> Listening:
         """Open a listener.
 
@@ -85,11 +88,12 @@ class Server:
             routes: what can be asked for there.
             tls: with a certificate loaded; None: plain HTTP.
             early: listen also where the host does not have the address yet (Linux).
+            opened_by: makes the socket, where that takes more than to ask for it.
 
         Raises:
             ServingError: the address is taken or not this host's.
         """
-        opened = _open(address, port, early=early)
+        opened = opened_by(address, port) if opened_by is not None else _open(address, port, early=early)
         made = Listening(address, opened.getsockname()[1], routes, tls, opened)
         loop = self._running()
         if loop is None:

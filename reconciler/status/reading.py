@@ -128,8 +128,7 @@ class ObjectStatus:
     @property
     def nodes(self) -> tuple[NodeStatus, ...]:
         """By rank."""
-        nodes = [_node(entry) for entry in _mappings(self.status.get("nodes"))]
-        return tuple(sorted(nodes, key=lambda node: (node.rank is None, node.rank or 0, node.name)))
+        return nodes_of(self.status)
 
     def condition(self, kind: str) -> Mapping[str, Any] | None:
         """The condition of that type when it is True."""
@@ -198,6 +197,12 @@ class Statuses:
             if entry.kind == "TrainJob":
                 found[entry.key] = entry
         return found
+
+
+def nodes_of(status: Mapping[str, Any]) -> tuple[NodeStatus, ...]:
+    """``status.nodes``, by rank."""
+    nodes = [_node(entry) for entry in _mappings(status.get("nodes"))]
+    return tuple(sorted(nodes, key=lambda node: (node.rank is None, node.rank or 0, node.name)))
 
 
 def status_root(specs: Path, status_dir: Path | None) -> Path:

@@ -122,6 +122,8 @@ class Record(_Data):
         file: the manifest it came from, as an absolute path.
         attempt: number of the current gang, from 0; every gang restart and every resume is one more.
         restarts: gang restarts so far; ``counted_restarts`` those that count towards maxRestarts.
+        step_restarts: the same of each step by itself since the last gang restart (JobSet's ``RestartJob``);
+            ``counted_step_restarts`` those that count towards maxRestarts.
         timeline: what the moments below were taken by (:mod:`reconciler.controller.clocks`).
         clock_from: what the deadline counts from: creation, or the last resume; the time to live: the end.
         steps_done: step to ``succeeded`` or ``failed``, of this attempt.
@@ -134,6 +136,8 @@ class Record(_Data):
         queued: why it waits for admission; "" when it does not.
         rerun: the token of the last rerun that was honoured.
         rejected: the last refused change, said once.
+        rejected_path: the first field that it would have changed.
+        rejected_at: since when it has been refused.
         refused_under: digest of the policy that has refused the job; another one judges it anew.
         recovered: it was made from the sidecar and has not met the engine since.
     """
@@ -152,6 +156,8 @@ class Record(_Data):
     attempt: int = 0
     restarts: int = 0
     counted_restarts: int = 0
+    step_restarts: dict[str, int] = {}
+    counted_step_restarts: dict[str, int] = {}
     attempt_not_before: float = 0.0
     timeline: Timeline | None = None
     clock_from: float = 0.0
@@ -183,6 +189,8 @@ class Record(_Data):
     events: tuple[EventRecord, ...] = ()
     rerun: str = ""
     rejected: str = ""
+    rejected_path: str = ""
+    rejected_at: float = 0.0
     refused_under: str = ""
     recovered: bool = False
 

@@ -2,7 +2,8 @@
 
 A document per object. Written only when it changed, at most a few times a second a file: the first change and
 any final one at once, the rest gathered. What can go wrong: a full or read-only disk (the next pass tries
-again; the record has everything), a manifest whose folder has gone (there is nothing to write beside).
+again; the record has everything), a manifest whose folder has gone: what is written there would make a folder
+that is not mounted look like one whose manifests were removed, so nothing is until the manifest is back.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ SUFFIX = ".status.yaml"
 INTERVAL = 0.25
 #: Files whose documents are kept as data; of the others, of jobs that ended long ago, only the text is.
 KEPT_PARSED = 64
+#: Seconds between two looks whether a manifest that has gone is back.
+WITHHELD = 1.0
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -97,11 +100,28 @@ class SidecarWriter:
         self._written: dict[Path, bytes] = {}
         self._last: dict[Path, float] = {}
         self._dirty: set[Path] = set()
+        #: The manifests that a file is about.
+        self._manifests: dict[Path, set[Path]] = {}
+        #: Files that would be made beside nothing.
+        self._withheld: set[Path] = set()
 
-    def put(self, path: Path, key: str, document: Mapping[str, Any], *, urgent: bool = False) -> None:
-        """Set one object's document; written now if the file is due or it is urgent, else by ``flush``."""
+    def put(
+        self,
+        path: Path,
+        key: str,
+        document: Mapping[str, Any],
+        *,
+        manifest: Path | None = None,
+        urgent: bool = False,
+    ) -> None:
+        """Set one object's document; written now if the file is due or it is urgent, else by ``flush``.
+
+        A file is not made while none of its manifests is there; None: there is no need of one.
+        """
         with self._lock:
             documents = self._known(path)
+            if manifest is not None:
+                self._manifests.setdefault(path, set()).add(manifest)
             if documents.get(key) == document and path not in self._dirty:
                 return
             documents[key] = dict(document)
@@ -119,6 +139,8 @@ class SidecarWriter:
                 self._write(path)
                 return
             self._documents.pop(path, None)
+            self._manifests.pop(path, None)
+            self._withheld.discard(path)
             self._dirty.discard(path)
             self._written.pop(path, None)
             self._last.pop(path, None)
@@ -144,7 +166,8 @@ class SidecarWriter:
         with self._lock:
             waits = []
             for path in sorted(self._dirty):
-                wait = self._last.get(path, -INTERVAL) + INTERVAL - self._clock()
+                pause = WITHHELD if path in self._withheld else INTERVAL
+                wait = self._last.get(path, -pause) + pause - self._clock()
                 if everything or wait <= 0:
                     self._write(path)
                 else:
@@ -185,7 +208,16 @@ class SidecarWriter:
             self._written[path] = data
         return self._written[path]
 
+    def _beside_nothing(self, path: Path) -> bool:
+        manifests = self._manifests.get(path)
+        return manifests is not None and not path.exists() and not any(m.exists() for m in manifests)
+
     def _write(self, path: Path) -> None:
+        self._last[path] = self._clock()
+        if self._beside_nothing(path):
+            self._withheld.add(path)
+            return
+        self._withheld.discard(path)
         documents = self._documents.get(path, {})
         data = yaml.dump_all(
             [documents[key] for key in sorted(documents)],
@@ -195,7 +227,6 @@ class SidecarWriter:
             explicit_start=len(documents) > 1,
             width=120,
         ).encode()
-        self._last[path] = self._clock()
         if self._written.get(path) == data:
             self._dirty.discard(path)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.manifests import container, errors, runtime, step
+from tests.api.manifests import container, errors, patch, runtime, step, trainjob
 
 BASE = "spec.template.spec"
 JOB = f"{BASE}.replicatedJobs[0]"
@@ -88,6 +88,39 @@ def test_policies(jobset, path, said):
     assert said in found[path]
 
 
+CLAIM = {"volumeClaimPolicies": [{"templates": [{"metadata": {"name": "data"}, "spec": {}}]}]}
+
+
+def test_a_claim_is_mounted_by_the_runtime_or_by_a_patch():
+    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    using = runtime(steps=[step(ancestor="trainer", containers=[container(**mount)])], jobset=CLAIM)
+    patching = patch({"containers": [{"name": "node", **mount}]})
+    unused = errors(runtime(jobset=CLAIM), trainjob())
+    assert list(unused) == ["spec.runtimeRef"]
+    assert "volumeMount of 'data'" in unused["spec.runtimeRef"]
+    assert errors(using, trainjob()) == {}
+    assert errors(runtime(jobset=CLAIM), trainjob(runtimePatches=[patching])) == {}
+
+
+def test_no_volume_has_the_name_of_a_claim():
+    given = {"volumes": [{"name": "data", "emptyDir": {}}]}
+    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    pods = step(ancestor="trainer", containers=[container(**mount)])
+    found = errors(runtime(steps=[step(pod=given)], jobset=CLAIM))
+    assert "conflicts with the claim" in found[f"{POD}.volumes[0].name"]
+    job = trainjob(runtimePatches=[patch(given)])
+    (path,) = errors(runtime(steps=[pods], jobset=CLAIM), job)
+    assert path.startswith("spec.runtimePatches[0].trainingRuntimeSpec")
+    assert path.endswith(".volumes[0].name")
+
+
+def test_the_coordinators_job_is_indexed():
+    coordinator = {"coordinator": {"replicatedJob": "node"}}
+    assert errors(runtime(jobset=coordinator)) == {}
+    other = runtime(steps=[step(job={"completionMode": "NonIndexed"})], jobset=coordinator)
+    assert list(errors(other)) == [f"{JOB}.template.spec.completionMode"]
+
+
 def test_failure_rules_have_different_names():
     rule = {"name": "r", "action": "FailJobSet"}
     assert list(errors(runtime(jobset={"failurePolicy": {"rules": [rule, rule]}}))) == [
@@ -128,7 +161,7 @@ NEVER = {"restartPolicy": "Never"}
         (step(containers=[container(volumeMounts=[{"name": "v", "mountPath": "/x", "subPath": "../y"}])]), f"{POD}.containers[0].volumeMounts[0].subPath", "relative"),
         (step(containers=[container(resources={"limits": {"cpu": "1"}, "requests": {"cpu": "2"}})]), f"{POD}.containers[0].resources.requests.cpu", "cpu limit of 1"),
         (step(containers=[container(resources={"limits": {"nvidia.com/gpu": -1}})]), f"{POD}.containers[0].resources.limits[nvidia.com/gpu]", "equal to 0"),
-        (step(pod={"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}}]}), f"{POD}.volumes[0]", "more than 1 volume type"),
+        (step(pod={"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}}]}), f"{POD}.volumes[0]", "(it has emptyDir, hostPath)"),
         (step(pod={"volumes": [{"name": "V", "emptyDir": {}}]}), f"{POD}.volumes[0].name", "1123"),
     ],
 )  # fmt: skip

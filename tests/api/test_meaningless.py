@@ -28,6 +28,7 @@ POD = f"{JOB}.template.spec.template.spec"
         ("schedulerName", "volcano"),
         ("schedulingGates", [{"name": "x"}]),
         ("enableServiceLinks", True),
+        ("enableServiceLinks", False),
         ("readinessGates", [{"conditionType": "x"}]),
         ("overhead", {"cpu": "1"}),
         ("os", {"name": "linux"}),
@@ -67,7 +68,7 @@ def test_finalizers_and_network_topology_are_warned_about():
     }
 
 
-@pytest.mark.parametrize("pod", [{"tolerations": []}, {"nodeSelector": {}}, {"serviceAccountName": ""}, {"schedulerName": "default-scheduler"}, {"enableServiceLinks": False}])  # fmt: skip
+@pytest.mark.parametrize("pod", [{"tolerations": []}, {"nodeSelector": {}}, {"serviceAccountName": ""}, {"schedulerName": "default-scheduler"}])  # fmt: skip
 def test_asking_for_nothing_is_not_warned_about(pod):
     assert warnings(runtime(steps=[step(pod=pod)])) == {}
 

@@ -105,6 +105,29 @@ def test_fluxs_own_init_container_is_reserved():
     assert errors(runtime(policy={"torch": {}}, steps=[taken]), trainjob()) == {}
 
 
+QUEUE = "scheduling.volcano.sh/queue-name"
+
+
+def test_volcanos_queue_has_a_name_where_one_is_given():
+    # Arrange
+    gang, plain = runtime(), runtime()
+    for obj in (gang, plain):
+        obj["spec"]["template"]["metadata"] = {"annotations": {QUEUE: ""}}
+    gang["spec"]["podGroupPolicy"] = {"volcano": {}}
+
+    def job(queue):
+        template = {"metadata": {"annotations": {QUEUE: queue}}}
+        patch = {"manager": "acme.io/x", "trainingRuntimeSpec": {"template": template}}
+        return trainjob(runtimePatches=[patch])
+
+    # Act and assert
+    assert "queue name must not be empty" in errors(gang, trainjob())["spec.runtimeRef"]
+    assert errors(gang, job("high")) == {}
+    path = "spec.runtimePatches[0].trainingRuntimeSpec.template.metadata.annotations"
+    assert list(errors(gang, job(""))) == [path]
+    assert errors(plain, trainjob()) == {}
+
+
 def _tune(name, *, gpus=0, **trainer):
     resources = {"resources": {"limits": {"nvidia.com/gpu": gpus}}} if gpus else {}
     run = runtime(name, steps=[step(ancestor="trainer", containers=[container(**resources)])])
@@ -157,6 +180,13 @@ def test_qlora_needs_one_device_for_the_small_models_and_is_not_there_for_qwen()
     assert set(_tune("torchtune-qwen2.5-1.5b", gpus=2, args=QLORA)) == {"spec.runtimeRef.name"}
     assert _tune("torchtune-llama3.3-70b", gpus=2, args=QLORA) == {}
     assert _tune("torchtune-llama3.2-1b", gpus=2, args=[*QLORA, "model.use_dora=True"]) == {}
+    assert set(_tune("torchtune-llama3.2-1b", gpus=2, args=[*QLORA, "model.use_dora=False"])) == both
+    assert _tune("torchtune-qwen2.5-1.5b", gpus=2, args=["model.quantize_base=False"]) == {}
+
+
+def test_torchtune_jobs_may_not_set_what_torch_reserves():
+    found = _tune("torchtune-llama3.2-1b", env=[{"name": "PET_MASTER_ADDR", "value": "x"}])
+    assert list(found) == ["spec.trainer.env[0]"]
 
 
 def test_another_command_of_such_a_runtime_is_an_ordinary_torch_job():

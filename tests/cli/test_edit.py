@@ -91,6 +91,23 @@ def test_an_invalid_job_can_be_deleted(cli, specs):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("command", ["suspend", "resume", "rerun", "delete"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_job_whose_manifest_does_not_parse_is_not_said_to_be_gone(cli, specs, tmp_path, command, apart):
+    path = specs / "deep" / "job.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text("spec: [oops\n")
+    status = tmp_path / "status" if apart else specs
+    write(status / "deep" / "job.status.yaml", sidecar(phase="Running"))
+
+    done = cli(command, "demo", *(["--status-dir", str(status)] if apart else []))
+
+    assert done.exit_code == 1
+    assert "specs/deep/job.yml:2: not valid YAML" in done.stderr
+    assert "Correct the file first" in done.stderr
+    assert path.read_text() == "spec: [oops\n"
+
+
 def test_a_job_whose_manifest_is_gone_cannot_be_edited(cli, specs):
     write(specs / "job.status.yaml", sidecar(phase="Running"))
 

@@ -228,6 +228,15 @@ def test_describe_shows_the_faults_of_a_manifest(cli, specs):
     assert "Faults:" in done.stdout
     assert "specs/job.yaml:9: spec.trainer.numNodes:" in done.stdout
 
+    # The daemon's status names the file in full.
+    told = json.loads(cli("validate", "specs/job.yaml", "-o", "json").stdout)["errors"]
+    told = [{**error, "file": str(specs.absolute() / "job.yaml")} for error in told]
+    refused = {"file": str(specs.absolute() / "job.yaml"), "line": 0, "path": "spec", "message": "refused"}
+    write(specs / "job.status.yaml", sidecar(phase="Invalid", errors=[*told, refused]))
+    both = cli("describe", "demo").stdout
+    assert both.count("spec.trainer.numNodes:") == done.stdout.count("spec.trainer.numNodes:")
+    assert "specs/job.yaml: spec: refused" in both
+
 
 def test_describe_of_nothing_fails(cli, specs):
     assert cli("describe", "demo").exit_code == 1

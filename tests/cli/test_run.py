@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,6 +160,43 @@ def test_diff_says_what_would_be_done_and_then_nothing(specs):
 
     assert run("run", *ENGINE, "--wait")[0] == 0
     assert run("diff", *ENGINE)[:2] == (0, "")
+
+    # The sidecar is enough for `run` to know that it has ended; so it is for `diff`.
+    shutil.rmtree(specs.parent / "state" / "reconciler" / "records")
+    assert run("diff", *ENGINE)[:2] == (0, "")
+
+
+def test_diff_tells_what_would_be_refused_left_alone_or_cleared_up(specs):
+    job(specs, "import time; time.sleep(60)", nodes=1)
+    job(specs, "import time; time.sleep(60)", name="gone", nodes=1)
+    assert run("run", *ENGINE, "--once")[0] == 0
+    try:
+        job(specs, "print('another')", nodes=1)
+        (specs / "gone.yaml").unlink()
+        shutil.rmtree(specs.parent / "state" / "reconciler" / "records")
+        (specs / "gone.status.yaml").unlink()
+        other = trainjob("elsewhere", runtime="plain")
+        write(
+            specs / "elsewhere.yaml",
+            {**other, "spec": {**other["spec"], "managedBy": "kueue.x-k8s.io/multikueue"}},
+        )
+
+        _, out, _ = run("diff", *ENGINE)
+        assert "- container gone-node-0 (default/gone): its manifest was removed" in out
+        assert "elsewhere" not in out
+
+        assert run("run", *ENGINE, "--once")[0] == 0
+        job(specs, "print('yet another')", nodes=1)
+        (specs / "half.yaml").write_text("spec: [\n")
+        status, out, _ = run("diff", *ENGINE)
+        assert status == 1
+        assert "! refuse job demo (default/demo): The change was refused" in out
+        assert f"! refuse manifest {specs.absolute() / 'half.yaml'}: " in out
+        assert "container" not in out
+    finally:
+        (specs / "half.yaml").unlink(missing_ok=True)
+        (specs / "demo.yaml").unlink()
+        assert run("run", *ENGINE, "--once")[0] == 0
 
 
 def test_a_folder_that_is_not_there_is_said(home):

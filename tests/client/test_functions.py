@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.util
 import math
 import subprocess
 import sys
@@ -102,6 +103,60 @@ def test_a_function_with_its_own_imports_warns_of_nothing() -> None:
 def test_names_from_outside_are_warned_of() -> None:
     with pytest.warns(UserWarning, match=r"uses_a_global uses SCALE, math from outside itself"):
         ship(uses_a_global, None)
+
+
+EAGER = """\
+import functools
+from pathlib import Path
+
+def hinted(path: Path | None = None) -> Path | None:
+    def inside(other: Path | None) -> None:
+        print("hinted ran")
+    inside(path)
+
+def hinted_and_more() -> None:
+    at: Path = Path()
+    print(at)
+
+def trace(func):
+    @functools.wraps(func)
+    def traced(*arguments):
+        return func(*arguments)
+    return traced
+
+@trace
+def wrapped() -> None:
+    print("ran")
+"""
+
+
+@pytest.fixture
+def eager(tmp_path: Path) -> Any:
+    """A module whose annotations are evaluated, other than this one's."""
+    path = tmp_path / "eager_functions.py"
+    path.write_text(EAGER)
+    specification = importlib.util.spec_from_file_location("eager_functions", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_annotations_that_name_what_only_the_file_has_hinder_nothing(eager: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shipped = ship(eager.hinted, None)
+
+    done = subprocess.run([sys.executable, "-c", shipped.code], capture_output=True, text=True, check=False)
+    assert done.stdout == "hinted ran\n", done.stderr
+    with pytest.warns(UserWarning, match="hinted_and_more uses Path from outside itself"):
+        ship(eager.hinted_and_more, None)
+
+
+def test_a_function_that_a_decorator_has_replaced_is_refused_for_that(eager: Any) -> None:
+    with pytest.raises(FunctionNotShippable, match="wrapped is decorated"):
+        ship(eager.wrapped, None)
 
 
 def make_closure() -> Callable[[], None]:

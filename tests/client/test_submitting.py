@@ -17,6 +17,7 @@ from reconciler.api import load
 from reconciler.client import constants
 from reconciler.client.failures import InvalidRequest
 from reconciler.client.initializing import Images
+from reconciler.client.options import Name
 from reconciler.client.runtimes import runtime_from
 from reconciler.client.submitting import Submission, checked_text, compose, resources
 from reconciler.client.types.types import (
@@ -129,6 +130,11 @@ def test_the_script_survives_the_manifest() -> None:
         ({"trainer": "train.py"}, "trainer type str is not supported"),
         ({"trainer": BuiltinTrainer(TorchTuneConfig())}, "can't be used with the runtime torch-distributed"),
         ({"trainer": CustomTrainer(func=train), "runtime": "torchtune-llama3.2-1b"}, "can't be used with"),
+        ({"trainer": CustomTrainer(func=train, packages_to_install="numpy")}, "must be a list of texts"),
+        ({"trainer": CustomTrainer(func=train, pip_index_urls=["u", 1])}, "pip_index_urls must be a list"),
+        ({"trainer": CustomTrainer(func=train, resources_per_node={"gpu": 0.5})}, "devices are not divided"),
+        ({"options": Name("x")}, "options must be a list of options"),
+        ({"options": [{"name": "x"}]}, "options must be a list of options"),
         ({"options": [lambda job, *_: job.update(metadata={"name": "Not A Name"})]}, "metadata.name"),
     ],
 )

@@ -57,6 +57,7 @@ def test_an_immutable_change_is_refused_once_with_field_and_remedy(seen: Record)
     assert "trainer" not in again.job["spec"]
     assert "spec.trainer" in again.rejected
     assert "rerun" in again.rejected
+    assert (again.rejected_path, again.rejected_at) == ("spec.trainer", 20.0)
     assert [e.reason for e in again.events].count("UpdateRefused") == 1
 
 

@@ -138,6 +138,22 @@ def test_a_rule_may_fail_the_job_whatever_restarts_are_left() -> None:
     world.start_all()
     world.exit("demo-node-0", 1)
     assert condition(world) == ("Failed", "FailJobSetFailurePolicyAction")
+    (failed,) = world.status()["conditions"]
+    upstream = "applying FailJobSet failure policy action (first failed job: demo-node-0)"
+    assert failed["message"].startswith(upstream)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "ends"), [(42, "exit code 42 matching FailJob rule", True), (43, "exit code 42", False)]
+)
+def test_a_rule_may_go_by_the_words_of_the_job_controller(code: int, said: str, *, ends: bool) -> None:
+    rules = [{"name": "stop", "action": "FailJobSet", "onJobFailureMessagePatterns": [said]}]
+    rule = ExitRule(action="FailJob", operator="In", codes=(42, 43))
+    world = world_of(rules=(rule,), steps=[node(1)], failurePolicy={"maxRestarts": 5, "rules": rules})
+    world.start_all()
+    world.exit("demo-node-0", code)
+    assert world.record.is_true("Failed") is ends
+    assert world.record.restarts == (0 if ends else 1)
 
 
 def test_a_rule_may_restart_without_counting() -> None:
@@ -160,6 +176,40 @@ def test_the_first_rule_that_matches_counts() -> None:
     world.start_all()
     world.exit("demo-node-0", 1)
     assert world.record.restarts == 1
+
+
+ALONE = {"maxRestarts": 1, "rules": [{"name": "alone", "action": "RestartJob"}]}
+
+
+def test_a_rule_may_restart_the_failed_job_alone_and_each_as_often_as_the_whole() -> None:
+    # Arrange
+    side = {"name": "side", "containers": 1, "backoffLimit": 0}
+    world = world_of(steps=[node(2, backoffLimit=0), side], failurePolicy=ALONE)
+    world.start_all()
+
+    # Act and assert: node, then side, each once
+    world.exit("demo-node-0", 1)
+    assert world.running() == {"demo-side-0"}
+    world.advance(1001.0)
+    world.start_all()
+    assert world.running() == {"demo-node-0", "demo-node-1", "demo-side-0"}
+    world.exit("demo-side-0", 1)
+    world.advance(1002.5)
+    world.start_all()
+    assert (world.record.restarts, world.record.attempt, world.record.finished) == (0, 0, False)
+    world.exit("demo-node-1", 1)
+    assert condition(world) == ("Failed", "ReachedMaxRestarts")
+
+
+def test_a_job_restarted_alone_has_its_deadline_anew() -> None:
+    world = world_of(steps=[node(1, activeDeadlineSeconds=10)], failurePolicy=ALONE)
+    world.start_all()
+    world.advance(1011.5)
+    world.start_all()
+    world.advance(1018.0)
+    assert world.running() == {"demo-node-0"}
+    world.advance(1023.0)
+    assert condition(world) == ("Failed", "ReachedMaxRestarts")
 
 
 def test_an_exit_rule_fails_the_step_at_once() -> None:

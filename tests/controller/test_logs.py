@@ -160,6 +160,19 @@ def test_finishing_twice_keeps_the_log_as_it_is(any_engine, container, keeper):
 
 
 @pytest.mark.engine
+def test_a_container_that_printed_nothing_leaves_an_empty_file(any_engine, container, keeper):
+    made = container("exit 3")
+    keeper.attach(made, PLACE)
+    any_engine.start_container(made)
+    await_exit(any_engine, made)
+
+    assert keeper.finish(made, PLACE, timeout=DEADLINE)
+
+    assert read(keeper) == b""
+    assert stat.S_IMODE(keeper.path(PLACE).stat().st_mode) == 0o600
+
+
+@pytest.mark.engine
 def test_a_container_that_never_started_has_no_log_and_holds_nothing_up(any_engine, container, keeper):
     made = container("echo never")
     keeper.attach(made, PLACE)

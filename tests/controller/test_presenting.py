@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from reconciler.api.faults import Fault
+from reconciler.controller.failing import with_last_words
+from reconciler.controller.observed import Observed
 from reconciler.controller.presenting import Surroundings, invalid, present, stamp
 from reconciler.names import RUNTIME_NOT_SUPPORTED
 from reconciler.status.records import Problem, Record
+from reconciler.status.recovery import recover
 from tests.controller.timelines import World, plan_of
 
 NODE = {"name": "node", "containers": 2, "backoffLimit": 1}
@@ -116,14 +119,80 @@ def test_counts_are_of_steps_as_upstream_counts_jobs() -> None:
     ]
 
 
+def test_a_lost_record_is_recovered_with_all_that_the_status_told_of_the_end() -> None:
+    world = world_of({**NODE, "backoffLimit": 0})
+    world.start_all()
+    world.exit("demo-node-1", 3)
+    world.converge()
+    around = Surroundings(log_dir="/logs")
+    held = {"demo-node-0": {"nvidia.com/gpu": ("0", "1")}}
+    known = world.record.model_copy(update={"devices": held, "subnet": "10.1.0.0/24"})
+    before = present(world.plan, world.observed(), with_last_words(known, ("boom",)), around)
+    assert before["status"]["phase"] == "Failed"
+
+    record = recover(before)
+
+    assert record is not None
+    after = present(world.plan, Observed(), record, around)
+    recovered = after["status"]["events"].pop()
+    assert recovered["reason"] == "Recovered"
+    assert after == before
+
+
 def test_a_refused_change_and_faults_of_the_file_are_errors_beside_the_status() -> None:
     world = world_of()
     world.start_all()
-    refused = world.record.model_copy(update={"rejected": "spec.trainer cannot be changed"})
+    refused = world.record.model_copy(
+        update={
+            "rejected": "spec.trainer cannot be changed",
+            "rejected_path": "spec.trainer",
+            "rejected_at": 60.0,
+            "file": "demo.yaml",
+        }
+    )
     fault = Fault(file="demo.yaml", line=4, path="spec", message="wrong")
     told = present(world.plan, world.observed(), refused, Surroundings(faults=(fault,)))["status"]
     assert told["phase"] == "Running"
     assert [e["message"] for e in told["errors"]] == ["wrong", "spec.trainer cannot be changed"]
+    assert [(e["file"], e["path"]) for e in told["errors"]] == [
+        ("demo.yaml", "spec"),
+        ("demo.yaml", "spec.trainer"),
+    ]
+    assert told["conditions"] == [
+        {
+            "type": "UpdateRefused",
+            "status": "True",
+            "reason": "FieldImmutable",
+            "message": "spec.trainer cannot be changed",
+            "lastTransitionTime": "1970-01-01T00:01:00.000Z",
+        }
+    ]
+
+
+def test_what_keeps_a_job_from_going_on_is_a_condition_while_it_does() -> None:
+    world = world_of()
+    problem = Problem(reason="NameTaken", message="demo-net belongs to somebody else", since=60.0)
+    held = world.record.model_copy(update={"problem": problem})
+    told = present(world.plan, world.observed(), held, Surroundings())["status"]
+    assert told["conditions"] == [
+        {
+            "type": "Blocked",
+            "status": "True",
+            "reason": "NameTaken",
+            "message": "demo-net belongs to somebody else",
+            "lastTransitionTime": "1970-01-01T00:01:00.000Z",
+        }
+    ]
+    assert present(world.plan, world.observed(), world.record, Surroundings())["status"]["conditions"] == []
+
+
+@pytest.mark.parametrize("reason", ["RuntimeNotFound", "ImageUnavailable", "ConfigurationMissing"])
+def test_what_a_cluster_has_no_condition_for_is_told_in_the_message(reason: str) -> None:
+    world = world_of()
+    problem = Problem(reason=reason, message="it is not there", since=60.0)
+    held = world.record.model_copy(update={"problem": problem})
+    told = present(world.plan, world.observed(), held, Surroundings())["status"]
+    assert (told["conditions"], told["message"]) == ([], "it is not there")
 
 
 def test_without_a_plan_a_job_is_pending_and_keeps_its_conditions() -> None:

@@ -231,12 +231,3 @@ def test_memory_that_is_seen_at_two_places_is_the_same(sub_paths: list[str], kin
     plan, record = planned(runtime("r", step("node", pod=pod), nodes=1))
 
     assert {mount.kind for mount in spec_of(plan, record, "demo-node-0").mounts} == {kind}
-
-
-def test_a_group_alone_leaves_the_user_to_the_image() -> None:
-    said = {"runAsGroup": 50, "runAsNonRoot": True}
-
-    plan, record = planned(pods(box("node", securityContext=said)))
-
-    security = spec_of(plan, record, "demo-node-0").security
-    assert (security.user, security.non_root) == (":50", True)

@@ -61,6 +61,7 @@ def plan_of(
                 name=r["name"],
                 action=r["action"],
                 reasons=tuple(r.get("onJobFailureReasons", ())),
+                patterns=tuple(r.get("onJobFailureMessagePatterns", ())),
                 targets=tuple(r.get("targetReplicatedJobs", ())),
             )
             for r in (policy or {}).get("rules", ())

@@ -199,6 +199,25 @@ def test_a_restart_goes_on_without_the_remote(repository: Repository, follow: Fo
     assert workspace.revision(job) == good
 
 
+def test_a_second_daemon_with_another_state_folder_is_refused(repository: Repository, follow: Follow) -> None:
+    first, second = follow(repository.url), follow(repository.url)
+    # As both derive it from the URL; what a test makes carries a name of its own.
+    second.instance = first.instance
+    job = unique("once")
+    flags, _ = started(repository, first, job)
+
+    with first.daemon() as daemon:
+        first.until_phase(job, "Running")
+        refused = second.cli("run")
+        flags.raise_flag()
+        first.until_phase(job, "Complete")
+
+    assert refused.returncode == 1, refused.stderr
+    assert f"pid {daemon.process.pid}, " in refused.stderr
+    assert "with another state folder" in refused.stderr
+    assert flags.notes() == [job]
+
+
 def test_one_look_is_enough_for_scripts(repository: Repository, follow: Follow) -> None:
     workspace = follow(repository.url)
     job = unique("script")

@@ -25,12 +25,13 @@ ENGINE_FILES = sorted(
     for path in (ROOT / "tests" / "engines").glob("test_*.py")
     if "mark.engine" in path.read_text() and "docker" not in path.name
 )
-#: Whole jobs: the training, names and addresses, a crash of the daemon, whose the files are.
+#: Whole jobs: the training, names and addresses, a crash of the daemon, whose the files are, progress.
 JOBS = (
-    ("test_training.py", "podman and three_nodes_train"),
-    ("test_training.py", "podman and (find_each_other or killed_daemon or leaves_nothing)"),
-    ("test_training.py", "podman and openmpi"),
-    ("test_rights.py", ""),
+    ("e2e/test_training.py", "podman and three_nodes_train"),
+    ("e2e/test_training.py", "podman and (find_each_other or killed_daemon or leaves_nothing)"),
+    ("e2e/test_training.py", "podman and openmpi"),
+    ("e2e/test_rights.py", ""),
+    ("lifecycle/test_progress.py", "podman and (crash_of_the_daemon or run_again)"),
 )
 SECONDS = 280
 
@@ -87,7 +88,7 @@ def test_jobs_run_for_an_ordinary_user(user: rootless.User, file: str, which: st
     except images.ImageMissing as error:
         pytest.skip(str(error))
 
-    _run(user, f"tests/e2e/{file}", "-k", which)
+    _run(user, f"tests/{file}", "-k", which)
 
 
 @pytest.mark.engine

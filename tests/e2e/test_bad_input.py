@@ -268,6 +268,7 @@ def test_an_engine_gone_in_mid_create_is_waited_for(make_workspace: Any, engine:
             assert daemon.process.poll() is None
             between.mend()
             workspace.until_phase(job, "Running", seconds=120)
+            eventually(lambda: len(workspace.containers(job)) == 4, "all nodes are made")
             containers = workspace.containers(job)
             (seen / job).touch()
             workspace.until_phase(job, "Complete", seconds=90)

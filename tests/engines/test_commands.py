@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-
 import pytest
 
 from reconciler.engines.specs import Security
@@ -13,8 +9,6 @@ from reconciler.errors import Conflict, NotFound, StartFailed
 from tests.support.benches import Bench
 
 pytestmark = pytest.mark.engine
-
-MakeBench = Callable[[str], Bench]
 
 #: Values that have been mangled on the way: an equals sign, spaces, quotes, a line break, nothing.
 AWKWARD = {"A": "b=c d", "QUOTES": "\"'$HOME", "LINES": "one\ntwo", "EMPTY": "", "UMLAUT": "für"}
@@ -97,54 +91,6 @@ def test_user_and_groups_are_as_asked(containers: Bench) -> None:
     user, group, groups = printed.splitlines()
     assert (user, group) == ("1234", "5678")
     assert "4321" in groups.split()
-
-
-@pytest.fixture
-def image_of_user_1000(containers: Bench) -> Iterator[str]:
-    """The test image as one that names a user; gone at the end."""
-    maker, name = containers.create(script="true"), f"localhost/{containers.prefix}"
-    call = containers.engine._http.call  # type: ignore[attr-defined]
-    call("POST", "/commit", "commit", params={"container": maker, "repo": name, "changes": "USER 1000"})
-    yield name
-    for left in containers.engine.list_containers(containers.labels):
-        containers.engine.remove_container(left.id)
-    call("DELETE", f"/images/{name}", "remove", params={"force": "true"})
-
-
-def test_a_group_alone_goes_with_the_images_user(containers: Bench, image_of_user_1000: str) -> None:
-    spec = containers.spec("g", "id -u; id -g", security=Security(user=":5678", non_root=True))
-    container = containers.engine.create_container(replace(spec, image=image_of_user_1000))
-    containers.engine.start_container(container)
-    containers.ended(container)
-
-    assert containers.output(container).split() == ["1000", "5678"]
-
-
-def test_a_group_alone_is_roots_where_the_image_says_nothing(containers: Bench) -> None:
-    printed = containers.run("id -u; id -g", security=Security(user=":5678"))
-
-    assert printed.split() == ["0", "5678"]
-
-
-@pytest.mark.parametrize("user", ["", "0", "root", ":5", "daemon"])
-def test_what_must_not_run_as_root_is_not_made_to(containers: Bench, user: str) -> None:
-    with pytest.raises(StartFailed, match="runAsNonRoot"):
-        containers.create(script="true", security=Security(user=user, non_root=True))
-
-    assert containers.engine.list_containers(containers.labels) == []
-
-
-def test_what_must_not_run_as_root_runs_as_somebody_else(bench: Bench) -> None:
-    if not bench.can.images and os.geteuid() != 0:
-        pytest.skip("this engine runs as an ordinary user anyway")
-
-    assert bench.run("id -u", security=Security(user="1234", non_root=True)) == "1234\n"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="processes of an ordinary user are not root's")
-def test_a_process_that_must_not_be_roots_is_refused(make_bench: MakeBench) -> None:
-    with pytest.raises(StartFailed, match="runAsNonRoot"):
-        make_bench("process").create(script="true", security=Security(non_root=True))
 
 
 def test_security_options_take_effect(containers: Bench) -> None:

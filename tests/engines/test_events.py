@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -86,3 +87,29 @@ def test_the_listing_is_not_behind_the_event_of_an_end(bench: Bench) -> None:
             assert state.state == "exited"
             assert state.exit is not None
             assert state.exit.code == 3
+
+
+def test_an_end_is_heard_from_conmon_as_well_where_the_output_is_followed(
+    make_bench: Callable[[str], Bench],
+) -> None:
+    bench = make_bench("podman")
+    heard = threading.Event()
+    with bench.events() as seen:
+        container = bench.start(script="echo here; sleep 2")
+        stream = bench.engine.logs(container, follow=True)
+
+        def follow() -> None:
+            for _ in stream:
+                heard.set()
+
+        reader = threading.Thread(target=follow, daemon=True)
+        reader.start()
+        assert heard.wait(DEADLINE)
+
+        # Podman tells of each end once, and later.
+        eventually(lambda: actions(seen, bench.name("c")).count("die") == 2, what="both events of the end")
+
+    died = next(event for event in seen if event.action == "die" and event.name == bench.name("c"))
+    assert died.labels.items() >= bench.labels.items()
+    reader.join(DEADLINE)
+    assert not reader.is_alive()

@@ -101,11 +101,14 @@ def test_allow_empty_confirms_that_the_folder_is_meant_to_be_empty(containers: W
     shutil.rmtree(containers.specs)
     containers.specs.mkdir()
 
+    # More than once: what a pass leaves there must not make it look like a folder that was worked on.
     containers.cli("run", "--once")
-    kept = containers.containers(job)
+    containers.cli("run", "--once")
+    kept, left = containers.containers(job), list(containers.specs.iterdir())
     containers.cli("run", "--once", "--allow-empty")
 
     assert len(kept) == 1
+    assert left == []
     assert containers.containers(job) == []
 
 

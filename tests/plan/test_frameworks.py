@@ -58,6 +58,8 @@ class TestTorch:
             ({"resourcesPerNode": {"limits": {"nvidia.com/gpu": 0, "cpu": "8"}}}, "8"),
             ({"resourcesPerNode": {"requests": {"cpu": "2"}, "limits": {"cpu": "6"}}}, "2"),
             ({"resourcesPerNode": {"requests": {"cpu": "2500m"}}}, "3"),
+            ({"resourcesPerNode": {"requests": {"cpu": "0"}, "limits": {"cpu": "4"}}}, "4"),
+            ({"resourcesPerNode": {"requests": {"cpu": 0}}}, "1"),
             ({"resourcesPerNode": {"limits": {"cpu": 1.0}}}, "1"),
             ({"resourcesPerNode": {"limits": {"memory": "1Gi"}}}, "1"),
             ({"resourcesPerNode": {"limits": {"nvidia.com/mig-1g.5gb": 1}}}, "1"),
@@ -135,6 +137,13 @@ class TestTorchtune:
                 "lora_finetune_distributed",
                 "llama3_3/70B_lora",
             ),
+            (
+                {"args": ["model.quantize_base=True", "model.use_dora=False"]},
+                2,
+                "lora_finetune_distributed",
+                "llama3_3/70B_qlora",
+            ),
+            ({"args": ["model.quantize_base=False"]}, 2, "full_finetune_distributed", "llama3_3/70B_full"),
         ],
     )
     def test_recipe_and_config_follow_devices_nodes_and_arguments(

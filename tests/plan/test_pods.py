@@ -86,6 +86,30 @@ class TestNames:
         assert [i.labels["jobset.sigs.k8s.io/job-index"] for i in instances] == ["0", "0", "1", "1"]
         assert instances[3].aliases[0] == "demo-ps-1-1"
 
+    def test_jobs_of_a_group_are_counted_together(self) -> None:
+        keys = [f"jobset.sigs.k8s.io/{key}" for key in ("group-name", "group-replicas", "job-group-index")]
+        told = [
+            {"name": f"G{n}", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{key}']"}}}
+            for n, key in enumerate(keys)
+        ]
+        blueprint = runtime(
+            step("ps", container("ps", env=told), groupName="core", replicas=2),
+            step("web", container("web", env=told)),
+            step("node", container(env=told), groupName="core"),
+        )
+
+        plan = plan_of(trainjob(), blueprint)
+
+        groups = {i.name: [env(i.containers[0])[f"G{n}"] for n in range(3)] for i in plan.instances}
+        assert groups == {
+            "demo-ps-0": ["core", "3", "0"],
+            "demo-ps-1": ["core", "3", "1"],
+            "demo-web": ["default", "1", "0"],
+            "demo-node-0": ["core", "3", "2"],
+        }
+        labels = {i.name: [i.labels.get(key) for key in keys] for i in plan.instances}
+        assert labels == {**groups, "demo-web": [None] * 3}
+
     def test_the_container_called_node_carries_the_instances_name(self) -> None:
         plan = plan_of(trainjob(), runtime(step("node", container("side"), container())))
 

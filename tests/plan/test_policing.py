@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.plan.origins import origin_of
-from reconciler.plan.policing import repository, violations
+from reconciler.plan.policing import image_violations, repository, violations
 from reconciler.plan.ruling import Grounds, PathFacts, Prefix, Ruling, rule_on_mount
 from reconciler.plan.types import (
     ContainerPlan,
@@ -87,7 +87,6 @@ def test_what_the_engines_give_anyway_may_be_asked_for(security: dict[str, Any])
     ("policy", "container", "rule"),
     [
         ({"privilegeEscalation": False}, {"allow_privilege_escalation": True}, "policy.privilegeEscalation"),
-        ({"users": {"root": False}}, {}, "policy.users.root"),
         ({"users": {"root": False}}, {"run_as_user": 0}, "policy.users.root"),
         ({"users": {"ranges": ["5-9"]}}, {"run_as_user": 4}, "policy.users.ranges"),
         ({"users": {"ranges": ["5-9"]}}, {}, "policy.users.ranges"),
@@ -97,6 +96,37 @@ def test_what_the_engines_give_anyway_may_be_asked_for(security: dict[str, Any])
 )
 def test_what_is_let_by_default_can_be_denied(policy: Any, container: dict[str, Any], rule: str) -> None:
     assert rules(plan({"security": SecurityPlan(**container)}), **policy) == [rule]
+
+
+@pytest.mark.parametrize("user", ["", "root", "0", "0:1000", "00", "root:app", ":5"])
+def test_an_image_that_runs_as_root_is_refused_where_root_is(user: str) -> None:
+    assert by_image(user, root=False) == ["policy.users.root"]
+    assert by_image(user, root=True) == []
+
+
+@pytest.mark.parametrize("user", ["app", "+0", "-1", "\u0660", "1e3", "4294967296", "1000 ", "r\u03bfot"])
+def test_a_user_of_an_image_that_is_no_number_may_be_root(user: str) -> None:
+    assert by_image(user, root=False) == ["policy.users.root"]
+
+
+@pytest.mark.parametrize("user", ["1", "1000", "1000:0", "65534:app"])
+def test_an_image_that_runs_as_somebody_else_needs_no_user_in_the_manifest(user: str) -> None:
+    assert by_image(user, root=False) == []
+    assert by_image(user, root=True, run_as_non_root=True) == []
+
+
+def test_a_manifest_that_wants_no_root_is_held_to_it_whatever_the_policy() -> None:
+    assert by_image("", root=True, run_as_non_root=True) == ["runAsNonRoot"]
+    assert by_image("app", root=True, run_as_non_root=True) == ["runAsNonRoot"]
+    assert by_image("", root=False, run_as_non_root=True, run_as_user=7) == []
+    assert by_image(None, root=False) == []
+
+
+def by_image(user: str | None, *, root: bool, **security: Any) -> list[str]:
+    """The rules that a container breaks by the user of its image."""
+    made = plan({"image": "one", "security": SecurityPlan(**security)})
+    policy = Policy.model_validate({"users": {"root": root}})
+    return [violation.rule for violation in image_violations(made, policy, {"one": user})]
 
 
 def test_images_go_by_repository_and_digest() -> None:

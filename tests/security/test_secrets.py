@@ -88,6 +88,43 @@ def test_no_output_tells_a_secret(make_workspace: Any, engine: str) -> None:
     assert [name for name, text in found.items() if encoded in text] == []
 
 
+#: Reports the secret as a metric's name and as its value.
+REPORTS = """
+import json, os, ssl, urllib.request
+metrics = [{"name": os.environ["TOKEN"], "value": "0.5"}, {"name": "loss", "value": os.environ["TOKEN"] + "!"}]
+status = {"progressPercentage": 40, "metrics": metrics, "lastUpdatedTime": "2026-01-02T03:04:05Z"}
+request = urllib.request.Request(
+    os.environ["KUBEFLOW_TRAINER_SERVER_URL"],
+    data=json.dumps({"trainerStatus": status}).encode(),
+    headers={"Authorization": "Bearer " + open(os.environ["KUBEFLOW_TRAINER_SERVER_TOKEN"]).read()},
+)
+trusted = ssl.create_default_context(cafile=os.environ["KUBEFLOW_TRAINER_SERVER_CA_CERT"])
+urllib.request.urlopen(request, context=trusted, timeout=20)
+"""
+
+
+def test_progress_that_is_reported_with_a_secret_is_told_without(processes: Workspace) -> None:
+    job = unique("reports")
+    rt = runtime("rt", images.reference(), container={"env": [FROM_SECRET]})
+    processes.write("secret.yaml", SECRET)
+    processes.write("j.yaml", rt, trainjob(job, "rt", "python3", "-c", REPORTS))
+
+    done = processes.cli("run", "--wait")
+
+    assert done.returncode == 0, processes.log(job, 0)
+    shown = {**everything_shown(processes, job), "status": json.dumps(processes.status(job))}
+    assert [name for name, text in shown.items() if CANARY in text] == []
+    assert processes.status(job)["trainerStatus"]["metrics"] == [
+        {"name": "****", "value": "0.5"},
+        {"name": "loss", "value": "****!"},
+    ]
+    records = [
+        path.read_text() for path in (processes.root / "state" / "reconciler" / "records").rglob("*.json")
+    ]
+    assert records
+    assert not any(CANARY in text for text in records)
+
+
 def test_the_list_of_processes_does_not_tell_it(make_workspace: Any) -> None:
     workspace = make_workspace("process")
     job = unique("ps")

@@ -246,6 +246,11 @@ class SimulatedEngine:
             self._answering()
             return image in self.world.images
 
+    def image_user(self, image: str) -> str | None:
+        with self.faults.point("image_user", image):
+            self._answering()
+            return "" if image in self.world.images else None
+
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
     ) -> None:

@@ -41,6 +41,13 @@ def test_identity_counts_and_times_come_back() -> None:
     assert record.recovered
 
 
+def test_conditions_that_are_told_while_they_hold_are_not_the_records() -> None:
+    told = [*SIDECAR["status"]["conditions"], {"type": "SourceReady", "status": "True"}, {"type": "Blocked"}]
+    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "conditions": told}})
+    assert record is not None
+    assert [condition.type for condition in record.conditions] == ["Suspended"]
+
+
 def test_the_deadline_counts_from_the_resume() -> None:
     record = recover(SIDECAR)
     assert record is not None
@@ -77,6 +84,15 @@ def test_how_a_job_ended_comes_back(kind: str) -> None:
     assert record.finished
     (condition,) = record.conditions
     assert (condition.reason, condition.message, condition.at) == ("R", "M", CREATED + 3600)
+
+
+def test_odd_facts_are_stepped_over() -> None:
+    ended = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T01:00:00Z"}
+    odd = {"failure": {"step": 3}, "events": ["x", {"time": "soon"}], "nodes": ["y", {}], "network": "z"}
+    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "conditions": [ended], **odd}})
+    assert record is not None
+    assert (record.failure, record.containers, record.subnet) == (None, {}, "")
+    assert [event.reason for event in record.events] == ["Recovered"]
 
 
 def test_times_may_be_yaml_timestamps() -> None:

@@ -12,6 +12,7 @@ from reconciler.errors import StateError
 from reconciler.status.sidecars import (
     INTERVAL,
     KEPT_PARSED,
+    WITHHELD,
     SidecarWriter,
     document_key,
     read_sidecar,
@@ -46,6 +47,35 @@ def put(sidecars: SidecarWriter, path: Path, name: str, phase: str, *, urgent: b
 
 def phases(path: Path) -> dict[str, str]:
     return {d["metadata"]["name"]: d["status"]["phase"] for d in read_sidecar(path)}
+
+
+def test_nothing_is_made_while_the_manifest_is_not_there_and_all_is_told_once_it_is_back(tmp_path) -> None:
+    sidecars, clock, errors = writer()
+    manifest = tmp_path / "specs" / "deep" / "a.yaml"
+    path = manifest.with_name("a.status.yaml")
+    made = document("a", "Running")
+
+    sidecars.put(path, document_key(made), made, manifest=manifest, urgent=True)
+    assert sidecars.flush() == WITHHELD
+    assert not (tmp_path / "specs").exists()
+
+    manifest.parent.mkdir(parents=True)
+    manifest.touch()
+    clock.now += WITHHELD
+    sidecars.flush()
+    assert phases(path) == {"a": "Running"}
+    assert not errors
+
+
+def test_a_status_that_is_there_is_kept_up_though_its_manifest_has_gone(tmp_path) -> None:
+    sidecars, _, _ = writer()
+    manifest, path = tmp_path / "a.yaml", tmp_path / "a.status.yaml"
+    manifest.touch()
+    for phase in ("Running", "Failed"):
+        made = document("a", phase)
+        sidecars.put(path, document_key(made), made, manifest=manifest, urgent=True)
+        manifest.unlink(missing_ok=True)
+    assert phases(path) == {"a": "Failed"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from reconciler.api.rules import flux, initializers, mpi, patches, pods, torch, xgboost
+from reconciler.api.rules import claims, flux, initializers, mpi, patches, pods, torch, volcano, xgboost
 from reconciler.api.runtimes import Runtime
 from reconciler.api.trainjobs import TrainJob
 
@@ -23,6 +23,8 @@ def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
     """Path and message of each fault that the job has with this runtime."""
     yield from initializers.check(job, runtime)
     yield from patches.check(job, runtime)
+    yield from claims.check(job, runtime)
+    yield from volcano.check(job, runtime)
     policy = runtime.spec.ml_policy
     for framework in policy.frameworks if policy else ():
         if framework in _FRAMEWORKS:

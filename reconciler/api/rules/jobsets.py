@@ -12,7 +12,8 @@ from typing import Final
 
 from reconciler.api.jobsets import FailurePolicyRule, JobSetSpec, ReplicatedJob
 from reconciler.api.jsonpaths import render
-from reconciler.api.steps import job_path
+from reconciler.api.rules.claims import conflict
+from reconciler.api.steps import job_path, pod_of, pod_path
 from reconciler.api.syntax import (
     domain_prefixed_path_problem,
     label_1035_problem,
@@ -145,7 +146,12 @@ def _coordinator(spec: JobSetSpec) -> Iterator[tuple[str, str]]:
         return
     if not 0 <= (coordinator.job_index or 0) < job.replicas:
         yield f"{base}.jobIndex", f"Invalid value: {coordinator.job_index}: job {job.name} has no such index"
-    completions = job.template.spec.completions if job.template.spec else None
+    template = job.template.spec
+    if template is not None and template.completion_mode == "NonIndexed":
+        message = f'Invalid value: "NonIndexed": the job of the coordinator ({job.name}) must be Indexed'
+        path = f"{job_path(spec.replicated_jobs.index(job))}.template.spec.completionMode"
+        yield path, f"{message}; remove the field"
+    completions = template.completions if template else None
     pods = coordinator.pod_index or 0
     if pods < 0 or (completions is not None and pods >= completions):
         yield f"{base}.podIndex", f"Invalid value: {coordinator.pod_index}: job {job.name} has no such pod"
@@ -176,3 +182,8 @@ def _claims(spec: JobSetSpec) -> Iterator[tuple[str, str]]:
             elif name in seen:
                 yield path, f'Duplicate value: "{name}": another claim has this name already'
             seen.add(name or "")
+    for index, job in enumerate(spec.replicated_jobs):
+        pod = pod_of(job)
+        for position, volume in enumerate(pod.volumes if pod else ()):
+            if volume.name in seen:
+                yield f"{pod_path(index)}.volumes[{position}].name", conflict(volume.name)

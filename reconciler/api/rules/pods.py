@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from reconciler.api.base import manifest_name
 from reconciler.api.containers import Container, ResourceRequirements
 from reconciler.api.environment import EnvVar
 from reconciler.api.jobs import JobSpec
@@ -150,7 +151,7 @@ def resources(requirements: ResourceRequirements | None, base: str) -> Found:
 def _volume(volume: Volume, base: str) -> Found:
     if problem := label_1123_problem(volume.name):
         yield f"{base}.name", f'Invalid value: "{volume.name}": {problem}'
-    sources = sorted(volume.model_fields_set - {"name"})
+    sources = sorted(manifest_name(source) for source in volume.model_fields_set - {"name"})
     if len(sources) > 1:
         yield base, f"Forbidden: may not specify more than 1 volume type (it has {', '.join(sources)})"
     if volume.host_path is not None and ".." in volume.host_path.path.split("/"):

@@ -22,10 +22,9 @@ def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
     trainer = job.spec.trainer
     if trainer is None:
         return
+    yield from reserved_env(trainer, RESERVED, "torchrun")
     if torchtune.is_torchtune(trainer.command):
         yield from torchtune.check(job, runtime)
-    else:
-        yield from reserved_env(trainer, RESERVED, "torchrun")
 
 
 def _injection(runtime: Runtime) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,8 @@ MODELS: Final = frozenset({"llama3_2/1B", "llama3_2/3B", "llama3_3/70B", "qwen2_
 MULTI_NODE_MODEL: Final = "llama3_3/70B"
 _NO_QLORA: Final = frozenset({"qwen2_5/1.5B"})
 _SINGLE_DEVICE_QLORA: Final = frozenset({"llama3_2/1B", "llama3_2/3B"})
+#: Values of a switch that turn it off (torchtune reads its arguments as YAML).
+OFF: Final = frozenset({"false", "no", "off", "0"})
 #: What the runtime sets in its command and a job must not.
 MANAGED: Final = frozenset(
     {"output_dir", "tokenizer.path", "tokenizer.merges_file", "checkpointer.checkpoint_dir"}
@@ -44,16 +46,20 @@ def uses_lora(args: Sequence[str]) -> bool:
 
 def uses_qlora(args: Sequence[str]) -> bool:
     """Whether the arguments ask for QLoRA: a quantized base, without DoRA."""
-    return any("model.quantize_base" in arg for arg in args) and not any(
-        "model.use_dora" in arg for arg in args
-    )
+    return _is_on(args, "model.quantize_base") and not _is_on(args, "model.use_dora")
+
+
+def _is_on(args: Sequence[str], key: str) -> bool:
+    """Whether a switch is given, and given last with a value that is not a no."""
+    values = [arg.partition("=")[2] for arg in args if key in arg]
+    return bool(values) and values[-1].strip().lower() not in OFF
 
 
 def gpus_of(resources: ResourceRequirements | None) -> int:
-    """GPUs of a node: the first resource with ``gpu`` in its name, limits before requests."""
-    for listed in (resources.limits, resources.requests) if resources else ():
+    """GPUs of a node: the first resource with ``gpu`` in its name, requests before limits."""
+    for listed in (resources.requests, resources.limits) if resources else ():
         for name, amount in listed.items():
-            if "gpu" in name.lower():
+            if "gpu" in name.lower() and whole(amount) > 0:
                 return whole(amount)
     return 0
 

@@ -7,8 +7,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.client.failures import InvalidRequest
-from reconciler.client.options.patches import TrainingRuntimeSpecPatch, patch_as_data
+from reconciler.client.options.patches import (
+    ContainerPatch,
+    JobSetSpecPatch,
+    JobSetTemplatePatch,
+    JobSpecPatch,
+    JobTemplatePatch,
+    PodSpecPatch,
+    PodTemplatePatch,
+    ReplicatedJobPatch,
+    TrainingRuntimeSpecPatch,
+    patch_as_data,
+)
 from reconciler.client.types.types import CustomTrainerContainer
+
+#: Where upstream has them; the parts of a patch are in a module of their own here.
+__all__ = [
+    "ActiveDeadlineSeconds",
+    "Annotations",
+    "ContainerPatch",
+    "JobSetSpecPatch",
+    "JobSetTemplatePatch",
+    "JobSpecPatch",
+    "JobTemplatePatch",
+    "Labels",
+    "PodSpecPatch",
+    "PodTemplatePatch",
+    "ReplicatedJobPatch",
+    "RuntimePatch",
+    "TrainerArgs",
+    "TrainerCommand",
+    "TrainingRuntimeSpecPatch",
+]
 
 
 @dataclass

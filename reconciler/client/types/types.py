@@ -32,6 +32,7 @@ from reconciler.client.types.torchtune import (
 )
 
 __all__ = [
+    "TORCH_TUNE",
     "BaseInitializer",
     "BuiltinTrainer",
     "CustomTrainer",

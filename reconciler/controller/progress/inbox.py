@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from reconciler.status.records import Record
@@ -59,13 +59,24 @@ class Inbox:
         """Have a pass over a job that has not reported."""
         self._wake(key, self._clock() + seconds)
 
-    def applied(self, record: Record) -> Record:
-        """The record with what was reported; it stays here until :meth:`saved`."""
+    def applied(
+        self, record: Record, mask: Callable[[dict[str, Any]], dict[str, Any]] = lambda status: status
+    ) -> Record:
+        """The record with what was reported; it stays here until :meth:`saved`.
+
+        Args:
+            record: of the job.
+            mask: takes out what nobody may read, before it is in any record.
+        """
         with self._lock:
             report = self._reports.get(record.key)
         if report is None or report.uid != record.uid:
             return record
-        return record.model_copy(update={"trainer_status": report.status, "progress_at": report.at})
+        status = mask(report.status)
+        with self._lock:
+            if status != report.status and self._reports.get(record.key) is report:
+                self._reports[record.key] = replace(report, status=status)
+        return record.model_copy(update={"trainer_status": status, "progress_at": report.at})
 
     def saved(self, record: Record) -> None:
         """The record is on the disk: what it has taken in is done with, and what is of another life."""

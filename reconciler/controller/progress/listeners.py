@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +23,7 @@ import structlog
 from reconciler.errors import ServingError, StateError
 from reconciler.serving.authority import CERTIFICATE_LIFE, Authority
 from reconciler.serving.routing import Routes
-from reconciler.serving.server import Listening, Server
+from reconciler.serving.server import Listening, Opener, Server
 from reconciler.status.files import read_if_exists, write_atomically
 
 #: Below the ports that the kernel gives to outgoing connections, and off the rendezvous port 29500.
@@ -67,13 +69,23 @@ class Listeners:
         self._open: dict[str, _Open] = {}
         self._ports = _read(self._file)
 
-    def port(self, address: str, key: str, *, early: bool) -> int:
+    def port(
+        self,
+        address: str,
+        key: str,
+        *,
+        early: bool,
+        opened_by: Opener | None = None,
+        good: Callable[[socket.socket], bool] = lambda _opened: True,
+    ) -> int:
         """The port for a job at this address, which is opened unless it is.
 
         Args:
             address: of this host.
             key: ``namespace/name`` of the job.
             early: open it also before the host has the address.
+            opened_by: makes the socket, where the address is not simply this host's.
+            good: whether one that is open still serves; else another takes its place and its port.
 
         Raises:
             ServingError: it cannot be opened now.
@@ -81,10 +93,20 @@ class Listeners:
         """
         with self._lock:
             found = self._open.get(address)
-            if found is None:
-                found = self._open[address] = self._opened(address, early=early)
+            if found is None or not good(found.listening.socket):
+                made = self._opened(address, early=early, opened_by=opened_by)
+                if found is not None:
+                    made.keys |= found.keys
+                    self._server.stop(found.listening)
+                found = self._open[address] = made
             found.keys.add(key)
             return found.listening.port
+
+    def serves(self, address: str, good: Callable[[socket.socket], bool]) -> bool:
+        """Whether an address is open, by a socket that is good."""
+        with self._lock:
+            found = self._open.get(address)
+            return found is not None and good(found.listening.socket)
 
     def release(self, live: set[str]) -> None:
         """Close what no job of ``live`` uses any more; renew certificates that have got old."""
@@ -99,14 +121,16 @@ class Listeners:
                     self._authority.load(one.context, address)
                     one.made_at = time.time()
 
-    def _opened(self, address: str, *, early: bool) -> _Open:
+    def _opened(self, address: str, *, early: bool, opened_by: Opener | None) -> _Open:
         context = self._authority.context(address)
         remembered = self._ports.get(address)
         ports = [remembered] if remembered else range(self._preferred, self._preferred + TRIES)
         problem: ServingError | None = None
         for port in ports:
             try:
-                listening = self._server.listen(address, port, self._routes, tls=context, early=early)
+                listening = self._server.listen(
+                    address, port, self._routes, tls=context, early=early, opened_by=opened_by
+                )
             except ServingError as error:
                 problem = error
                 if not error.taken:

@@ -2,8 +2,8 @@
 
 The daemon's host owns the bridges of a rootful engine: a network's gateway is an address of this host that
 only the job's containers (and this host) get to. What can go wrong is that it is not: an engine elsewhere,
-in a virtual machine, or with networks in a namespace of its own. Then the job gets no variables, and one
-sentence says why.
+in a virtual machine, or with networks in a namespace of its own (for Podman's there is a way in, see
+``rootless``). Then the job gets no variables, and one sentence says why.
 """
 
 from __future__ import annotations
@@ -44,11 +44,9 @@ def elsewhere(info: EngineInfo) -> str:
     return ""
 
 
-def unbridged(info: EngineInfo) -> str:
-    """Why containers with a network of their own cannot, although those on the host's can."""
-    if info.name == "podman" and info.rootless:
-        return "rootless Podman keeps its networks in a namespace that the daemon is not in"
-    return ""
+def is_inside(info: EngineInfo) -> bool:
+    """Whether its networks are in a namespace that this process is not in, but may have a way into."""
+    return info.name == "podman" and info.rootless
 
 
 def address_for(instance: InstancePlan, info: EngineInfo, gateway: str) -> str:

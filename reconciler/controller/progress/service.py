@@ -23,6 +23,7 @@ from reconciler.controller.progress.inbox import Inbox
 from reconciler.controller.progress.listeners import Listeners, preferred_port
 from reconciler.controller.progress.reach import Reach
 from reconciler.controller.progress.renewing import renew_tokens
+from reconciler.controller.progress.rootless import RootlessNetworks
 from reconciler.controller.progress.tokens import Tokens, kept_key
 from reconciler.engines.base import EngineInfo, NetworkState
 from reconciler.errors import ReconcilerError
@@ -43,6 +44,7 @@ class _Parts:
     authority: Authority
     tokens: Tokens
     listeners: Listeners
+    rootless: RootlessNetworks
 
 
 class ProgressService:
@@ -123,10 +125,11 @@ class ProgressService:
         key = f"{plan.namespace}/{plan.name}"
         # Podman makes the bridge with the first container; Docker's is there with the network.
         early = bridged and info.name == "podman"
-        if bridged and (why := reach.unbridged(info)):
-            raise ReconcilerError(why)
         if bridged and not address:
             raise ReconcilerError(f"the network {network.name} has no gateway")
+        if bridged and reach.is_inside(info):
+            port = self._ready().rootless.port(info, address, key, running=running)
+            return reach.endpoint(address, port)
         if early and self._bridges.look(key, address, running=running):
             self._inbox.wake_after(key, DOUBT)
         if (early and self._bridges.elsewhere) or (bridged and not early and not reach.is_local(address)):
@@ -191,7 +194,14 @@ class ProgressService:
                 )
                 with suppress(OSError):
                     self._folder.chmod(0o700)
-                self._parts = _Parts(authority=authority, tokens=tokens, listeners=listeners)
+                rootless = RootlessNetworks(
+                    listeners,
+                    clock=time.monotonic,
+                    doubt=lambda key: self._inbox.wake_after(key, DOUBT),
+                )
+                self._parts = _Parts(
+                    authority=authority, tokens=tokens, listeners=listeners, rootless=rootless
+                )
             return self._parts
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.engines.checks import NON_ROOT_REMEDY
 from reconciler.engines.processes import hosting, limiting
 from reconciler.engines.processes.identities import LINUX, MARKER
 from reconciler.engines.processes.mounting import Layout, lay_out, replaced
@@ -179,16 +178,9 @@ def _resolver(spec: ContainerSpec) -> str:
 
 def _user(spec: ContainerSpec) -> dict[str, Any] | None:
     """Ids to change to; None where there is nothing to change or no right to."""
-    if os.geteuid() != 0:
+    if not spec.security.user or os.geteuid() != 0:
         return None
     name, _, group = spec.security.user.partition(":")
-    if spec.security.non_root and name in {"", "0", "root"}:
-        raise StartFailed(
-            f"Container {spec.name} has runAsNonRoot, and this engine runs as root.", remedy=NON_ROOT_REMEDY
-        )
-    if not spec.security.user:
-        return None
-    name = name or "0"
     try:
         entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
         uid, gid = entry.pw_uid, entry.pw_gid

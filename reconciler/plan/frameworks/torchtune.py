@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler import names
+from reconciler.api.rules.torchtune import uses_lora, uses_qlora
 from reconciler.plan.drafts import JobDraft, Raw, set_env, set_port
 from reconciler.plan.expansion import PORT_REFERENCE
 from reconciler.plan.frameworks.counts import rank_trainer
@@ -51,16 +52,11 @@ def _recipe(draft: JobDraft, *, single: bool) -> tuple[str, str]:
     args: list[str] = draft.trainer.get("args") or []
     if draft.nodes > 1:
         return "full_finetune_distributed", "_full_multinode"
-    if _is_quantized(args):
+    if uses_qlora(args):
         return f"lora_finetune_{devices}", f"_qlora{ending}"
-    if any("model.lora_attn_modules" in arg for arg in args):
+    if uses_lora(args):
         return f"lora_finetune_{devices}", f"_lora{ending}"
     return f"full_finetune_{devices}", f"_full{ending}"
-
-
-def _is_quantized(args: list[str]) -> bool:
-    """QLoRA: a quantized base, and not DoRA."""
-    return any("model.quantize_base" in a for a in args) and not any("model.use_dora" in a for a in args)
 
 
 def _model(runtime: str) -> str:

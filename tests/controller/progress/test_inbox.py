@@ -21,6 +21,17 @@ class Bench:
 RECORD = Record(namespace="default", name="demo", uid="u1", created_at=0.0)
 
 
+def test_what_was_masked_is_done_with_once_it_is_saved() -> None:
+    bench = Bench()
+    bench.inbox.put(RECORD.key, uid=RECORD.uid, status={"metrics": "secret"})
+
+    record = bench.inbox.applied(RECORD, mask=lambda _status: {"metrics": "****"})
+    bench.inbox.saved(record)
+
+    assert record.trainer_status == {"metrics": "****"}
+    assert bench.inbox.applied(RECORD) == RECORD
+
+
 def test_a_report_is_in_the_record_that_the_next_pass_saves_and_counts_as_life() -> None:
     bench = Bench()
     bench.put(10)
