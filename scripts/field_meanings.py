@@ -123,7 +123,7 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
         "hostPath": "as given",
         "emptyDir": "a volume of the engine, or memory; removed with the attempt",
     },
-    "EmptyDirVolumeSource": {"sizeLimit": "for `medium: Memory`; a folder's size is not limited"},
+    "EmptyDirVolumeSource": {"sizeLimit": "for `medium: Memory`; a folder is not limited, with a warning"},
 }
 _SAID: Final[Mapping[str, Mapping[str, str]]] = {
     "PodSpec": omissions._POD,

@@ -50,6 +50,10 @@ def warn_pod(step: StepDraft, notices: Notices) -> None:
     _warn(step.pod, _POD, notices)
     if step.pod.get("hostname") and step.count > 1:
         notices.say("hostname", "the step has several instances: each is called by its own name")
+    for place, volume in enumerate(step.pod.get("volumes") or ()):
+        source = volume.get("emptyDir") or {}
+        if source.get("sizeLimit") and source.get("medium") != "Memory":
+            notices.say(f"volumes[{place}].emptyDir.sizeLimit", "the size of a folder is not limited")
     for field, group in (("initContainers", step.init_containers), ("containers", step.containers)):
         for place, container in enumerate(group):
             _warn_container(container, notices.at(f"{field}[{place}]"))
