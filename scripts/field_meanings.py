@@ -95,7 +95,7 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
     "Container": {
         "ports": "names for probes; nothing is published on the host: the job's network reaches every port",
         "readinessProbe": "counts for steps that wait with `dependsOn: Ready`",
-        "startupProbe": "before the readiness probe",
+        "startupProbe": "what comes after waits for it; one that fails restarts nothing, with a warning",
         "terminationMessagePath": "not read: the last lines of the log stand in the failure",
         "terminationMessagePolicy": "not read: the last lines of the log stand in the failure",
         "workingDir": "as given",

@@ -63,6 +63,8 @@ def _warn_container(container: Mapping[str, Any], notices: Notices) -> None:
     if not container.get("image"):
         notices.say("image", "no image is named: only the process engine, which needs none, can run it")
     _warn(container, _CONTAINER, notices)
+    if container.get("startupProbe"):
+        notices.say("startupProbe", "what comes after waits for it; one that fails restarts nothing")
     _warn(
         container.get("securityContext") or {},
         {"procMount": "/proc is mounted as the engine does it"},

@@ -531,6 +531,7 @@ class TestOmissions:
             ({}, {"lifecycle": {"preStop": {"httpGet": {"port": 1}}}}, "lifecycle.preStop.httpGet"),
             ({}, {"securityContext": {"procMount": "Unmasked"}}, "procMount"),
             ({}, {"image": ""}, "image"),
+            ({}, {"startupProbe": {"exec": {"command": ["true"]}}}, "startupProbe"),
             (
                 {"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}]},
                 {},
