@@ -36,6 +36,7 @@ from reconciler.controller.stalling import STALLED, stall_timeout
 from reconciler.engines.base import ContainerState
 from reconciler.errors import PlanError
 from reconciler.plan.types import JobPlan
+from reconciler.sources.catalog import RUNTIME_NOT_FOUND
 from reconciler.status.records import Record
 
 #: Passes over one job in a row; more means that decision and engine disagree, and time has to pass.
@@ -164,7 +165,7 @@ class Reconciler:
             return None
         if old is not None and old.file and old.file != record.file:
             self._outlet.moved(old)
-        record = self._snapshot(record, request.wanted, now)
+        record = self._snapshot(record, request.wanted, request.faults, now)
         saved = self._save(record, old)
         if not record.runtime:
             self._tell(request, None, None, record, old)
@@ -180,7 +181,7 @@ class Reconciler:
             return None
         return self._converge(request, plan, remarks.ignored_fields(record, plan, now=now), saved)
 
-    def _snapshot(self, record: Record, wanted: Wanted, now: float) -> Record:
+    def _snapshot(self, record: Record, wanted: Wanted, faults: Iterable[Fault], now: float) -> Record:
         if record.runtime:
             return record
         if wanted.runtime is not None:
@@ -191,6 +192,10 @@ class Reconciler:
             f"spec.runtimeRef: the {kind} {name!r} is not there; it must be created before the job. "
             "Add it to the folder, and the job starts by itself."
         )
+        for fault in faults:
+            if fault.reason == RUNTIME_NOT_FOUND and fault.path == "spec.runtimeRef":
+                # It is there, and wrong.
+                message = f"spec.runtimeRef: {fault.message}. The job starts by itself then."
         return trouble(record, "RuntimeNotFound", message, now=now)
 
     def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:

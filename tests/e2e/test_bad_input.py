@@ -147,6 +147,20 @@ def test_a_job_waits_for_its_runtime(workspace: Workspace) -> None:
     assert workspace.log(job, 0) == "started\n"
 
 
+def test_a_runtime_that_is_wrong_is_not_called_missing(processes: Workspace) -> None:
+    job = unique("wrong")
+    wrong = runtime("wrong-runtime", images.reference(), pod={"noSuchField": 1})
+    processes.write("rt.yaml", wrong)
+    processes.write("j.yaml", shell(job, "wrong-runtime", "true"))
+
+    processes.cli("run", "--once")
+
+    assert processes.phase(job) == "Pending"
+    message = processes.status(job)["message"]
+    assert "is not valid itself; mend it first" in message
+    assert "is not there" not in message
+
+
 def test_a_missing_image_under_never_is_said(containers: Workspace) -> None:
     job = unique("noimage")
     containers.settings["PULL_POLICY"] = "Never"
