@@ -95,7 +95,7 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
     "Container": {
         "ports": "names for probes; nothing is published on the host: the job's network reaches every port",
         "readinessProbe": "counts for steps that wait with `dependsOn: Ready`",
-        "startupProbe": "before the readiness probe",
+        "startupProbe": "what comes after waits for it; one that fails restarts nothing, with a warning",
         "terminationMessagePath": "not read: the last lines of the log stand in the failure",
         "terminationMessagePolicy": "not read: the last lines of the log stand in the failure",
         "workingDir": "as given",
@@ -123,7 +123,7 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
         "hostPath": "as given",
         "emptyDir": "a volume of the engine, or memory; removed with the attempt",
     },
-    "EmptyDirVolumeSource": {"sizeLimit": "for `medium: Memory`; a folder's size is not limited"},
+    "EmptyDirVolumeSource": {"sizeLimit": "for `medium: Memory`; a folder is not limited, with a warning"},
 }
 _SAID: Final[Mapping[str, Mapping[str, str]]] = {
     "PodSpec": omissions._POD,

@@ -63,8 +63,8 @@ def _startable(
                     return (), wait
                 continue
             chosen.append(view)
-        if view.plan.kind == "sidecar" and view.phase not in {"running", "paused"}:
-            # A native sidecar runs before the next init container; all the rest waits for it.
+        if view.plan.kind == "sidecar" and not view.started:
+            # A native sidecar is up before the next init container; all the rest waits for it.
             return tuple(chosen), wait
     owner = instance.owner.plan.name
     chosen.sort(key=lambda c: c.plan.name != owner)

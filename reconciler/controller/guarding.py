@@ -25,7 +25,7 @@ from reconciler.plan.policing import (
     rootly,
     violations,
 )
-from reconciler.plan.ruling import Grounds, PathFacts, inside, rule_on_mount
+from reconciler.plan.ruling import HOST_TYPES, Grounds, PathFacts, inside, rule_on_mount
 from reconciler.plan.types import InstancePlan, JobPlan, SecurityPlan
 from reconciler.policy.model import Policy, matches
 
@@ -119,14 +119,19 @@ class Guard:
 
         Raises:
             PolicyRefused: it may not.
-            StateError: the host refuses.
+            StateError: the host refuses, or has something of another type there.
         """
         for volume in instance.volumes:
-            if volume.kind != "host" or volume.host_type not in {"DirectoryOrCreate", "FileOrCreate"}:
+            if volume.kind != "host" or not volume.host_type:
                 continue
             facts = look(volume.source)
             self._rule(facts, facts, shown=volume.source, writes=False)
-            if facts.kind != "missing":
+            if facts.kind not in {"missing", HOST_TYPES[volume.host_type]} and self._same_mounts:
+                raise StateError(
+                    f"The hostPath {volume.source} is a {facts.kind}; its volume says {volume.host_type}.",
+                    remedy="Correct the volume's path or its type.",
+                )
+            if facts.kind != "missing" or not volume.host_type.endswith("OrCreate"):
                 continue
             try:
                 make_inside(facts.real, folder=volume.host_type == "DirectoryOrCreate")
@@ -180,8 +185,9 @@ class Guard:
         if used.identity is None:
             if not self._same_mounts:
                 return mount  # on another machine, perhaps: the engine will tell
+            real = f" ({used.real})" if used.real != mount.root else ""
             raise StartFailed(
-                f"The hostPath {mount.root} ({used.real}) is not there.",
+                f"The hostPath {mount.root}{real} is not there.",
                 remedy="Make it, or give the volume the type DirectoryOrCreate.",
             )
         fd = open_held(used.real, used.identity)

@@ -13,12 +13,16 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from reconciler.errors import StateError
 from reconciler.plan.expansion import references
 from reconciler.plan.resolve import Lookup, resolve_files
 from reconciler.plan.types import InstancePlan, VolumePlan
 from reconciler.status.files import read_if_exists, write_atomically
+
+#: What Kubernetes adds to the mode of a file that it gives to ``fsGroup``.
+GROUP_READS: Final = 0o440
 
 SecretMaker = Callable[[], Mapping[str, bytes]]
 
@@ -53,21 +57,25 @@ def _write_volume(
         for path, (content, mode) in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            mine = group is None or os.geteuid() == 0
             # In place where only the content differs: the containers that run have the inode mounted.
             # Written anew before every launch, so the disk need not have it for good.
-            write_atomically(target, content, mode=mode if mine else _of_owner(mode), durable=False)
+            write_atomically(target, content, mode=_mode(mode, group), durable=False)
             if group is not None and os.geteuid() == 0:
                 os.chown(target, 0, group)
     except OSError as error:
         raise StateError(f"Cannot write {folder}: {error.strerror}.") from error
 
 
-def _of_owner(mode: int) -> int:
-    """A private file's mode where nobody can give it to ``fsGroup``: its owner's alone.
+def _mode(mode: int, group: int | None) -> int:
+    """A file's mode: ``fsGroup`` may read it, as on a cluster.
 
-    The container's user is its owner there (``host_user``), and ssh takes no key that a group may read.
+    Where nobody can give it to that group, a private one is its owner's alone: the container's user is its
+    owner there (``host_user``), and ssh takes no key that a group may read.
     """
+    if group is None:
+        return mode
+    if os.geteuid() == 0:
+        return mode | GROUP_READS
     return mode if mode & 0o007 else mode & 0o700
 
 

@@ -23,6 +23,19 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Probed:
+    """Ids of the running containers whose probes pass; those without the probe are not listed.
+
+    Attributes:
+        started: its startup probe has passed.
+        ready: its readiness probe passes, the startup probe having passed.
+    """
+
+    started: frozenset[str] = frozenset()
+    ready: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
     """One label query, as a whole.
 
@@ -31,7 +44,7 @@ class Observed:
         network: the job's own network, if there.
         images: what is known of the plan's images; empty when nothing has to start.
         make_room_for: job of higher priority that needs what this one holds; "" when none.
-        ready: container ids whose readiness probe passes (containers without a probe are not listed).
+        probed: which containers' probes pass.
         activity: container id to when it last printed something, seconds since the epoch; only for
             jobs that are watched for stalls.
         refusal: what the policy has against starting anything of the job.
@@ -41,7 +54,7 @@ class Observed:
     network: NetworkState | None = None
     images: Mapping[str, ImageState] = field(default_factory=dict)
     make_room_for: str = ""
-    ready: frozenset[str] = frozenset()
+    probed: Probed = field(default_factory=Probed)
     activity: Mapping[str, float] = field(default_factory=dict)
     refusal: Refusal = field(default_factory=Refusal)
 

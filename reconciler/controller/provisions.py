@@ -19,7 +19,7 @@ from reconciler.controller.image_states import ImageState
 from reconciler.controller.images import pull_policy
 from reconciler.controller.keys import make_secret
 from reconciler.controller.materials import GeneratedSecrets
-from reconciler.controller.observed import Observed, Refusal
+from reconciler.controller.observed import Observed, Probed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.progress.reach import Reach
 from reconciler.controller.progress.service import ProgressService
@@ -125,15 +125,15 @@ class Provisions:
         )
         return for_job(hands, record)
 
-    def ready(self, plan: JobPlan, observed: Observed) -> frozenset[str]:
-        """Ids of running containers whose readiness probe passes."""
+    def probed(self, plan: JobPlan, observed: Observed) -> Probed:
+        """Which running containers' probes pass."""
         network = observed.network
         if self.attachment is None or network is None:
-            return frozenset()
-        if all(c.readiness is None for i in plan.instances for c in i.containers):
-            return frozenset()
+            return Probed()
+        if not any(c.probed for i in plan.instances for c in i.containers):
+            return Probed()
         addresses = plan_addresses(plan, network.subnet, network.gateway)
-        return self.attachment.prober.ready(plan, observed, addresses)
+        return self.attachment.prober.probed(plan, observed, addresses)
 
     def pull(self, image: str, policy: str, secrets: tuple[str, ...], key: str, token: str) -> ImageState:
         """Ask for an image on behalf of a job, which comes up again when the image has changed."""

@@ -27,7 +27,7 @@ from reconciler.controller.hands import Hands, log_place, place_of, selector
 from reconciler.controller.ledger import Ledger
 from reconciler.controller.listings import Digest, digest
 from reconciler.controller.noting import trouble
-from reconciler.controller.observed import Observed, Refusal
+from reconciler.controller.observed import Observed, Probed, Refusal
 from reconciler.controller.planning import Planner
 from reconciler.controller.presenting import Surroundings, present
 from reconciler.controller.progress.inbox import Inbox
@@ -97,7 +97,7 @@ class Reconciler:
     Args:
         hands: how to act for a job; raises :class:`EngineUnavailable` while no engine answers.
         clock: the host's.
-        probe: ids of those containers among the listed whose readiness probe passes.
+        probe: which of the listed containers' probes pass.
         pull: asks for an image.
         priority: of a job among those that wait for admission; the higher goes first.
         refusal: what the policy has against a job.
@@ -113,7 +113,7 @@ class Reconciler:
         ledger: Ledger,
         policy: Policy,
         clock: Clock,
-        probe: Callable[[JobPlan, Observed], frozenset[str]],
+        probe: Callable[[JobPlan, Observed], Probed],
         pull: Pull,
         priority: Callable[[JobPlan], int] = lambda _plan: 0,
         refusal: Callable[[JobPlan, Record], Refusal] = lambda _plan, _record: Refusal(),
@@ -247,8 +247,8 @@ class Reconciler:
         self.seen[f"{plan.namespace}/{plan.name}"] = digest(containers, networks)
         activity = _activity(containers, hands, now) if stall_timeout(plan) is not None else {}
         room = self._ledger.making_room_for(f"{plan.namespace}/{plan.name}")
-        ready = self._probe(plan, observed)
-        return replace(observed, ready=ready, activity=activity, make_room_for=room)
+        probed = self._probe(plan, observed)
+        return replace(observed, probed=probed, activity=activity, make_room_for=room)
 
     def _with_log_tail(self, plan: JobPlan, record: Record, hands: Hands) -> Record:
         """The last lines of the first failure's log, so that nobody has to open it to know why."""

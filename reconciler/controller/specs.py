@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import PurePosixPath
 
 from reconciler.controller.failing import joins_owner, owns_network
@@ -119,8 +120,14 @@ def volumes_of(plan: JobPlan, instance: InstancePlan, record: Record, host: Host
 
 
 def _shared(instance: InstancePlan, volume: VolumePlan) -> bool:
-    """Whether several containers of the pod mount it, so that a tmpfs of one would not do."""
-    return sum(any(m.volume == volume.name for m in c.mounts) for c in instance.containers) > 1
+    """Whether what is written at one place is to be seen at another, so that a tmpfs each would not do."""
+    mounts = [[m.sub_path for m in c.mounts if m.volume == volume.name] for c in instance.containers]
+    users = [[PurePosixPath(path) for path in paths] for paths in mounts if paths]
+    return len(users) > 1 or any(
+        one.is_relative_to(other) or other.is_relative_to(one)
+        for paths in users
+        for one, other in combinations(paths, 2)
+    )
 
 
 def container_spec(

@@ -25,13 +25,15 @@ class ContainerView:
     Attributes:
         state: the engine's container of the wanted run; None when there is none.
         phase: ``failed`` and ``succeeded`` come from the record, the rest from the engine.
-        ready: runs, and its probe (if any) passes.
+        started: runs, and its startup probe (if any) has passed.
+        ready: likewise, and its readiness probe (if any) passes.
     """
 
     plan: ContainerPlan
     record: ContainerRecord
     state: ContainerState | None
     phase: Phase
+    started: bool
     ready: bool
 
 
@@ -160,10 +162,12 @@ def _container(
 ) -> ContainerView:
     known = record.container(plan.name)
     phase = _phase(known, state)
-    probed = plan.readiness is None or (state is not None and state.id in observed.ready)
-    return ContainerView(
-        plan=plan, record=known, state=state, phase=phase, ready=phase in {"running", "paused"} and probed
+    identifier = state.id if state is not None else ""
+    started = phase in {"running", "paused"} and (
+        plan.startup is None or identifier in observed.probed.started
     )
+    ready = started and (plan.readiness is None or identifier in observed.probed.ready)
+    return ContainerView(plan=plan, record=known, state=state, phase=phase, started=started, ready=ready)
 
 
 def _phase(known: ContainerRecord, state: ContainerState | None) -> Phase:

@@ -118,7 +118,7 @@ class Work:
             ledger=self._ledger,
             policy=Policy.of(settings),
             clock=clock,
-            probe=self._given.ready,
+            probe=self._given.probed,
             pull=self._given.pull,
             priority=self._given.priority,
             refusal=self._given.refusal,

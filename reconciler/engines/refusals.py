@@ -58,7 +58,7 @@ START_RULES: Final[Sequence[Rule]] = (
     ),
     rule(
         r"(?:user specified IP address is supported only|user configured subnets|"
-        r"requested static ip.*not in any subnet|not in (?:any )?subnet)",
+        r"requested static ip.*not in any subnet|not in (?:any )?subnet|does not belong to any of .*subnets)",
         "asks for an address that its network does not have",
         "Remove the network; it is made anew with a suitable subnet.",
     ),
@@ -106,7 +106,7 @@ START_RULES: Final[Sequence[Rule]] = (
     ),
     rule(
         r"(?:limit|memory|unable to start).*(?:minimum memory limit|memory.*too low|6MB)|"
-        r"container init was OOM-killed",
+        r"unable to set memory limit|container init was OOM-killed",
         "has a memory limit that is too small to start anything",
         "Raise `resources.limits.memory`.",
     ),

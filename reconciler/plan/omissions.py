@@ -50,6 +50,10 @@ def warn_pod(step: StepDraft, notices: Notices) -> None:
     _warn(step.pod, _POD, notices)
     if step.pod.get("hostname") and step.count > 1:
         notices.say("hostname", "the step has several instances: each is called by its own name")
+    for place, volume in enumerate(step.pod.get("volumes") or ()):
+        source = volume.get("emptyDir") or {}
+        if source.get("sizeLimit") and source.get("medium") != "Memory":
+            notices.say(f"volumes[{place}].emptyDir.sizeLimit", "the size of a folder is not limited")
     for field, group in (("initContainers", step.init_containers), ("containers", step.containers)):
         for place, container in enumerate(group):
             _warn_container(container, notices.at(f"{field}[{place}]"))
@@ -59,6 +63,8 @@ def _warn_container(container: Mapping[str, Any], notices: Notices) -> None:
     if not container.get("image"):
         notices.say("image", "no image is named: only the process engine, which needs none, can run it")
     _warn(container, _CONTAINER, notices)
+    if container.get("startupProbe"):
+        notices.say("startupProbe", "what comes after waits for it; one that fails restarts nothing")
     _warn(
         container.get("securityContext") or {},
         {"procMount": "/proc is mounted as the engine does it"},

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from reconciler.policy.model import Policy, matches
 
 PathKind = Literal["folder", "file", "device", "socket", "missing"]
+
+#: What a hostPath of a type has to be.
+HOST_TYPES: Final[Mapping[str, PathKind]] = {
+    "Directory": "folder",
+    "DirectoryOrCreate": "folder",
+    "File": "file",
+    "FileOrCreate": "file",
+    "Socket": "socket",
+    "CharDevice": "device",
+    "BlockDevice": "device",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

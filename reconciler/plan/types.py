@@ -199,6 +199,11 @@ class ContainerPlan:
     tty: bool = False
     stdin: bool = False
 
+    @property
+    def probed(self) -> bool:
+        """Whether it is only by a probe that it is known to be up, or ready."""
+        return self.readiness is not None or self.startup is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class HostEntry:

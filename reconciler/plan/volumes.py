@@ -19,6 +19,7 @@ from reconciler.plan.environments import field_value, is_reference, resource_val
 from reconciler.plan.notices import Notices
 from reconciler.plan.paths import inside
 from reconciler.plan.reporting import TOKEN_FILE, audience, token_name
+from reconciler.plan.ruling import HOST_TYPES
 from reconciler.plan.types import EnvFrom, FileSource, KeyRef, VolumePlan
 
 DEFAULT_MODE: Final = 0o644
@@ -81,6 +82,12 @@ def _volume(draft: JobDraft, volume: Raw, pod: PodView, notices: Notices) -> Vol
         return VolumePlan(name=name, kind="memory" if in_memory else "scratch", size=size, raw=volume)
     if kind == "hostPath":
         host_type = source.get("type") or ""
+        if host_type and host_type not in HOST_TYPES:
+            raise PlanError(
+                f"The hostPath volume {name!r} has the type {host_type!r}, which there is not.",
+                path="spec.runtimeRef",
+                remedy=f"Leave it out, or write one of {', '.join(HOST_TYPES)}.",
+            )
         inside(source["path"].lstrip("/"), what=f"the hostPath volume {name!r}")
         return VolumePlan(name=name, kind="host", source=source["path"], host_type=host_type, raw=volume)
     if kind == "persistentVolumeClaim":

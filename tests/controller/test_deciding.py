@@ -10,7 +10,7 @@ import pytest
 from reconciler.controller.actions import EnsureNetwork, Launch, PullImages, Remove
 from reconciler.controller.decide import Policy, decide
 from reconciler.controller.image_states import ImageState
-from reconciler.controller.observed import Observed
+from reconciler.controller.observed import Observed, Probed
 from reconciler.names import LABEL_UID
 from reconciler.plan.types import ProbePlan
 from reconciler.status.records import Problem
@@ -149,7 +149,9 @@ def test_ready_means_that_the_probe_passes() -> None:
     world.converge()
     world.start("demo-server-0")
     assert set(world.containers) == {"demo-server-0"}
-    passing = replace(world.observed(), ready=frozenset({world.containers["demo-server-0"].id}))
+    passing = replace(
+        world.observed(), probed=Probed(ready=frozenset({world.containers["demo-server-0"].id}))
+    )
     decision = decide(world.plan, passing, world.record, world.now, world.policy)
     assert [a.step for a in decision.actions if isinstance(a, Launch)] == ["node"]
 
@@ -300,3 +302,22 @@ def test_a_finished_job_keeps_containers_that_never_started_without_stopping_the
     assert world.containers["demo-node-1"].state == "created"
     decision = decide(world.plan, world.observed(), world.record, world.now, world.policy)
     assert decision.actions == ()
+
+
+def test_what_follows_a_native_sidecar_waits_for_its_startup_probe() -> None:
+    plan = plan_of({"steps": [{"name": "node", "containers": 1, "pod": {"side": "sidecar", "main": "main"}}]})
+    (step,) = plan.steps
+    (pod,) = step.instances
+    probed = [
+        replace(c, startup=ProbePlan(command=("true",))) if c.kind == "sidecar" else c for c in pod.containers
+    ]
+    plan = replace(plan, steps=(replace(step, instances=(replace(pod, containers=tuple(probed)),)),))
+    world = World.of(plan)
+    world.converge()
+    world.start("demo-node-0-side")
+    assert "demo-node-0" not in world.containers
+    up = Probed(started=frozenset({world.containers["demo-node-0-side"].id}))
+
+    passed = decide(world.plan, replace(world.observed(), probed=up), world.record, world.now, world.policy)
+
+    assert [a.containers for a in passed.actions if isinstance(a, Launch)] == [("demo-node-0",)]

@@ -206,3 +206,28 @@ def test_the_engine_is_told_which_ports_are_wanted() -> None:
     plan, record = planned(pods(box("node", ports=[{"containerPort": 80}])))
 
     assert spec_of(plan, record, "demo-node-0").ports == (80,)
+
+
+MEMORY = {"name": "m", "emptyDir": {"medium": "Memory"}}
+
+
+@pytest.mark.parametrize(
+    ("sub_paths", "kind"),
+    [
+        ([""], "tmpfs"),
+        (["", ""], "volume"),
+        (["", "a"], "volume"),
+        (["a", "b"], "tmpfs"),
+        (["a", "ab"], "tmpfs"),
+    ],
+)
+def test_memory_that_is_seen_at_two_places_is_the_same(sub_paths: list[str], kind: str) -> None:
+    mounts = [
+        {"name": "m", "mountPath": f"/m{number}", **({"subPath": path} if path else {})}
+        for number, path in enumerate(sub_paths)
+    ]
+
+    pod = {"containers": [box("node", volumeMounts=mounts)], "volumes": [MEMORY]}
+    plan, record = planned(runtime("r", step("node", pod=pod), nodes=1))
+
+    assert {mount.kind for mount in spec_of(plan, record, "demo-node-0").mounts} == {kind}

@@ -157,6 +157,8 @@ class TestVolumes:
         assert (planned.kind, planned.size) == ("memory", 64 * 2**20)
 
     def test_a_host_path_keeps_its_type(self) -> None:
+        with pytest.raises(PlanError, match="type 'directory', which there is not"):
+            volume({"hostPath": {"path": "/srv", "type": "directory"}})
         planned = volume({"hostPath": {"path": "/srv", "type": "DirectoryOrCreate"}})
 
         assert (planned.kind, planned.source, planned.host_type) == ("host", "/srv", "DirectoryOrCreate")
@@ -529,6 +531,12 @@ class TestOmissions:
             ({}, {"lifecycle": {"preStop": {"httpGet": {"port": 1}}}}, "lifecycle.preStop.httpGet"),
             ({}, {"securityContext": {"procMount": "Unmasked"}}, "procMount"),
             ({}, {"image": ""}, "image"),
+            ({}, {"startupProbe": {"exec": {"command": ["true"]}}}, "startupProbe"),
+            (
+                {"volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}]},
+                {},
+                "volumes[0].emptyDir.sizeLimit",
+            ),
             (
                 {},
                 {"resources": {"limits": {"ephemeral-storage": "1Gi"}}},
@@ -544,7 +552,8 @@ class TestOmissions:
         assert [path.endswith(field) for path, _ in plan.warnings] == [True]
 
     def test_what_happens_anyway_is_not(self) -> None:
-        pod = {"hostUsers": True, "volumes": [{"name": "v", "emptyDir": {}}]}
+        memory = {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+        pod = {"hostUsers": True, "volumes": [{"name": "v", "emptyDir": {}}, memory]}
         mounts = [{"name": "v", "mountPath": "/v", "mountPropagation": "None"}]
         node = container(volumeMounts=mounts, stdinOnce=False, securityContext={"procMount": "Default"})
 

@@ -16,7 +16,7 @@ from typing import Any
 from reconciler.controller.attached import Attachment
 from reconciler.controller.image_states import ImageState
 from reconciler.controller.logs import LogPlace
-from reconciler.controller.observed import Observed, identity
+from reconciler.controller.observed import Observed, Probed, identity
 from reconciler.engines.base import EngineInfo, RegistryAuth
 from reconciler.errors import EngineError, NotFound
 from reconciler.plan.types import JobPlan
@@ -134,7 +134,7 @@ class Prober:
         self._world = world
         self._wake = wake
 
-    def ready(self, plan: JobPlan, observed: Observed, addresses: Mapping[Any, str]) -> frozenset[str]:
+    def probed(self, plan: JobPlan, observed: Observed, addresses: Mapping[Any, str]) -> Probed:
         delays = {
             (i.step, i.index, c.container): c.readiness.initial_delay
             for i in plan.instances
@@ -150,7 +150,7 @@ class Prober:
                 found.add(state.id)
             else:
                 self._wake(f"{plan.namespace}/{plan.name}", state.started_at + delay)
-        return frozenset(found)
+        return Probed(ready=frozenset(found))
 
     def close(self) -> None:
         pass
