@@ -290,6 +290,20 @@ def test_a_git_that_hangs_is_ended(tmp_path):
     assert time.monotonic() - started < 20
 
 
+def test_a_git_that_ignores_what_keeps_it_in_bounds_is_not_used(follow, tmp_path, monkeypatch):
+    old = tmp_path / "old" / "git"
+    old.parent.mkdir()
+    old.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo git version 2.30.2 || touch {tmp_path}/used\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
+
+    report = follow.look()
+
+    assert (report.ready, report.reason) == (False, "GitTooOld")
+    assert "is version 2.30.2" in report.message
+    assert not (tmp_path / "used").exists()
+
+
 # --- signatures
 
 
