@@ -13,6 +13,7 @@ from reconciler.controller.binding import Binding, make_inside, open_held, sweep
 from reconciler.controller.grounds import digest_of, grounds_of, look, policy_of
 from reconciler.controller.observed import Refusal
 from reconciler.engines.base import ContainerSpec, Mount, VolumeSpec
+from reconciler.engines.images import full_name
 from reconciler.errors import NotFound, PolicyRefused, StartFailed, StateError
 from reconciler.plan.origins import origin_of
 from reconciler.plan.policing import (
@@ -102,7 +103,7 @@ class Guard:
         Raises:
             EngineError: it could not be asked about an image.
         """
-        users = {image: image_user(image) for image in sorted(images_in_doubt(plan, self.policy))}
+        users = {image: image_user(self.image(image)) for image in sorted(images_in_doubt(plan, self.policy))}
         found = (*self.violations(plan), *image_violations(plan, self.policy, users))
         said = [told(each, job=job, runtime=runtime) for each in found[:MOST_TOLD]]
         if len(found) > MOST_TOLD:
@@ -136,6 +137,15 @@ class Guard:
     def volume(self, spec: VolumeSpec) -> VolumeSpec:
         """A claim that the policy names may be another folder's."""
         return replace(spec, owner={}) if matches(spec.name, self.policy.claims) else spec
+
+    def image(self, name: str) -> str:
+        """The name that the engine is given: where images are judged by name, the one that was judged.
+
+        An engine reads a short name as what it has: ``cafe`` may be the beginning of an id, and is
+        ``localhost/cafe`` for a Podman that has this one.
+        """
+        wanted = self.policy.images
+        return name if wanted.allow is None and wanted.digest != "required" else full_name(name)
 
     def with_user(self, spec: ContainerSpec, security: SecurityPlan, image_user: ImageUser) -> ContainerSpec:
         """The container with the image's own user looked at, where that is who it runs as.

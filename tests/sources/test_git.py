@@ -425,6 +425,28 @@ def test_links_within_the_checkout_are_followed(follow):
     assert (state.ready, state.warning, follow.jobs()) == (True, "", {"a", "b"})
 
 
+def test_a_link_that_is_as_large_as_a_file_is_not_read(follow, monkeypatch):
+    big = follow.repository.git("hash-object", "-w", "--stdin", data="x" * 9_000_000)
+    for name in ("big.yaml", "big"):
+        follow.repository.git("update-index", "--add", "--cacheinfo", f"120000,{big},specs/{name}")
+    follow.repository.git("commit", "--quiet", "-m", "Big")
+    follow.repository.push()
+    read: list[int] = []
+    contents = git_mirror.GitMirror.contents
+
+    def counted(self, files):
+        read.extend(file.size for file in files)
+        return contents(self, files)
+
+    monkeypatch.setattr(git_mirror.GitMirror, "contents", counted)
+
+    state = follow.look()
+
+    assert (state.ready, follow.jobs()) == (True, {"a"}), state.message
+    assert max(read) < 9_000_000
+    assert "big.yaml" in state.warning
+
+
 def test_a_link_behind_a_link_leads_nowhere(follow):
     (follow.repository.work / "specs" / "up").symlink_to("..")
     (follow.repository.work / "specs" / "x.yaml").symlink_to("up/../../../etc/passwd")
