@@ -177,7 +177,7 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
                 lookup=hands.lookup,
             )
             spec = _settled(spec, container.security, hands)
-            with hands.guard.held(spec) as held:
+            with hands.guard.held(spec, hands.engine.bound_folder) as held:
                 identifier = _made(held.spec, existing.get(name), record=record, hands=hands, limits=limits)
                 if not number and not first.done():
                     first.set_result(True)

@@ -360,6 +360,12 @@ class Engine(Protocol):
             Drifted: the engine made something else (the container is removed again).
         """
 
+    def bound_folder(self, mount: Mount) -> str | None:
+        """A volume's folder on this host, where a part of it (``sub_path``) is mounted by its path alone.
+
+        None where the engine itself sees to it that the path leads to no other place, or nobody here can.
+        """
+
     def start_container(self, container: str) -> None:
         """Start a created container.
 

@@ -29,6 +29,7 @@ from reconciler.engines.base import (
     EngineInfo,
     EventStream,
     LogStream,
+    Mount,
     NetworkSpec,
     NetworkState,
     PullProgress,
@@ -181,6 +182,10 @@ class ProcessEngine:
     def image_exists(self, image: str) -> bool:  # noqa: ARG002  (the Protocol's)
         """Always: no image is used."""
         return True
+
+    def bound_folder(self, mount: Mount) -> str | None:  # noqa: ARG002  (the Protocol's)
+        """None: what a process may reach is its user's anyway."""
+        return None
 
     def image_user(self, image: str) -> str | None:  # noqa: ARG002  (the Protocol's)
         """No image is used: this process's user."""

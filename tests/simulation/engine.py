@@ -17,6 +17,7 @@ from reconciler.engines.base import (
     EngineInfo,
     EventStream,
     LogStream,
+    Mount,
     NetworkSpec,
     NetworkState,
     PullProgress,
@@ -245,6 +246,9 @@ class SimulatedEngine:
         with self.faults.point("image_exists", image):
             self._answering()
             return image in self.world.images
+
+    def bound_folder(self, mount: Mount) -> str | None:
+        return None
 
     def image_user(self, image: str) -> str | None:
         with self.faults.point("image_user", image):
