@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -176,8 +177,8 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
                 host=hands.host,
                 lookup=hands.lookup,
             )
-            spec = _with_user(spec, container.security, hands)
-            with hands.guard.held(spec) as held:
+            spec = _settled(spec, container.security, hands)
+            with hands.guard.held(spec, hands.engine.bound_folder) as held:
                 identifier = _made(held.spec, existing.get(name), record=record, hands=hands, limits=limits)
                 if not number and not first.done():
                     first.set_result(True)
@@ -241,7 +242,9 @@ def _prepare(
     )
 
 
-def _with_user(spec: ContainerSpec, security: SecurityPlan, hands: Hands) -> ContainerSpec:
+def _settled(spec: ContainerSpec, security: SecurityPlan, hands: Hands) -> ContainerSpec:
+    """The specification with what only the engine's image, and the policy, can tell."""
+    spec = replace(spec, image=hands.guard.image(spec.image))
     try:
         return hands.guard.with_user(spec, security, hands.engine.image_user)
     except NotFound:
