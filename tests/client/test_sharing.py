@@ -214,3 +214,34 @@ def test_without_an_engine_nothing_is_written(workspace: Workspace) -> None:
     assert "/nowhere.sock" in done.stdout
     assert done.stdout.endswith("[]\n")
     assert not (workspace.specs / "no-engine.yaml").exists()
+
+
+def test_of_two_that_take_a_name_at_once_one_is_refused(workspace: Workspace) -> None:
+    job = unique("race")
+    (workspace.root / "flags" / "go").touch()
+    client = program(
+        workspace,
+        "client",
+        "import threading\n"
+        "clients = [TrainerClient() for _ in range(4)]\n"
+        "[client.get_runtime('rt') for client in clients]\n"
+        "ready, seen = threading.Barrier(4), []\n"
+        "def go(client):\n"
+        "    ready.wait()\n"
+        "    try:\n"
+        "        seen.append(client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)]))\n"
+        "    except ValueError as error:\n"
+        "        seen.append(str(error).partition('.')[0])\n"
+        "threads = [threading.Thread(target=go, args=[client]) for client in clients]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print(json.dumps(sorted(seen)))\n"
+        "print(clients[0].wait_for_job_status(job, timeout=60).status)\n",
+    )
+
+    done = run_python(workspace, client, job)
+
+    assert done.returncode == 0, done.stderr
+    seen, status = done.stdout.splitlines()
+    assert json.loads(seen) == [*[f"There is a TrainJob {job} already"] * 3, job]
+    assert status == "Complete"
