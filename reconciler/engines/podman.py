@@ -316,8 +316,9 @@ class PodmanEngine(HttpEngine):
             return super()._open_logs(container, follow=follow, tail=tail)
         labels = (found.get("Config") or {}).get("Labels") or {}
         end = EngineEvent(kind="container", action="die", name=container.name, labels=labels)
-        self._ends.watch(file, end)
-        return FileLogs(file, follow=follow, tail=tail)
+        logs = FileLogs(file, follow=follow, tail=tail)
+        self._ends.watch(file, end, logs.look)
+        return logs
 
     def events(self) -> EventStream:
         """Follow events; of the ends of containers whose output is followed, sooner than Podman tells."""
