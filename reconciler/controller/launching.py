@@ -17,6 +17,7 @@ import structlog
 from reconciler.controller.actions import Launch, Outcome, Started
 from reconciler.controller.guarding import Held
 from reconciler.controller.hands import Hands, log_place, selector
+from reconciler.controller.listings import key_of
 from reconciler.controller.materials import write_volumes
 from reconciler.controller.observed import generation_of
 from reconciler.controller.redacting import Redactor
@@ -76,13 +77,16 @@ def _taken_network(plan: JobPlan, hands: Hands) -> Outcome:
 
 def _stranger(kind: str, name: str, labels: Mapping[str, str], hands: Hands) -> str:
     owner = labels.get(LABEL_INSTANCE)
-    who = f"the reconciler of another specs folder (instance {owner})" if owner else "somebody else"
-    tool = hands.engine.name if hands.engine.name in {"podman", "docker"} else "reconciler"
-    remove = f"{tool} network rm {name}" if kind == "network" else f"{tool} rm {name}"
-    return (
-        f"A {kind} named {name} exists and belongs to {who}; it is left alone. "
-        f"Give the job another name, or remove it yourself (`{remove}`)."
-    )
+    remedy = "Give the job another name"
+    if owner == hands.host.instance:
+        who = f"another job of this folder, {key_of(labels)}"
+    else:
+        who = f"the reconciler of another specs folder (instance {owner})" if owner else "somebody else"
+        tool = hands.engine.name
+        if tool in {"podman", "docker"}:
+            remove = f"{tool} network rm {name}" if kind == "network" else f"{tool} rm {name}"
+            remedy += f", or remove it yourself (`{remove}`)"
+    return f"A {kind} named {name} exists and belongs to {who}; it is left alone. {remedy}."
 
 
 def launch(
