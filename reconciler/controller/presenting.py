@@ -270,7 +270,9 @@ def _node(step: StepView, instance: InstanceView, record: Record, around: Surrou
     """Facts of one instance: those of its primary container."""
     view = instance.primary
     known = view.record
-    result = known.result or known.last_result
+    state = _state(view, record)
+    # While it runs again, how it ended before is history: that is for `failure` and the events.
+    result = known.result or (known.last_result if state not in {"running", "paused"} else None)
     failed = next((c for c in instance.containers if c.phase == "failed"), None)
     node: dict[str, Any] = {
         "rank": instance.plan.rank,
@@ -278,7 +280,7 @@ def _node(step: StepView, instance: InstanceView, record: Record, around: Surrou
         "name": instance.plan.name,
         "containerID": known.container_id,
         "ip": known.ip,
-        "state": _state(view, record),
+        "state": state,
         "exitCode": result.code if result is not None else None,
         "startedAt": stamp(known.started_at) if known.started_at else None,
         "finishedAt": stamp(result.finished_at) if result is not None else None,

@@ -101,6 +101,12 @@ def test_nodes_tell_exit_codes_and_states() -> None:
     assert (one["rank"], one["state"], one["exitCode"]) == (1, "restarting", 9)
     assert one["message"] == "exit code 9"
 
+    world.advance(2000.0)
+    world.start("demo-node-1")
+    _, one = world.status()["nodes"]
+    assert (one["state"], one["exitCode"], one["finishedAt"], one["restarts"]) == ("running", None, None, 1)
+    assert "message" not in one
+
 
 def test_nodes_name_their_devices_and_logs() -> None:
     world = world_of({"name": "node", "containers": 1})
