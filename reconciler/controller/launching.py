@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from reconciler.controller.actions import Launch, Outcome, Started
+from reconciler.controller.actions import NAME_TAKEN, Launch, Outcome, Started
 from reconciler.controller.guarding import Held
 from reconciler.controller.hands import Hands, log_place, selector
 from reconciler.controller.listings import key_of
@@ -72,7 +72,7 @@ def _taken_network(plan: JobPlan, hands: Hands) -> Outcome:
     mine = selector(plan.namespace, plan.name, hands.host.instance)
     if all(found.labels.get(k) == v for k, v in mine.items()):
         return Outcome(network=(found.id, found.subnet, found.gateway, found.port))
-    return Outcome(problem=("NameTaken", _stranger("network", plan.network, found.labels, hands)))
+    return Outcome(problem=(NAME_TAKEN, _stranger("network", plan.network, found.labels, hands)))
 
 
 def _stranger(kind: str, name: str, labels: Mapping[str, str], hands: Hands) -> str:
@@ -211,7 +211,7 @@ def _reason(error: Exception) -> str:
     """The word for a problem, as conditions and events have it."""
     match error:
         case _NameTakenError():
-            return "NameTaken"
+            return NAME_TAKEN
         case PlanError():
             return "ConfigurationMissing"
         case PolicyRefused():

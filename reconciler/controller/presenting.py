@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.api.faults import Fault
+from reconciler.controller.actions import NAME_TAKEN
 from reconciler.controller.observed import Observed
 from reconciler.controller.settling import describe_code
 from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
@@ -95,14 +96,19 @@ def present(
 
 
 def _standing(record: Record) -> list[Condition]:
-    """This project's own conditions: there while they hold, and gone with what they tell of."""
+    """This project's own conditions: there while they hold, and gone with what they tell of.
+
+    No more than what only a person can settle: where upstream has no condition (a runtime that is not there),
+    a script that holds the status against upstream's finds none either.
+    """
     told = []
     if record.rejected:
         at, message = record.rejected_at, record.rejected
         told.append(
             Condition(type="UpdateRefused", status="True", reason="FieldImmutable", message=message, at=at)
         )
-    if (problem := record.problem) is not None and not record.finished:
+    problem = record.problem
+    if problem is not None and problem.reason == NAME_TAKEN and not record.finished:
         at, message = problem.since, problem.message
         told.append(Condition(type="Blocked", status="True", reason=problem.reason, message=message, at=at))
     return told
