@@ -159,6 +159,8 @@ def _start(worker: Worker, job: str, nodes: int) -> float:
     job = f"{job}-{worker.name[0]}"
     try:
         asked = worker.call("train", job=job, nodes=nodes, seconds=600)["asked"]
+        # Looking at containers holds up their start, and only one of the two returns from train() before it.
+        worker.call("wait", job=job, status="Running")
         with api(worker.url) as client:
             return last_start(client, job, nodes) - float(asked)
     finally:

@@ -4,6 +4,7 @@
 
     ReconcilerError               what a person may read: message and remedy
     ├── ConfigError               an option, variable or reconciler.yaml is wrong
+    ├── NotAFolder                a file, where the folder of manifests should be
     ├── PlanError                 runtime and job do not make a plan
     ├── PolicyRefused             a manifest asks for what the policy does not allow
     ├── StateError                a record or sidecar cannot be read or written
@@ -41,6 +42,16 @@ class ReconcilerError(Exception):
 
 class ConfigError(ReconcilerError):
     """An option, an environment variable or ``reconciler.yaml`` is wrong."""
+
+
+class NotAFolder(ReconcilerError):  # noqa: N818  (a state of the world, not a mistake)
+    """What is named as the folder of manifests is something else; a single manifest, mostly."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} is no folder of manifests, but a file.",
+            remedy="Name the folder it is in with --specs DIR.",
+        )
 
 
 class PlanError(ReconcilerError):

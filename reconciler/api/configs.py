@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import base64
+import binascii
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from reconciler.api.base import Flag, Model, StringMap
 from reconciler.api.metadata import ObjectMeta
+
+#: Type of the error; its message must not show the value.
+NOT_BASE64: Final = "base64"
+
+
+def _base64(value: str) -> str:
+    try:
+        base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        remedy = "encode it (base64 -w0), or write it as it is under stringData (of a ConfigMap: data)"
+        raise PydanticCustomError(NOT_BASE64, f"must be base64; {remedy}") from None
+    return value
+
+
+Base64Map = dict[str, Annotated[str, AfterValidator(_base64)]]
 
 
 class Secret(Model):
@@ -17,7 +35,7 @@ class Secret(Model):
     kind: Literal["Secret"]
     metadata: ObjectMeta
     type: str | None = None
-    data: StringMap = Field(default_factory=dict)
+    data: Base64Map = Field(default_factory=dict)
     string_data: StringMap = Field(default_factory=dict)
     immutable: Flag | None = None
 
@@ -29,5 +47,5 @@ class ConfigMap(Model):
     kind: Literal["ConfigMap"]
     metadata: ObjectMeta
     data: StringMap = Field(default_factory=dict)
-    binary_data: StringMap = Field(default_factory=dict)
+    binary_data: Base64Map = Field(default_factory=dict)
     immutable: Flag | None = None

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.base import Model
+from reconciler.api.configs import NOT_BASE64
 from reconciler.api.containers import Container
 from reconciler.api.fields import fields_of, model_at
 from reconciler.api.jsonpaths import Path, render
@@ -105,6 +106,8 @@ def _without_value(details: ErrorDetails) -> str:
     """A sentence that tells no more of a value than its type."""
     if details["type"] == "missing":
         return "Required value: the field is required"
+    if details["type"] == NOT_BASE64:
+        return f"Invalid value: {details['msg']} (it is not shown)"
     wanted = _TYPES.get(details["type"])
     if wanted is None:
         return "Invalid value (it is not shown)"

@@ -15,9 +15,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 Status = Literal["ok", "warn", "fail"]
+
+#: Of the kernel's ``STA_*``.
+_UNSYNCHRONIZED: Final = 0x40
 
 PROGRAMS: Final = (
     "usr/bin",
@@ -74,6 +77,28 @@ def _run(command: Sequence[str]) -> str | None:
     return done.stdout
 
 
+def _synchronized() -> bool | None:
+    """The kernel knows, whichever program does it, and tells in a container as well."""
+    import ctypes  # noqa: PLC0415
+
+    class Timex(ctypes.Structure):
+        """The beginning of ``struct timex``; nothing is set where ``modes`` is 0."""
+
+        _fields_: ClassVar = [
+            ("modes", ctypes.c_uint),
+            *((name, ctypes.c_long) for name in ("offset", "freq", "maxerror", "esterror")),
+            ("status", ctypes.c_int),
+            ("rest", ctypes.c_char * 256),
+        ]
+
+    asked = Timex()
+    try:
+        answer = ctypes.CDLL(None).adjtimex(ctypes.byref(asked))
+    except (AttributeError, OSError):
+        return None
+    return None if answer < 0 else not asked.status & _UNSYNCHRONIZED
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """Where the checks look.
@@ -86,6 +111,7 @@ class Machine:
         now: seconds since the epoch.
         platform: as ``sys.platform`` has it.
         run: what a command prints; None when it is not there or fails.
+        synchronized: whether something keeps the clock right; None where the kernel does not tell.
     """
 
     root: Path = Path("/")
@@ -95,6 +121,7 @@ class Machine:
     now: Callable[[], float] = time.time
     platform: str = sys.platform
     run: Callable[[Sequence[str]], str | None] = _run
+    synchronized: Callable[[], bool | None] = _synchronized
 
     def text(self, path: str) -> str | None:
         """A small file's text; None when it is not there or closed to us."""

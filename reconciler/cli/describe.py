@@ -40,6 +40,7 @@ def describe(job: str, *, namespace: str | None, settings: Settings) -> None:
 def blocks(job: Job, settings: Settings, *, now: float) -> Iterable[RenderableType]:
     """The page from top to bottom; parts about which nothing is known are left out."""
     from reconciler.cli.tables import node_rows, table  # noqa: PLC0415
+    from reconciler.client.logs import log_folder  # noqa: PLC0415
 
     yield _fields(_head(job, now))
     yield from _section("Spec", _fields(_spec(job)))
@@ -58,7 +59,7 @@ def blocks(job: Job, settings: Settings, *, now: float) -> Iterable[RenderableTy
         yield from _section("Faults", "\n".join(faults))
     if job.status is not None and job.status.events:
         yield from _section("Events", _events(job, now))
-    yield from _section("Logs", str(settings.log_dir / job.namespace / job.name))
+    yield from _section("Logs", str(log_folder(job, settings.log_dir)))
 
 
 def _head(job: Job, now: float) -> Mapping[str, str]:

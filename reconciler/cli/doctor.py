@@ -54,15 +54,19 @@ def run_checks(settings: Settings, trials: Trials) -> Iterable[Check]:
     """All checks, in the order of reading."""
     from reconciler.cli import engine_checks, folder_checks, kernel_checks  # noqa: PLC0415
     from reconciler.cli.checks import Machine  # noqa: PLC0415  (none of this for --help)
+    from reconciler.cli.clock_checks import clock_check  # noqa: PLC0415
     from reconciler.cli.container_checks import container_checks  # noqa: PLC0415
+    from reconciler.cli.git_checks import git_checks  # noqa: PLC0415
 
     machine = Machine()
     yield from engine_checks.engine_checks(settings, machine, trials)
     yield from folder_checks.folder_checks(settings, machine)
+    yield from git_checks(settings, machine)
     yield from container_checks(settings, machine)
     if os.name == "posix" and machine.exists("proc/sys"):
         rootless = machine.uid != 0 and settings.engine in {"auto", "podman"}
         yield from kernel_checks.kernel_checks(machine, rootless=rootless)
+    yield clock_check(settings, machine)
 
 
 def _print(checks: Iterable[Check]) -> None:

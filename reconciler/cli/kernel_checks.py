@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -29,7 +28,6 @@ def kernel_checks(machine: Machine, *, rootless: bool) -> Iterator[Check]:
         yield _ports(machine)
         yield _linger(machine)
     yield _inotify(machine)
-    yield _clock(machine)
 
 
 #: How to get the one hierarchy that can be delegated.
@@ -193,18 +191,4 @@ def _inotify(machine: Machine) -> Check:
     remedy = "; ".join(f"sudo sysctl -w fs.inotify.{key}={least}" for key, (_, least) in low.items())
     return Check(
         name=name, status="warn", detail=detail, remedy=f"{remedy}. Without, changes are polled for."
-    )
-
-
-def _clock(machine: Machine) -> Check:
-    name = "clock"
-    year = time.gmtime(machine.now()).tm_year
-    if year < 2025:
-        return Check(
-            name=name, status="fail", detail=f"the year is {year}", remedy="Set it: timedatectl set-ntp true."
-        )
-    if machine.exists("run/systemd/timesync") and not machine.exists("run/systemd/timesync/synchronized"):
-        return Check(name=name, status="warn", detail="not synchronized", remedy="timedatectl set-ntp true")
-    return Check(
-        name=name, status="ok", detail=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(machine.now()))
     )

@@ -71,11 +71,19 @@ def logs(
     reader = Reader(settings)
     found = reader.snapshot().find(job, namespace)
     choice = Choice(node=node, step=step, container=container, everything=everything)
-    folder = settings.log_dir / found.namespace / found.name
+    folder = _folder(found, settings)
     if follow:
         _Follower(reader, found, folder, choice, settings).run(attempt=attempt, tail=tail)
     else:
         _print_once(found, folder, choice, settings, attempt=attempt, tail=tail)
+
+
+def _folder(job: Job, settings: Settings) -> Path:
+    """Where the job's logs are by the settings; where there is nothing, as its daemon has it."""
+    from reconciler.client.logs import log_folder  # noqa: PLC0415
+
+    folder = settings.log_dir / job.namespace / job.name
+    return folder if folder.is_dir() else log_folder(job, settings.log_dir)
 
 
 def _print_once(
@@ -196,6 +204,7 @@ class _Follower:
             self._looked = now
             try:
                 self._job = self._reader.snapshot().find(self._job.key)
+                self._folder = _folder(self._job, self._settings)
             except JobNotFound:
                 return True
         if self._job.phase in ENDED or self._job.phase == "Suspended":

@@ -13,6 +13,13 @@ class InvalidRequest(ReconcilerError, ValueError):  # noqa: N818
     """The arguments make no job that could run."""
 
 
+def name_taken(name: str) -> InvalidRequest:
+    """For a job whose name is in use."""
+    return InvalidRequest(
+        f"There is a TrainJob {name} already.", remedy="Give another name, or delete_job() it."
+    )
+
+
 class FunctionNotShippable(InvalidRequest):
     """The function, or its arguments, cannot be sent to a container as source."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import NotAFolder, ReconcilerError
 from reconciler.names import DEFAULT_NAMESPACE, job_key
 from reconciler.options import did_you_mean
 from reconciler.status.reading import ObjectStatus, Problem, SidecarReader, status_root
@@ -182,6 +182,8 @@ class Reader:
                 f"The folder of manifests {self._specs} is not there.",
                 remedy="Name another with --specs, or make it.",
             )
+        if catalog.state == "unreadable" and not self._specs.is_dir():
+            raise NotAFolder(str(self._specs))
         if catalog.state == "unreadable":
             raise ReconcilerError(
                 f"The folder of manifests {self._specs} cannot be read.",

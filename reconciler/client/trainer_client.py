@@ -20,7 +20,7 @@ from reconciler.client.backends.container.types import DEFAULT_SOURCES, Containe
 from reconciler.client.configuring import settings_of
 from reconciler.client.constants import constants
 from reconciler.client.embedding import EmbeddedController, close_controller, ensure_controller
-from reconciler.client.failures import InvalidRequest, JobNotThere, NoEngine, WaitedTooLong
+from reconciler.client.failures import InvalidRequest, JobNotThere, NoEngine, WaitedTooLong, name_taken
 from reconciler.client.granting import grant
 from reconciler.client.initializing import Images
 from reconciler.client.jobs import Job, JobNotFound, Reader, Snapshot
@@ -33,6 +33,7 @@ from reconciler.client.types.types import Event, Initializer, Runtime, TrainerTy
 from reconciler.client.viewing import events_from, job_from, runtime_name
 from reconciler.client.waiting import Callback, check_arguments, wait_for
 from reconciler.client.watching import Changes
+from reconciler.errors import StateError
 from reconciler.names import DEFAULT_NAMESPACE, job_key
 from reconciler.options import did_you_mean
 from reconciler.status.files import write_atomically
@@ -178,15 +179,18 @@ class TrainerClient:
         with self._lock:
             there = {job.key for job in self._snapshot().jobs}
             if job_key(self._namespace, name) in there:
-                raise InvalidRequest(
-                    f"There is a TrainJob {name} already.", remedy="Give another name, or delete_job() it."
-                )
+                raise name_taken(name)
             file = self._free_file(name)
             text = checked_text(submission, file=str(file), runtimes=self._runtimes().values())
             controller = self._controller()
             if self._settings.grants is not None:
                 grant(self._settings.grants, submission.documents)
-            write_atomically(file, text.encode(), mode=0o600 if submission.secret else 0o644)
+            try:
+                write_atomically(file, text.encode(), mode=0o600 if submission.secret else 0o644, new=True)
+            except StateError as error:
+                if isinstance(error.__cause__, FileExistsError):  # by another process, a moment ago
+                    raise name_taken(name) from None
+                raise
         controller.submitted(job_key(self._namespace, name), file)
         return name
 

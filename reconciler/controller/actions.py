@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.engines.base import ContainerState
+
+#: Reason of the problem that a thing of this name belongs to somebody else.
+NAME_TAKEN: Final = "NameTaken"
 
 
 @dataclass(frozen=True, kw_only=True)

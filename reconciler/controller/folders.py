@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from reconciler.config import Settings
-from reconciler.errors import ReconcilerError
+from reconciler.errors import NotAFolder, ReconcilerError
 from reconciler.status.files import FileLock, FolderLock, keep_private
 from reconciler.status.instance_lock import InstanceLock
 
@@ -49,6 +49,8 @@ def require_folder(settings: Settings) -> None:
             raise ReconcilerError(
                 f"No revision of {settings.git} is checked out.", remedy="A daemon does that: reconciler run."
             )
+        if settings.specs.exists():
+            raise NotAFolder(str(settings.specs))
         raise ReconcilerError(
             f"The folder of manifests {settings.specs} is not there.",
             remedy="Make it and put manifests in, or name another one with --specs DIR.",

@@ -12,6 +12,8 @@ from reconciler.config import Settings
 from reconciler.controller.binding import Binding, make_inside, open_held, sweep
 from reconciler.controller.grounds import digest_of, grounds_of, look, policy_of
 from reconciler.controller.observed import Refusal
+from reconciler.engines.images import full_name
+from reconciler.engines.mounts import inside as make_part
 from reconciler.engines.specs import ContainerSpec, Mount, VolumeSpec
 from reconciler.errors import NotFound, PolicyRefused, StartFailed, StateError
 from reconciler.plan.origins import origin_of
@@ -70,7 +72,7 @@ class Guard:
 
     def tidy(self) -> None:
         """Let go of what a killed daemon has left held; before anything is started, for it asks nobody."""
-        if self._same_mounts and os.geteuid() == 0:
+        if self._binds():
             sweep(self._places)
 
     @property
@@ -102,7 +104,7 @@ class Guard:
         Raises:
             EngineError: it could not be asked about an image.
         """
-        users = {image: image_user(image) for image in sorted(images_in_doubt(plan, self.policy))}
+        users = {image: image_user(self.image(image)) for image in sorted(images_in_doubt(plan, self.policy))}
         found = (*self.violations(plan), *image_violations(plan, self.policy, users))
         said = [told(each, job=job, runtime=runtime) for each in found[:MOST_TOLD]]
         if len(found) > MOST_TOLD:
@@ -142,6 +144,15 @@ class Guard:
         """A claim that the policy names may be another folder's."""
         return replace(spec, owner={}) if matches(spec.name, self.policy.claims) else spec
 
+    def image(self, name: str) -> str:
+        """The name that the engine is given: where images are judged by name, the one that was judged.
+
+        An engine reads a short name as what it has: ``cafe`` may be the beginning of an id, and is
+        ``localhost/cafe`` for a Podman that has this one.
+        """
+        wanted = self.policy.images
+        return name if wanted.allow is None and wanted.digest != "required" else full_name(name)
+
     def with_user(self, spec: ContainerSpec, security: SecurityPlan, image_user: ImageUser) -> ContainerSpec:
         """The container with the image's own user looked at, where that is who it runs as.
 
@@ -165,8 +176,16 @@ class Guard:
         return replace(spec, security=replace(spec.security, user=chosen))
 
     @contextmanager
-    def held(self, spec: ContainerSpec) -> Iterator[Held]:
+    def held(
+        self, spec: ContainerSpec, bound_folder: Callable[[Mount], str | None] = lambda _mount: None
+    ) -> Iterator[Held]:
         """The container with its hostPaths judged, resolved, and held while it is made and started.
+
+        So are parts of volumes that the engine mounts by their path: who has the whole volume may link there.
+
+        Args:
+            spec: as planned.
+            bound_folder: of the engine (:meth:`~reconciler.engines.base.Engine.bound_folder`).
 
         Raises:
             PolicyRefused: one may not be mounted, or changes under our eyes.
@@ -175,7 +194,13 @@ class Guard:
         mounts: list[Mount] = []
         fixed: list[tuple[str, tuple[int, int]]] = []
         with ExitStack() as stack:
-            mounts.extend(self._held(m, stack, fixed) if m.root else m for m in spec.mounts)
+            for mount in spec.mounts:
+                if mount.root:
+                    mounts.append(self._held(mount, stack, fixed))
+                elif mount.kind == "volume" and mount.sub_path and self._binds():
+                    mounts.append(self._held_part(mount, bound_folder(mount), stack))
+                else:
+                    mounts.append(mount)
             yield Held(spec=replace(spec, mounts=tuple(mounts)), _fixed=tuple(fixed))
 
     def _held(self, mount: Mount, stack: ExitStack, fixed: list[tuple[str, tuple[int, int]]]) -> Mount:
@@ -192,12 +217,30 @@ class Guard:
             )
         fd = open_held(used.real, used.identity)
         stack.callback(os.close, fd)
-        if self._same_mounts and os.geteuid() == 0 and self._is_loose(used.real):
-            binding = Binding(fd, self._places / secrets.token_hex(8))
-            stack.callback(binding.release)
-            return replace(mount, source=str(binding.place))
+        if self._binds() and self._is_loose(used.real):
+            return replace(mount, source=self._bound(fd, stack))
         fixed.append((used.real, used.identity))
         return mount
+
+    def _held_part(self, mount: Mount, folder: str | None, stack: ExitStack) -> Mount:
+        if folder is None:
+            return mount
+        whole, part = look(folder), look(make_part(folder, mount.sub_path))
+        if part.identity is None or not inside(part.real, whole.real):
+            raise StartFailed(f"The subPath {mount.sub_path} of {mount.source} changes while it is mounted.")
+        fd = open_held(part.real, part.identity)
+        stack.callback(os.close, fd)
+        place = self._bound(fd, stack)
+        return replace(mount, kind="bind", source=place, sub_path="", root=part.real)
+
+    def _binds(self) -> bool:
+        """Whether what this process binds is what the engine finds there."""
+        return self._same_mounts and os.geteuid() == 0
+
+    def _bound(self, fd: int, stack: ExitStack) -> str:
+        binding = Binding(fd, self._places / secrets.token_hex(8))
+        stack.callback(binding.release)
+        return str(binding.place)
 
     def _is_loose(self, path: str) -> bool:
         """Whether a container may have a folder above the path writable, and rename in it."""

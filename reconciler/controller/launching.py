@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from reconciler.controller.actions import Launch, Outcome, Started
+from reconciler.controller.actions import NAME_TAKEN, Launch, Outcome, Started
 from reconciler.controller.guarding import Held
 from reconciler.controller.hands import Hands, log_place, selector
+from reconciler.controller.listings import key_of
 from reconciler.controller.materials import write_volumes
 from reconciler.controller.observed import generation_of
 from reconciler.controller.redacting import Redactor
@@ -72,18 +74,21 @@ def _taken_network(plan: JobPlan, hands: Hands) -> Outcome:
     mine = selector(plan.namespace, plan.name, hands.host.instance)
     if all(found.labels.get(k) == v for k, v in mine.items()):
         return Outcome(network=(found.id, found.subnet, found.gateway, found.port))
-    return Outcome(problem=("NameTaken", _stranger("network", plan.network, found.labels, hands)))
+    return Outcome(problem=(NAME_TAKEN, _stranger("network", plan.network, found.labels, hands)))
 
 
 def _stranger(kind: str, name: str, labels: Mapping[str, str], hands: Hands) -> str:
     owner = labels.get(LABEL_INSTANCE)
-    who = f"the reconciler of another specs folder (instance {owner})" if owner else "somebody else"
-    tool = hands.engine.name if hands.engine.name in {"podman", "docker"} else "reconciler"
-    remove = f"{tool} network rm {name}" if kind == "network" else f"{tool} rm {name}"
-    return (
-        f"A {kind} named {name} exists and belongs to {who}; it is left alone. "
-        f"Give the job another name, or remove it yourself (`{remove}`)."
-    )
+    remedy = "Give the job another name"
+    if owner == hands.host.instance:
+        who = f"another job of this folder, {key_of(labels)}"
+    else:
+        who = f"the reconciler of another specs folder (instance {owner})" if owner else "somebody else"
+        tool = hands.engine.name
+        if tool in {"podman", "docker"}:
+            remove = f"{tool} network rm {name}" if kind == "network" else f"{tool} rm {name}"
+            remedy += f", or remove it yourself (`{remove}`)"
+    return f"A {kind} named {name} exists and belongs to {who}; it is left alone. {remedy}."
 
 
 def launch(
@@ -176,8 +181,8 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
                 host=hands.host,
                 lookup=hands.lookup,
             )
-            spec = _with_user(spec, container.security, hands)
-            with hands.guard.held(spec) as held:
+            spec = _settled(spec, container.security, hands)
+            with hands.guard.held(spec, hands.engine.bound_folder) as held:
                 identifier = _made(held.spec, existing.get(name), record=record, hands=hands, limits=limits)
                 if not number and not first.done():
                     first.set_result(True)
@@ -209,7 +214,7 @@ def _reason(error: Exception) -> str:
     """The word for a problem, as conditions and events have it."""
     match error:
         case _NameTakenError():
-            return "NameTaken"
+            return NAME_TAKEN
         case PlanError():
             return "ConfigurationMissing"
         case PolicyRefused():
@@ -241,7 +246,9 @@ def _prepare(
     )
 
 
-def _with_user(spec: ContainerSpec, security: SecurityPlan, hands: Hands) -> ContainerSpec:
+def _settled(spec: ContainerSpec, security: SecurityPlan, hands: Hands) -> ContainerSpec:
+    """The specification with what only the engine's image, and the policy, can tell."""
+    spec = replace(spec, image=hands.guard.image(spec.image))
     try:
         return hands.guard.with_user(spec, security, hands.engine.image_user)
     except NotFound:

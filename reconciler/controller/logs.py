@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -125,6 +125,17 @@ class LogKeeper:
                     del self._finished[next(iter(self._finished))]
         return ended is not None
 
+    def heard_out(self, containers: Iterable[str], *, timeout: float) -> None:
+        """Wait, for ``timeout`` seconds in all, until what these ended containers printed is on disk.
+
+        As far as readers are at work on them: nothing is read anew.
+        """
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            readers = [self._readers[each] for each in containers if each in self._readers]
+        for reader in readers:
+            reader.heard_out.wait(max(0.0, deadline - time.monotonic()))
+
     def _reader(self, container_id: str, place: LogPlace) -> _Reader:
         return _Reader(
             self._engine,
@@ -173,6 +184,8 @@ class _Reader:
         closing: threading.Event,
     ) -> None:
         self.last_activity: float | None = None
+        #: The stream has come to its end, or the thread has.
+        self.heard_out = threading.Event()
         self._engine = engine
         self._id = container_id
         self._file = LogFile(place.path(log_dir), log_dir, container_id)
@@ -261,12 +274,19 @@ class _Reader:
     # -- in the reader's thread
 
     def _follow(self) -> None:
+        try:
+            self._keep_reading()
+        finally:
+            self.heard_out.set()
+
+    def _keep_reading(self) -> None:
         delay = FIRST_RETRY
         while not self._done():
             heard = self._heard
             written = True
             try:
                 written = self._consume(follow=True)
+                self.heard_out.set()
                 if self._done() or (written and self._has_ended()):
                     return
             except NotFound:

@@ -12,15 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.api.faults import Fault
+from reconciler.controller.actions import NAME_TAKEN
 from reconciler.controller.observed import Observed
 from reconciler.controller.settling import describe_code
 from reconciler.controller.views import ContainerView, InstanceView, JobView, StepView, look, may_start
 from reconciler.names import API_VERSION, RUNTIME_NOT_SUPPORTED
 from reconciler.plan.types import JobPlan
 from reconciler.status.records import Condition, Failure, Record
-
-#: What a cluster knows too, and has no condition of a TrainJob for: told by message and event only.
-AS_ON_A_CLUSTER = frozenset({"RuntimeNotFound", "PlanFailed", "ImageUnavailable", "ConfigurationMissing"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,11 @@ def present(
 
 
 def _standing(record: Record) -> list[Condition]:
-    """This project's own conditions: there while they hold, and gone with what they tell of."""
+    """This project's own conditions: there while they hold, and gone with what they tell of.
+
+    No more than what only a person can settle: where upstream has no condition (a runtime that is not there),
+    a script that holds the status against upstream's finds none either.
+    """
     told = []
     if record.rejected:
         at, message = record.rejected_at, record.rejected
@@ -106,7 +108,7 @@ def _standing(record: Record) -> list[Condition]:
             Condition(type="UpdateRefused", status="True", reason="FieldImmutable", message=message, at=at)
         )
     problem = record.problem
-    if problem is not None and not record.finished and problem.reason not in AS_ON_A_CLUSTER:
+    if problem is not None and problem.reason == NAME_TAKEN and not record.finished:
         at, message = problem.since, problem.message
         told.append(Condition(type="Blocked", status="True", reason=problem.reason, message=message, at=at))
     return told
@@ -274,7 +276,9 @@ def _node(step: StepView, instance: InstanceView, record: Record, around: Surrou
     """Facts of one instance: those of its primary container."""
     view = instance.primary
     known = view.record
-    result = known.result or known.last_result
+    state = _state(view, record)
+    # While it runs again, how it ended before is history: that is for `failure` and the events.
+    result = known.result or (known.last_result if state not in {"running", "paused"} else None)
     failed = next((c for c in instance.containers if c.phase == "failed"), None)
     node: dict[str, Any] = {
         "rank": instance.plan.rank,
@@ -282,7 +286,7 @@ def _node(step: StepView, instance: InstanceView, record: Record, around: Surrou
         "name": instance.plan.name,
         "containerID": known.container_id,
         "ip": known.ip,
-        "state": _state(view, record),
+        "state": state,
         "exitCode": result.code if result is not None else None,
         "startedAt": stamp(known.started_at) if known.started_at else None,
         "finishedAt": stamp(result.finished_at) if result is not None else None,

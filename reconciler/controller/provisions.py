@@ -138,6 +138,7 @@ class Provisions:
     def pull(self, image: str, policy: str, secrets: tuple[str, ...], key: str, token: str) -> ImageState:
         """Ask for an image on behalf of a job, which comes up again when the image has changed."""
         attachment = self.attached()
+        image = self.guard.image(image)
         namespace = key.partition("/")[0]
         known = self._catalog().secrets
         data = [d for s in secrets if (d := known.get((namespace, s))) is not None]

@@ -215,6 +215,10 @@ class Reconciler:
             decision = decide(plan, observed, record, now_of(record, self._clock), self.policy)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(plan, decision.record, hands)
+            if record.finished and not saved.finished:
+                # Who is told of the end finds what was printed before it.
+                ended = [state.id for state in observed.containers if state.state == "exited"]
+                hands.logs.heard_out(ended, timeout=LAST_WORDS_TIMEOUT)
             if decision.actions != ONLY_ADMIT:
                 # The record first: an end that was told and then forgotten would be an end reversed.
                 told, saved = saved, self._save(record, saved)

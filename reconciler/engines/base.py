@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
+from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
 
 ContainerStateName = Literal["created", "running", "paused", "stopping", "exited"]
 
@@ -225,6 +225,12 @@ class Engine(Protocol):
             NotFound: the image, network or a volume is missing.
             StartFailed: the spec can never start (unknown device, bad option).
             Drifted: the engine made something else (the container is removed again).
+        """
+
+    def bound_folder(self, mount: Mount) -> str | None:
+        """A volume's folder on this host, where a part of it (``sub_path``) is mounted by its path alone.
+
+        None where the engine itself sees to it that the path leads to no other place, or nobody here can.
         """
 
     def start_container(self, container: str) -> None:

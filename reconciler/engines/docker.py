@@ -222,6 +222,14 @@ class DockerEngine(HttpEngine):
         self._signals.made(identity, spec.name)
         return identity
 
+    def bound_folder(self, mount: Mount) -> str | None:
+        """Before Docker could mount a part of a volume itself."""
+        if mount.kind != "volume" or not mount.sub_path or self._api.version >= _SUB_PATHS:
+            return None
+        volume = self._get("volume", mount.source, f"/volumes/{mount.source}")
+        root = str(volume["Mountpoint"])
+        return root if mounts.visible(root) and not volume.get("Options") else None
+
     def _usable(self, mount: Mount) -> Mount:
         """The mount as this version can do it; volumes are checked: Docker would make a missing one."""
         if mount.kind != "volume":

@@ -11,7 +11,7 @@ whose output nobody follows) leaves the event, later.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -30,13 +30,13 @@ class Exits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watched: dict[str, tuple[LogFile, EngineEvent]] = {}
+        self._watched: dict[LogFile, list[tuple[EngineEvent, Callable[[], None]]]] = {}
         self._streams: list[WithExits] = []
         #: While there are containers to watch, with the folder that it is of.
         self._growth: tuple[Path, Growth] | None = None
 
-    def watch(self, file: LogFile, event: EngineEvent) -> None:
-        """Tell of a container's end by this event; without effect where it has ended."""
+    def watch(self, file: LogFile, event: EngineEvent, look: Callable[[], None]) -> None:
+        """Tell of a container's end by this event, and its follower to look."""
         folder = file.exits()
         if folder is None or not folder.is_dir():
             return
@@ -46,7 +46,7 @@ class Exits:
                 threading.Thread(target=self._run, name="engine-exits", daemon=True).start()
             watched, growth = self._growth
             if watched == folder:
-                self._watched[file.container] = file, event
+                self._watched.setdefault(file, []).append((event, look))
         # It may have ended before it was watched.
         growth.wake()
 
@@ -73,13 +73,15 @@ class Exits:
     def _run(self) -> None:
         """A thread for as long as anything is watched."""
         while (watching := self._still()) is not None:
-            folder, growth = watching
+            _, growth = watching
             growth.expect()
-            for event in self._ended(folder):
+            for event, looks in self._ended():
                 with self._lock:
                     streams = list(self._streams)
                 for stream in streams:
                     stream.put(event)
+                for look in looks:
+                    look()
             if self._watched:
                 growth.wait(_SELDOM)
 
@@ -91,16 +93,15 @@ class Exits:
                 watching = self._growth = None
             return watching
 
-    def _ended(self, folder: Path) -> list[EngineEvent]:
+    def _ended(self) -> list[tuple[EngineEvent, list[Callable[[], None]]]]:
         with self._lock:
-            watched = list(self._watched.items())
-        ended = []
-        for container, (file, event) in watched:
-            if (folder / container).exists() or not file.writing():
-                ended.append(event)
-                with self._lock:
-                    self._watched.pop(container, None)
-        return ended
+            files = list(self._watched)
+        found = []
+        for file in [file for file in files if not file.writing()]:
+            with self._lock:
+                followers = self._watched.pop(file, [])
+            found += [(followers[0][0], [look for _, look in followers])] if followers else []
+        return found
 
 
 class WithExits:

@@ -36,18 +36,26 @@ def inside(root: str, sub_path: str) -> str:
 
 def _make(root: Path, parts: tuple[str, ...]) -> None:
     """Make what is missing, for the same users as the volume itself (the kubelet's rule)."""
-    of_root = root.stat()
-    path = root
-    for part in parts:
-        path /= part
-        if path.exists():
-            continue
-        try:
-            path.mkdir()
-            path.chmod(stat.S_IMODE(of_root.st_mode))
-            os.chown(path, of_root.st_uid, of_root.st_gid)
-        except (PermissionError, FileExistsError):
-            return  # the engine will tell
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    of_root = os.fstat(fd)
+    try:
+        for part in parts:
+            made = True
+            try:
+                os.mkdir(part, 0o700, dir_fd=fd)
+            except FileExistsError:
+                made = False
+            # Through no link: a container that has the volume may put one there at any moment.
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+            if made:
+                os.fchmod(fd, stat.S_IMODE(of_root.st_mode))
+                os.fchown(fd, of_root.st_uid, of_root.st_gid)
+    except OSError:
+        return  # what is there is no folder, or not ours: the engine will tell
+    finally:
+        os.close(fd)
 
 
 def visible(root: str) -> bool:

@@ -247,6 +247,14 @@ class PodmanEngine(HttpEngine):
         except Refused as refused:
             raise failures.create_failure(refused, name=spec.name, image=spec.image) from refused
 
+    def bound_folder(self, mount: Mount) -> str | None:
+        """Before Podman could mount a part of a volume itself."""
+        if mount.kind != "volume" or not mount.sub_path or self._rights().version >= _SUB_PATHS:
+            return None
+        volume = self._volume(mount.source)
+        root = str(volume["Mountpoint"])
+        return root if mounts.visible(root) and not volume.get("Options") else None
+
     def _usable(self, mount: Mount) -> Mount:
         """The mount as this version can do it; volumes are checked: Podman would make a missing one."""
         if mount.kind != "volume":
@@ -308,8 +316,9 @@ class PodmanEngine(HttpEngine):
             return super()._open_logs(container, follow=follow, tail=tail)
         labels = (found.get("Config") or {}).get("Labels") or {}
         end = EngineEvent(kind="container", action="die", name=container.name, labels=labels)
-        self._ends.watch(file, end)
-        return FileLogs(file, follow=follow, tail=tail)
+        logs = FileLogs(file, follow=follow, tail=tail)
+        self._ends.watch(file, end, logs.look)
+        return logs
 
     def events(self) -> EventStream:
         """Follow events; of the ends of containers whose output is followed, sooner than Podman tells."""

@@ -49,28 +49,35 @@ class LogFile:
         """Whether this process can see the file, and the process that writes it."""
         try:
             with self.path.open("rb"):
-                return not self.conmon or self.writing()
+                return not self.conmon or bool(self._words())
         except OSError:
             return False
 
     def writing(self) -> bool:
-        """Whether more may come."""
-        if not self.conmon:
+        """Whether more may come: conmon writes down how the container ended when it has written all else."""
+        words = self._words()
+        if not words:
             return False
-        try:
-            return self.container.encode() in Path(f"/proc/{self.conmon}/cmdline").read_bytes()
-        except OSError:
-            return False
+        folder = _folder(words)
+        return folder is None or not (folder / self.container).exists()
 
     def exits(self) -> Path | None:
         """The folder into which conmon writes how its container ended; None when it does not say."""
+        return _folder(self._words())
+
+    def _words(self) -> list[bytes]:
+        """Arguments of conmon; none when it has ended, or its number is another process's by now."""
         try:
-            words = Path(f"/proc/{self.conmon}/cmdline").read_bytes().split(b"\0") if self.conmon else []
+            line = Path(f"/proc/{self.conmon}/cmdline").read_bytes() if self.conmon else b""
         except OSError:
-            return None
-        if _EXIT_FOLDER not in words[:-1]:
-            return None
-        return Path(os.fsdecode(words[words.index(_EXIT_FOLDER) + 1]))
+            return []
+        return line.split(b"\0") if self.container.encode() in line else []
+
+
+def _folder(words: list[bytes]) -> Path | None:
+    if _EXIT_FOLDER not in words[:-1]:
+        return None
+    return Path(os.fsdecode(words[words.index(_EXIT_FOLDER) + 1]))
 
 
 def log_file(found: Mapping[str, Any]) -> LogFile | None:
@@ -100,6 +107,10 @@ class FileLogs:
     def close(self) -> None:
         """End the iteration, from any thread."""
         self._closed.set()
+        self.look()
+
+    def look(self) -> None:
+        """Look now whether there is more, or the end; from any thread."""
         if (growth := self._growth) is not None:
             growth.wake()
 

@@ -50,7 +50,7 @@ from reconciler.engines.processes.networking import Networks
 from reconciler.engines.processes.reserving import Reservations, default_folder
 from reconciler.engines.processes.rewriting import Rewriter
 from reconciler.engines.processes.storing import Volumes
-from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
+from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
 from reconciler.errors import EngineError, EngineUnavailable, NotFound
 from reconciler.liveness import allow
 
@@ -172,6 +172,10 @@ class ProcessEngine:
     def image_exists(self, image: str) -> bool:  # noqa: ARG002  (the Protocol's)
         """Always: no image is used."""
         return True
+
+    def bound_folder(self, mount: Mount) -> str | None:  # noqa: ARG002  (the Protocol's)
+        """None: what a process may reach is its user's anyway."""
+        return None
 
     def image_user(self, image: str) -> str | None:  # noqa: ARG002  (the Protocol's)
         """No image is used: this process's user."""

@@ -8,6 +8,8 @@ from typing import Any, Final
 from reconciler.errors import PlanError
 from reconciler.plan.types import SecurityPlan
 
+#: Of users and groups.
+LARGEST_ID: Final = 2**31 - 1
 #: Fields that the pod's context has too.
 _SHARED: Final = (
     "runAsUser",
@@ -24,7 +26,7 @@ def plan_security(container: Mapping[str, Any], pod: Mapping[str, Any]) -> Secur
     """What one container runs with.
 
     Raises:
-        PlanError: it must not run as root, and is told to.
+        PlanError: it must not run as root, and is told to; a number is no id.
     """
     both = {key: pod[key] for key in (*_SHARED, *_POD_ONLY) if pod.get(key) is not None} | dict(container)
     if both.get("runAsNonRoot") and both.get("runAsUser") == 0:
@@ -33,6 +35,14 @@ def plan_security(container: Mapping[str, Any], pod: Mapping[str, Any]) -> Secur
             path="spec.runtimeRef",
             remedy="Give another runAsUser, or leave runAsNonRoot out.",
         )
+    for key in ("runAsUser", "runAsGroup", "fsGroup"):
+        # A patch may have brought it: the runtime's own are looked at before.
+        if both.get(key) is not None and not 0 <= both[key] <= LARGEST_ID:
+            raise PlanError(
+                f"A security context has {key}: {both[key]}, which is no id.",
+                path="spec.runtimePatches",
+                remedy=f"It must be between 0 and {LARGEST_ID}.",
+            )
     capabilities = both.get("capabilities") or {}
     return SecurityPlan(
         run_as_user=both.get("runAsUser"),

@@ -35,6 +35,8 @@ from reconciler.status.files import write_atomically
 MAX_FILES: Final = 10_000
 MAX_FILE: Final = 8 * 1024 * 1024
 MAX_TOTAL: Final = 64 * 1024 * 1024
+#: Bytes of a path, as the kernel takes it.
+LONGEST_LINK: Final = 4096
 _NEW: Final = ".new-"
 #: Links that are left out are named, up to so many.
 _NAMED: Final = 5
@@ -112,18 +114,24 @@ class Checkouts:
                 raise
             found = []
         regular = {file.path: file for file in found if not file.link}
-        self._check_sizes(regular.values())
+        # What a link says is read whole, and can be as large as a file.
+        links = [file for file in found if file.link and file.size <= LONGEST_LINK]
+        overlong = [file.path for file in found if file.link and file.size > LONGEST_LINK]
+        self._check_sizes([*regular.values(), *links])
         place = self._folder / "worktrees" / f"{_NEW}{secrets.token_hex(4)}"
         root = place / self._path
         try:
             root.mkdir(parents=True)
             for file, content in mirror.contents(list(regular.values())):
                 write_atomically(root / file.path, content, durable=False)
-            left_out = _make_links(root, regular, mirror.contents([file for file in found if file.link]))
+            left_out = _make_links(root, regular, mirror.contents(links))
         except OSError as error:
             raise StateError(f"Cannot write {place}: {error.strerror}.") from error
         return Checkout(
-            folder=place, name=self._name(commit), files=len(regular), left_out=tuple(sorted(left_out))
+            folder=place,
+            name=self._name(commit),
+            files=len(regular),
+            left_out=tuple(sorted([*left_out, *overlong])),
         )
 
     def put_in_force(self, checkout: Checkout) -> None:

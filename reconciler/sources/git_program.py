@@ -26,6 +26,7 @@ from typing import IO, Final
 
 from reconciler.errors import ReconcilerError
 from reconciler.git_urls import redact
+from reconciler.sources.git_versions import OLDEST, as_text, version_of
 
 #: Seconds that one git may take.
 TIMEOUT: Final = 120.0
@@ -179,6 +180,7 @@ class Git:
                 reason="GitMissing",
                 remedy="Install it (Debian: apt-get install git).",
             )
+        _require_new_enough(program)
         # A limit set between fork and exec would need code in the child; the shell is made for that.
         limited = ("/bin/sh", "-c", f'ulimit -f {self.max_file // 512}; exec "$@"', "sh")
         return subprocess.Popen(
@@ -225,6 +227,19 @@ class Git:
 
     def _clean(self, text: str) -> str:
         return redact(text, self.secrets)
+
+
+def _require_new_enough(program: str) -> None:
+    """An old git would go by whatever the repository and its server say."""
+    version = version_of(program, Path(program).stat().st_mtime_ns)
+    if version is not None and version >= OLDEST:
+        return
+    said = f"is version {as_text(version)}" if version is not None else "does not say its version"
+    raise GitError(
+        f"{program} {said}; a repository is followed with {as_text(OLDEST)} or later.",
+        reason="GitTooOld",
+        remedy="`reconciler doctor` says how to get it.",
+    )
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,13 @@ _SYNC_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, 
 
 
 def write_atomically(
-    path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True, owner: tuple[int, int] | None = None
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    durable: bool = True,
+    owner: tuple[int, int] | None = None,
+    new: bool = False,
 ) -> None:
     """Make ``path`` hold exactly ``data``, or leave it as it was.
 
@@ -47,6 +53,7 @@ def write_atomically(
         mode: permission bits of the new file, whatever the umask.
         durable: have it on the disk, not only in the system's cache, before returning.
         owner: user and group of the new file, where this process may give them; None: this process's own.
+        new: a file that is there already stays (StateError caused by FileExistsError).
 
     Raises:
         StateError: it could not be written (no space, no permission, ...); the temporary file is gone.
@@ -55,7 +62,10 @@ def write_atomically(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_new(temporary, data, mode, durable=durable, owner=owner)
-        temporary.replace(path)
+        if new:
+            _take_free_name(temporary, path)
+        else:
+            temporary.replace(path)
         if durable:
             _sync_folder(path.parent)
     except OSError as error:
@@ -247,6 +257,20 @@ def _write_new(path: Path, data: bytes, mode: int, *, durable: bool, owner: tupl
         os.fchmod(fd, mode)
         if durable:
             os.fsync(fd)
+
+
+def _take_free_name(temporary: Path, path: Path) -> None:
+    """Rename, but for a name that is taken, in one step; in two where the file system has no hard links."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.replace(path)
+    else:
+        temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -301,6 +301,19 @@ def test_secrets_and_config_maps_are_read():
     assert "data.key" in errors({**config, "data": {"key": 1}})
 
 
+def test_values_that_are_no_base64_are_faults_and_those_of_secrets_are_not_shown():
+    named = {"apiVersion": "v1", "metadata": {"name": "s"}}
+
+    secret = errors({**named, "kind": "Secret", "data": {"a": "hunter2!", "b": "eA\n ==\n", "c": ""}})
+    config = errors({**named, "kind": "ConfigMap", "binaryData": {"a": "abc"}})
+
+    assert list(secret) == ["data.a"]
+    assert "must be base64" in secret["data.a"]
+    assert "stringData" in secret["data.a"]
+    assert "hunter2" not in secret["data.a"]
+    assert "must be base64" in config["binaryData.a"]
+
+
 def test_a_cluster_scoped_runtime_has_no_namespace():
     # Act
     found = document(runtime(namespace="team-a"))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli import folder_checks, kernel_checks
 from reconciler.cli.checks import Check, Machine
+from reconciler.cli.clock_checks import clock_check
 from reconciler.cli.engine_checks import info_checks
+from reconciler.cli.git_checks import git_checks
 from reconciler.config import Settings
 from reconciler.engines.base import EngineInfo
+from reconciler.git_urls import parse_url
 from tests.cli.samples import trainjob, write
 
 SUBIDS = {"etc/subuid": "me:100000:65536\n", "etc/subgid": "1000:100000:65536\n"}
@@ -86,7 +91,6 @@ def by_name(checks) -> dict[str, Check]:
         ({"run/systemd/system/x": "", "var/lib/systemd/linger/me": ""}, "linger", "ok", ""),
         ({"proc/sys/fs/inotify/max_user_watches": "100"}, "file watches", "warn", "max_user_watches=8192"),
         ({"proc/sys/fs/inotify/max_user_watches": "65536"}, "file watches", "ok", ""),
-        ({"run/systemd/timesync/x": ""}, "clock", "warn", "set-ntp"),
     ],
 )
 def test_what_a_rootless_engine_needs_of_the_system(tmp_path, files, name, status, words):
@@ -97,11 +101,109 @@ def test_what_a_rootless_engine_needs_of_the_system(tmp_path, files, name, statu
     assert (found.remedy == "") == (status == "ok")
 
 
-def test_a_clock_of_long_ago_fails(tmp_path):
-    found = by_name(kernel_checks.kernel_checks(machine(tmp_path, {}, now=lambda: 0.0), rootless=False))
+def test_a_rootful_engine_needs_no_linger(tmp_path):
+    assert "linger" not in by_name(kernel_checks.kernel_checks(machine(tmp_path, {}), rootless=False))
 
-    assert found["clock"].status == "fail"
-    assert "linger" not in found
+
+def test_a_clock_of_before_what_was_written_fails(tmp_path, specs):
+    settings = Settings(specs=specs, state_dir=tmp_path)
+
+    found = clock_check(settings, machine(tmp_path, {}, now=lambda: 0.0, synchronized=lambda: True))
+    assert (found.status, "1970-01-01" in found.detail) == ("fail", True)
+
+    # A daemon has run while the clock was a year ahead.
+    records = tmp_path / "records" / settings.instance
+    records.mkdir(parents=True)
+    ahead = time.time() + 365 * 86_400
+    os.utime(records, (ahead, ahead))
+    found = clock_check(settings, machine(tmp_path, {}, synchronized=lambda: True))
+    assert found.status == "fail"
+    assert f"touch {records}" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "on its host"),
+        ({"usr/sbin/chronyd": ""}, "Start chronyd"),
+        (
+            {
+                "run/systemd/system/x": "",
+                "usr/sbin/chronyd": "",
+                "usr/lib/systemd/system/chronyd.service": "",
+            },
+            "sudo systemctl enable --now chronyd.service, then see `chronyc tracking`",
+        ),
+        (
+            {"run/systemd/system/x": "", "lib/systemd/system/systemd-timesyncd.service": ""},
+            "sudo timedatectl set-ntp true",
+        ),
+        (
+            {"run/systemd/system/x": "", "etc/os-release": "ID=fedora\n"},
+            "sudo dnf install -y chrony, then see `chronyc tracking`",
+        ),
+    ],
+)
+def test_a_clock_that_nothing_keeps_is_told_with_what_keeps_it_here(tmp_path, specs, files, words):
+    settings = Settings(specs=specs, state_dir=tmp_path)
+    where = machine(tmp_path, files, synchronized=lambda: False)
+
+    found = clock_check(settings, where)
+
+    assert (found.status, words in found.remedy) == ("warn", True), found
+    for answer, shown in ((True, True), (None, False)):
+        kept = clock_check(settings, machine(tmp_path, files, synchronized=lambda answer=answer: answer))
+        assert (kept.status, "synchronized" in kept.detail) == ("ok", shown)
+
+
+def test_the_kernel_tells_whether_the_clock_is_kept():
+    assert Machine().synchronized() in {True, False, None}
+
+
+@pytest.mark.parametrize(
+    ("said", "verify", "status", "words"),
+    [
+        (None, False, "fail", "sudo apt-get install -y git"),
+        ("git version 2.30.2\n", False, "fail", "later release"),
+        ("git version 2.33.8\n", True, "fail", "later release"),
+        ("git version 2.33.8\n", False, "ok", ""),
+        ("git version 2.39.5 (Apple Git-154)\n", True, "ok", ""),
+        ("git version 3.0\n", True, "ok", ""),
+        ("hello\n", False, "fail", "apt-get"),
+    ],
+)
+def test_git_is_looked_at_where_a_repository_is_followed(tmp_path, said, verify, status, words):
+    url = parse_url("https://git.example.com/jobs.git")
+    settings = Settings(state_dir=tmp_path, git=url, git_verify=verify)
+    where = machine(tmp_path, {"etc/os-release": "ID=debian\n"}, run=lambda _command: said)
+
+    found = by_name(git_checks(settings, where))
+
+    assert set(found) == {"git"}
+    assert found["git"].status == status, found
+    assert words in found["git"].remedy
+
+
+def test_ssh_and_gpg_are_looked_at_where_they_are_used(tmp_path):
+    settings = Settings(
+        state_dir=tmp_path, git=parse_url("ssh://git@example.com/x"), git_verify=True, git_gpg_keys=tmp_path
+    )
+    programs = {"git": "git version 2.40.1"}
+    where = machine(tmp_path, {"etc/os-release": "ID=fedora\n"}, run=lambda command: programs.get(command[0]))
+
+    found = by_name(git_checks(settings, where))
+
+    assert {name: check.status for name, check in found.items()} == {
+        "git": "ok",
+        "ssh for git": "fail",
+        "gpg for git": "fail",
+    }
+    assert found["ssh for git"].remedy == "sudo dnf install -y openssh-clients"
+    assert found["gpg for git"].remedy == "sudo dnf install -y gnupg2"
+
+
+def test_a_folder_needs_no_git(tmp_path, specs):
+    assert list(git_checks(Settings(specs=specs, state_dir=tmp_path), machine(tmp_path, {}))) == []
 
 
 @pytest.mark.parametrize(("free", "status"), [(50, "ok"), (5, "warn"), (0.5, "fail")])

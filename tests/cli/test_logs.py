@@ -49,6 +49,19 @@ def test_rank_0_is_printed_as_it_is(cli, job):
     assert (done.exit_code, done.stdout) == (0, "zero\nlast without end")
 
 
+@pytest.mark.parametrize("more", [[], ["-f"]])
+def test_logs_that_the_daemon_keeps_elsewhere_are_found_by_the_status(cli, specs, tmp_path, more):
+    write(specs / "job.yaml", trainjob())
+    kept = tmp_path / "elsewhere" / "default" / "demo" / "0" / "demo-node-0.log"
+    append(kept, "kept elsewhere\n")
+    status(specs, "Complete", nodes=[node(0, "exited", exitCode=0, log=str(kept))])
+
+    done = cli("logs", "demo", *more)
+
+    assert (done.exit_code, done.stdout) == (0, "kept elsewhere\n")
+    assert str(kept.parent.parent) in cli("describe", "demo").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -157,6 +157,17 @@ def test_a_failure_is_a_sentence_and_a_remedy(cli):
     assert "--specs" in done.stderr
 
 
+@pytest.mark.parametrize("command", [("get", "jobs"), ("run", "--once"), ("diff",)])
+def test_a_manifest_in_place_of_the_folder_is_said(cli, home, command):
+    (home / "job.yaml").write_text("kind: TrainJob\n")
+
+    done = cli(*command, "--specs", "job.yaml")
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: job.yaml is no folder of manifests, but a file.")
+    assert "--specs DIR" in done.stderr
+
+
 def test_exit_statuses_of_failures(capsys):
     assert report(ReconcilerError("x")) == 1
     assert report(ConfigError("x")) == 2

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.samples import RUNTIME, trainjob, write
 
@@ -69,6 +70,37 @@ def test_waiting_for_a_job_that_fails_ends_with_1(specs):
     status, _, err = run("wait", "demo", "--timeout", "5")
     assert status == 1
     assert "rank 0 (demo-node-0) exited with 3" in err
+
+
+def test_jobs_of_a_folder_that_want_the_same_name_take_turns_and_say_so(specs):
+    runtime = copy.deepcopy(RUNTIME)
+    pod = {"containers": [{"name": "main", "image": "none", "command": ["python3", "-c", "print(1)"]}]}
+    steps = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    steps.append({"name": "x-node", "replicas": 2, "template": {"spec": {"template": {"spec": pod}}}})
+    write(specs / "runtime.yaml", runtime)
+    waiting = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.05)"
+    trainer = {"image": "none", "command": ["python3", "-c", waiting.format(str(specs.parent / "flag"))]}
+    write(specs / "other.yaml", trainjob("demo-x", runtime="plain", trainer={**trainer, "numNodes": 1}))
+    process = start("run", *ENGINE, "--wait", "--log-format", "json")
+    try:
+        assert run("wait", "demo-x", "--for", "Running", "--timeout", "60")[0] == 0
+        write(specs / "demo.yaml", trainjob(trainer={**trainer, "numNodes": 1}))
+        wait_for(lambda: "demo-x-node-0 exists" in said(specs, "demo"), seen=lambda: said(specs, "demo"))
+        told = said(specs, "demo")
+        (specs.parent / "flag").touch()
+        _, err = process.communicate(timeout=90)
+    finally:
+        process.kill()
+
+    assert "belongs to another job of this folder, default/demo-x; it is left alone." in told
+    assert "reconciler rm" not in told
+    assert process.returncode == 0, err
+
+
+def said(specs: Path, name: str) -> str:
+    """The one line that the status of a job has."""
+    path = specs / f"{name}.status.yaml"
+    return str(yaml.safe_load(path.read_text())["status"].get("message")) if path.exists() else ""
 
 
 def test_a_terminal_gets_a_table(specs):

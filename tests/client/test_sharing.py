@@ -214,3 +214,75 @@ def test_without_an_engine_nothing_is_written(workspace: Workspace) -> None:
     assert "/nowhere.sock" in done.stdout
     assert done.stdout.endswith("[]\n")
     assert not (workspace.specs / "no-engine.yaml").exists()
+
+
+def test_of_two_that_take_a_name_at_once_one_is_refused(workspace: Workspace) -> None:
+    job = unique("race")
+    (workspace.root / "flags" / "go").touch()
+    client = program(
+        workspace,
+        "client",
+        "import threading\n"
+        "clients = [TrainerClient() for _ in range(4)]\n"
+        "[client.get_runtime('rt') for client in clients]\n"
+        "ready, seen = threading.Barrier(4), []\n"
+        "def go(client):\n"
+        "    ready.wait()\n"
+        "    try:\n"
+        "        seen.append(client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)]))\n"
+        "    except ValueError as error:\n"
+        "        seen.append(str(error).partition('.')[0])\n"
+        "threads = [threading.Thread(target=go, args=[client]) for client in clients]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print(json.dumps(sorted(seen)))\n"
+        "print(clients[0].wait_for_job_status(job, timeout=60).status)\n",
+    )
+
+    done = run_python(workspace, client, job)
+
+    assert done.returncode == 0, done.stderr
+    seen, status = done.stdout.splitlines()
+    assert json.loads(seen) == [*[f"There is a TrainJob {job} already"] * 3, job]
+    assert status == "Complete"
+
+
+def test_what_a_finished_job_never_had_is_said_at_once(workspace: Workspace) -> None:
+    job = unique("asked")
+    (workspace.root / "flags" / "go").touch()
+    client = program(
+        workspace,
+        "client",
+        "client = TrainerClient()\n"
+        "client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)])\n"
+        "client.wait_for_job_status(job, timeout=60)\n"
+        "for ask in (\n"
+        "    lambda: client.get_job_logs(job, step='dataset-initializer'),\n"
+        "    lambda: client.get_job_logs(job, node_index=2, follow=True),\n"
+        "    lambda: client.wait_for_job_status(job, status={'Running'}),\n"
+        "    lambda: client.wait_for_job_status(job, status=set()),\n"
+        "    lambda: client.train(3),\n"
+        "):\n"
+        "    try:\n"
+        "        print('answered', ask())\n"
+        "    except (ValueError, TimeoutError) as error:\n"
+        "        print(error)\n"
+        "print(list(client.get_job_logs(job, node_index=1)))\n"
+        "print([each.name for each in client.list_jobs('rt')], client.list_jobs('torch-distributed'))\n",
+    )
+
+    done = run_python(workspace, client, job)
+
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.replace(job, "JOB").splitlines()
+    assert said[:3] == [
+        "The job JOB has no step dataset-initializer. It has: node-0, node-1.",
+        "The job JOB has no step node-2. It has: node-0, node-1.",
+        "TrainJob JOB is Complete, and will not reach status: {'Running'}.",
+    ]
+    assert said[3].startswith("Expected status set() must be a subset of")
+    assert said[4:] == [
+        "runtime must be a runtime or the name of one, not 3.",
+        "['rank 1 is up\\n']",
+        "['JOB'] []",
+    ]

@@ -96,6 +96,12 @@ def test_nodes_tell_exit_codes_and_states() -> None:
     assert (one["rank"], one["state"], one["exitCode"]) == (1, "restarting", 9)
     assert one["message"] == "exit code 9"
 
+    world.advance(2000.0)
+    world.start("demo-node-1")
+    _, one = world.status()["nodes"]
+    assert (one["state"], one["exitCode"], one["finishedAt"], one["restarts"]) == ("running", None, None, 1)
+    assert "message" not in one
+
 
 def test_nodes_name_their_devices_and_logs() -> None:
     world = world_of({"name": "node", "containers": 1})
@@ -169,7 +175,7 @@ def test_a_refused_change_and_faults_of_the_file_are_errors_beside_the_status() 
     ]
 
 
-def test_what_keeps_a_job_from_going_on_is_a_condition_while_it_does() -> None:
+def test_a_name_that_is_taken_is_a_condition_while_it_is() -> None:
     world = world_of()
     problem = Problem(reason="NameTaken", message="demo-net belongs to somebody else", since=60.0)
     held = world.record.model_copy(update={"problem": problem})
@@ -183,7 +189,10 @@ def test_what_keeps_a_job_from_going_on_is_a_condition_while_it_does() -> None:
             "lastTransitionTime": "1970-01-01T00:01:00.000Z",
         }
     ]
-    assert present(world.plan, world.observed(), world.record, Surroundings())["status"]["conditions"] == []
+    # Upstream has none for what else a job may wait for, nor has a script that knows upstream's.
+    problem = Problem(reason="RuntimeNotFound", message="it is not there", since=60.0)
+    for record in (world.record, world.record.model_copy(update={"problem": problem})):
+        assert present(world.plan, world.observed(), record, Surroundings())["status"]["conditions"] == []
 
 
 @pytest.mark.parametrize("reason", ["RuntimeNotFound", "ImageUnavailable", "ConfigurationMissing"])

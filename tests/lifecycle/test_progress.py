@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from tests.support.flags import Flags
 from tests.support.manifests import annotated, shell, trainjob
 from tests.support.reporters import kubeflow_site, transformers_site
-from tests.support.workspaces import Workspace, eventually, unique
+from tests.support.workspaces import ROOT, Workspace, eventually, unique
 
 pytestmark = pytest.mark.engine
 
@@ -261,14 +262,23 @@ def packaged(workspace: Workspace, site: Path) -> dict[str, Any]:
     )
 
 
+def own_site(folder: Path) -> Path:
+    """This project's package, without what it needs besides."""
+    shutil.copytree(ROOT / "reconciler", folder / "reconciler", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
 def python(job: str, code: str) -> dict[str, Any]:
     return trainjob(job, "rt", "python3", "-c", code.replace("$(", "$$("))
 
 
 @pytest.mark.slow
-def test_the_kubeflow_sdk_reports_unchanged(containers: Workspace) -> None:
+@pytest.mark.parametrize("package", ["kubeflow.trainer", "reconciler.client"])
+def test_the_kubeflow_sdk_and_this_client_report_alike(containers: Workspace, package: str) -> None:
     job = unique("sdk")
-    containers.write("j.yaml", packaged(containers, kubeflow_site()), python(job, SDK))
+    site = kubeflow_site() if package == "kubeflow.trainer" else own_site(containers.root / "site")
+    code = SDK.replace("kubeflow.trainer", package)
+    containers.write("j.yaml", packaged(containers, site), python(job, code))
 
     done = containers.cli("run", "--wait")
 

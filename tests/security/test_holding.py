@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 
 from reconciler.config import Settings
 from reconciler.controller.guarding import Guard
-from reconciler.engines import select
+from reconciler.engines import mounts, select
 from reconciler.engines.base import Engine
+from reconciler.engines.mounts import inside as make_part
 from reconciler.engines.specs import ContainerSpec, Mount, VolumeSpec
-from reconciler.errors import Conflict, Drifted, PolicyRefused
+from reconciler.errors import Conflict, Drifted, PolicyRefused, StartFailed
 from tests.support import images
 from tests.support.workspaces import Workspace, eventually, unique
 
@@ -85,6 +87,54 @@ def test_a_link_swapped_in_after_the_create_is_not_mounted(
 
     assert output(engine, container) == "harmless"
     assert not list((containers.root / "state" / "held" / containers.instance).iterdir())
+
+
+def test_a_link_swapped_in_for_a_part_of_a_volume_is_not_mounted(
+    containers: Workspace, engine: Engine, guard: Guard
+) -> None:
+    labels = {"reconciler.trainer.kubeflow.org/instance": containers.instance}
+    volume = unique("parts")
+    engine.create_volume(VolumeSpec(name=volume, labels=labels))
+    part = Mount(kind="volume", source=volume, target="/in", sub_path="in")
+    try:
+        folder = engine.bound_folder(part)
+        if folder is None:
+            pytest.skip("this engine mounts parts of volumes itself")
+        secret, place = containers.root / "secret", Path(folder, "in")
+        secret.mkdir()
+        place.mkdir()
+        (secret / "key").write_text(CANARY)
+        (place / "key").write_text("harmless")
+        wanted = replace(spec(containers, place), mounts=(part,))
+
+        with guard.held(wanted, engine.bound_folder) as held:
+            container = engine.create_container(held.spec)
+            place.rename(place.with_name("aside"))
+            place.symlink_to(secret)
+            engine.start_container(container)
+        said = output(engine, container)
+        with pytest.raises(StartFailed, match="leads out"), guard.held(wanted, engine.bound_folder):
+            pass
+        engine.remove_container(container)
+    finally:
+        containers.clean()
+        engine.remove_volume(volume)
+
+    assert said == "harmless"
+
+
+def test_a_missing_part_of_a_volume_is_made_through_no_link(tmp_path: Path) -> None:
+    volume, outside = tmp_path / "volume", tmp_path / "outside"
+    volume.mkdir(mode=0o750)
+    outside.mkdir()
+
+    made = Path(make_part(str(volume), "a/b"))
+    assert made.stat().st_mode & 0o777 == volume.stat().st_mode & 0o777
+
+    # As if it had been put there after the look.
+    (volume / "link").symlink_to(outside)
+    mounts._make(volume, ("link", "in"))
+    assert list(outside.iterdir()) == []
 
 
 def test_without_holding_it_would_be_which_is_what_the_attack_is_about(

@@ -21,7 +21,7 @@ from reconciler.engines.base import (
     RegistryAuth,
     VolumeState,
 )
-from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
+from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
 from tests.simulation.faults import Faults
 from tests.simulation.world import Box, Net, World
@@ -245,6 +245,9 @@ class SimulatedEngine:
         with self.faults.point("image_exists", image):
             self._answering()
             return image in self.world.images
+
+    def bound_folder(self, mount: Mount) -> str | None:
+        return None
 
     def image_user(self, image: str) -> str | None:
         with self.faults.point("image_user", image):

@@ -290,6 +290,20 @@ def test_a_git_that_hangs_is_ended(tmp_path):
     assert time.monotonic() - started < 20
 
 
+def test_a_git_that_ignores_what_keeps_it_in_bounds_is_not_used(follow, tmp_path, monkeypatch):
+    old = tmp_path / "old" / "git"
+    old.parent.mkdir()
+    old.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo git version 2.30.2 || touch {tmp_path}/used\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
+
+    report = follow.look()
+
+    assert (report.ready, report.reason) == (False, "GitTooOld")
+    assert "is version 2.30.2" in report.message
+    assert not (tmp_path / "used").exists()
+
+
 # --- signatures
 
 
@@ -409,6 +423,28 @@ def test_links_within_the_checkout_are_followed(follow):
     state = follow.look()
 
     assert (state.ready, state.warning, follow.jobs()) == (True, "", {"a", "b"})
+
+
+def test_a_link_that_is_as_large_as_a_file_is_not_read(follow, monkeypatch):
+    big = follow.repository.git("hash-object", "-w", "--stdin", data="x" * 9_000_000)
+    for name in ("big.yaml", "big"):
+        follow.repository.git("update-index", "--add", "--cacheinfo", f"120000,{big},specs/{name}")
+    follow.repository.git("commit", "--quiet", "-m", "Big")
+    follow.repository.push()
+    read: list[int] = []
+    contents = git_mirror.GitMirror.contents
+
+    def counted(self, files):
+        read.extend(file.size for file in files)
+        return contents(self, files)
+
+    monkeypatch.setattr(git_mirror.GitMirror, "contents", counted)
+
+    state = follow.look()
+
+    assert (state.ready, follow.jobs()) == (True, {"a"}), state.message
+    assert max(read) < 9_000_000
+    assert "big.yaml" in state.warning
 
 
 def test_a_link_behind_a_link_leads_nowhere(follow):

@@ -44,6 +44,19 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
 
 
+def test_a_new_file_takes_no_name_that_is_in_use(tmp_path):
+    path = tmp_path / "a.yaml"
+    write_atomically(path, b"first", new=True)
+
+    with pytest.raises(StateError) as caught:
+        write_atomically(path, b"second", new=True)
+
+    assert isinstance(caught.value.__cause__, FileExistsError)
+    assert path.read_bytes() == b"first"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.yaml"]
+    assert path.stat().st_nlink == 1
+
+
 def test_a_full_disk_is_said_in_a_sentence_with_a_remedy():
     """/dev/full answers every write with ENOSPC, but cannot be renamed onto: use a full tmpfs instead."""
     if os.getuid() != 0:

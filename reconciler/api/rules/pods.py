@@ -6,7 +6,7 @@ Only what holds of a template by itself is an error: what a patch or a framework
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from reconciler.api.base import manifest_name
@@ -27,6 +27,7 @@ _PULL: Final = ("Always", "IfNotPresent", "Never")
 _PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 _COMPLETION_MODES: Final = ("NonIndexed", "Indexed")
 _LARGEST_PORT: Final = 65535
+_LARGEST_ID: Final = 2**31 - 1
 
 Found = Iterator[tuple[str, str]]
 
@@ -87,6 +88,17 @@ def _pod(pod: PodSpec, base: str) -> Found:
             yield from _container(container, path)
     for index, volume in enumerate(pod.volumes):
         yield from _volume(volume, f"{base}.volumes[{index}]")
+    if (context := pod.security_context) is not None:
+        groups = [(f"supplementalGroups[{n}]", group) for n, group in enumerate(context.supplemental_groups)]
+        yield from _ids(
+            (
+                ("runAsUser", context.run_as_user),
+                ("runAsGroup", context.run_as_group),
+                ("fsGroup", context.fs_group),
+                *groups,
+            ),
+            f"{base}.securityContext",
+        )
 
 
 def _container(container: Container, base: str) -> Found:
@@ -112,6 +124,19 @@ def _container(container: Container, base: str) -> Found:
             message = f'Invalid value: "{mount.sub_path}": must be a relative path without ".."'
             yield f"{path}.subPath", message
     yield from resources(container.resources, f"{base}.resources")
+    if (context := container.security_context) is not None:
+        ids = (("runAsUser", context.run_as_user), ("runAsGroup", context.run_as_group))
+        yield from _ids(ids, f"{base}.securityContext")
+
+
+def _ids(numbers: Iterable[tuple[str, int | None]], base: str) -> Found:
+    """Faults of users and groups: an engine may take a number that is none for another one."""
+    for field, number in numbers:
+        if number is not None and not 0 <= number <= _LARGEST_ID:
+            yield (
+                f"{base}.{field}",
+                f"Invalid value: {number}: must be between 0 and {_LARGEST_ID}, inclusive",
+            )
 
 
 def environment(variables: tuple[EnvVar, ...], base: str) -> Found:

@@ -1,4 +1,4 @@
-"""Who a container runs as where only its image says so, on both engines."""
+"""Which image a container is made of, and who it runs as where only its image says so, on both engines."""
 
 from __future__ import annotations
 
@@ -47,6 +47,30 @@ def own_images(containers: Workspace) -> Iterator[Images]:
     yield made
     containers.clean()
     made.clean()
+
+
+def test_images_are_the_ones_that_were_judged_and_no_others_that_happen_to_be_there(
+    containers: Workspace, own_images: Images
+) -> None:
+    """A short name may be an id, and with Podman an image of ``localhost``: neither is Docker Hub's."""
+    own = own_images.running_as("0")
+    with containers.api() as client:
+        identifier = client.api.inspect_image(own)["Id"].removeprefix("sha256:")
+        named = unique("short")
+        client.api.tag(own, f"localhost/{named}", "latest")
+    own_images.made.append(f"localhost/{named}:latest")
+    containers.configure(policy={"images": {"allow": ["docker.io/library/*"]}})
+    jobs = {unique("id"): identifier[:12], unique("full"): f"sha256:{identifier}", unique("name"): named}
+    for job, image in jobs.items():
+        runs = runtime(f"rt-{job}", image, container={"imagePullPolicy": "Never"})
+        containers.write(f"{job}.yaml", runs, shell(job, f"rt-{job}", "echo ran"))
+
+    containers.cli("run", "--once")
+
+    for job in jobs:
+        assert containers.containers(job) == []
+        assert containers.log(job, 0) == ""
+        assert "docker.io/library/" in containers.said(job) or "PolicyViolation" in containers.said(job)
 
 
 def refused(workspace: Workspace, job: str) -> bool:
