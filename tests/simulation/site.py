@@ -34,6 +34,8 @@ from tests.simulation.world import Box, Fate, World
 
 INSTANCE = "simulated"
 RESYNC = 30.0
+#: Conditions that are told while they hold, and follow from other parts of the record.
+STANDING = frozenset({"UpdateRefused", "Blocked"})
 #: Passes in a row, without time moving on, that no job needs.
 MAX_PASSES = 300
 
@@ -341,7 +343,8 @@ class Site:
         if not (self.settings.specs / f"{Path(file).stem}.status.yaml").exists():
             raise BrokenRuleError(f"the sidecar of {file} is not beside it")
         status = told["status"]
-        conditions = [(c["type"], c["status"], c["reason"]) for c in status["conditions"]]
+        lasting = [c for c in status["conditions"] if c["type"] not in STANDING]
+        conditions = [(c["type"], c["status"], c["reason"]) for c in lasting]
         recorded = [(c.type, c.status, c.reason) for c in record.conditions]
         if (
             told["metadata"].get("uid") != record.uid
