@@ -231,7 +231,7 @@ class HttpEngine(ABC):
     def _delete(self, path: str, what: str, params: Mapping[str, Any]) -> None:
         """A DELETE; of several things Podman tells in the body of a success what went wrong with each."""
         answer = self._http.call("DELETE", path, what, params=params, seconds=WORK_SECONDS)
-        for report in answer or ():
+        for report in answer if isinstance(answer, list) else ():
             if error := report.get("Err"):
                 refused = Refused(self._http.engine, what, status=0, detail=str(error))
                 if not failures.is_removed(refused):
