@@ -199,11 +199,13 @@ def test_diff_says_what_would_be_done_and_then_nothing(specs):
 
 
 def test_diff_tells_what_would_be_refused_left_alone_or_cleared_up(specs):
-    job(specs, "import time; time.sleep(60)", nodes=1)
-    job(specs, "import time; time.sleep(60)", name="gone", nodes=1)
+    # None of them ends by itself while the test goes on, however slow the machine is.
+    script = "import time; time.sleep(600); print({})"
+    job(specs, script.format(1), nodes=1)
+    job(specs, script.format(1), name="gone", nodes=1)
     assert run("run", *ENGINE, "--once")[0] == 0
     try:
-        job(specs, "print('another')", nodes=1)
+        job(specs, script.format(2), nodes=1)
         (specs / "gone.yaml").unlink()
         shutil.rmtree(specs.parent / "state" / "reconciler" / "records")
         (specs / "gone.status.yaml").unlink()
@@ -218,13 +220,13 @@ def test_diff_tells_what_would_be_refused_left_alone_or_cleared_up(specs):
         assert "elsewhere" not in out
 
         assert run("run", *ENGINE, "--once")[0] == 0
-        job(specs, "print('yet another')", nodes=1)
+        job(specs, script.format(3), nodes=1)
         (specs / "half.yaml").write_text("spec: [\n")
         status, out, _ = run("diff", *ENGINE)
         assert status == 1
         assert "! refuse job demo (default/demo): The change was refused" in out
         assert f"! refuse manifest {specs.absolute() / 'half.yaml'}: " in out
-        assert "container" not in out
+        assert "container" not in out, out
     finally:
         (specs / "half.yaml").unlink(missing_ok=True)
         (specs / "demo.yaml").unlink()
