@@ -52,6 +52,16 @@ class Telling:
             if fault.reason == NOT_RENDERED and fault.severity == "warning" and fault not in old.faults:
                 _log.warning("not rendered", fault=str(fault))
 
+    def tell_folder(self, old: Catalog, now: Catalog, recorded: set[str]) -> None:
+        """A folder that lost everything: what runs goes on, and somebody should know why."""
+        if recorded and now.state not in {"ok", old.state}:
+            _log.warning(
+                "the manifests are gone; nothing is removed",
+                folder=now.state,
+                jobs=len(recorded),
+                remedy="Bring the manifests back; if it is meant, run with --allow-empty.",
+            )
+
     def drop_departed(self, old: Catalog, now: Catalog, recorded: set[str]) -> None:
         """The statuses of jobs whose manifests went or moved, but for those that go with the job.
 

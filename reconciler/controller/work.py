@@ -178,6 +178,7 @@ class Work:
                 self._queue.add(key)
         for key in self._gone(recorded):
             self._queue.add(key)
+        self._telling.tell_folder(old, catalog, recorded)
         self._telling.drop_departed(old, catalog, recorded)
         self._telling.tell_others(old, catalog)
         self._telling.retain(catalog, recorded)

@@ -7,6 +7,9 @@ mostly neither, so they are held back for a moment, the objects of before stayin
 * a file that has just vanished (editors rename, ``git checkout`` removes and makes);
 * all files of a folder that has been taken away and made anew.
 
+A folder that has lost all of its files at once (a checkout that failed, a hand that slipped) is not believed
+until somebody says so; a last file alone may be removed like any other.
+
 What can go wrong: clocks of network file systems run ahead, so a change "in the future" counts from when it
 was first seen; a file changed twice within one tick of the file system's clock looks unchanged, so one that
 was changed just before it was read is read once more.
@@ -39,6 +42,8 @@ SETTLE: Final = 1.0
 VANISH: Final = 0.5
 #: The same after the whole folder was replaced: somebody may still be filling it.
 REPLACED: Final = 2.0
+#: Files that nobody removes at once, and leaves none, without saying that it is meant.
+MANY: Final = 2
 #: A file changed this shortly before it was read may change again without looking different.
 RACY: Final = 0.05
 #: No more than this of a file is read into memory; what is larger is refused by the loader anyway.
@@ -116,6 +121,7 @@ class FolderSource:
         self._resolver = Resolver(_check)
         self._identity: tuple[int, int] | None = None
         self._replaced_at: float | None = None
+        self._was_empty = False
         self._watcher: Watcher | None = None
         self._last: tuple[object, Catalog] | None = None
 
@@ -143,6 +149,7 @@ class FolderSource:
                 self._read_changes(layout, now, patient=patient)
                 if layout.files or self._may_be_empty:
                     self._identity = layout.identity
+            self._was_empty = state == "empty"
             catalog = self._catalog(layout, state)
             if self._watcher is not None:
                 self._watcher.follow(layout)
@@ -166,15 +173,20 @@ class FolderSource:
     def _state(self, layout: Layout) -> FolderState:
         if layout.state != "ok":
             return layout.state
-        known = layout.identity == self._identity or self._may_be_empty
-        if not layout.files and not layout.unreadable and not layout.sidecars and not known:
-            return "empty"
-        return "ok"
+        if layout.files or layout.unreadable or self._may_be_empty:
+            return "ok"
+        if layout.identity == self._identity:
+            lost = sum(file.signature is not None for file in self._files.values())
+        else:
+            # Not known from before but by what was left there, of jobs whose manifests have gone since.
+            lost = layout.sidecars or MANY
+        return "ok" if lost < MANY else "empty"
 
     # -- reading
 
     def _read_changes(self, layout: Layout, now: float, *, patient: bool) -> None:
-        if self._identity is not None and layout.identity != self._identity:
+        came_back = self._was_empty and layout.files
+        if came_back or (self._identity is not None and layout.identity != self._identity):
             self._replaced_at = now
         for path, found in layout.files.items():
             file = self._files.get(path)

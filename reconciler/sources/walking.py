@@ -51,7 +51,7 @@ class Layout:
         real_folders: the folders read, links resolved: what a watcher must watch.
         link_folders: folders in which a symlink on the way to something lies: a swap shows up there.
         links: those symlinks.
-        sidecars: a status sidecar lies somewhere: this is a folder that has been worked on.
+        sidecars: how many status sidecars lie there: with one this is a folder that has been worked on.
     """
 
     state: Literal["ok", "missing", "unreadable"] = "ok"
@@ -62,7 +62,7 @@ class Layout:
     real_folders: list[str] = field(default_factory=list)
     link_folders: set[str] = field(default_factory=set)
     links: set[str] = field(default_factory=set)
-    sidecars: bool = False
+    sidecars: int = 0
 
 
 def is_manifest_name(name: str) -> bool:
@@ -150,7 +150,7 @@ class _Walk:
                 self.real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
                 self._file(os.path.join(shown, entry.name))  # noqa: PTH118
             elif entry.name.endswith(SIDECAR_SUFFIX):
-                self.layout.sidecars = True
+                self.layout.sidecars += 1
         for path, real_path in folders:
             self._enter(path, real_path)
 

@@ -112,6 +112,34 @@ def test_allow_empty_confirms_that_the_folder_is_meant_to_be_empty(containers: W
     assert containers.containers(job) == []
 
 
+def test_manifests_that_are_all_gone_at_once_remove_nothing_until_they_are_back(
+    containers: Workspace,
+) -> None:
+    job, other = unique("kept"), unique("kept")
+    flags = Flags(containers)
+    script = f"{flags.note('up')}{flags.wait()}"
+    containers.write("a.yaml", flags.runtime(), shell(job, "rt", script))
+    containers.write("b.yaml", shell(other, "rt", script))
+    manifests = {path: path.read_bytes() for path in containers.specs.glob("*.yaml")}
+    with containers.daemon() as daemon:
+        flags.until_noted(2)
+        for path in containers.specs.iterdir():
+            path.unlink()
+        eventually(lambda: "the manifests are gone; nothing is removed" in daemon.text(), "it is said")
+        daemon.kill()
+        for path, data in manifests.items():
+            path.write_bytes(data)
+    with containers.daemon():
+        # One of them is removed: that is believed, and the other goes on.
+        eventually(lambda: containers.phase(job) == containers.phase(other) == "Running", "both are known")
+        kept = len(containers.containers(job)), len(containers.containers(other))
+        (containers.specs / "b.yaml").unlink()
+        eventually(lambda: not containers.containers(other), "what is removed alone goes")
+
+    assert kept == (1, 1)
+    assert len(containers.containers(job)) == 1
+
+
 def test_volumes_of_the_jobs_own_go_with_it_and_others_stay(containers: Workspace) -> None:
     job, other = unique("vols"), unique("theirs")
     own = f"{job}-own"

@@ -292,6 +292,49 @@ def test_the_last_manifest_may_be_removed(folder):
     assert catalog.may_prune(str(path))
 
 
+def test_all_manifests_gone_at_once_are_not_believed(folder):
+    folder.write("r.yaml", runtime())
+    path = folder.write("a.yaml", job())
+    folder.scan()
+
+    for file in folder.root.iterdir():
+        file.unlink()
+    catalog = folder.scan(later=60)
+
+    assert catalog.state == "empty"
+    assert "default/demo" in catalog.jobs
+    assert not catalog.may_prune(str(path))
+
+
+def test_manifests_removed_one_after_the_other_are_gone(folder):
+    paths = [folder.write("a.yaml", job("one")), folder.write("b.yaml", job("two"))]
+    folder.scan()
+
+    for path in paths:
+        path.unlink()
+        folder.scan()
+    catalog = folder.scan(later=VANISH)
+
+    assert (catalog.state, catalog.jobs) == ("ok", {})
+
+
+def test_manifests_that_were_all_gone_may_come_back_bit_by_bit(folder):
+    texts = {"r.yaml": runtime(), "a.yaml": job("one"), "b.yaml": job("two")}
+    for name, text in texts.items():
+        folder.write(name, text)
+    folder.scan()
+    for name in texts:
+        (folder.root / name).unlink()
+    folder.scan(later=60)
+
+    seen = []
+    for name, text in texts.items():
+        folder.write(name, text)
+        seen.append(set(folder.scan(later=REPLACED / 2).jobs))
+
+    assert seen == [{"default/one", "default/two"}] * 3
+
+
 def test_a_file_that_comes_back_at_once_changes_nothing(folder):
     folder.write("r.yaml", runtime())
     path = folder.write("a.yaml", job())
@@ -544,6 +587,13 @@ def test_an_empty_folder_at_the_start_is_told_from_one_that_has_been_worked_on(f
     (folder.root / "a.status.yaml").write_text("x")
 
     assert folder.scan().state == "ok"
+
+
+def test_at_the_start_a_folder_that_has_lost_many_manifests_is_not_believed(folder):
+    for name in ("a", "b"):
+        (folder.root / f"{name}.status.yaml").write_text("x")
+
+    assert folder.scan().state == "empty"
 
 
 def test_an_unreadable_file_keeps_its_job(folder):
