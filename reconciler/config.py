@@ -24,8 +24,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from reconciler.errors import ConfigError
 from reconciler.git_urls import GitUrl, redact
 from reconciler.options import OPTION, OPTIONS, VARIABLE_PREFIX, Option, did_you_mean
+from reconciler.yaml_misfits import MISFIT, MISFITS
 
 if TYPE_CHECKING:
+    import yaml
+
     from reconciler.policy.model import Policy
 
 EngineName = Literal["auto", "docker", "podman", "process"]
@@ -297,7 +300,7 @@ def _read_mapping(path: Path) -> Iterable[tuple[str, int, Any, Any]]:
                 f"{path}:1: the file must be a mapping.", remedy="Write lines as `engine: podman`."
             )
         for key, value in root.value:
-            yield str(key.value), key.start_mark.line + 1, value, loader.construct_document(value)
+            yield str(key.value), key.start_mark.line + 1, value, _decoded(loader, value, path)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -305,6 +308,13 @@ def _read_mapping(path: Path) -> Iterable[tuple[str, int, Any, Any]]:
         raise ConfigError(f"{path}:{line}: this is no YAML: {problem}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from None
+
+
+def _decoded(loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Any:
+    try:
+        return loader.construct_document(node)
+    except MISFITS:
+        raise ConfigError(f"{path}:{node.start_mark.line + 1}: {MISFIT}.") from None
 
 
 def _key(name: str) -> str:

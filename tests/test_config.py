@@ -96,6 +96,8 @@ def test_paths_in_the_file_are_taken_from_the_files_folder(tmp_path):
         ("auto-remove: maybe\n", 1, ["neither true nor false"]),
         ("address-pool: [10.0.0.0/33]\n", 1, ["CIDR"]),
         ("engine: a\nengine: b: c\n", 2, ["no YAML"]),
+        ("resync: 5s\nmax-jobs: !!int\n", 2, ["does not fit its tag"]),
+        ("auto-remove: !!bool perhaps\n", 1, ["does not fit its tag"]),
         ("- a\n- b\n", 1, ["must be a mapping"]),
         ("engine: podman\ncontainer_runtime: docker\n", 2, ["given twice"]),
         ("instance: -x\n", 1, ["label value"]),

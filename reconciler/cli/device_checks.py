@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.cli.checks import Check, Machine, Status
+from reconciler.yaml_misfits import MISFITS
 
 if TYPE_CHECKING:
     from reconciler.engines.base import Engine
@@ -107,7 +108,7 @@ def _load(file: Path) -> Mapping[str, Any]:
 
     try:
         spec = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, *MISFITS) as error:
         raise ValueError(str(error)) from error
     if not isinstance(spec, Mapping) or not spec.get("kind"):
         raise ValueError(f"{file} is no CDI specification")

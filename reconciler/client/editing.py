@@ -23,6 +23,7 @@ from reconciler.client.yamltext import Place, Splice, clone, remove_document, se
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.names import DEFAULT_NAMESPACE, PREFIX
 from reconciler.status.files import write_atomically
+from reconciler.yaml_misfits import MISFIT, MISFITS
 
 ANNOTATION_RERUN: Final = PREFIX + "rerun"
 
@@ -128,10 +129,11 @@ class _Source:
             raise ReconcilerError(f"{path} is gone.", remedy="Look again: reconciler get jobs.") from None
         except OSError as error:
             raise StateError(f"Cannot read {path}: {error.strerror}.") from error
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
+        except (yaml.YAMLError, *MISFITS) as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{path}:{mark.line + 1}" if mark else str(path)
-            problem = getattr(error, "problem", None) or "it is no UTF-8 text"
+            other = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else MISFIT
+            problem = getattr(error, "problem", None) or other
             raise ReconcilerError(
                 f"{where}: the file cannot be parsed: {problem}.", remedy="Mend it first, then try again."
             ) from None
@@ -200,7 +202,7 @@ class _Source:
 def _means(text: str, expected: list[Any]) -> bool:
     try:
         return list(yaml.safe_load_all(text)) == expected
-    except yaml.YAMLError:
+    except (yaml.YAMLError, *MISFITS):
         return False
 
 

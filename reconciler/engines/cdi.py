@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.errors import StartFailed
+from reconciler.yaml_misfits import MISFITS
 
 FOLDERS: Final = (Path("/etc/cdi"), Path("/var/run/cdi"))
 
@@ -66,7 +67,7 @@ def _yaml(text: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, *MISFITS) as error:
         raise ValueError(str(error)) from error
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.names import DEFAULT_NAMESPACE, job_key
+from reconciler.yaml_misfits import MISFIT, MISFITS
 
 SUFFIX: Final = ".status.yaml"
 #: Phases that a job does not leave by itself.
@@ -269,6 +270,8 @@ def read_sidecar(path: Path) -> list[ObjectStatus]:
         documents = list(yaml.load_all(path.read_bytes(), Loader=_loader()))
     except yaml.YAMLError as error:
         raise ValueError(str(error).replace("\n", " ")) from None
+    except MISFITS:
+        raise ValueError(MISFIT) from None
     return [
         ObjectStatus(
             kind=_text(document.get("kind")),

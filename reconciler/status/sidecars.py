@@ -18,6 +18,7 @@ import yaml
 from reconciler.errors import StateError
 from reconciler.names import API_VERSION
 from reconciler.status.files import read_if_exists, remove_if_exists, write_atomically
+from reconciler.yaml_misfits import MISFITS
 
 SUFFIX = ".status.yaml"
 #: Seconds between two writes of one file while a job only makes progress.
@@ -71,7 +72,7 @@ def read_sidecar(path: Path) -> list[dict[str, Any]]:
 def _parsed(data: bytes) -> list[dict[str, Any]]:
     try:
         return [d for d in yaml.load_all(data, Loader=_Loader) if isinstance(d, dict)]
-    except yaml.YAMLError:
+    except (yaml.YAMLError, *MISFITS):
         return []
 
 

@@ -63,14 +63,30 @@ def _write_runtime(folder: Path, name: str, image: str) -> None:
 _cache: dict[tuple[str, str], Results] = {}
 
 
-@pytest.fixture(params=[OURS, PEER])
-def package(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(
+    params=[
+        # One worker has all tests of a client on an engine: the scenarios run once.
+        pytest.param(
+            (package, engine), id=f"{package}-{engine}", marks=pytest.mark.xdist_group(f"{package}-{engine}")
+        )
+        for package in (OURS, PEER)
+        for engine in ("podman", "docker")
+    ]
+)
+def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A client and the engine it works on."""
+    package, engine = request.param
+    return package, engine
 
 
-@pytest.fixture(params=["podman", "docker"])
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture
+def package(pair: tuple[str, str]) -> str:
+    return pair[0]
+
+
+@pytest.fixture
+def engine(pair: tuple[str, str]) -> str:
+    return pair[1]
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from reconciler.plan.ruling import Grounds, Prefix, rule_on_mount
 from reconciler.policy.model import Policy, matches
 from reconciler.policy.reading import read_policy
 from reconciler.sources.builtin import builtin_runtimes
+from reconciler.yaml_misfits import MISFITS
 
 Target = Callable[[bytes], str]
 #: Nothing may be so large that a status could not show it.
@@ -71,7 +72,7 @@ def policy(data: bytes) -> str:
         if node is None:
             return "empty"
         decoded = loader.construct_document(node)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError):
+    except (yaml.YAMLError, *MISFITS):
         return "no yaml"
     if not isinstance(node, yaml.MappingNode):
         return "no mapping"
