@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 from pathlib import Path
-
-import pytest
 
 from reconciler.cli.jobs import Job
 from reconciler.cli.progress import Lines, Shown
 from reconciler.config import Settings
 from reconciler.status.reading import ObjectStatus
 from tests.cli.samples import sidecar, trainjob, write
+from tests.support.workspaces import eventually
 
 
 def status(percent: int | None) -> dict:
@@ -55,16 +53,14 @@ def test_a_wait_for_a_job_that_never_reports_says_nothing(capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_without_a_terminal_each_report_is_a_line(specs, capsys) -> None:
+def test_without_a_terminal_each_report_is_a_line(specs, monkeypatch) -> None:
+    # Only ever read: what pytest's capture takes out while another thread writes may lose a line.
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
     write(specs / "job.yaml", trainjob())
-    said = ""
     with Lines(Settings(specs=specs)):
         for percent in (10, 20):
             write(specs / "job.status.yaml", status(percent))
-            deadline = time.monotonic() + 30
-            while f"{percent}%" not in said:
-                said += capsys.readouterr().err
-                if time.monotonic() > deadline:
-                    pytest.fail(f"no line for {percent}%: {said!r}")
+            eventually(lambda told=f"{percent}%": told in screen.getvalue(), f"a line for {percent}%")
 
-    assert said.splitlines() == ["default/demo: 10%", "default/demo: 20%"]
+    assert screen.getvalue().splitlines() == ["default/demo: 10%", "default/demo: 20%"]
