@@ -11,6 +11,8 @@ from tests.fuzz.running import fuzz, run_one, seeds
 from tests.fuzz.targets import TARGETS
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "2"))
+#: The same walk each time: what is new is looked for by `make fuzz`, not by who waits for the tests.
+SEED = os.environ.get("FUZZ_SEED", "20261124")
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
@@ -21,8 +23,6 @@ def test_every_input_of_the_corpus_is_taken(target: str) -> None:
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_changed_inputs_are_taken(target: str) -> None:
-    seed = os.environ.get("FUZZ_SEED") or str(random.SystemRandom().randrange(2**32))
+    found = fuzz(target, seconds=SECONDS, chance=random.Random(SEED))
 
-    found = fuzz(target, seconds=SECONDS, chance=random.Random(seed))
-
-    assert found.runs, f"seed {seed}"
+    assert found.runs, f"seed {SEED}"
