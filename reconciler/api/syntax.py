@@ -18,6 +18,8 @@ _TIMESTAMP: Final = re.compile(
 )
 LABEL_LIMIT: Final = 63
 SUBDOMAIN_LIMIT: Final = 253
+#: Of users and groups.
+LARGEST_ID: Final = 2**31 - 1
 
 
 def label_1035_problem(text: str) -> str:

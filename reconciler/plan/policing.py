@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.api.quantities import cores, to_bytes
+from reconciler.api.syntax import LARGEST_ID
 from reconciler.plan.demands import demand
 from reconciler.plan.ruling import Grounds, PathFacts, Ruling, rule_on_mount
 from reconciler.plan.types import ContainerPlan, InstancePlan, JobPlan, SecurityPlan, VolumePlan
@@ -28,9 +29,6 @@ from reconciler.policy.model import (
 
 DEFAULT_POLICY: Final = Policy()
 REASON: Final = "PolicyViolation"
-
-#: Linux' user ids, as engines take them.
-LAST_USER: Final = 2**31 - 1
 
 #: Where in a pod's specification something stands; items of lists by their names.
 Field = tuple[str, ...]
@@ -142,7 +140,7 @@ def rootly(user: str) -> str:
     name = user.partition(":")[0]
     if name in {"", "root"}:
         return "runs as root"
-    if not (name.isascii() and name.isdecimal() and int(name) <= LAST_USER):
+    if not (name.isascii() and name.isdecimal() and int(name) <= LARGEST_ID):
         return f"runs as the user {name!r}, which may be root's name as far as anybody can tell"
     return "" if int(name) else "runs as root"
 

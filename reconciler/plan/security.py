@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from reconciler.api.syntax import LARGEST_ID
 from reconciler.errors import PlanError
 from reconciler.plan.types import SecurityPlan
 
-#: Of users and groups.
-LARGEST_ID: Final = 2**31 - 1
 #: Fields that the pod's context has too.
 _SHARED: Final = (
     "runAsUser",

@@ -19,7 +19,7 @@ from reconciler.api.pods import PodSpec
 from reconciler.api.quantities import parse
 from reconciler.api.rules.podfailures import check as check_failure_policy
 from reconciler.api.steps import job_path, pod_path
-from reconciler.api.syntax import env_name_problem, label_1123_problem
+from reconciler.api.syntax import LARGEST_ID, env_name_problem, label_1123_problem
 from reconciler.api.volumes import Volume
 
 _RESTART: Final = ("OnFailure", "Never")
@@ -27,7 +27,6 @@ _PULL: Final = ("Always", "IfNotPresent", "Never")
 _PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 _COMPLETION_MODES: Final = ("NonIndexed", "Indexed")
 _LARGEST_PORT: Final = 65535
-_LARGEST_ID: Final = 2**31 - 1
 
 Found = Iterator[tuple[str, str]]
 
@@ -132,10 +131,10 @@ def _container(container: Container, base: str) -> Found:
 def _ids(numbers: Iterable[tuple[str, int | None]], base: str) -> Found:
     """Faults of users and groups: an engine may take a number that is none for another one."""
     for field, number in numbers:
-        if number is not None and not 0 <= number <= _LARGEST_ID:
+        if number is not None and not 0 <= number <= LARGEST_ID:
             yield (
                 f"{base}.{field}",
-                f"Invalid value: {number}: must be between 0 and {_LARGEST_ID}, inclusive",
+                f"Invalid value: {number}: must be between 0 and {LARGEST_ID}, inclusive",
             )
 
 
