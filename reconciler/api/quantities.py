@@ -7,6 +7,7 @@ nano-unit up; so does this. Suffixes are case-sensitive: ``m`` is milli, ``M`` i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_UP, Context, Decimal, localcontext
 from typing import Final
 
@@ -96,6 +97,15 @@ def cores(value: str | float) -> float:
 def whole(value: str | float) -> int:
     """The next whole number up: bytes of ``4Gi``, a count of devices, seconds."""
     return int(parse(value).to_integral_value(rounding=ROUND_CEILING))
+
+
+def gpus(*listed: Mapping[str, str | float]) -> int:
+    """The first amount above 0 of a resource with ``gpu`` in its name, as upstream looks for it."""
+    for amounts in listed:
+        for name, amount in amounts.items():
+            if "gpu" in name.lower() and (count := whole(amount)) > 0:
+                return count
+    return 0
 
 
 def to_bytes(value: str | float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from reconciler.api import quantities
 from reconciler.api.quantities import cores, to_bytes, whole
 from reconciler.plan.types import ResourcePlan
 
@@ -26,11 +27,7 @@ def merged_resources(runtime: Mapping[str, Any], job: Mapping[str, Any]) -> dict
 
 def gpus(resources: Mapping[str, Any]) -> int:
     """GPUs that the resources ask for: any resource with ``gpu`` in its name, requests before limits."""
-    for part in ("requests", "limits"):
-        for name, amount in (resources.get(part) or {}).items():
-            if "gpu" in name.lower() and whole(amount) > 0:
-                return whole(amount)
-    return 0
+    return quantities.gpus(resources.get("requests") or {}, resources.get("limits") or {})
 
 
 def processors(resources: Mapping[str, Any]) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler.api import steps
 from reconciler.api.containers import ResourceRequirements
-from reconciler.api.quantities import whole
+from reconciler.api.quantities import gpus
 from reconciler.api.runtimes import Runtime
 from reconciler.api.trainjobs import Trainer, TrainJob
 
@@ -57,11 +57,7 @@ def _is_on(args: Sequence[str], key: str) -> bool:
 
 def gpus_of(resources: ResourceRequirements | None) -> int:
     """GPUs of a node: the first resource with ``gpu`` in its name, requests before limits."""
-    for listed in (resources.requests, resources.limits) if resources else ():
-        for name, amount in listed.items():
-            if "gpu" in name.lower() and whole(amount) > 0:
-                return whole(amount)
-    return 0
+    return gpus(resources.requests, resources.limits) if resources else 0
 
 
 def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
