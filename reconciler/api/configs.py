@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
@@ -11,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.api.base import Flag, Model, StringMap
 from reconciler.api.metadata import ObjectMeta
+from reconciler.api.scalars import from_base64
 
 #: Type of the error; its message must not show the value.
 NOT_BASE64: Final = "base64"
@@ -18,8 +17,8 @@ NOT_BASE64: Final = "base64"
 
 def _base64(value: str) -> str:
     try:
-        base64.b64decode("".join(value.split()), validate=True)
-    except (binascii.Error, ValueError):
+        from_base64(value)
+    except ValueError:
         remedy = "encode it (base64 -w0), or write it as it is under stringData (of a ConfigMap: data)"
         raise PydanticCustomError(NOT_BASE64, f"must be base64; {remedy}") from None
     return value

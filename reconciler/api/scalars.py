@@ -31,6 +31,15 @@ _LONGEST_NUMBER: Final = 400
 _STANDARD: Final = "tag:yaml.org,2002:"
 
 
+def from_base64(text: str) -> bytes:
+    """What ``data`` of a Secret holds; line breaks may stand in it.
+
+    Raises:
+        ValueError: it is no base64.
+    """
+    return base64.b64decode("".join(text.split()), validate=True)
+
+
 def plain(text: str) -> Scalar:
     """The value of a plain (unquoted) scalar."""
     if text in _WORDS:

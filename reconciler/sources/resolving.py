@@ -12,14 +12,13 @@ The rules, in the order of their use:
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.faults import Fault
+from reconciler.api.scalars import from_base64
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.sources.catalog import RUNTIME_NOT_FOUND, Catalog, FolderState, JobEntry, RuntimeKey
 
@@ -246,8 +245,8 @@ def _decoded(values: Any) -> dict[str, bytes]:
     decoded: dict[str, bytes] = {}
     for key, value in values.items() if isinstance(values, Mapping) else ():
         try:
-            decoded[str(key)] = base64.b64decode("".join(str(value).split()), validate=True)
-        except (binascii.Error, ValueError):
+            decoded[str(key)] = from_base64(str(value))
+        except ValueError:
             # Reported where the document was read; a reference to the key then finds none.
             continue
     return decoded
