@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
-import struct
 from pathlib import Path
-from typing import Final
 
-_CREDENTIALS: Final = struct.Struct("3i")
+from reconciler.socket_peers import listener_of
 
 
 def shares_mounts(url: str) -> bool:
@@ -42,12 +39,4 @@ def _listener(url: str) -> tuple[int, int]:
     """Process and user that opened a unix socket; ``(0, 0)`` where the kernel does not tell."""
     if not url.startswith("unix://"):
         return 0, 0
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(5)
-            connection.connect(url.removeprefix("unix://"))
-            raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    except (OSError, AttributeError):
-        return 0, 0
-    pid, user, _ = _CREDENTIALS.unpack(raw)
-    return pid, user
+    return listener_of(url.removeprefix("unix://"), timeout=5) or (0, 0)

@@ -16,15 +16,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
 from reconciler.errors import StateError
+from reconciler.socket_peers import listener_of
 
-_CREDENTIALS: Final = struct.Struct("3i")
 #: Who looks at the holder stays in its queue, as nobody takes anybody up.
 _QUEUE: Final = 64
 
@@ -57,10 +56,10 @@ class InstanceLock:
             made.close()
             if error.errno != errno.EADDRINUSE:
                 return self
-            process, user = self._holder()
-            if user is not None and user != os.geteuid():
+            holder = listener_of(self._name, timeout=1.0)
+            if holder is not None and holder[1] != os.geteuid():
                 return self
-            raise self._taken(process) from error
+            raise self._taken(holder[0] if holder is not None else 0) from error
         self._socket = made
         return self
 
@@ -69,16 +68,6 @@ class InstanceLock:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-    def _holder(self) -> tuple[int, int | None]:
-        """Process and user; 0 and None where the kernel does not tell."""
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-            asking.settimeout(1.0)
-            asking.connect(self._name)
-            raw = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            process, user, _ = _CREDENTIALS.unpack(raw)
-            return process, user
-        return 0, None
 
     def _taken(self, process: int) -> StateError:
         command = ""
