@@ -18,13 +18,15 @@ CLONE_NEWNET = 0x40000000
 #: Linux' option to listen at an address that comes up later (a bridge without containers).
 IP_FREEBIND = 15
 IPV6_FREEBIND = 78
+BACKLOG = 64
 
 
-def main(channel: socket.socket, process: str, address: str, port: int, backlog: int) -> None:
+def main(channel: socket.socket, process: str, address: str, port: int) -> None:
     """Enter, listen, hand out."""
     try:
         _enter(process)
-        with _listening(address, port, backlog) as made:
+        # The one that this replaces may not be closed yet; only sockets of the same user may share.
+        with listening(address, port, early=True, shared=True) as made:
             socket.send_fds(channel, [b"0"], [made.fileno()])
     except OSError as error:
         channel.send(f"{error.errno or 1} {error.strerror or error}".encode())
@@ -44,21 +46,36 @@ def _enter(process: str) -> None:
             raise OSError(number, os.strerror(number))
 
 
-def _listening(address: str, port: int, backlog: int) -> socket.socket:
+def listening(address: str, port: int, *, early: bool, shared: bool = False) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        address: an IP address.
+        port: 0: any.
+        early: also where the host does not have the address yet (Linux).
+        shared: also beside another socket of the same user.
+
+    Raises:
+        OSError: it cannot be had.
+    """
     sixth = ":" in address
     made = socket.socket(socket.AF_INET6 if sixth else socket.AF_INET, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # The one that this replaces may not be closed yet; only sockets of the same user may share.
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if sixth:
-        made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
-    else:
-        made.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
-    made.bind((address, port))
-    made.listen(backlog)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if early and sixth:
+            made.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        elif early:
+            made.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        made.bind((address, port))
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
     return made
 
 
 if __name__ == "__main__":
-    _descriptor, _process, _address, _port, _backlog = sys.argv[1:]
-    main(socket.socket(fileno=int(_descriptor)), _process, _address, int(_port), int(_backlog))
+    _descriptor, _process, _address, _port = sys.argv[1:]
+    main(socket.socket(fileno=int(_descriptor)), _process, _address, int(_port))

@@ -31,7 +31,6 @@ from reconciler.serving import inside
 
 #: Seconds for the way in, and as many for the socket.
 PATIENCE: Final = 20.0
-BACKLOG: Final = 64
 #: Says who it is, and stays until its input ends: what is in the namespace keeps it.
 _STAY: Final = ("sh", "-c", "echo $$ && read -r _")
 #: What an interpreter of an unusual place may need to start.
@@ -122,7 +121,7 @@ def _first_line(guide: subprocess.Popen[bytes], deadline: float) -> str:
 def _handed_out(process: str, address: str, port: int, deadline: float) -> socket.socket:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        arguments = (str(theirs.fileno()), process, address, str(port), str(BACKLOG))
+        arguments = (str(theirs.fileno()), process, address, str(port))
         helper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(inside.__file__)), *arguments],
             pass_fds=[theirs.fileno()],

@@ -23,13 +23,12 @@ import structlog
 
 from reconciler.errors import ServingError
 from reconciler.serving.connections import Connection
-from reconciler.serving.inside import IP_FREEBIND, IPV6_FREEBIND
+from reconciler.serving.inside import listening
 from reconciler.serving.limits import Limits
 from reconciler.serving.routing import Routes
 
 #: Threads that make answers; who is slow there waits for others of its kind only.
 HANDLERS = 2
-BACKLOG = 64
 CLOSING = 3.0
 
 #: Makes a listening socket that does not block, at an address and port; raises :class:`ServingError`.
@@ -241,21 +240,11 @@ def _open(address: str, port: int, *, early: bool) -> socket.socket:
     wanted = ipaddress.ip_address(address)
     if wanted.is_unspecified:
         raise ServingError(f"{address} is every address of this host.", remedy="Name one of them.")
-    family = socket.AF_INET6 if wanted.version == 6 else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if early:
-            level, option = (
-                (socket.IPPROTO_IPV6, IPV6_FREEBIND) if wanted.version == 6 else (socket.SOL_IP, IP_FREEBIND)
-            )
-            made.setsockopt(level, option, 1)
-        made.bind((address, port))
-        made.listen(BACKLOG)
-        made.setblocking(False)
+        made = listening(address, port, early=early)
     except OSError as error:
-        made.close()
         raise _refused(address, port, error) from error
+    made.setblocking(False)
     return made
 
 
