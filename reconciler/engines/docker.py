@@ -29,9 +29,9 @@ from reconciler.engines.facts import Remembered, has_labels, label_filter, parse
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_engine import PULL_SECONDS, WORK_SECONDS, HttpEngine
 from reconciler.engines.pulling import follow_pull
-from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
+from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
 from reconciler.engines.streams import Framed, RawStream
-from reconciler.errors import Drifted, NotFound, StartFailed
+from reconciler.errors import Drifted, NotFound
 
 #: Volume sub-paths came with this API version (Docker 26).
 _SUB_PATHS: Final = (1, 45)
@@ -47,6 +47,7 @@ class DockerEngine(HttpEngine):
     """
 
     name = "docker"
+    _parts_since = "Docker 26"
     _grace_parameter = "t"
 
     def __init__(self, url: str, *, subnet_pool: Sequence[str] = subnets.DEFAULT_POOL) -> None:
@@ -222,31 +223,12 @@ class DockerEngine(HttpEngine):
         self._signals.made(identity, spec.name)
         return identity
 
-    def bound_folder(self, mount: Mount) -> str | None:
-        """Before Docker could mount a part of a volume itself."""
-        if mount.kind != "volume" or not mount.sub_path or self._api.version >= _SUB_PATHS:
-            return None
-        volume = self._get("volume", mount.source, f"/volumes/{mount.source}")
-        root = str(volume["Mountpoint"])
-        return root if mounts.visible(root) and not volume.get("Options") else None
+    def _volume(self, name: str) -> Mapping[str, Any]:
+        volume: Mapping[str, Any] = self._get("volume", name, f"/volumes/{name}")
+        return volume
 
-    def _usable(self, mount: Mount) -> Mount:
-        """The mount as this version can do it; volumes are checked: Docker would make a missing one."""
-        if mount.kind != "volume":
-            return mount
-        volume = self._get("volume", mount.source, f"/volumes/{mount.source}")
-        if not mount.sub_path:
-            return mount
-        root = volume["Mountpoint"]
-        if self._api.version >= _SUB_PATHS:
-            mounts.inside(root, mount.sub_path)
-            return mount
-        if not mounts.visible(root) or volume.get("Options"):
-            raise StartFailed(
-                f"This Docker cannot mount the volume {mount.source} with a subPath ({mount.sub_path}).",
-                remedy="Use Docker 26 or later, or mount the whole volume.",
-            )
-        return replace(mount, kind="bind", source=root)
+    def _mounts_parts(self) -> bool:
+        return self._api.version >= _SUB_PATHS
 
     def _resolves_cdi(self) -> bool:
         if self._with_cdi is None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from threading import Event, Lock
 from typing import Any, ClassVar, Final
 
-from reconciler.engines import cdi, failures, subnets
+from reconciler.engines import cdi, failures, mounts, subnets
 from reconciler.engines.base import ContainerState, EngineEvent, EventStream, ExitFacts, LogStream
 from reconciler.engines.executing import collect
 from reconciler.engines.facts import (
@@ -29,7 +29,7 @@ from reconciler.engines.facts import (
 from reconciler.engines.failures import Refused
 from reconciler.engines.http_api import CALL_SECONDS, HttpApi
 from reconciler.engines.kernel_log import KernelLog
-from reconciler.engines.specs import ContainerSpec
+from reconciler.engines.specs import ContainerSpec, Mount
 from reconciler.engines.streams import Events, Framed, Logs, RawStream, StartSignals
 from reconciler.errors import Conflict, EngineError, NotFound
 from reconciler.liveness import allow
@@ -60,6 +60,8 @@ class HttpEngine(ABC):
 
     #: The query of a stop that says how long to wait for the end.
     _grace_parameter = "timeout"
+    #: The first version that mounts a part of a volume itself.
+    _parts_since: ClassVar[str]
     #: Further query of a removal.
     _removal: ClassVar[Mapping[str, Any]] = {}
 
@@ -95,6 +97,31 @@ class HttpEngine(ABC):
         Raises:
             NotFound: it has been removed meanwhile.
         """
+
+    @abstractmethod
+    def _volume(self, name: str) -> Mapping[str, Any]:
+        """A volume by name.
+
+        Raises:
+            NotFound: there is none.
+        """
+
+    @abstractmethod
+    def _mounts_parts(self) -> bool:
+        """Whether this version mounts a part of a volume itself."""
+
+    def bound_folder(self, mount: Mount) -> str | None:
+        """Before the engine could mount a part of a volume itself."""
+        if mount.kind != "volume" or not mount.sub_path or self._mounts_parts():
+            return None
+        return mounts.folder_of(self._volume(mount.source))
+
+    def _usable(self, mount: Mount) -> Mount:
+        """The mount as this version can do it; volumes are checked: engines would make a missing one."""
+        if mount.kind != "volume":
+            return mount
+        volume = self._volume(mount.source)
+        return mounts.usable(mount, volume, parts=self._mounts_parts(), since=self._parts_since)
 
     @abstractmethod
     def inspect_container(self, name: str) -> ContainerState:

@@ -9,8 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from reconciler.engines.specs import Mount
 from reconciler.errors import StartFailed
 
 
@@ -56,6 +60,39 @@ def _make(root: Path, parts: tuple[str, ...]) -> None:
         return  # what is there is no folder, or not ours: the engine will tell
     finally:
         os.close(fd)
+
+
+def folder_of(volume: Mapping[str, Any]) -> str | None:
+    """A volume's folder, where this process sees it and it is all of the volume; else None."""
+    root = str(volume["Mountpoint"])
+    return root if visible(root) and not volume.get("Options") else None
+
+
+def usable(mount: Mount, volume: Mapping[str, Any], *, parts: bool, since: str) -> Mount:
+    """The mount of a volume as the engine can do it.
+
+    Args:
+        mount: as asked for.
+        volume: as the engine has it.
+        parts: the engine mounts a part (``sub_path``) itself; else the volume's folder is bind-mounted.
+        since: which version does.
+
+    Raises:
+        StartFailed: neither can be done, or the part leads out of the volume.
+    """
+    if not mount.sub_path:
+        return mount
+    if parts:
+        inside(volume["Mountpoint"], mount.sub_path)
+        return mount
+    folder = folder_of(volume)
+    if folder is None:
+        engine, _, _ = since.partition(" ")
+        raise StartFailed(
+            f"This {engine} cannot mount the volume {mount.source} with a subPath ({mount.sub_path}).",
+            remedy=f"Use {since} or later, or mount the whole volume.",
+        )
+    return replace(mount, kind="bind", source=folder)
 
 
 def visible(root: str) -> bool:

@@ -34,8 +34,8 @@ from reconciler.engines.podman_api import PodmanApi
 from reconciler.engines.podman_logs import FileLogs, log_file
 from reconciler.engines.podman_specs import container_body
 from reconciler.engines.pulling import follow_pull
-from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
-from reconciler.errors import Conflict, Drifted, NotFound, StartFailed
+from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
+from reconciler.errors import Conflict, Drifted, NotFound
 
 #: Volume sub-paths came with this version; before it the folder is bind-mounted.
 _SUB_PATHS: Final = (5, 4)
@@ -53,6 +53,7 @@ class PodmanEngine(HttpEngine):
     """
 
     name = "podman"
+    _parts_since = "Podman 5.4"
     _removal: ClassVar[Mapping[str, Any]] = {"depend": "true", "timeout": 0}
 
     def __init__(self, url: str, *, subnet_pool: Sequence[str] = subnets.DEFAULT_POOL) -> None:
@@ -201,8 +202,9 @@ class PodmanEngine(HttpEngine):
         body = body | {"Options": _in_memory(f"nr_blocks={pages}")}
         return self._http.call("POST", "/volumes/create", what, body=body)
 
-    def _volume(self, name: str) -> Any:
-        return self._get("volume", name, f"/volumes/{name}/json")
+    def _volume(self, name: str) -> Mapping[str, Any]:
+        volume: Mapping[str, Any] = self._get("volume", name, f"/volumes/{name}/json")
+        return volume
 
     # --- containers
 
@@ -247,31 +249,8 @@ class PodmanEngine(HttpEngine):
         except Refused as refused:
             raise failures.create_failure(refused, name=spec.name, image=spec.image) from refused
 
-    def bound_folder(self, mount: Mount) -> str | None:
-        """Before Podman could mount a part of a volume itself."""
-        if mount.kind != "volume" or not mount.sub_path or self._rights().version >= _SUB_PATHS:
-            return None
-        volume = self._volume(mount.source)
-        root = str(volume["Mountpoint"])
-        return root if mounts.visible(root) and not volume.get("Options") else None
-
-    def _usable(self, mount: Mount) -> Mount:
-        """The mount as this version can do it; volumes are checked: Podman would make a missing one."""
-        if mount.kind != "volume":
-            return mount
-        volume = self._volume(mount.source)
-        if not mount.sub_path:
-            return mount
-        root = volume["Mountpoint"]
-        if self._rights().version >= _SUB_PATHS:
-            mounts.inside(root, mount.sub_path)
-            return mount
-        if not mounts.visible(root) or volume.get("Options"):
-            raise StartFailed(
-                f"This Podman cannot mount the volume {mount.source} with a subPath ({mount.sub_path}).",
-                remedy="Use Podman 5.4 or later, or mount the whole volume.",
-            )
-        return replace(mount, kind="bind", source=root)
+    def _mounts_parts(self) -> bool:
+        return self._rights().version >= _SUB_PATHS
 
     def _rights(self) -> rootless.Rights:
         """What the engine's user may do: asked once, it is settled by how the service was started."""
