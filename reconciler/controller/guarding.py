@@ -25,6 +25,7 @@ from reconciler.plan.policing import (
     leaves_user_to_image,
     read_only_mounts,
     rootly,
+    rule_on_root,
     violations,
 )
 from reconciler.plan.ruling import HOST_TYPES, Grounds, PathFacts, inside, rule_on_mount
@@ -168,8 +169,9 @@ class Guard:
         if user is None:
             raise NotFound(f"The image {spec.image} is not there any more.")
         if judged and (why := rootly(user)):
-            rule = "runAsNonRoot" if security.run_as_non_root else "policy.users.root"
-            raise PolicyRefused(f"{spec.name} {why}, as its image {spec.image} has it ({rule}).")
+            raise PolicyRefused(
+                f"{spec.name} {why}, as its image {spec.image} has it ({rule_on_root(security)})."
+            )
         if not group:
             return spec
         chosen = (user.partition(":")[0] or "0") + spec.security.user

@@ -312,12 +312,11 @@ class PodmanEngine(HttpEngine):
 
     def image_exists(self, image: str) -> bool:
         """Whether the image is in Podman's store, under this name or as Docker Hub's."""
-        names = dict.fromkeys((image, images.full_name(image)))
-        return any(self._has_image(name, f"/images/{name}/exists") for name in names)
+        return any(self._has_image(name, f"/images/{name}/exists") for name in _names_of(image))
 
     def image_user(self, image: str) -> str | None:
         """Whom its containers run as, by its configuration."""
-        for name in dict.fromkeys((image, images.full_name(image))):
+        for name in _names_of(image):
             found = self._image_config(name, f"/images/{name}/json")
             if found is not None:
                 return str(found.get("User") or "")
@@ -347,6 +346,11 @@ class PodmanEngine(HttpEngine):
         except Refused as refused:
             raise failures.pull_failure(image, refused.detail) from refused
         follow_pull(image, stream, progress)
+
+
+def _names_of(image: str) -> tuple[str, ...]:
+    """What Podman may have it under, the name as it was given first."""
+    return tuple(dict.fromkeys((image, images.full_name(image))))
 
 
 def _in_memory(size: str) -> dict[str, str]:

@@ -145,11 +145,16 @@ def rootly(user: str) -> str:
     return "" if int(name) else "runs as root"
 
 
+def rule_on_root(security: SecurityPlan) -> str:
+    """What keeps a container from running as its image's root: its own wish, or the policy."""
+    return "runAsNonRoot" if security.run_as_non_root else "policy.users.root"
+
+
 def _root_by_image(instance: InstancePlan, container: ContainerPlan, why: str) -> Violation:
     asked = bool(container.security.run_as_non_root)
     kind = "containers" if container.kind == "main" else "initContainers"
     return Violation(
-        rule="runAsNonRoot" if asked else "policy.users.root",
+        rule=rule_on_root(container.security),
         step=instance.step,
         field=(kind, container.container, "securityContext", "runAsNonRoot" if asked else "runAsUser"),
         message=f"the container {container.container} {why}, as its image {container.image} has it",
