@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support import images
 
 # A busy machine is no bug: how long one example takes is asserted nowhere.
 settings.register_profile("reconciler", deadline=None)
@@ -20,3 +23,20 @@ def conformance() -> Path:
     if not _CONFORMANCE.is_dir():
         pytest.skip(f"the conformance data is not at {_CONFORMANCE}")
     return _CONFORMANCE
+
+
+@pytest.fixture(scope="session")
+def torch_site() -> Path:
+    """Folder with PyTorch for Python 3.11."""
+    try:
+        return images.ensure_site()
+    except images.ImageMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def torch_here(torch_site: Path) -> Path:
+    """The same, for the Python that runs the tests."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("PyTorch for tests is installed for Python 3.11, which this is not")
+    return torch_site

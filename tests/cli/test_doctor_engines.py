@@ -245,17 +245,16 @@ def _noting(function, made: list[str]):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.slow
-def test_with_pytorch_it_is_gloos_all_reduce(tmp_path):
+def test_with_pytorch_it_is_gloos_all_reduce(tmp_path, torch_here):
     """The script itself, in two processes: the test image has no PyTorch of its own."""
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("PyTorch for tests is installed for Python 3.11, which this is not")
-    try:
-        site = images.ensure_site()
-    except images.ImageMissing as error:
-        pytest.skip(str(error))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(site), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(torch_here),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1",
+    }
 
     ranks = [
         subprocess.Popen(

@@ -62,12 +62,3 @@ def workspace(request: pytest.FixtureRequest, make_workspace: MakeWorkspace) -> 
 def processes(make_workspace: MakeWorkspace) -> Workspace:
     """A workspace on the process engine: for what has nothing to do with an engine, it is the quickest."""
     return make_workspace("process")
-
-
-@pytest.fixture(scope="session")
-def torch_site() -> Path:
-    """Folder with PyTorch for Python 3.11."""
-    try:
-        return images.ensure_site()
-    except images.ImageMissing as error:
-        pytest.skip(str(error))

@@ -1,16 +1,13 @@
 """Two torch jobs of three ranks at the same time: the rendezvous that all ranks' addresses and ports are for."""
 
-import importlib.util
 import ipaddress
+import sys
 
 import pytest
 
 from reconciler.engines.process import ProcessEngine
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed"),
-]
+pytestmark = pytest.mark.slow
 
 NODES = 3
 PROGRAM = """
@@ -24,12 +21,13 @@ dist.destroy_process_group()
 """
 
 
-def start_job(bench, job, program, *, torchrun):
+def start_job(bench, job, program, site, *, torchrun):
     """As the plan of a torch runtime has it: the same port for every job, an address for every rank."""
     network = bench.network(f"{job}-net")
     addresses = [str(ipaddress.ip_network(network.subnet)[2 + rank]) for rank in range(NODES)]
     for rank, address in enumerate(addresses):
         env = {
+            "PYTHONPATH": str(site),
             "MASTER_ADDR": addresses[0],
             "MASTER_PORT": "29500",
             "RANK": str(rank),
@@ -39,7 +37,8 @@ def start_job(bench, job, program, *, torchrun):
             env |= {"PET_MASTER_ADDR": addresses[0], "PET_MASTER_PORT": "29500", "PET_NODE_RANK": str(rank)}
             env |= {"PET_NNODES": str(NODES), "PET_NPROC_PER_NODE": "1"}
         bench.start(
-            "torchrun" if torchrun else "python",
+            sys.executable,
+            *(("-m", "torch.distributed.run") if torchrun else ()),
             str(program),
             name=f"{job}-node-{rank}",
             network=network.name,
@@ -55,14 +54,14 @@ def start_job(bench, job, program, *, torchrun):
     [{}, {"views": False}, {"views": False, "many_addresses": False}],
     ids=["as it is", "no namespaces", "one address"],
 )
-def test_two_jobs_at_once_reduce_over_their_own_ranks(state_dir, bench_of, tmp_path, offers):
+def test_two_jobs_at_once_reduce_over_their_own_ranks(state_dir, bench_of, tmp_path, torch_here, offers):
     program = tmp_path / "train.py"
     program.write_text(PROGRAM)
     engine = ProcessEngine(state_dir, **offers)
     bench = bench_of(engine)
 
-    start_job(bench, "plain", program, torchrun=False)
-    start_job(bench, "elastic", program, torchrun=True)
+    start_job(bench, "plain", program, torch_here, torchrun=False)
+    start_job(bench, "elastic", program, torch_here, torchrun=True)
 
     out = {c.name: bench.output(c.name) for c in engine.list_containers({})}
     states = engine.list_containers({})
