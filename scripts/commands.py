@@ -13,7 +13,7 @@ from itertools import groupby
 import click
 
 from reconciler.cli.main import SECTIONS, app
-from reconciler.options import OPTION, Option
+from reconciler.config.options import OPTION, Option
 
 
 @dataclass(frozen=True, kw_only=True)

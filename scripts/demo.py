@@ -120,7 +120,7 @@ def _choose_engine(environment: Mapping[str, str]) -> Choice:
 
 
 def _connect(kind: str) -> tuple[Any, str]:
-    from reconciler.engines.select import connect  # noqa: PLC0415  (brings the engines' clients)
+    from reconciler.engines.discovery.selection import connect  # noqa: PLC0415  (brings the engines' clients)
     from reconciler.errors import ReconcilerError  # noqa: PLC0415
 
     try:

@@ -1,7 +1,7 @@
 """What a field of a manifest means on one host, where that is not simply what it means on a cluster.
 
 Fields that have no effect, and those that a plan takes in only in part, are told by the code itself
-(:mod:`reconciler.api.meaningless`, :mod:`reconciler.plan.omissions`); here stands what is done differently
+(:mod:`reconciler.api.validation.unsupported_fields`, :mod:`reconciler.plan.pod.partial_support`); here stands what is done differently
 without anything being lost that a warning would be due for. Read by ``generate_reference.py``; a test holds
 that every field named here exists.
 """
@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
-from reconciler.api.base import Model
-from reconciler.api.fields import bare, fields_of
-from reconciler.api.meaningless import _TABLE as NO_EFFECT
-from reconciler.plan import omissions, policies
+from reconciler.api.models.base import Model
+from reconciler.api.models.model_fields import bare, fields_of
+from reconciler.api.validation.unsupported_fields import _TABLE as NO_EFFECT
+from reconciler.plan import job_policies
+from reconciler.plan.pod import partial_support
 
 UNUSED: Final = "read and not used"
 #: Type -> field -> how it is done here.
@@ -126,10 +127,10 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
     "EmptyDirVolumeSource": {"sizeLimit": "for `medium: Memory`; a folder is not limited, with a warning"},
 }
 _SAID: Final[Mapping[str, Mapping[str, str]]] = {
-    "PodSpec": omissions._POD,
-    "Container": omissions._CONTAINER,
-    "JobSpec": policies._NOT_DONE,
-    "VolumeMount": omissions._MOUNT,
+    "PodSpec": partial_support._POD,
+    "Container": partial_support._CONTAINER,
+    "JobSpec": job_policies._NOT_DONE,
+    "VolumeMount": partial_support._MOUNT,
 }
 
 

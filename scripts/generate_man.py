@@ -16,8 +16,8 @@ from commands import Command, paragraphs, sections, setting_names, setting_value
 
 from reconciler import __version__
 from reconciler.cli.main import EXAMPLE
-from reconciler.config import default_text
-from reconciler.options import OPTIONS
+from reconciler.config.options import OPTIONS
+from reconciler.config.settings import default_text
 
 PAGE = Path(__file__).resolve().parent.parent / "man" / "reconciler.1"
 

@@ -18,12 +18,12 @@ import field_meanings
 from commands import Command, sections, setting_names, setting_value
 
 from reconciler import names
-from reconciler.api.base import Model
-from reconciler.api.fields import bare, fields_of
-from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
-from reconciler.api.trainjobs import TrainJob
-from reconciler.config import default_text
-from reconciler.options import OPTIONS
+from reconciler.api.models.base import Model
+from reconciler.api.models.model_fields import bare, fields_of
+from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.models.trainjob import TrainJob
+from reconciler.config.options import OPTIONS
+from reconciler.config.settings import default_text
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -198,7 +198,7 @@ def names_page() -> str:
 
 def marks() -> list[tuple[str, str]]:
     """Constant and value of each label and annotation that users may meet."""
-    from reconciler.client.editing import ANNOTATION_RERUN  # noqa: PLC0415  (the one that stands elsewhere)
+    from reconciler.client.manifests.manifest_editing import ANNOTATION_RERUN  # noqa: PLC0415  (the one that stands elsewhere)
 
     found = {k: v for k, v in vars(names).items() if k.startswith(("LABEL_", "ANNOTATION_"))}
     return [*found.items(), ("ANNOTATION_RERUN", ANNOTATION_RERUN)]

@@ -11,22 +11,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from reconciler.api.admission import check
-    from reconciler.api.base import Model
-    from reconciler.api.configs import ConfigMap, Secret
-    from reconciler.api.containers import (
+    from reconciler.api.faults import Fault
+    from reconciler.api.loading.document import Document, Loaded
+    from reconciler.api.loading.loader import load
+    from reconciler.api.models.base import Model
+    from reconciler.api.models.batch_job import (
+        JobSpec,
+        JobTemplateSpec,
+        PodFailurePolicy,
+        PodFailurePolicyRule,
+    )
+    from reconciler.api.models.core.container import (
         Container,
         ContainerPort,
         ResourceRequirements,
         VolumeDevice,
         VolumeMount,
     )
-    from reconciler.api.documents import Document, Loaded
-    from reconciler.api.dumping import dump, dump_all
-    from reconciler.api.environment import EnvFromSource, EnvVar, EnvVarSource
-    from reconciler.api.faults import Fault
-    from reconciler.api.jobs import JobSpec, JobTemplateSpec, PodFailurePolicy, PodFailurePolicyRule
-    from reconciler.api.jobsets import (
+    from reconciler.api.models.core.environment import EnvFromSource, EnvVar, EnvVarSource
+    from reconciler.api.models.core.pod import HostAlias, PodDNSConfig, PodSpec, PodTemplateSpec
+    from reconciler.api.models.core.probe import Lifecycle, LifecycleHandler, Probe
+    from reconciler.api.models.core.secret_configmap import ConfigMap, Secret
+    from reconciler.api.models.core.security_context import Capabilities, PodSecurityContext, SecurityContext
+    from reconciler.api.models.core.volume import (
+        EmptyDirVolumeSource,
+        HostPathVolumeSource,
+        ProjectedVolumeSource,
+        Volume,
+    )
+    from reconciler.api.models.jobset import (
         DependsOn,
         FailurePolicy,
         FailurePolicyRule,
@@ -38,18 +51,8 @@ if TYPE_CHECKING:
         SuccessPolicy,
         VolumeClaimPolicy,
     )
-    from reconciler.api.loading import load
-    from reconciler.api.meaningless import warn_meaningless
-    from reconciler.api.metadata import EmbeddedMetadata, LocalObjectReference, ObjectMeta
-    from reconciler.api.patches import (
-        ContainerPatch,
-        PodSpecPatch,
-        ReplicatedJobPatch,
-        RuntimePatch,
-        TrainingRuntimeSpecPatch,
-    )
-    from reconciler.api.pods import HostAlias, PodDNSConfig, PodSpec, PodTemplateSpec
-    from reconciler.api.policies import (
+    from reconciler.api.models.metadata import EmbeddedMetadata, LocalObjectReference, ObjectMeta
+    from reconciler.api.models.ml_policy import (
         FluxMLPolicySource,
         JAXMLPolicySource,
         MLPolicy,
@@ -59,11 +62,21 @@ if TYPE_CHECKING:
         TorchMLPolicySource,
         XGBoostMLPolicySource,
     )
-    from reconciler.api.probes import Lifecycle, LifecycleHandler, Probe
-    from reconciler.api.runtimes import ClusterTrainingRuntime, Runtime, TrainingRuntime, TrainingRuntimeSpec
-    from reconciler.api.security import Capabilities, PodSecurityContext, SecurityContext
-    from reconciler.api.statuses import Condition, JobStatus, Metric, TrainerStatus, TrainJobStatus
-    from reconciler.api.trainjobs import (
+    from reconciler.api.models.runtime import (
+        ClusterTrainingRuntime,
+        Runtime,
+        TrainingRuntime,
+        TrainingRuntimeSpec,
+    )
+    from reconciler.api.models.runtime_patch import (
+        ContainerPatch,
+        PodSpecPatch,
+        ReplicatedJobPatch,
+        RuntimePatch,
+        TrainingRuntimeSpecPatch,
+    )
+    from reconciler.api.models.status import Condition, JobStatus, Metric, TrainerStatus, TrainJobStatus
+    from reconciler.api.models.trainjob import (
         DatasetInitializer,
         Initializer,
         ModelInitializer,
@@ -72,25 +85,28 @@ if TYPE_CHECKING:
         TrainJob,
         TrainJobSpec,
     )
-    from reconciler.api.updates import check_update
-    from reconciler.api.volumes import (
-        EmptyDirVolumeSource,
-        HostPathVolumeSource,
-        ProjectedVolumeSource,
-        Volume,
-    )
+    from reconciler.api.validation.admission import check
+    from reconciler.api.validation.immutable_fields import check_update
+    from reconciler.api.validation.unsupported_fields import warn_meaningless
+    from reconciler.api.yaml_dump import dump, dump_all
 
 _HOMES: Final = {
-    "admission": ("check",),
-    "base": ("Model",),
-    "configs": ("ConfigMap", "Secret"),
-    "containers": ("Container", "ContainerPort", "ResourceRequirements", "VolumeDevice", "VolumeMount"),
-    "documents": ("Document", "Loaded"),
-    "dumping": ("dump", "dump_all"),
-    "environment": ("EnvFromSource", "EnvVar", "EnvVarSource"),
+    "validation.admission": ("check",),
+    "models.base": ("Model",),
+    "models.core.secret_configmap": ("ConfigMap", "Secret"),
+    "models.core.container": (
+        "Container",
+        "ContainerPort",
+        "ResourceRequirements",
+        "VolumeDevice",
+        "VolumeMount",
+    ),
+    "loading.document": ("Document", "Loaded"),
+    "yaml_dump": ("dump", "dump_all"),
+    "models.core.environment": ("EnvFromSource", "EnvVar", "EnvVarSource"),
     "faults": ("Fault",),
-    "jobs": ("JobSpec", "JobTemplateSpec", "PodFailurePolicy", "PodFailurePolicyRule"),
-    "jobsets": (
+    "models.batch_job": ("JobSpec", "JobTemplateSpec", "PodFailurePolicy", "PodFailurePolicyRule"),
+    "models.jobset": (
         "DependsOn",
         "FailurePolicy",
         "FailurePolicyRule",
@@ -102,18 +118,18 @@ _HOMES: Final = {
         "SuccessPolicy",
         "VolumeClaimPolicy",
     ),
-    "loading": ("load",),
-    "meaningless": ("warn_meaningless",),
-    "metadata": ("EmbeddedMetadata", "LocalObjectReference", "ObjectMeta"),
-    "patches": (
+    "loading.loader": ("load",),
+    "validation.unsupported_fields": ("warn_meaningless",),
+    "models.metadata": ("EmbeddedMetadata", "LocalObjectReference", "ObjectMeta"),
+    "models.runtime_patch": (
         "ContainerPatch",
         "PodSpecPatch",
         "ReplicatedJobPatch",
         "RuntimePatch",
         "TrainingRuntimeSpecPatch",
     ),
-    "pods": ("HostAlias", "PodDNSConfig", "PodSpec", "PodTemplateSpec"),
-    "policies": (
+    "models.core.pod": ("HostAlias", "PodDNSConfig", "PodSpec", "PodTemplateSpec"),
+    "models.ml_policy": (
         "FluxMLPolicySource",
         "JAXMLPolicySource",
         "MLPolicy",
@@ -123,11 +139,11 @@ _HOMES: Final = {
         "TorchMLPolicySource",
         "XGBoostMLPolicySource",
     ),
-    "probes": ("Lifecycle", "LifecycleHandler", "Probe"),
-    "runtimes": ("ClusterTrainingRuntime", "Runtime", "TrainingRuntime", "TrainingRuntimeSpec"),
-    "security": ("Capabilities", "PodSecurityContext", "SecurityContext"),
-    "statuses": ("Condition", "JobStatus", "Metric", "TrainerStatus", "TrainJobStatus"),
-    "trainjobs": (
+    "models.core.probe": ("Lifecycle", "LifecycleHandler", "Probe"),
+    "models.runtime": ("ClusterTrainingRuntime", "Runtime", "TrainingRuntime", "TrainingRuntimeSpec"),
+    "models.core.security_context": ("Capabilities", "PodSecurityContext", "SecurityContext"),
+    "models.status": ("Condition", "JobStatus", "Metric", "TrainerStatus", "TrainJobStatus"),
+    "models.trainjob": (
         "DatasetInitializer",
         "Initializer",
         "ModelInitializer",
@@ -136,8 +152,8 @@ _HOMES: Final = {
         "TrainJob",
         "TrainJobSpec",
     ),
-    "updates": ("check_update",),
-    "volumes": ("EmptyDirVolumeSource", "HostPathVolumeSource", "ProjectedVolumeSource", "Volume"),
+    "validation.immutable_fields": ("check_update",),
+    "models.core.volume": ("EmptyDirVolumeSource", "HostPathVolumeSource", "ProjectedVolumeSource", "Volume"),
 }
 _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.api.base import Model
-from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
-from reconciler.api.trainjobs import TrainJob
+from reconciler.api.models.base import Model
+from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.models.trainjob import TrainJob
 from reconciler.names import API_GROUP
 
 VERSION: Final = "v1alpha1"

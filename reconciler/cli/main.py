@@ -17,8 +17,8 @@ from typing import Any, Final, NoReturn
 import click
 
 from reconciler import __version__
+from reconciler.common.sanitize import printable
 from reconciler.errors import ConfigError, ReconcilerError
-from reconciler.printable import printable
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -74,7 +74,7 @@ class App(click.Group):
         if place is None:
             return None
         module, attribute = place.split(":")
-        command = getattr(importlib.import_module(f"reconciler.cli.{module}"), attribute)
+        command = getattr(importlib.import_module(f"reconciler.cli.commands.{module}"), attribute)
         assert isinstance(command, click.Command)  # noqa: S101  (COMMANDS is ours)
         return command
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from reconciler.client.backends.container.types import ContainerBackendConfig, TrainingRuntimeSource
     from reconciler.client.backends.others import KubernetesBackendConfig, LocalProcessBackendConfig
     from reconciler.client.constants.constants import DATASET_PATH, MODEL_PATH
-    from reconciler.client.progress import ProgressBar
-    from reconciler.client.reporting import update_trainjob_status
-    from reconciler.client.tpus import get_tpu_num_nodes
+    from reconciler.client.jobs.progress_display import ProgressBar
+    from reconciler.client.status_reporting import update_trainjob_status
+    from reconciler.client.tpu_nodes import get_tpu_num_nodes
     from reconciler.client.trainer_client import TrainerClient
     from reconciler.client.types.types import (
         BuiltinTrainer,
@@ -83,7 +83,7 @@ __all__ = [
 ]
 
 _ELSEWHERE: Final = {
-    "ProgressBar": "progress",
+    "ProgressBar": "jobs.progress_display",
     "ContainerBackendConfig": "backends.container.types",
     "TrainingRuntimeSource": "backends.container.types",
     "KubernetesBackendConfig": "backends.others",
@@ -91,8 +91,8 @@ _ELSEWHERE: Final = {
     "DATASET_PATH": "constants.constants",
     "MODEL_PATH": "constants.constants",
     "TrainerClient": "trainer_client",
-    "get_tpu_num_nodes": "tpus",
-    "update_trainjob_status": "reporting",
+    "get_tpu_num_nodes": "tpu_nodes",
+    "update_trainjob_status": "status_reporting",
 }
 _MODULES: Final = frozenset({"constants", "options"})
 

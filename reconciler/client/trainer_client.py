@@ -2,7 +2,7 @@
 
 The client and what runs the jobs meet in files only: the client writes manifests and reads status sidecars
 and logs. A daemon on the folder (``reconciler run``) does the work; without one a controller inside this
-process does, until the process ends (:mod:`reconciler.client.embedding`).
+process does, until the process ends (:mod:`reconciler.client.embedded.embedded_controller`).
 """
 
 from __future__ import annotations
@@ -17,31 +17,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from reconciler.client.backends.container.types import DEFAULT_SOURCES, ContainerBackendConfig
-from reconciler.client.configuring import settings_of
+from reconciler.client.client_errors import InvalidRequest, JobNotThere, NoEngine, WaitedTooLong, name_taken
 from reconciler.client.constants import constants
-from reconciler.client.embedding import EmbeddedController, close_controller, ensure_controller
-from reconciler.client.failures import InvalidRequest, JobNotThere, NoEngine, WaitedTooLong, name_taken
-from reconciler.client.granting import grant
-from reconciler.client.initializing import Images
-from reconciler.client.jobs import Job, JobNotFound, Reader, Snapshot
-from reconciler.client.logs import choice_of, lines_following, lines_now, require_known
-from reconciler.client.progress import ProgressBar
-from reconciler.client.removing import remove_job
-from reconciler.client.runtimes import listed, runtime_documents, runtime_from
-from reconciler.client.submitting import Option, Trainer, checked_text, compose
+from reconciler.client.embedded.client_settings import settings_of
+from reconciler.client.embedded.embedded_controller import (
+    EmbeddedController,
+    close_controller,
+    ensure_controller,
+)
+from reconciler.client.embedded.host_path_grants import grant
+from reconciler.client.jobs.folder_changes import Changes
+from reconciler.client.jobs.job_snapshots import Job, JobNotFound, Reader, Snapshot
+from reconciler.client.jobs.log_lines import choice_of, lines_following, lines_now, require_known
+from reconciler.client.jobs.progress_display import ProgressBar
+from reconciler.client.jobs.trainjob_objects import events_from, job_from, runtime_name
+from reconciler.client.jobs.waiting import Callback, check_arguments, wait_for
+from reconciler.client.manifests.initializer_manifests import Images
+from reconciler.client.manifests.manifest_removal import remove_job
+from reconciler.client.manifests.submission import Option, Trainer, checked_text, compose
+from reconciler.client.runtime_objects import listed, runtime_documents, runtime_from
 from reconciler.client.types.types import Event, Initializer, Runtime, TrainerType, TrainJob
-from reconciler.client.viewing import events_from, job_from, runtime_name
-from reconciler.client.waiting import Callback, check_arguments, wait_for
-from reconciler.client.watching import Changes
+from reconciler.config.options import did_you_mean
 from reconciler.errors import StateError
 from reconciler.names import DEFAULT_NAMESPACE, job_key
-from reconciler.options import did_you_mean
-from reconciler.status.files import write_atomically
-from reconciler.status.reading import ENDED, SUFFIX
+from reconciler.state.atomic_files import write_atomically
+from reconciler.state.sidecar_reader import ENDED, SUFFIX
 
 if TYPE_CHECKING:
     from reconciler.api import Document
-    from reconciler.config import Settings
+    from reconciler.config.settings import Settings
 
 #: Seconds until what a deleted job has on the engine must be gone.
 REMOVAL: Final = 60.0
@@ -347,7 +351,7 @@ class TrainerClient:
             return self._reader.snapshot()
 
     def _further(self) -> Sequence[Document]:
-        from reconciler.sources.available import available_runtimes  # noqa: PLC0415  (pydantic models)
+        from reconciler.sources.runtimes.available_runtimes import available_runtimes  # noqa: PLC0415  (pydantic models)
 
         found = available_runtimes(self._settings.runtime_sources, clock=time.time)
         for fault in found.faults:

@@ -1,7 +1,7 @@
 """What is asked of an engine: networks, volumes and containers, everything resolved.
 
 In terms that Podman, Docker and plain processes share; each engine turns them into its own. What an engine
-has, and all that it can be asked to do, is in :mod:`reconciler.engines.base`.
+has, and all that it can be asked to do, is in :mod:`reconciler.engines.protocol`.
 """
 
 from __future__ import annotations

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from reconciler.plan.addresses import plan_addresses
-    from reconciler.plan.building import build
-    from reconciler.plan.generated import GeneratedSecret, generated_secrets
+    from reconciler.plan.builder import build
     from reconciler.plan.hashing import spec_hash
-    from reconciler.plan.render import render_job
-    from reconciler.plan.resolve import Lookup, Resolved, resolve_container, resolve_files
-    from reconciler.plan.serialize import from_data, to_data
-    from reconciler.plan.types import JobPlan
+    from reconciler.plan.job_plan import JobPlan
+    from reconciler.plan.plan_json import render_job
+    from reconciler.plan.required_secrets import GeneratedSecret, generated_secrets
+    from reconciler.plan.resolver import Lookup, Resolved, resolve_container, resolve_files
+    from reconciler.plan.serialization import from_data, to_data
 
 _HOMES: Final = {
-    "GeneratedSecret": "generated",
-    "JobPlan": "types",
-    "Lookup": "resolve",
-    "Resolved": "resolve",
-    "build": "building",
-    "from_data": "serialize",
-    "generated_secrets": "generated",
+    "GeneratedSecret": "required_secrets",
+    "JobPlan": "job_plan",
+    "Lookup": "resolver",
+    "Resolved": "resolver",
+    "build": "builder",
+    "from_data": "serialization",
+    "generated_secrets": "required_secrets",
     "plan_addresses": "addresses",
-    "render_job": "render",
-    "resolve_container": "resolve",
-    "resolve_files": "resolve",
+    "render_job": "plan_json",
+    "resolve_container": "resolver",
+    "resolve_files": "resolver",
     "spec_hash": "hashing",
-    "to_data": "serialize",
+    "to_data": "serialization",
 }
 
 __all__ = [

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from reconciler.errors import PlanError
 from reconciler.plan.expansion import HOST
-from reconciler.plan.types import JobPlan
+from reconciler.plan.job_plan import JobPlan
 
 LOOPBACK = "127.0.0.1"
 

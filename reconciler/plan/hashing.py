@@ -12,9 +12,9 @@ import hashlib
 import json
 from typing import Any, Final
 
-from reconciler.plan.reporting import plan_without_reporting
-from reconciler.plan.serialize import to_data
-from reconciler.plan.types import JobPlan
+from reconciler.plan.job_plan import JobPlan
+from reconciler.plan.progress_reporting import plan_without_reporting
+from reconciler.plan.serialization import to_data
 
 _NOT_COUNTED: Final = ("suspend", "labels", "annotations", "warnings", "ttl", "active_deadline")
 _LENGTH: Final = 16

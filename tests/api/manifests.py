@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.api import Document, Fault, Loaded, check, load
-from reconciler.api.dumping import dump_all
+from reconciler.api.yaml_dump import dump_all
 
 API = "trainer.kubeflow.org/v1alpha1"
 ANCESTOR = "trainer.kubeflow.org/trainjob-ancestor-step"

@@ -51,7 +51,7 @@ except SystemExit:
 sys.stderr.write(" ".join(m for m in sys.modules if m.startswith("reconciler.cli.")))
 """
 
-    assert python(code).stderr.split() == ["reconciler.cli.main", "reconciler.cli.completion"]
+    assert python(code).stderr.split() == ["reconciler.cli.main", "reconciler.cli.commands.completion"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -17,7 +17,7 @@ from reconciler.client import (
     get_tpu_num_nodes,
     update_trainjob_status,
 )
-from reconciler.client.failures import InvalidRequest
+from reconciler.client.client_errors import InvalidRequest
 from tests.client import surface
 from tests.client.peer import peer_python
 

@@ -48,17 +48,17 @@ def engine_of(request, tmp_path_factory):
 
         def make(kind):
             if kind == "process":
-                from reconciler.engines.process import ProcessEngine  # noqa: PLC0415
+                from reconciler.engines.process.process_engine import ProcessEngine  # noqa: PLC0415
 
                 return ProcessEngine(tmp_path_factory.mktemp("process"))
             open_, locked = request.getfixturevalue("loopback"), request.getfixturevalue("locked_registry")
             try:
                 if kind == "podman":
-                    from reconciler.engines.podman import PodmanEngine  # noqa: PLC0415
+                    from reconciler.engines.podman.podman_engine import PodmanEngine  # noqa: PLC0415
 
                     folder = tmp_path_factory.mktemp("podman")
                     return PodmanEngine(stack.enter_context(registry.podman_service(folder, open_, locked)))
-                from reconciler.engines.docker import DockerEngine  # noqa: PLC0415
+                from reconciler.engines.docker.docker_engine import DockerEngine  # noqa: PLC0415
 
                 stack.enter_context(engines.using_engines())
                 return DockerEngine(engines.ensure_engine("docker"))

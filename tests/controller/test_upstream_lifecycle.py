@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.controller.decide import Policy
+from reconciler.controller.statemachine.decide import Policy
 from tests.controller.timelines import World, plan_of
 
 FILE = Path(__file__).parents[3] / "shared" / "conformance" / "status.yaml"
 CASES = yaml.safe_load(FILE.read_text()) if FILE.exists() else []
 
-#: Told by the folder and the daemon, not by the decision: tests/controller/test_reconciling.py has these.
+#: Told by the folder and the daemon, not by the decision: tests/controller/test_reconciler.py has these.
 OF_THE_DAEMON = {"runtime-missing", "runtime-edited-while-suspended", "managed-by-another-controller"}
 
 

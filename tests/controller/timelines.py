@@ -9,12 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.controller.actions import Admit, CleanUp, EnsureNetwork, Launch, PullImages, Remove, Stop
-from reconciler.controller.decide import Policy, decide
-from reconciler.controller.image_states import ImageState
-from reconciler.controller.observed import Observed
-from reconciler.controller.presenting import Surroundings, present
-from reconciler.engines.base import ContainerState, ExitFacts, NetworkState
+from reconciler.controller.statemachine.actions import (
+    Admit,
+    CleanUp,
+    EnsureNetwork,
+    Launch,
+    PullImages,
+    Remove,
+    Stop,
+)
+from reconciler.controller.statemachine.decide import Policy, decide
+from reconciler.controller.statemachine.image_state import ImageState
+from reconciler.controller.statemachine.observation import Observed
+from reconciler.controller.status.status_builder import Surroundings, present
+from reconciler.engines.protocol import ContainerState, ExitFacts, NetworkState
 from reconciler.names import (
     LABEL_ATTEMPT,
     LABEL_CONTAINER,
@@ -23,15 +31,8 @@ from reconciler.names import (
     LABEL_STEP,
     LABEL_UID,
 )
-from reconciler.plan.types import (
-    ContainerPlan,
-    Dependency,
-    FailureRule,
-    InstancePlan,
-    JobPlan,
-    StepPlan,
-)
-from reconciler.status.records import Record
+from reconciler.plan.job_plan import ContainerPlan, Dependency, FailureRule, InstancePlan, JobPlan, StepPlan
+from reconciler.state.record import Record
 
 MAX_PASSES = 30
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import Settings
-from reconciler.git_urls import parse_url
-from reconciler.sources.git import GitSource, SourceState
+from reconciler.config.git_urls import parse_url
+from reconciler.config.settings import Settings
+from reconciler.sources.git.git_source import GitSource, SourceState
 from tests.deploy.git_fixtures import Follow, _engines, follow, repository
 from tests.support.flags import Flags
 from tests.support.git_servers import GitHttp, GitSsh, ServerMissing, command_lines, traces

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import Settings
-from reconciler.controller.webhook import Webhook
-from reconciler.git_urls import parse_url
+from reconciler.config.git_urls import parse_url
+from reconciler.config.settings import Settings
+from reconciler.controller.daemon.webhook import Webhook
 from tests.deploy.git_fixtures import Follow, _engines, follow, repository
 from tests.support.manifests import runtime, shell
 from tests.support.repositories import Followed, Repository

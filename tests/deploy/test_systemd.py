@@ -18,7 +18,7 @@ import docker
 import pytest
 import yaml
 
-from reconciler.config import instance_of
+from reconciler.config.settings import instance_of
 from tests.support import engines, images
 from tests.support.booted import BootError, Machine, booted
 from tests.support.manifests import runtime, shell

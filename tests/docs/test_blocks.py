@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from reconciler.cli.main import app
-from reconciler.config import load_settings
+from reconciler.config.settings import load_settings
 from tests.docs import shells
 from tests.docs.pages import SHELL, SHOWN, TESTED, Block, blocks, pages
 from tests.support import images

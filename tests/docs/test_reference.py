@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.main import COMMANDS
-from reconciler.options import OPTIONS
-from reconciler.status.reading import PHASES
+from reconciler.config.options import OPTIONS
+from reconciler.state.sidecar_reader import PHASES
 from tests.docs.pages import DOCS, ROOT
 
 STATUS = DOCS / "reference" / "status.md"
@@ -81,9 +81,9 @@ print(*[name for name, _ in g.marks() if not g.describe(name)])
 def test_every_field_has_a_row_and_every_remark_a_field() -> None:
     code = """
 import field_meanings as m, generate_reference as g
-from reconciler.api.fields import fields_of
-from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
-from reconciler.api.trainjobs import TrainJob
+from reconciler.api.models.model_fields import fields_of
+from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.models.trainjob import TrainJob
 
 roots = (TrainJob, TrainingRuntime, ClusterTrainingRuntime)
 types = {t.__name__: t for root in roots for t in m.reachable(root)}
@@ -108,9 +108,9 @@ def test_a_field_that_is_said_to_work_is_read_somewhere() -> None:
     code = """
 import field_meanings as m, re
 from pathlib import Path
-from reconciler.api.fields import fields_of
-from reconciler.api.runtimes import ClusterTrainingRuntime, TrainingRuntime
-from reconciler.api.trainjobs import TrainJob
+from reconciler.api.models.model_fields import fields_of
+from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.models.trainjob import TrainJob
 
 folders = ("plan", "controller", "engines", "sources", "status", "api/rules")
 files = [f for folder in folders for f in (Path("../reconciler") / folder).rglob("*.py")]
@@ -135,9 +135,9 @@ def test_every_variable_of_a_plan_is_told_of(generated: Path) -> None:
     code = """
 import json, re, sys
 from reconciler.api import load
-from reconciler.sources.builtin import builtin_runtimes
+from reconciler.sources.runtimes.builtin_runtimes import builtin_runtimes
 from reconciler.plan import build
-from reconciler.plan.render import render_job
+from reconciler.plan.plan_json import render_job
 
 for document in builtin_runtimes():
     job = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": {"name": "x"},

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.podman import PodmanEngine
-from reconciler.engines.rootless import Rights, rights
+from reconciler.engines.host.rootless_limits import Rights, rights
+from reconciler.engines.podman.podman_engine import PodmanEngine
 from tests.support import images
 from tests.support.manifests import runtime, shell
 from tests.support.workspaces import Workspace, unique

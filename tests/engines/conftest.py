@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import Engine
-from reconciler.engines.docker import DockerEngine
-from reconciler.engines.podman import PodmanEngine
-from reconciler.engines.process import ProcessEngine
-from reconciler.engines.rootless import rights
+from reconciler.engines.docker.docker_engine import DockerEngine
+from reconciler.engines.host.rootless_limits import rights
+from reconciler.engines.podman.podman_engine import PodmanEngine
+from reconciler.engines.process.process_engine import ProcessEngine
+from reconciler.engines.protocol import Engine
 from tests.support import engines, images
 from tests.support.benches import Abilities, Bench
 

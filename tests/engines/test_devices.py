@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines import cdi
-from reconciler.engines.docker_specs import container_body as docker_body
-from reconciler.engines.podman_specs import container_body as podman_body
+from reconciler.engines.docker.docker_specs import container_body as docker_body
+from reconciler.engines.host import cdi
+from reconciler.engines.podman.podman_specs import container_body as podman_body
 from reconciler.engines.specs import ContainerSpec
 from reconciler.errors import Drifted, StartFailed
 from tests.support.benches import Bench

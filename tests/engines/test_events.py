@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.engines.base import EngineEvent
+from reconciler.engines.protocol import EngineEvent
 from tests.support.benches import DEADLINE, Bench, eventually
 
 pytestmark = pytest.mark.engine

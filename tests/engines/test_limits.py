@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.engines.checks import cpu_quota, differences, raise_if_drifted
+from reconciler.engines.http.verification import cpu_quota, differences, raise_if_drifted
 from reconciler.engines.specs import ContainerSpec, Mount
 from reconciler.errors import Drifted
 from tests.support.benches import Bench

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import PullProgress, RegistryAuth
+from reconciler.engines.protocol import PullProgress, RegistryAuth
 from reconciler.errors import ImageError
 from tests.support import registry as registries
 from tests.support.benches import Bench

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.docker import DockerEngine
-from reconciler.engines.podman import PodmanEngine
+from reconciler.engines.docker.docker_engine import DockerEngine
+from reconciler.engines.podman.podman_engine import PodmanEngine
 from reconciler.errors import Conflict, EngineError, EngineUnavailable
 from tests.support.benches import Bench, eventually
 from tests.support.proxies import Proxy

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.base import EngineInfo
-from reconciler.engines.rootless import Rights, allowed, limitations, rights, user_namespace
+from reconciler.engines.host.rootless_limits import Rights, allowed, limitations, rights, user_namespace
+from reconciler.engines.protocol import EngineInfo
 from reconciler.engines.specs import ContainerSpec, Mount, Security
 from tests.support.benches import Bench
 

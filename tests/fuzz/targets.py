@@ -19,20 +19,25 @@ import yaml
 
 from reconciler import names
 from reconciler.api import Document, check, load
+from reconciler.api.name_syntax import (
+    label_1035_problem,
+    label_1123_problem,
+    label_key_problem,
+    subdomain_problem,
+)
 from reconciler.api.quantities import MAXIMUM, canonical, is_quantity, parse, whole
-from reconciler.api.syntax import label_1035_problem, label_1123_problem, label_key_problem, subdomain_problem
-from reconciler.controller.binding import make_inside, open_held
-from reconciler.controller.grounds import look
-from reconciler.durations import parse_duration
-from reconciler.engines import images
+from reconciler.common.durations import parse_duration
+from reconciler.common.yaml_errors import MISFITS
+from reconciler.config.policy import Policy, matches
+from reconciler.config.policy_file import read_policy
+from reconciler.controller.enforcement.host_paths import look
+from reconciler.controller.enforcement.path_pinning import make_inside, open_held
+from reconciler.engines.host import image_names
 from reconciler.errors import ConfigError, PlanError, PolicyRefused
 from reconciler.plan import build
-from reconciler.plan.policing import repository, violations
-from reconciler.plan.ruling import Grounds, Prefix, rule_on_mount
-from reconciler.policy.model import Policy, matches
-from reconciler.policy.reading import read_policy
-from reconciler.sources.builtin import builtin_runtimes
-from reconciler.yaml_misfits import MISFITS
+from reconciler.plan.policy.host_mounts import Grounds, Prefix, rule_on_mount
+from reconciler.plan.policy.violations import repository, violations
+from reconciler.sources.runtimes.builtin_runtimes import builtin_runtimes
 
 Target = Callable[[bytes], str]
 #: Nothing may be so large that a status could not show it.
@@ -108,8 +113,8 @@ def words(data: bytes) -> str:
         said.append(parse_duration(text) >= 0)
     except ValueError:
         said.append(False)
-    full = images.full_name(text)
-    assert full.startswith(images.registry_of(text))
+    full = image_names.full_name(text)
+    assert full.startswith(image_names.registry_of(text))
     said.append(repository(text.partition("@")[0]).startswith("docker.io/"))
     left, _, right = text.partition("\n")
     said.append(matches(left[:100], (right[:20],)))

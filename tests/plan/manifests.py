@@ -10,8 +10,8 @@ import yaml
 
 from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob
 from reconciler.plan import build
-from reconciler.plan.reporting import plan_without_reporting
-from reconciler.plan.types import ContainerPlan, JobPlan
+from reconciler.plan.job_plan import ContainerPlan, JobPlan
+from reconciler.plan.progress_reporting import plan_without_reporting
 
 CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance"
 API = "trainer.kubeflow.org/v1alpha1"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.plan import from_data, render_job, spec_hash, to_data
-from reconciler.plan.types import JobPlan
+from reconciler.plan.job_plan import JobPlan
 from tests.plan.manifests import CONFORMANCE, documents, load, plan_of
 
 PLAN_CASES = CONFORMANCE / "plan.yaml"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.plan import generated_secrets, render_job
-from reconciler.plan.types import JobPlan
+from reconciler.plan.job_plan import JobPlan
 from tests.plan.manifests import container, documents, env, only, patch, plan_of, runtime, step, trainjob
 
 BUILT_IN = sorted((Path(__file__).parents[2] / "specs" / "runtimes").glob("*.yaml"))

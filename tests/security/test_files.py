@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.controller.binding import make_inside, open_held
-from reconciler.controller.grounds import look
-from reconciler.controller.logfiles import LogFile
+from reconciler.controller.enforcement.host_paths import look
+from reconciler.controller.enforcement.path_pinning import make_inside, open_held
+from reconciler.controller.nodeservices.log_files import LogFile
 from reconciler.errors import PlanError, PolicyRefused, StateError
-from reconciler.plan.paths import file_name, inside
-from reconciler.status.files import FileLock
+from reconciler.plan.pod.volume_paths import file_name, inside
+from reconciler.state.atomic_files import FileLock
 from tests.support import images
 from tests.support.manifests import runtime, shell
 from tests.support.workspaces import Workspace, unique

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.config import Settings
-from reconciler.controller.guarding import Guard
-from reconciler.engines import mounts, select
-from reconciler.engines.base import Engine
-from reconciler.engines.mounts import inside as make_part
+from reconciler.config.settings import Settings
+from reconciler.controller.enforcement.enforcer import Guard
+from reconciler.engines.discovery import selection
+from reconciler.engines.host import subpath_folders
+from reconciler.engines.host.subpath_folders import inside as make_part
+from reconciler.engines.protocol import Engine
 from reconciler.engines.specs import ContainerSpec, Mount, VolumeSpec
 from reconciler.errors import Conflict, Drifted, PolicyRefused, StartFailed
 from tests.support import images
@@ -25,7 +26,7 @@ CANARY = "canary-e83b02"
 @pytest.fixture
 def engine(containers: Workspace) -> Iterator[Engine]:
     """The workspace's engine, by the code under test."""
-    connected = select.connect(containers.engine, containers.url)
+    connected = selection.connect(containers.engine, containers.url)
     yield connected
     connected.close()
 
@@ -133,7 +134,7 @@ def test_a_missing_part_of_a_volume_is_made_through_no_link(tmp_path: Path) -> N
 
     # As if it had been put there after the look.
     (volume / "link").symlink_to(outside)
-    mounts._make(volume, ("link", "in"))
+    subpath_folders._make(volume, ("link", "in"))
     assert list(outside.iterdir()) == []
 
 

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from reconciler.api import TrainJob, check, load
+from reconciler.common.sanitize import printable, printable_line, printable_output
 from reconciler.errors import PlanError
 from reconciler.plan import build
-from reconciler.printable import printable, printable_line, printable_output
-from reconciler.sources.builtin import builtin_runtimes
+from reconciler.sources.runtimes.builtin_runtimes import builtin_runtimes
 
 JOB = "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\nmetadata: {name: a}\nspec:\n"
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

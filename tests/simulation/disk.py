@@ -13,12 +13,12 @@ from typing import Any
 
 import structlog
 
-from reconciler.controller import materials, stopping
+from reconciler.controller.executor import mounted_files, stop
 from reconciler.errors import StateError
-from reconciler.status import record_store, sidecars
-from reconciler.status.files import remove_if_exists, write_atomically
-from reconciler.status.record_store import RecordStore
-from reconciler.status.records import Record
+from reconciler.state import record_store, sidecar_writer
+from reconciler.state.atomic_files import remove_if_exists, write_atomically
+from reconciler.state.record import Record
+from reconciler.state.record_store import RecordStore
 from tests.simulation.faults import Faults, Killed
 
 
@@ -70,10 +70,10 @@ def breakable(
 
     replaced: list[tuple[Any, str, Any]] = [
         (record_store, "write_atomically", write),
-        (sidecars, "write_atomically", write),
-        (sidecars, "remove_if_exists", remove),
-        (materials, "write_atomically", write),
-        (stopping, "remove_files", remove_tree),
+        (sidecar_writer, "write_atomically", write),
+        (sidecar_writer, "remove_if_exists", remove),
+        (mounted_files, "write_atomically", write),
+        (stop, "remove_files", remove_tree),
         (RecordStore, "save", save_and_tell),
         (RecordStore, "delete", delete_record),
     ]

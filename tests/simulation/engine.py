@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.engines.base import (
+from reconciler.engines.protocol import (
     ContainerState,
     EngineEvent,
     EngineInfo,

@@ -19,7 +19,7 @@ from reconciler.names import (
     LABEL_STEP,
     LABEL_UID,
 )
-from reconciler.status.records import Record
+from reconciler.state.record import Record
 from tests.simulation.world import Box, World
 
 #: Containers that a step of a simulated job has at most.

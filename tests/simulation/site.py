@@ -1,6 +1,6 @@
 """One host under test: the world, the disk, the user's manifests, and the daemon that is up at the moment.
 
-The daemon is the real :class:`reconciler.controller.work.Work` with its reconciler, queue, ledger, outlet, records
+The daemon is the real :class:`reconciler.controller.controller.Work` with its reconciler, queue, ledger, outlet, records
 and sidecars; only its threads are replaced (:mod:`tests.simulation.stand_ins`). A kill drops it on the spot, and
 the next one finds what is on the disk and on the engine.
 """
@@ -16,14 +16,14 @@ from typing import Any
 
 import yaml
 
-from reconciler.config import Settings
-from reconciler.controller import planning, work
-from reconciler.controller.work import Work
+from reconciler.config.settings import Settings
+from reconciler.controller import controller, plan_cache
+from reconciler.controller.controller import Work
 from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.names import LABEL_INSTANCE
-from reconciler.plan.types import JobPlan
-from reconciler.sources.catalog import Catalog, FolderState, JobEntry
-from reconciler.status.records import Record
+from reconciler.plan.job_plan import JobPlan
+from reconciler.sources.folder.catalog import Catalog, FolderState, JobEntry
+from reconciler.state.record import Record
 from tests.simulation.disk import breakable
 from tests.simulation.engine import SimulatedEngine
 from tests.simulation.faults import Faults, Killed
@@ -378,16 +378,16 @@ class Site:
 @contextmanager
 def site(folder: Path, **options: Any) -> Iterator[Site]:
     """A host whose daemon is up, over an empty folder."""
-    planned, attached = planning._build, work.Attachment
-    planning._build = _build_once(planned)  # type: ignore[assignment]
-    work.Attachment = SimulatedAttachment  # type: ignore[misc]
+    planned, attached = plan_cache._build, controller.Attachment
+    plan_cache._build = _build_once(planned)  # type: ignore[assignment]
+    controller.Attachment = SimulatedAttachment  # type: ignore[misc]
     try:
         made = Site(folder, **options)
         with breakable(made.faults, made.rules.saved, made.rules.forget):
             made.boot()
             yield made
     finally:
-        planning._build, work.Attachment = planned, attached  # type: ignore[misc]
+        plan_cache._build, controller.Attachment = planned, attached  # type: ignore[misc]
 
 
 def _build_once(build: Callable[[Record], JobPlan]) -> Callable[[Record], JobPlan]:

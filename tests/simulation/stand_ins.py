@@ -13,13 +13,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from reconciler.controller.attached import Attachment
-from reconciler.controller.image_states import ImageState
-from reconciler.controller.logs import LogPlace
-from reconciler.controller.observed import Observed, Probed, identity
-from reconciler.engines.base import EngineInfo, RegistryAuth
+from reconciler.controller.engine_session import Attachment
+from reconciler.controller.nodeservices.log_collector import LogPlace
+from reconciler.controller.statemachine.image_state import ImageState
+from reconciler.controller.statemachine.observation import Observed, Probed, identity
+from reconciler.engines.protocol import EngineInfo, RegistryAuth
 from reconciler.errors import EngineError, NotFound
-from reconciler.plan.types import JobPlan
+from reconciler.plan.job_plan import JobPlan
 from tests.simulation.engine import SimulatedEngine
 from tests.simulation.world import World
 

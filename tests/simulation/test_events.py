@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.engines.base import EngineEvent
+from reconciler.engines.protocol import EngineEvent
 from tests.simulation.scenarios import SCENARIOS, Scenario, end_state, undisturbed
 from tests.simulation.site import Site, site
 

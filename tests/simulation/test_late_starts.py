@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.policy.model import Policy
+from reconciler.config.policy import Policy
 from tests.simulation.faults import Killed, Point, Side
 from tests.simulation.manifests import job, runtime, step
 from tests.simulation.site import Site, site

@@ -46,7 +46,7 @@ def test_a_walk_plays_again_as_it_was() -> None:
 
 def test_the_rules_notice_a_daemon_that_forgets_rank_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch itself works: a controller with a known bug does not pass."""
-    from reconciler.controller import launching  # noqa: PLC0415
+    from reconciler.controller.executor import launch as launching  # noqa: PLC0415
 
     monkeypatch.setattr(launching, "_may_follow", lambda _first: True)
     launch = launching.launch

@@ -10,10 +10,10 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.engines.base import ContainerState, ContainerStateName, EngineEvent, ExitFacts
+from reconciler.engines.protocol import ContainerState, ContainerStateName, EngineEvent, ExitFacts
 from reconciler.engines.specs import ContainerSpec
 from reconciler.names import LABEL_INSTANCE
-from reconciler.status.records import Timeline
+from reconciler.state.record import Timeline
 
 START = 1_800_000_000.0
 LIVE = frozenset({"running", "paused"})

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from reconciler.engines.base import ContainerState, Engine, EngineEvent, NetworkState
+from reconciler.engines.protocol import ContainerState, Engine, EngineEvent, NetworkState
 from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
 from reconciler.errors import EngineError
 

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.client.failures import InvalidRequest
+from reconciler.client.client_errors import InvalidRequest
 from reconciler.client.options.patches import (
     ContainerPatch,
     JobSetSpecPatch,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.plan.frameworks import torchtune
-from reconciler.plan.frameworks.base import Framework
 from reconciler.plan.frameworks.flux import Flux
+from reconciler.plan.frameworks.framework import Framework
 from reconciler.plan.frameworks.jax import Jax
 from reconciler.plan.frameworks.mpi import Mpi
 from reconciler.plan.frameworks.plain import Plain

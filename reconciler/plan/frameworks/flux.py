@@ -14,9 +14,9 @@ import shlex
 from typing import Final
 
 from reconciler import names
-from reconciler.plan.drafts import NODE, JobDraft, Raw, StepDraft, set_env, set_mount
+from reconciler.plan.draft import NODE, JobDraft, Raw, StepDraft, set_env, set_mount
 from reconciler.plan.expansion import reference
-from reconciler.plan.frameworks.counts import rank_trainer
+from reconciler.plan.frameworks.node_count import rank_trainer
 
 FILES_SUFFIX: Final = "flux-entrypoint"
 CERTIFICATE_SUFFIX: Final = "flux-curve"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from reconciler import names
-from reconciler.plan.drafts import JobDraft, set_env, set_index, set_port, set_value
+from reconciler.plan.draft import JobDraft, set_env, set_index, set_port, set_value
 from reconciler.plan.expansion import PORT_REFERENCE
-from reconciler.plan.frameworks.counts import rank_trainer
+from reconciler.plan.frameworks.node_count import rank_trainer
 
 
 class Jax:

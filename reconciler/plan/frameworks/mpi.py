@@ -2,7 +2,7 @@
 
 Workers (the step ``node``) are the ranks; the launcher starts the processes and is no rank, also where
 ``runLauncherAsNode`` makes it one of the nodes. The key pair is a Secret that the controller makes
-once a job: :func:`reconciler.plan.generated.generated_secrets` names it.
+once a job: :func:`reconciler.plan.required_secrets.generated_secrets` names it.
 
 One difference from upstream: ``mlPolicy.numNodes`` above one counts nodes here, as for every other
 framework, where upstream would make that many launchers.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.plan.drafts import LAUNCHER, NODE, TRAINER, JobDraft, Raw, StepDraft, set_mount, set_value
+from reconciler.plan.draft import LAUNCHER, NODE, TRAINER, JobDraft, Raw, StepDraft, set_mount, set_value
 from reconciler.plan.expansion import reference
 
 KEYS_SUFFIX: Final = "mpi-ssh-auth"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.plan.drafts import JobDraft, set_env
-from reconciler.plan.frameworks.counts import rank_trainer
+from reconciler.plan.draft import JobDraft, set_env
+from reconciler.plan.frameworks.node_count import rank_trainer
 
 
 class Plain:

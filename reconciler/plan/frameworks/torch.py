@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reconciler import names
-from reconciler.plan.drafts import JobDraft, Raw, set_env, set_index, set_port, set_value
+from reconciler.plan.draft import JobDraft, Raw, set_env, set_index, set_port, set_value
 from reconciler.plan.expansion import PORT_REFERENCE
-from reconciler.plan.frameworks.counts import rank_trainer
-from reconciler.plan.quotas import processors
+from reconciler.plan.frameworks.node_count import rank_trainer
+from reconciler.plan.pod.pod_resources import processors
 
 
 class Torch:

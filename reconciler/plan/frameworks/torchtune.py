@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler import names
-from reconciler.api.rules.torchtune import uses_lora, uses_qlora
-from reconciler.plan.drafts import JobDraft, Raw, set_env, set_port
+from reconciler.api.validation.frameworks.torchtune_rules import uses_lora, uses_qlora
+from reconciler.plan.draft import JobDraft, Raw, set_env, set_port
 from reconciler.plan.expansion import PORT_REFERENCE
-from reconciler.plan.frameworks.counts import rank_trainer
+from reconciler.plan.frameworks.node_count import rank_trainer
 from reconciler.plan.frameworks.torch import inject, processes_per_node, set_topology
 
 ENTRYPOINT: Final = ["tune", "run"]

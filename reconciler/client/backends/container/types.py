@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from reconciler.options import OPTION
+from reconciler.config.options import OPTION
 
 DEFAULT_SOURCES = ("github://kubeflow/trainer",)
 

@@ -1,0 +1,93 @@
+"""What loading a file gives: its documents, each with its faults and the lines of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reconciler.api import field_paths
+from reconciler.api.faults import Fault
+from reconciler.api.loading.composer import Place
+
+if TYPE_CHECKING:
+    from reconciler.api.models.core.secret_configmap import ConfigMap, Secret
+    from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
+    from reconciler.api.models.trainjob import TrainJob
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One object of a file.
+
+    Attributes:
+        kind: as written; empty when it is missing.
+        api_version: as written; empty when it is missing.
+        namespace: ``default`` where the manifest names none; empty for a cluster-scoped kind.
+        name: empty when it is missing.
+        file: path of the file as given.
+        line: 1-based, where the object begins.
+        raw: as decoded (YAML 1.1 as Kubernetes reads it).
+        model: the object, None when it is invalid or of a kind that is not this project's business.
+        faults: its own errors (decode, schema) and warnings.
+        place: lines of its fields.
+    """
+
+    kind: str
+    api_version: str
+    namespace: str
+    name: str
+    file: str
+    line: int
+    raw: Mapping[str, Any]
+    model: TrainJob | ClusterTrainingRuntime | TrainingRuntime | Secret | ConfigMap | None = None
+    faults: tuple[Fault, ...] = ()
+    place: Place = field(default_factory=lambda: Place(0), repr=False, compare=False)
+
+    @property
+    def object(self) -> str:
+        """``Kind/namespace/name``, without the namespace for a cluster-scoped kind."""
+        return "/".join(part for part in (self.kind or "?", self.namespace, self.name or "?") if part)
+
+    @property
+    def valid(self) -> bool:
+        """Whether it has no fault of severity error."""
+        return all(fault.severity != "error" for fault in self.faults)
+
+    def line_of(self, path: str) -> int:
+        """Line of a field path (``spec.trainer.env[0].name``), or of the nearest parent that is there."""
+        return self.place.find(field_paths.parse(path))
+
+    def error(self, path: str, message: str, *, reason: str = "") -> Fault:
+        """An error of this document at ``path``."""
+        return Fault(
+            file=self.file,
+            line=self.line_of(path),
+            path=path,
+            message=message,
+            object=self.object,
+            reason=reason,
+        )
+
+    def warning(self, path: str, message: str, *, reason: str = "") -> Fault:
+        """A warning of this document at ``path``."""
+        return Fault(
+            file=self.file,
+            line=self.line_of(path),
+            path=path,
+            message=message,
+            object=self.object,
+            severity="warning",
+            reason=reason,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A file's documents, and the faults that belong to none of them (syntax, size, encoding).
+
+    With such a fault the file may be half-written: what it held before should be left as it is.
+    """
+
+    documents: tuple[Document, ...] = ()
+    faults: tuple[Fault, ...] = ()

@@ -1,0 +1,41 @@
+"""TrainingRuntime and ClusterTrainingRuntime."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from reconciler.api.models.base import Model
+from reconciler.api.models.jobset import JobSetTemplateSpec
+from reconciler.api.models.metadata import ObjectMeta
+from reconciler.api.models.ml_policy import MLPolicy, PodGroupPolicy
+
+
+class TrainingRuntimeSpec(Model):
+    """The blueprint of a training: policies and a JobSet template."""
+
+    min_properties = 1
+
+    ml_policy: MLPolicy | None = None
+    pod_group_policy: PodGroupPolicy | None = None
+    template: JobSetTemplateSpec | None = None
+
+
+class ClusterTrainingRuntime(Model):
+    """A runtime for jobs of every namespace."""
+
+    api_version: Literal["trainer.kubeflow.org/v1alpha1"]
+    kind: Literal["ClusterTrainingRuntime"]
+    metadata: ObjectMeta
+    spec: TrainingRuntimeSpec
+
+
+class TrainingRuntime(Model):
+    """A runtime for jobs of its own namespace."""
+
+    api_version: Literal["trainer.kubeflow.org/v1alpha1"]
+    kind: Literal["TrainingRuntime"]
+    metadata: ObjectMeta
+    spec: TrainingRuntimeSpec
+
+
+Runtime: TypeAlias = ClusterTrainingRuntime | TrainingRuntime

@@ -1,1 +1,0 @@
-"""What upstream's webhooks, JobSet and the API server refuse beyond the schema, a module for each subject."""

@@ -1,0 +1,48 @@
+"""What the API server refuses in a Job's ``podFailurePolicy``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from reconciler.api.models.batch_job import JobSpec
+
+_ACTIONS: Final = ("FailJob", "FailIndex", "Ignore", "Count")
+_OPERATORS: Final = ("In", "NotIn")
+
+
+def check(spec: JobSpec, base: str) -> Iterator[tuple[str, str]]:
+    """Path and message of each fault; ``base`` is the path of the Job's spec."""
+    policy = spec.pod_failure_policy
+    if policy is None:
+        return
+    pod = spec.template.spec
+    if pod is not None and pod.restart_policy != "Never":
+        yield (
+            f"{base}.template.spec.restartPolicy",
+            (
+                f'Invalid value: "{pod.restart_policy or "OnFailure"}": only "Never" is supported when '
+                "podFailurePolicy is specified; set restartPolicy: Never"
+            ),
+        )
+    for index, rule in enumerate(policy.rules):
+        path = f"{base}.podFailurePolicy.rules[{index}]"
+        if rule.action not in _ACTIONS:
+            supported = ", ".join(f'"{action}"' for action in _ACTIONS)
+            yield f"{path}.action", f'Unsupported value: "{rule.action}": supported values: {supported}'
+        codes = rule.on_exit_codes
+        if (codes is None) == (not rule.on_pod_conditions):
+            yield path, "Invalid value: specify one of onExitCodes and onPodConditions"
+        if codes is None:
+            continue
+        if codes.operator not in _OPERATORS:
+            supported = ", ".join(f'"{operator}"' for operator in _OPERATORS)
+            message = f'Unsupported value: "{codes.operator}": supported values: {supported}'
+            yield f"{path}.onExitCodes.operator", message
+        if not codes.values:
+            yield f"{path}.onExitCodes.values", "Invalid value: at least one value is required"
+        if codes.operator == "In" and 0 in codes.values:
+            yield (
+                f"{path}.onExitCodes.values[{codes.values.index(0)}]",
+                "Invalid value: 0: must not be 0 for the In operator; 0 is success",
+            )

@@ -1,0 +1,121 @@
+"""Fields that mean nothing on one host: accepted, and said once, never silently dropped.
+
+One table, by type and field, for runtimes and patches alike; the planner calls it on what is left after
+merging. An empty value (``tolerations: []``) asks for nothing and is not reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, get_args, get_origin
+
+from reconciler.api.field_paths import Path, parse, render
+from reconciler.api.models.base import Model
+from reconciler.api.models.model_fields import as_model, bare, fields_of
+from reconciler.api.models.runtime import TrainingRuntimeSpec
+
+_ONE_HOST: Final = "there is one host, nothing is scheduled onto nodes"
+_NO_ACCOUNTS: Final = "there are no service accounts on a container engine"
+_NO_DRA: Final = "there is no dynamic resource allocation; ask for devices by limits, as in nvidia.com/gpu: 1"
+_NO_CONTROLLER: Final = "no controller here acts on it"
+_NO_DRIVER: Final = "there is no storage driver for it; mount it on the host and use hostPath"
+
+#: What a pod's fields would ask of a cluster.
+_POD: Final = {
+    "affinity": _ONE_HOST,
+    "automountServiceAccountToken": _NO_ACCOUNTS,
+    "enableServiceLinks": "there are no services whose addresses could be injected",
+    "ephemeralContainers": "containers for debugging are added to running pods, not in a template",
+    "nodeName": _ONE_HOST,
+    "nodeSelector": _ONE_HOST,
+    "os": "containers run on the host's operating system",
+    "overhead": "it is the scheduler's accounting",
+    "preemptionPolicy": _ONE_HOST,
+    "readinessGates": _NO_CONTROLLER,
+    "resourceClaims": _NO_DRA,
+    "schedulerName": _ONE_HOST,
+    "schedulingGates": _ONE_HOST,
+    "schedulingGroup": _ONE_HOST,
+    "serviceAccount": _NO_ACCOUNTS,
+    "serviceAccountName": _NO_ACCOUNTS,
+    "tolerations": _ONE_HOST,
+    "topologySpreadConstraints": _ONE_HOST,
+}
+_CONTAINER: Final = {
+    "resizePolicy": "resources are not resized while a container runs",
+    "volumeDevices": _NO_DRIVER,
+}
+_VOLUME: Final = (
+    "awsElasticBlockStore azureDisk azureFile cephfs cinder csi fc flexVolume flocker gcePersistentDisk "
+    "gitRepo glusterfs iscsi nfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos "
+    "vsphereVolume"
+)
+
+#: Type (a type's patch counts as the type) and field -> why it has no effect.
+_TABLE: Final[Mapping[str, Mapping[str, str]]] = {
+    "Container": _CONTAINER,
+    "EmbeddedMetadata": {"finalizers": _NO_CONTROLLER},
+    "JobSetSpec": {
+        "coordinator": "it is an annotation for controllers; rank 0 leads here",
+        "managedBy": _NO_CONTROLLER,
+        "suspend": "the TrainJob's own suspend decides",
+    },
+    "JobSpec": {
+        "managedBy": _NO_CONTROLLER,
+        "manualSelector": "containers are found by this project's labels",
+        "podReplacementPolicy": "a container is replaced once it is gone",
+        "selector": "containers are found by this project's labels",
+        "suspend": "the TrainJob's own suspend decides",
+    },
+    "PodSecurityContext": {"windowsOptions": "containers run on Linux"},
+    "PodSpec": _POD,
+    "ResourceRequirements": {"claims": _NO_DRA},
+    "SecurityContext": {"windowsOptions": "containers run on Linux"},
+    "VolcanoPodGroupPolicySource": {"networkTopology": _ONE_HOST},
+    "Volume": {
+        **dict.fromkeys(_VOLUME.split(), _NO_DRIVER),
+        "ephemeral": "there is no storage driver for it; use emptyDir or persistentVolumeClaim",
+        "image": "image volumes are not mounted here; copy the files in an init container",
+    },
+    "VolumeProjection": {
+        "clusterTrustBundle": "there is no cluster that issues it",
+        "podCertificate": "there is no cluster that issues it",
+        "serviceAccountToken": _NO_ACCOUNTS,
+    },
+}
+_DEFAULTS: Final = {"schedulerName": ("default-scheduler",)}
+
+
+def warn_meaningless(
+    spec: Mapping[str, Any] | Model, base_path: str, *, kind: type[Model] = TrainingRuntimeSpec
+) -> list[tuple[str, str]]:
+    """Path and sentence of every field in ``spec`` that has no effect on one host.
+
+    Args:
+        spec: a model, or plain data under a manifest's names.
+        base_path: path of ``spec`` in its document, as in ``spec`` or ``spec.runtimePatches[0]``.
+        kind: the type of ``spec`` where it is plain data.
+    """
+    data, model = (spec.as_manifest(), type(spec)) if isinstance(spec, Model) else (spec, kind)
+    return [(render(path), message) for path, message in _walk(data, model, parse(base_path))]
+
+
+def _walk(value: Any, annotation: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    annotation = bare(annotation)
+    model = as_model(annotation)
+    if model is not None and isinstance(value, Mapping):
+        reasons = _TABLE.get(model.__name__.removesuffix("Patch"), {})
+        annotations = fields_of(model)
+        for name, inner in value.items():
+            if name in reasons and asks_for_something(name, inner):
+                yield (*path, name), f"has no effect here: {reasons[name]}"
+            elif name in annotations:
+                yield from _walk(inner, annotations[name], (*path, name))
+    elif get_origin(annotation) is tuple and isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _walk(inner, get_args(annotation)[0], (*path, index))
+
+
+def asks_for_something(name: str, value: Any) -> bool:
+    """Whether a field's value differs from leaving the field out."""
+    return value not in (None, "", [], {}, ()) and value not in _DEFAULTS.get(name, ())

@@ -1,0 +1,70 @@
+"""From what a client is told in Python, and by variables and files, to the settings that are in force."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.client.backends.container.types import DEFAULT_SOURCES, ContainerBackendConfig
+from reconciler.client.backends.others import INSTEAD
+from reconciler.client.client_errors import InvalidRequest
+from reconciler.client.embedded.host_path_grants import grants_file
+from reconciler.config.settings import load_settings
+
+if TYPE_CHECKING:
+    from reconciler.config.settings import Settings
+
+
+def settings_of(config: Any, specs: str | os.PathLike[str] | None) -> tuple[Settings, bool]:
+    """The settings, and whether anybody has named the folder.
+
+    Args:
+        config: a ContainerBackendConfig.
+        specs: the folder of manifests, where the caller names one.
+
+    Raises:
+        InvalidRequest: the configuration is none, or the folder is not for programs to write into.
+        ConfigError: a variable or ``reconciler.yaml`` is wrong.
+    """
+    if not isinstance(config, ContainerBackendConfig):
+        remedy = INSTEAD.get(type(config), "Pass a ContainerBackendConfig, or nothing.")
+        raise InvalidRequest(f"Invalid backend config {config!r}.", remedy=remedy)
+    settings = load_settings(_flags(config, specs))
+    if settings.git is not None:
+        raise InvalidRequest(
+            f"The manifests come from the repository {settings.git}, which only commits change.",
+            remedy="Name a folder for the client's own jobs: TrainerClient(specs=...).",
+        )
+    return _absolute(settings, config), settings.specs != Path("specs")
+
+
+def _flags(config: ContainerBackendConfig, specs: str | os.PathLike[str] | None) -> dict[str, Any]:
+    """What was said in Python, which goes before variables and files."""
+    given = config.model_fields_set
+    flags: dict[str, Any] = {
+        "specs": os.fspath(specs) if specs is not None else None,
+        "engine": config.container_runtime,
+        "container_host": config.container_host,
+    }
+    flags |= {name: getattr(config, name) for name in ("pull_policy", "auto_remove") if name in given}
+    if "runtime_source" in given:
+        flags["runtime_sources"] = list(config.runtime_source.sources)
+    return flags
+
+
+def _absolute(settings: Settings, config: ContainerBackendConfig) -> Settings:
+    """Whatever the current folder becomes, the client stays where it was made."""
+    sources = settings.runtime_sources
+    if not sources and "runtime_source" not in config.model_fields_set:
+        sources = DEFAULT_SOURCES
+    return replace(
+        settings,
+        specs=settings.specs.absolute(),
+        status_dir=settings.status_dir.absolute() if settings.status_dir is not None else None,
+        log_dir=settings.log_dir.absolute(),
+        state_dir=settings.state_dir.absolute(),
+        grants=grants_file(settings.state_dir.absolute(), settings.instance),
+        runtime_sources=sources,
+    )

@@ -1,0 +1,222 @@
+"""Jobs as commands and clients see them: what the manifests ask for, and what the sidecars say of it.
+
+Both halves may be missing: a manifest without a daemon has no status, and a sidecar may outlive its
+manifest for the moment until the daemon has cleared up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from reconciler.config.options import did_you_mean
+from reconciler.errors import NotAFolder, ReconcilerError
+from reconciler.names import DEFAULT_NAMESPACE, job_key
+from reconciler.state.sidecar_reader import ObjectStatus, Problem, SidecarReader, status_root
+
+if TYPE_CHECKING:
+    from reconciler.api import Document
+    from reconciler.config.settings import Settings
+    from reconciler.sources.folder.catalog import Catalog, JobEntry
+
+NO_STATUS = "No status yet: no daemon has seen it (reconciler run)."
+
+
+class JobNotFound(ReconcilerError):  # noqa: N818  (a state of the world, not a mistake)
+    """There is no job of the name; the message says which there are."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One TrainJob.
+
+    Attributes:
+        entry: its manifest; None when only a sidecar is left.
+        status: its sidecar; None when there is none yet.
+    """
+
+    namespace: str
+    name: str
+    entry: JobEntry | None
+    status: ObjectStatus | None
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``."""
+        return job_key(self.namespace, self.name)
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """The document as its file has it now, else the last good one, else nothing."""
+        if self.entry is None:
+            return {}
+        document = self.entry.candidate or self.entry.document
+        return document.raw if document is not None else {}
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """``spec`` of the manifest; empty when it is none."""
+        spec = self.manifest.get("spec")
+        return spec if isinstance(spec, Mapping) else {}
+
+    @property
+    def file(self) -> str:
+        """Path of the manifest."""
+        return self.entry.file if self.entry is not None else ""
+
+    @property
+    def phase(self) -> str:
+        """The sidecar's; without one, what the manifest lets expect."""
+        if self.status is not None and self.status.phase:
+            return self.status.phase
+        return "Invalid" if self.entry is not None and self.entry.refused else "Pending"
+
+    @property
+    def message(self) -> str:
+        """The sidecar's sentence; without one, the manifest's first fault, or that nobody has looked."""
+        if self.status is not None and self.status.phase:
+            return self.status.message
+        errors = self.entry.errors if self.entry is not None else ()
+        return errors[0].message if errors else NO_STATUS
+
+    @property
+    def nodes_total(self) -> int | None:
+        """Training nodes: as the sidecar lists them, else as the manifest asks; None unknown."""
+        ranked = [n for n in self.status.nodes if n.rank is not None] if self.status is not None else []
+        if ranked:
+            return len(ranked)
+        trainer = self.spec.get("trainer")
+        wanted = trainer.get("numNodes") if isinstance(trainer, Mapping) else None
+        return wanted if isinstance(wanted, int) else None
+
+    @property
+    def nodes_ready(self) -> int:
+        """Training nodes that run or have ended well."""
+        return sum(n.ready for n in self.status.nodes if n.rank is not None) if self.status is not None else 0
+
+    @property
+    def restarts(self) -> int:
+        """Restarts of the whole job and of its containers, as far as the sidecar tells."""
+        if self.status is None:
+            return 0
+        own = self.status.status.get("restarts")
+        gang = own if isinstance(own, int) else self.status.attempt
+        return gang + sum(n.restarts for n in self.status.nodes)
+
+    def as_object(self) -> dict[str, Any]:
+        """The Kubernetes object: manifest, with the metadata and the status that the sidecar adds."""
+        base: dict[str, Any] = {
+            "apiVersion": self.manifest.get("apiVersion", "trainer.kubeflow.org/v1alpha1"),
+            "kind": "TrainJob",
+        }
+        metadata = self.manifest.get("metadata")
+        base["metadata"] = {
+            **(metadata if isinstance(metadata, Mapping) else {}),
+            "name": self.name,
+            "namespace": self.namespace,
+            **(self.status.metadata if self.status is not None else {}),
+        }
+        base["spec"] = dict(self.spec)
+        status = dict(self.status.status) if self.status is not None else {}
+        base["status"] = {"phase": self.phase, **status}
+        if not status and self.entry is not None and self.entry.errors:
+            base["status"]["errors"] = [fault.as_dict() for fault in self.entry.errors]
+        return base
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The folder and its sidecars at one moment; jobs sorted by namespace and name."""
+
+    catalog: Catalog
+    jobs: tuple[Job, ...]
+    problems: tuple[Problem, ...]
+
+    def find(self, text: str, namespace: str | None = None) -> Job:
+        """The job called ``NAME`` or ``NAMESPACE/NAME``.
+
+        Without a namespace: the one in ``default``, else the only one of the name.
+
+        Raises:
+            JobNotFound: none, or several in other namespaces.
+        """
+        return pick(list(self.jobs), text, namespace)
+
+
+class Reader:
+    """Reads folder and sidecars again and again; what has not changed is not parsed twice.
+
+    Args:
+        settings: say where both are.
+        runtimes: that there are besides the folder's; None: those to be had without asking a server.
+    """
+
+    def __init__(self, settings: Settings, runtimes: Sequence[Document] | None = None) -> None:
+        from reconciler.sources.folder.folder_source import FolderSource  # noqa: PLC0415
+        from reconciler.sources.runtimes.available_runtimes import available_runtimes  # noqa: PLC0415  (none of this for --help)
+
+        self._specs = settings.specs
+        self._git = settings.git
+        if runtimes is None:
+            runtimes = available_runtimes(settings.runtime_sources, clock=time.time, offline=True).documents
+        self._folder = FolderSource(settings.specs, builtin=runtimes)
+        self._sidecars = SidecarReader(status_root(settings.specs, settings.status_dir))
+
+    def snapshot(self) -> Snapshot:
+        """What there is now.
+
+        Raises:
+            ReconcilerError: the folder is not there, or cannot be read.
+        """
+        catalog = self._folder.scan(patient=False)
+        if catalog.state == "missing" and self._git is not None:
+            raise ReconcilerError(
+                f"No revision of {self._git} is checked out yet.",
+                remedy="A daemon does that: reconciler run; `reconciler get source` says how it goes.",
+            )
+        if catalog.state == "missing":
+            raise ReconcilerError(
+                f"The folder of manifests {self._specs} is not there.",
+                remedy="Name another with --specs, or make it.",
+            )
+        if catalog.state == "unreadable" and not self._specs.is_dir():
+            raise NotAFolder(str(self._specs))
+        if catalog.state == "unreadable":
+            raise ReconcilerError(
+                f"The folder of manifests {self._specs} cannot be read.",
+                remedy="Give this user permission to read it.",
+            )
+        statuses = self._sidecars.read()
+        sidecars = statuses.jobs()
+        jobs = []
+        for key in sorted({*catalog.jobs, *sidecars}):
+            namespace, _, name = key.partition("/")
+            jobs.append(Job(namespace, name, catalog.jobs.get(key), sidecars.get(key)))
+        return Snapshot(catalog=catalog, jobs=tuple(jobs), problems=statuses.problems)
+
+
+def pick(jobs: list[Job], text: str, namespace: str | None) -> Job:
+    """The job that ``text`` (``NAME``, ``NAMESPACE/NAME``, ``trainjob/NAME``) means.
+
+    Raises:
+        JobNotFound: none, or several.
+    """
+    head, slash, tail = text.rpartition("/")
+    name = tail if slash else text
+    if slash and head.lower() not in {"trainjob", "trainjobs"}:
+        namespace = head
+    found = [j for j in jobs if j.name == name and (namespace is None or j.namespace == namespace)]
+    if len(found) > 1:
+        found = [j for j in found if j.namespace == DEFAULT_NAMESPACE] or found
+    if len(found) == 1:
+        return found[0]
+    if found:
+        places = ", ".join(j.key for j in found)
+        raise JobNotFound(f"There are several jobs called {name}: {places}.", remedy="Say which with -n.")
+    where = f" in namespace {namespace}" if namespace else ""
+    names = [j.key if j.namespace != DEFAULT_NAMESPACE else j.name for j in jobs]
+    there = f"There are: {', '.join(names)}." if names else "There is no job at all."
+    raise JobNotFound(f"There is no job {name}{where}{did_you_mean(name, names)}.", remedy=there)

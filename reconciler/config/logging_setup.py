@@ -1,0 +1,122 @@
+"""The daemon's log: structlog, for people on a terminal and as JSON lines otherwise.
+
+Every line carries what was bound where the work was taken up (``job``, ``rank``, ``container``,
+``reconcile_id``), through context variables, so that a helper three calls down need not know. Libraries that
+log by the standard library (urllib3, docker, podman, watchdog) come out in the same form, from WARNING on.
+
+What can go wrong: a secret in a line. Values under tell-tale keys are masked here, as the last line of
+defence; nothing should put them there.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final, Literal, TextIO
+
+from reconciler.common.sanitize import printable
+
+#: Keys whose values never reach a log.
+SECRET_KEYS: Final = ("password", "token", "secret", "authorization", "auth", "credential", "private_key")
+MASK: Final = "****"
+_ORDER: Final = ("namespace", "job", "rank", "container", "reconcile_id")
+_QUIET_LIBRARIES: Final = ("urllib3", "docker", "podman", "watchdog", "requests", "asyncio")
+
+Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
+
+
+class _CurrentStderr:
+    """Writes to whatever ``sys.stderr`` is at the time (a live table puts itself in front of it)."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
+def chosen_format(wanted: Literal["console", "json"] | None) -> Literal["console", "json"]:
+    """The form asked for, else the console's on a terminal and JSON otherwise."""
+    return wanted or ("console" if sys.stderr.isatty() else "json")
+
+
+def configure(
+    *, form: Literal["console", "json"] | None = None, level: str = "info", stream: TextIO | None = None
+) -> None:
+    """Set up structlog and the standard library's logging; may be called again.
+
+    Args:
+        form: None: console on a terminal, JSON otherwise.
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        stream: where lines go; None: standard error, as it is when a line is written.
+    """
+    import structlog  # noqa: PLC0415  (0.1 s that only the daemon pays)
+
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        mask_secrets,
+        order_keys,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or _CurrentStderr())
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(form, stream))
+    )
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        if getattr(old, "reconciler_handler", False):
+            root.removeHandler(old)
+    handler.reconciler_handler = True  # type: ignore[attr-defined]  # a mark of ours
+    root.addHandler(handler)
+    root.setLevel(threshold)
+    for library in _QUIET_LIBRARIES:
+        logging.getLogger(library).setLevel(max(threshold, logging.WARNING))
+
+
+def _renderers(form: Literal["console", "json"] | None, stream: TextIO | None) -> list[Any]:
+    import structlog  # noqa: PLC0415
+
+    drop = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if chosen_format(form) == "json":
+        return [drop, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+    colors = (stream or sys.stderr).isatty()
+    return [
+        drop,
+        show_controls,
+        structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=36, sort_keys=False),
+    ]
+
+
+def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace values of keys that sound like secrets."""
+    for key in event:
+        if any(word in key.lower() for word in SECRET_KEYS):
+            event[key] = MASK
+    return event
+
+
+def show_controls(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a manifest or a container says may not steer the terminal (JSON escapes it anyway)."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable(value)
+    return event
+
+
+def order_keys(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Where a line is about comes before the rest, in the same order on every line."""
+    first = {key: event[key] for key in _ORDER if key in event}
+    return {**first, **{key: value for key, value in event.items() if key not in first}}

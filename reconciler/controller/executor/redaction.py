@@ -1,0 +1,71 @@
+"""Secrets taken out of what others say: an engine that quotes a command, a program that prints its token.
+
+A status lies beside the manifest for everybody to read, and a job's last words go into it. So the values of
+every Secret that the job uses are looked for there, and what is found is masked. The kept log is what the
+program printed, unchanged, for its owner's eyes alone (0600).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+from reconciler.errors import PlanError
+from reconciler.plan.job_plan import EnvFrom, JobPlan, KeyRef
+from reconciler.plan.resolver import Lookup
+
+MASK: Final = "****"
+#: Shorter ones (``yes``, ``1``) are in every text, and hide nothing.
+SHORTEST: Final = 4
+
+
+class Redactor:
+    """Masks a job's secrets.
+
+    Args:
+        plan: names the Secrets.
+        lookup: their data.
+    """
+
+    def __init__(self, plan: JobPlan, lookup: Lookup) -> None:
+        found: set[str] = set()
+        for name in _names(plan):
+            with suppress(PlanError):
+                for value in (lookup("Secret", name) or {}).values():
+                    found.update(_forms(value))
+        #: The longest first: one may hold another.
+        self._values = sorted(found, key=lambda value: (-len(value), value))
+
+    def text(self, text: str) -> str:
+        """``text`` without the secrets."""
+        for value in self._values:
+            text = text.replace(value, MASK)
+        return text
+
+    def pairs(self, pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Names with texts, the texts masked."""
+        return tuple((name, self.text(text)) for name, text in pairs)
+
+
+def _forms(value: bytes | str) -> Iterable[str]:
+    """The value, its lines, and as a program would quote it."""
+    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
+    for form in {text, text.strip(), *text.splitlines()}:
+        if len(form.strip()) >= SHORTEST:
+            yield form
+            yield repr(form)[1:-1]
+
+
+def _names(plan: JobPlan) -> set[str]:
+    refs: list[KeyRef | EnvFrom | None] = []
+    names: set[str] = set()
+    for instance in plan.instances:
+        names.update(instance.pull_secrets)
+        for container in instance.containers:
+            refs += [variable.ref for variable in container.env]
+            refs += container.env_from
+        for volume in instance.volumes:
+            refs += [file.ref for file in volume.files]
+            refs += volume.all_of
+    return names | {ref.name for ref in refs if ref is not None and ref.kind == "Secret"}

@@ -1,0 +1,178 @@
+"""Startup and readiness probes: which running containers are up and ready, found out beside the work on jobs.
+
+One thread per probed container (few jobs have probes, mostly the workers of an MPI job). Commands run inside
+the container; TCP and HTTP are tried from this host at the instance's address, and where that is out of reach
+(rootless Podman keeps its networks to itself) a TCP probe looks for the listening port inside. A probe that
+cannot be carried out is a probe that fails: its reason is logged once.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+
+from reconciler.controller.statemachine.observation import Observed, Probed, identity
+from reconciler.engines.protocol import ContainerState, Engine
+from reconciler.errors import EngineError
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, ProbePlan
+
+LISTEN = "0A"
+
+_log = structlog.get_logger(__name__)
+
+
+class Prober:
+    """Keeps probing what has a probe.
+
+    Args:
+        engine: whose containers they are.
+        on_change: called with ``namespace/name`` when a container has become started, ready or unready.
+    """
+
+    def __init__(self, engine: Engine, *, on_change: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._probes: dict[str, _Probe] = {}
+
+    def probed(self, plan: JobPlan, observed: Observed, addresses: Mapping[tuple[str, int], str]) -> Probed:
+        """The running containers whose probes pass now; starts probing those it does not know."""
+        planned = {
+            (s.name, i.index, c.container): c
+            for s in plan.steps
+            for i in s.instances
+            for c in i.containers
+            if c.probed
+        }
+        key = f"{plan.namespace}/{plan.name}"
+        running = {c.id: c for c in observed.containers if c.state == "running" and identity(c) in planned}
+        with self._lock:
+            for identifier, probe in list(self._probes.items()):
+                if probe.key == key and identifier not in running:
+                    probe.stop.set()
+                    del self._probes[identifier]
+            for identifier, state in running.items():
+                if identifier not in self._probes:
+                    container = planned[identity(state)]
+                    step, index, _ = identity(state)
+                    self._start(key, state, container, addresses.get((step, index), ""))
+            return Probed(
+                started=frozenset(i for i in running if self._probes[i].started),
+                ready=frozenset(i for i in running if self._probes[i].ready),
+            )
+
+    def close(self) -> None:
+        """End all probing."""
+        with self._lock:
+            for probe in self._probes.values():
+                probe.stop.set()
+            self._probes.clear()
+
+    def _start(self, key: str, state: ContainerState, container: ContainerPlan, address: str) -> None:
+        probe = _Probe(key, state, container, address or state.address)
+        self._probes[state.id] = probe
+        name = f"probe-{state.name}"
+        threading.Thread(target=self._run, args=(probe,), name=name, daemon=True).start()
+
+    def _run(self, probe: _Probe) -> None:
+        container = probe.container
+        if container.startup is not None:
+            if not self._comes_up(probe, container.startup):
+                return
+            probe.started = True
+            _log.info("started up", container=probe.state.name)
+            self._on_change(probe.key)
+        if container.readiness is not None:
+            self._keep_asking(probe, container.readiness)
+
+    def _comes_up(self, probe: _Probe, plan: ProbePlan) -> bool:
+        """Whether it has come up, when it has; False when probing ends before."""
+        passed, wait = 0, plan.initial_delay
+        while passed < plan.success_threshold:
+            if probe.stop.wait(wait):
+                return False
+            wait = min(plan.period, 1.0)
+            passed = passed + 1 if self._passes(probe, plan) else 0
+        return True
+
+    def _keep_asking(self, probe: _Probe, plan: ProbePlan) -> None:
+        passed = failed = 0
+        wait = plan.initial_delay
+        while not probe.stop.wait(wait):
+            # Before it is first ready a container is asked more often than its period: nobody waits longer
+            # than needed for the others to start.
+            wait = plan.period if probe.ready else min(plan.period, 1.0)
+            if self._passes(probe, plan):
+                passed, failed = passed + 1, 0
+            else:
+                passed, failed = 0, failed + 1
+            ready = probe.ready
+            if not ready and passed >= plan.success_threshold:
+                probe.ready = True
+            elif ready and failed >= plan.failure_threshold:
+                probe.ready = False
+            if probe.ready != ready:
+                _log.info("readiness changed", container=probe.state.name, ready=probe.ready)
+                self._on_change(probe.key)
+
+    def _passes(self, probe: _Probe, plan: ProbePlan) -> bool:
+        try:
+            if plan.command:
+                code, _ = self._engine.exec(probe.state.id, plan.command, timeout=plan.timeout)
+                return code == 0
+            if plan.tcp_port is not None:
+                return self._tcp(probe, plan.tcp_port, plan.timeout)
+            if plan.http_port is not None:
+                return _http(probe.address, plan)
+            return plan.grpc_port is None or self._tcp(probe, plan.grpc_port, plan.timeout)
+        except EngineError as error:
+            if not probe.told:
+                probe.told = True
+                _log.warning("probe failed", container=probe.state.name, reason=str(error))
+            return False
+
+    def _tcp(self, probe: _Probe, port: int, timeout: float) -> bool:
+        if probe.address:
+            with suppress(OSError), socket.create_connection((probe.address, port), timeout):
+                return True
+        return self._listens(probe, port, timeout)
+
+    def _listens(self, probe: _Probe, port: int, timeout: float) -> bool:
+        """Whether something listens on the port inside, by the kernel's own table."""
+        command = ("cat", "/proc/net/tcp", "/proc/net/tcp6")
+        _, output = self._engine.exec(probe.state.id, command, timeout=max(timeout, 5.0))
+        wanted = f":{port:04X}"
+        for line in output.decode(errors="replace").splitlines():
+            fields = line.split()
+            if len(fields) > 3 and fields[1].endswith(wanted) and fields[3] == LISTEN:
+                return True
+        return False
+
+
+def _http(address: str, plan: ProbePlan) -> bool:
+    """Any status from 200 to 399, as the kubelet has it."""
+    url = f"{plan.http_scheme.lower()}://{address}:{plan.http_port}/{plan.http_path.lstrip('/')}"
+    try:
+        with urllib.request.urlopen(url, timeout=plan.timeout) as answer:  # noqa: S310  (http(s), built above)
+            return 200 <= int(answer.status) < 400
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+class _Probe:
+    """One container's probing."""
+
+    def __init__(self, key: str, state: ContainerState, container: ContainerPlan, address: str) -> None:
+        self.key = key
+        self.state = state
+        self.container = container
+        self.address = address
+        self.started = self.ready = False
+        self.told = False
+        self.stop = threading.Event()

@@ -1,0 +1,131 @@
+"""From what the engine lists to what the record knows: exits, and containers that went missing.
+
+Pure. A result is written down once, under the run (attempt, restart) it belongs to; after that the
+container may vanish, the result stays.
+"""
+
+from __future__ import annotations
+
+import signal as signals
+from dataclasses import dataclass
+
+from reconciler.controller.statemachine.job_view import ContainerView, InstanceView, StepView, look
+from reconciler.controller.statemachine.observation import Observed
+from reconciler.engines.protocol import ContainerState
+from reconciler.plan.job_plan import JobPlan
+from reconciler.state.record import ExitRecord, Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A run that this pass saw end."""
+
+    step: str
+    instance: str
+    index: int
+    rank: int | None
+    container: str
+    container_id: str
+    template: str
+    kind: str
+    result: ExitRecord
+
+
+def settle(plan: JobPlan, observed: Observed, record: Record, now: float) -> tuple[Record, tuple[Ended, ...]]:
+    """Write down what ended or disappeared since the last pass.
+
+    Returns:
+        The record with ids, addresses, start times and results; and the runs that ended, first one first.
+    """
+    ended: list[Ended] = []
+    for step, instance, container in look(plan, observed, record).containers:
+        record = _seen(record, container)
+        result = _result_of(container, now)
+        if result is not None:
+            changes: dict[str, object] = {"result": result, "last_result": result, "start_error": ""}
+            started = record.container(container.plan.name).started_at
+            if started is not None and started > result.finished_at:
+                # A start is noted when all that were started together have: one may have ended by then.
+                changes["started_at"] = result.finished_at
+            record = record.with_container(container.plan.name, **changes)
+            ended.append(_ended(step, instance, container, result))
+    return record, tuple(sorted(ended, key=lambda e: e.result.finished_at))
+
+
+def _seen(record: Record, view: ContainerView) -> Record:
+    state = view.state
+    if state is None:
+        return record
+    changes: dict[str, object] = {}
+    if state.id != view.record.container_id:
+        changes["container_id"] = state.id
+    if state.address and state.address != view.record.ip:
+        changes["ip"] = state.address
+    if state.started_at is not None and view.record.started_at is None:
+        changes["started_at"] = state.started_at
+    return record.with_container(view.plan.name, **changes) if changes else record
+
+
+def _result_of(view: ContainerView, now: float) -> ExitRecord | None:
+    if view.record.result is not None:
+        return None
+    if view.record.start_error:
+        # What the kubelet says of a container whose start failed: StartError, exit code 128.
+        message = view.record.start_error
+        return ExitRecord(code=128, reason="StartError", message=message, finished_at=now)
+    if view.state is None:
+        return _lost(view, now) if view.record.container_id else None
+    return _exit(view.state, now) if view.state.state == "exited" else None
+
+
+def _lost(view: ContainerView, now: float) -> ExitRecord:
+    return ExitRecord(
+        code=None,
+        reason="Removed",
+        message=f"The container {view.plan.name} was removed by somebody else while it was wanted.",
+        finished_at=now,
+    )
+
+
+def _exit(state: ContainerState, now: float) -> ExitRecord:
+    facts = state.exit
+    if facts is None:
+        message = "The engine does not say how it ended."
+        return ExitRecord(code=None, reason="Unknown", message=message, finished_at=now)
+    if facts.oom_killed:
+        reason = "OOMKilled"
+    elif facts.code == 0:
+        reason = "Completed"
+    else:
+        reason = "Error"
+    message = facts.error or describe_code(facts.code, oom_killed=facts.oom_killed)
+    return ExitRecord(code=facts.code, reason=reason, message=message, finished_at=facts.finished_at or now)
+
+
+def describe_code(code: int | None, *, oom_killed: bool = False) -> str:
+    """An exit status in words: ``exit code 1``, ``signal 9 (SIGKILL)``, ``OOMKilled ...``."""
+    if oom_killed:
+        return "OOMKilled: it used more memory than its limit"
+    if code is None:
+        return "it ended without an exit code"
+    if 128 < code < 128 + 65:
+        number = code - 128
+        try:
+            return f"signal {number} ({signals.Signals(number).name}), exit code {code}"
+        except ValueError:
+            return f"signal {number}, exit code {code}"
+    return f"exit code {code}"
+
+
+def _ended(step: StepView, instance: InstanceView, view: ContainerView, result: ExitRecord) -> Ended:
+    return Ended(
+        step=step.plan.name,
+        instance=instance.plan.name,
+        index=instance.plan.index,
+        rank=instance.plan.rank,
+        container=view.plan.name,
+        container_id=view.state.id if view.state is not None else "",
+        template=view.plan.container,
+        kind=view.plan.kind,
+        result=result,
+    )

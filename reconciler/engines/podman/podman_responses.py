@@ -1,0 +1,63 @@
+"""What Podman says of itself and of networks, in this project's terms. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.engines.http.container_facts import state_name
+from reconciler.engines.protocol import ContainerStateName, EngineInfo, NetworkState
+
+
+def engine_info(
+    answer: Mapping[str, Any], *, url: str, same_mounts: bool, devices: Mapping[str, tuple[str, ...]]
+) -> EngineInfo:
+    """Who answered, from ``/info``."""
+    host = answer.get("host") or {}
+    version = answer.get("version") or {}
+    store = answer.get("store") or {}
+    mappings = (host.get("idMappings") or {}).get("uidmap") or ()
+    return EngineInfo(
+        name="podman",
+        version=str(version.get("Version", "")),
+        host=url,
+        rootless=bool((host.get("security") or {}).get("rootless")),
+        cpus=float(host.get("cpus") or 0),
+        memory=int(host.get("memTotal") or 0),
+        same_mounts=same_mounts,
+        details={
+            "api_version": version.get("APIVersion", ""),
+            "cgroup_version": str(host.get("cgroupVersion", "")).removeprefix("v"),
+            "cgroup_controllers": tuple(host.get("cgroupControllers") or ()),
+            "cgroup_manager": host.get("cgroupManager", ""),
+            "network_backend": host.get("networkBackend", ""),
+            "runtime": (host.get("ociRuntime") or {}).get("name", ""),
+            "storage_driver": store.get("graphDriverName", ""),
+            "storage_root": store.get("graphRoot", ""),
+            "storage_run": store.get("runRoot", ""),
+            "events_logger": host.get("eventLogger", ""),
+            "mapped_users": sum(int(part.get("size") or 0) for part in mappings),
+            "cdi_devices": {kind: len(names) for kind, names in devices.items()},
+        },
+    )
+
+
+def container_state_name(word: str, started: float | None) -> ContainerStateName:
+    """The state; what ran when the host went down is "created" again for Podman, and must not run twice."""
+    name = state_name(word)
+    return "exited" if name == "created" and started is not None else name
+
+
+def network_state(item: Mapping[str, Any]) -> NetworkState:
+    """A network, from a listing or an inspect; of two subnets the IPv4 one."""
+    subnet: Mapping[str, Any] = next(
+        (each for each in item.get("subnets") or () if ":" not in each.get("subnet", "")), {}
+    )
+    return NetworkState(
+        id=item.get("id") or "",
+        name=item["name"],
+        labels=item.get("labels") or {},
+        subnet=subnet.get("subnet", ""),
+        gateway=subnet.get("gateway", ""),
+        dns=bool(item.get("dns_enabled", True)),
+    )

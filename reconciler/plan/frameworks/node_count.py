@@ -1,0 +1,29 @@
+"""How many nodes a job has, for every framework but MPI (upstream: plugins' ``EnforceMLPolicy``)."""
+
+from __future__ import annotations
+
+from reconciler.plan.draft import NODE, JobDraft, Raw
+
+
+def rank_trainer(draft: JobDraft) -> Raw | None:
+    """Make the trainer step the training nodes, as many as the job or else the runtime says.
+
+    Without a labelled step a step named ``node`` takes its place, with its own parallelism: the job's
+    trainer section reaches only a labelled one, as upstream.
+
+    Returns:
+        The trainer's container, where a labelled step has one.
+    """
+    step = draft.trainer_step
+    if step is None:
+        step = draft.step(NODE)
+        if step is not None:
+            step.ranked = True
+        return None
+    step.ranked = True
+    wanted = draft.trainer.get("numNodes")
+    if wanted is not None:
+        step.pods = max(int(wanted), 0)
+        if not step.pods:
+            draft.warnings.append(("spec.trainer.numNodes", "there are no nodes: the job completes at once"))
+    return step.container(NODE)

@@ -1,0 +1,181 @@
+"""The JSON of ``plan -o json``: what would be made, with nothing asked of an engine.
+
+Addresses stay references (``$(node-0.ip)``), values of Secrets are ``****``; those of ConfigMaps are
+shown where they can be looked up. Everything else is expanded as it will be when it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler import names
+from reconciler.errors import PlanError
+from reconciler.plan.expansion import references
+from reconciler.plan.job_plan import (
+    ContainerPlan,
+    EnvFrom,
+    InstancePlan,
+    JobPlan,
+    KeyRef,
+    MountPlan,
+    StepPlan,
+    VolumePlan,
+)
+from reconciler.plan.resolver import LookedUp, Lookup, files_with, resolve_with
+
+MASK: Final = "****"
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Values for reading: Secrets masked, ConfigMaps where there are any."""
+
+    lookup: Lookup | None
+
+    def of_key(self, ref: KeyRef) -> bytes | None:
+        if ref.kind == "Secret":
+            return MASK.encode()
+        try:
+            return LookedUp(self.lookup).of_key(ref) if self.lookup else _absent(ref)
+        except PlanError:
+            return _absent(ref)
+
+    def of_all(self, source: EnvFrom) -> Mapping[str, bytes]:
+        data = self.lookup(source.kind, source.name) if self.lookup else None
+        if source.kind == "Secret":
+            return dict.fromkeys(data or (), MASK.encode())
+        return LookedUp(self.lookup).of_all(source) if self.lookup and data is not None else {}
+
+
+def _absent(ref: KeyRef) -> bytes:
+    return f"<{ref.kind} {ref.name}/{ref.key}>".encode()
+
+
+def render_job(plan: JobPlan, *, lookup: Lookup | None = None) -> dict[str, Any]:
+    """One entry of ``jobs``.
+
+    Args:
+        plan: the job.
+        lookup: data of ConfigMaps (and names of Secrets' keys) by kind and name, in the job's namespace.
+    """
+    values = _Shown(lookup)
+    known = references({}, plan.port)
+    return {
+        "namespace": plan.namespace,
+        "name": plan.name,
+        "nodes": plan.nodes,
+        "network": plan.network,
+        "framework": plan.framework,
+        "suspend": plan.suspend,
+        "labels": dict(plan.labels),
+        "annotations": dict(plan.annotations),
+        "steps": [_step(step) for step in plan.steps],
+        "containers": [
+            _container(plan, instance, container, known, values)
+            for step in plan.steps
+            for instance in step.instances
+            for container in instance.containers
+        ],
+        "volumes": [
+            {"step": step.name, **volume.raw}
+            for step in plan.steps
+            for instance in step.instances[:1]
+            for volume in instance.volumes
+        ],
+        "files": dict(_files(plan, known, values)),
+    }
+
+
+def _step(step: StepPlan) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "count": step.count,
+        "after": [{"name": wanted.name, "status": wanted.status} for wanted in step.after],
+        "role": step.role,
+        "restartPolicy": step.restart_policy,
+        "backoffLimit": step.backoff_limit,
+    }
+
+
+def _container(
+    plan: JobPlan,
+    instance: InstancePlan,
+    container: ContainerPlan,
+    known: Mapping[str, str],
+    values: _Shown,
+) -> dict[str, Any]:
+    resolved = resolve_with(container, known=known, values=values)
+    return {
+        "name": container.name,
+        "step": instance.step,
+        "index": instance.index,
+        "rank": instance.rank,
+        "container": container.container,
+        "kind": container.kind,
+        "hostname": instance.hostname,
+        "image": container.image,
+        "command": None if resolved.command is None else list(resolved.command),
+        "args": None if resolved.args is None else list(resolved.args),
+        "env": dict(resolved.env),
+        "env_from": [_env_from(source) for source in container.env_from],
+        "resources": dict(container.resources.raw),
+        "mounts": [_mount(mount) for mount in resolved.mounts],
+        "ports": list(container.ports),
+        "labels": {**instance.labels, **_project_labels(plan, instance, container)},
+        "annotations": dict(instance.annotations),
+        "securityContext": dict(container.security.raw),
+    }
+
+
+def _env_from(source: EnvFrom) -> dict[str, Any]:
+    field = "secretRef" if source.kind == "Secret" else "configMapRef"
+    named: dict[str, Any] = {"name": source.name}
+    if source.optional:
+        named["optional"] = True
+    return {field: named, "prefix": source.prefix} if source.prefix else {field: named}
+
+
+def _mount(mount: MountPlan) -> dict[str, Any]:
+    shown = {"name": mount.volume, "path": mount.path, "readOnly": mount.read_only}
+    return {**shown, "subPath": mount.sub_path} if mount.sub_path else shown
+
+
+def _project_labels(plan: JobPlan, instance: InstancePlan, container: ContainerPlan) -> dict[str, str]:
+    """Labels of this project, but for those that only a run has (uid, instance, attempt, hash)."""
+    labels = {
+        names.LABEL_JOB: plan.name,
+        names.LABEL_TRAINJOB: plan.name,
+        names.LABEL_NAMESPACE: plan.namespace,
+        names.LABEL_STEP: instance.step,
+        names.LABEL_INDEX: str(instance.index),
+        names.LABEL_CONTAINER: container.container,
+        names.LABEL_KIND: container.kind,
+    }
+    return labels if instance.rank is None else {**labels, names.LABEL_RANK: str(instance.rank)}
+
+
+def _files(plan: JobPlan, known: Mapping[str, str], values: _Shown) -> Iterator[tuple[str, str]]:
+    """Files by ``step:path``, as the containers of the step's first instance see them."""
+    for step in plan.steps:
+        for instance in step.instances[:1]:
+            volumes = {volume.name: volume for volume in instance.volumes}
+            for container in instance.containers:
+                for mount in container.mounts:
+                    yield from _mounted(step.name, mount, volumes[mount.volume], known, values)
+
+
+def _mounted(
+    step: str, mount: MountPlan, volume: VolumePlan, known: Mapping[str, str], values: _Shown
+) -> Iterator[tuple[str, str]]:
+    if volume.kind != "files":
+        return
+    for path, (content, _) in files_with(volume, known=known, values=values).items():
+        text = content.decode("utf-8", errors="replace")
+        if not mount.sub_path:
+            yield f"{step}:{mount.path.rstrip('/')}/{path}", text
+        elif path == mount.sub_path:
+            yield f"{step}:{mount.path}", text
+        elif path.startswith(mount.sub_path.rstrip("/") + "/"):
+            yield f"{step}:{mount.path.rstrip('/')}/{path[len(mount.sub_path.rstrip('/')) + 1 :]}", text

@@ -1,0 +1,127 @@
+"""Progress in words and bars, and what a stranger's text may do to a terminal: nothing."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.client.jobs.progress_display import Progress, ProgressBar, draw
+from reconciler.client.runtime_objects import unknown_runtime
+from reconciler.client.types.types import TrainJob
+
+AT = 1767323045.0
+REPORTED = {
+    "progressPercentage": 40,
+    "estimatedRemainingSeconds": 300,
+    "metrics": [{"name": "loss", "value": "0.123456789"}, {"name": "epoch", "value": "3"}],
+    "lastUpdatedTime": "2026-01-02T03:04:05Z",
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def job(progress: Any = None, status: str = "Running") -> TrainJob:
+    created = datetime.fromtimestamp(0, tz=UTC)
+    return TrainJob(
+        name="demo",
+        runtime=unknown_runtime("r"),
+        steps=[],
+        num_nodes=1,
+        creation_timestamp=created,
+        status=status,
+        phase=status,
+        progress=progress,
+    )
+
+
+def progress(**changes: Any) -> Progress:
+    found = Progress.of({**REPORTED, **changes})
+    assert found is not None
+    return found
+
+
+def test_a_report_is_percentage_time_left_and_metrics() -> None:
+    assert progress().words(bar=False, left=300) == "40% 5m left  loss=0.1235 epoch=3"
+    assert progress().words(bar=True, left=300).startswith("━━━━━╌╌╌╌╌╌╌ 40% 5m left")
+
+
+def test_the_time_left_goes_on_between_reports_and_never_below_nothing() -> None:
+    assert [progress().remaining(AT + seconds) for seconds in (-5, 0, 100, 1000)] == [300, 300, 200, 0]
+
+
+@pytest.mark.parametrize(("percent", "full"), [(0, 0), (3, 0), (50, 6), (100, 12), (250, 12), (-5, 0)])
+def test_a_bar_is_as_full_as_the_work_is_done(percent: float, full: int) -> None:
+    assert draw(percent) == "━" * full + "╌" * (12 - full)
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        None,
+        {},
+        [],
+        "40%",
+        {"progressPercentage": "40"},
+        {"metrics": {"loss": 1}},
+        {"progressPercentage": True},
+    ],
+)
+def test_what_is_no_report_is_none(reported: Any) -> None:
+    assert Progress.of(reported) is None
+
+
+def test_parts_that_were_not_reported_are_left_out() -> None:
+    only = Progress.of({"metrics": [{"name": "loss", "value": "1"}]})
+
+    assert only is not None
+    assert only.words(bar=True, left=only.left) == "loss=1"
+
+
+def test_many_metrics_are_counted() -> None:
+    many = [{"name": f"m{n}", "value": str(n)} for n in range(9)]
+
+    assert progress(metrics=many).metrics_line() == "m0=0 m1=1 m2=2 m3=3 (+5)"
+
+
+def test_a_metric_cannot_steer_the_terminal() -> None:
+    evil = [{"name": "\x1b[2J\x1b]0;owned\x07", "value": "1\n2\r3\u202e"}]
+
+    line = progress(metrics=evil).metrics_line()
+
+    assert all(character.isprintable() for character in line)
+
+
+def test_a_callback_draws_one_line_over_and_over_on_a_terminal() -> None:
+    screen = Terminal()
+    show = ProgressBar(screen)
+
+    show(job())
+    show(job(REPORTED))
+    show(job(REPORTED))
+    show(job({**REPORTED, "progressPercentage": 100}, "Complete"))
+
+    drawn = screen.getvalue()
+    assert drawn.count("40%") == 1
+    assert drawn.count("\n") == 1
+    assert drawn.endswith("\n")
+    assert "100%" in drawn
+
+
+def test_a_callback_writes_a_line_for_each_change_elsewhere() -> None:
+    file = io.StringIO()
+    show = ProgressBar(file)
+
+    for seen in (job(), job(), job(REPORTED), replace(job(REPORTED), message="x")):
+        show(seen)
+
+    assert file.getvalue().splitlines() == [
+        "demo: Running",
+        "demo: Running  40% 5m left  loss=0.1235 epoch=3",
+    ]

@@ -1,0 +1,107 @@
+"""The log: forms, bound context, secrets."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+
+from reconciler.config.logging_setup import configure
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(stream: io.StringIO) -> list[dict]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json_lines_carry_what_was_bound_first_and_in_order():
+    stream = io.StringIO()
+    configure(form="json", stream=stream)
+    structlog.contextvars.bind_contextvars(reconcile_id="r1", job="default/demo")
+
+    structlog.get_logger("x").bind(rank=2, container="demo-node-2").info("started", seconds=1.5)
+
+    (line,) = lines(stream)
+    assert list(line)[:4] == ["job", "rank", "container", "reconcile_id"]
+    assert (line["event"], line["level"], line["seconds"]) == ("started", "info", 1.5)
+    assert line["timestamp"].endswith("Z")
+
+
+def test_libraries_come_out_in_the_same_form_from_warning_on():
+    stream = io.StringIO()
+    configure(form="json", level="debug", stream=stream)
+    structlog.contextvars.bind_contextvars(job="default/demo")
+
+    logging.getLogger("urllib3.connectionpool").debug("no news")
+    logging.getLogger("urllib3.connectionpool").warning("retrying %s", "it")
+
+    (line,) = lines(stream)
+    assert (line["event"], line["level"], line["job"]) == ("retrying it", "warning", "default/demo")
+
+
+@pytest.mark.parametrize(("level", "count"), [("debug", 3), ("info", 2), ("error", 0)])
+def test_levels_hold_for_both(level, count):
+    stream = io.StringIO()
+    configure(form="json", level=level, stream=stream)
+
+    structlog.get_logger("x").debug("a")
+    structlog.get_logger("x").info("b")
+    logging.getLogger("reconciler.engines.x").warning("c")
+
+    assert len(lines(stream)) == count
+
+
+def test_secrets_are_masked():
+    stream = io.StringIO()
+    configure(form="json", stream=stream)
+
+    structlog.get_logger("x").info("login", registry_password="hush", auth_token="hush")
+
+    assert "hush" not in stream.getvalue()
+
+
+def test_an_exception_is_one_line_of_json():
+    stream = io.StringIO()
+    configure(form="json", stream=stream)
+
+    try:
+        int("bad")
+    except ValueError:
+        structlog.get_logger("x").exception("failed")
+
+    (line,) = lines(stream)
+    assert line["exception"][0]["exc_type"] == "ValueError"
+
+
+def test_the_console_form_is_for_people():
+    stream = io.StringIO()
+    configure(form="console", stream=stream)
+
+    structlog.get_logger("x").info("started", job="demo")
+
+    assert "started" in stream.getvalue()
+    assert "job=demo" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_setting_up_twice_says_nothing_twice():
+    first, second = io.StringIO(), io.StringIO()
+    configure(form="json", stream=first)
+    configure(form="json", stream=second)
+
+    structlog.get_logger("x").info("once")
+
+    assert (len(lines(first)), len(lines(second))) == (0, 1)

@@ -1,0 +1,124 @@
+"""When the service manager gets no more signs of life because of the engine, and when it gets them all the same."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.config.settings import Settings
+from reconciler.controller.clock import HostClock
+from reconciler.controller.controller import Work
+from reconciler.controller.daemon.sd_notify import Notifier
+from reconciler.controller.daemon.service_report import RELIST_PATIENCE, Report
+from reconciler.engines.discovery import selection
+from tests.support import engines
+
+pytestmark = pytest.mark.engine
+
+
+class Gate(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Before a real engine: passes requests on, or refuses listings, or answers none at all."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, target: str) -> None:
+        self.target = target.removeprefix("unix://")
+        self.refusing = False
+        super().__init__(str(path), _Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Gate
+
+    def do_GET(self) -> None:
+        if self.server.refusing and "/containers/json" in self.path:
+            status, body = 500, b'{"message": "the store is locked"}'
+        else:
+            connection = http.client.HTTPConnection("localhost", timeout=60)
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(self.server.target)
+            connection.request("GET", self.path)
+            answer = connection.getresponse()
+            status, body = answer.status, answer.read()
+            connection.close()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if status < 400:
+            self.send_header("Libpod-API-Version", "4.3.1")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+    def address_string(self) -> str:
+        return "test"
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    try:
+        with engines.using_engines():
+            one = Gate(Path(f"/tmp/gate-{time.monotonic_ns()}.sock"), engines.ensure_engine("podman"))
+            yield one
+            one.shutdown()
+            one.server_close()
+            Path(str(one.server_address)).unlink(missing_ok=True)
+    except engines.EngineMissing as error:
+        pytest.skip(str(error))
+
+
+def test_only_an_engine_that_answers_and_is_never_listed_is_an_ailment(gate: Gate, tmp_path: Path) -> None:
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    settings = Settings(specs=specs, state_dir=tmp_path / "state", resync=10)
+    work = Work(settings, clock=HostClock(), on_phase=None)
+    now = time.monotonic()
+    late = now + RELIST_PATIENCE + 60
+    report = Report(Notifier(), work, workers=(), resync=lambda: 10.0, clock=lambda: late)
+    engine = selection.make("podman", f"unix://{gate.server_address}")
+    try:
+        work.attach(engine)
+        work.resync()
+        assert (report.ailments(), work.engine_trouble) == ([], "")
+
+        gate.refusing = True
+        work.resync()
+        (told,) = report.ailments()
+        assert "answers but cannot be listed" in told
+        assert "the store is locked" in told
+        assert "the store is locked" in report.status()
+        soon = Report(Notifier(), work, workers=(), resync=lambda: 10.0, clock=lambda: now + 60)
+        assert soon.ailments() == []
+
+        # Nobody answers at all: that is waited for.
+        Path(str(gate.server_address)).unlink()
+        work.resync()
+        assert report.ailments() == []
+        assert report.status().startswith("0 jobs; no engine: ")
+    finally:
+        work.close(patience=0)
+
+
+def test_a_worker_that_has_died_is_an_ailment(tmp_path: Path) -> None:
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    work = Work(Settings(specs=specs, state_dir=tmp_path / "state"), clock=HostClock(), on_phase=None)
+    dead = threading.Thread(target=int, name="worker-3")
+    dead.start()
+    dead.join()
+
+    report = Report(Notifier(), work, workers=(threading.current_thread(), dead), resync=lambda: 30.0)
+
+    assert report.ailments() == ["the thread worker-3 has ended"]
+    work.close(patience=0)

@@ -1,0 +1,117 @@
+"""Parts that other systems need, tried by themselves; and the ports of several daemons."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from reconciler.engines.process.port_reservations import Reservations
+from reconciler.engines.process.process_engine import ProcessEngine
+from reconciler.engines.process.supervisor import cgroup_limits, process_identity
+from reconciler.engines.specs import Mount, NetworkSpec
+
+
+@pytest.fixture
+def sleeper():
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not installed")
+def test_processes_are_told_apart_by_ps_where_there_is_no_proc(monkeypatch, sleeper, until):
+    monkeypatch.setattr(process_identity, "LINUX", False)
+
+    known = process_identity.identity(sleeper.pid)
+    assert process_identity.alive(sleeper.pid, known)
+    assert not process_identity.alive(os.getpid(), known)
+
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    until(lambda: process_identity.stopped(sleeper.pid))
+    sleeper.kill()
+    until(lambda: not process_identity.alive(sleeper.pid, known))  # a zombie is not alive
+
+
+def test_a_zombie_is_not_alive(sleeper, until):
+    known = process_identity.identity(sleeper.pid)
+
+    sleeper.kill()
+
+    until(lambda: not process_identity.alive(sleeper.pid, known))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "TERM", "term", "15"])
+def test_signals_by_any_name(name):
+    assert process_identity.signal_number(name) == signal.SIGTERM
+
+
+@pytest.mark.parametrize("name", ["SIG_DFL", "", "SIGNOPE", "999"])
+def test_names_that_are_no_signals(name):
+    with pytest.raises(ValueError):
+        process_identity.signal_number(name)
+
+
+def test_two_daemons_with_states_of_their_own_get_different_ports(tmp_path):
+    engines = [ProcessEngine(tmp_path / name) for name in ("one", "two")]
+
+    ports = [e.create_network(NetworkSpec(name="n", labels={})).port for e in engines]
+
+    for each in engines:
+        each.remove_network("n")
+    assert ports[0] != ports[1]
+
+
+def test_a_reservation_ends_with_its_network(tmp_path):
+    reservations = Reservations(tmp_path / "shared")
+    record = tmp_path / "network.json"
+    record.write_text('{"id": "a"}')
+    reservations.take(29500, record=record, network_id="a")
+    reservations.take(29501, record=record, network_id="before-a")
+
+    with reservations.locked():
+        before = reservations.taken()
+        record.unlink()
+        after = reservations.taken()
+
+    assert before == {29500}
+    assert after == set()
+
+
+def test_a_folder_that_somebody_else_made_is_not_used(tmp_path):
+    (tmp_path / "shared").symlink_to(tmp_path)
+    reservations = Reservations(tmp_path / "shared")
+
+    with reservations.locked():
+        reservations.take(29500, record=tmp_path / "x", network_id="a")
+
+    assert reservations.taken() == set()
+    assert not (tmp_path / "29500").exists()
+
+
+@pytest.mark.parametrize("target", ["/dev/shm", "/tmp", "/root", "/etc/ssl"])
+def test_unusual_mount_points(mounting, bench_of, target):
+    bench = bench_of(mounting)
+    mount = Mount(kind="tmpfs", target=target, size=1 << 20)
+
+    out = bench.run("sh", "-c", f"echo here > {target}/file; cat {target}/file", mounts=(mount,))
+
+    assert out == "here\n"
+
+
+def test_control_groups_of_the_unified_kind(tmp_path):
+    (tmp_path / "cgroup.controllers").write_text("cpu memory")
+    (tmp_path / "cgroup.subtree_control").write_text("cpu memory")
+
+    offered = cgroup_limits.offers(str(tmp_path))
+    [group] = cgroup_limits.groups(offered, name="c", memory=1 << 20, cpus=1.5)
+
+    assert offered == dict.fromkeys(("memory", "cpu"), str(tmp_path / "reconciler"))
+    assert group["path"] == str(tmp_path / "reconciler" / "c")
+    assert group["files"] == {"memory.max": "1048576", "memory.swap.max": "0", "cpu.max": "150000 100000"}
+
+
+def test_without_control_groups_nothing_is_offered(tmp_path):
+    assert cgroup_limits.offers(str(tmp_path)) == {}
