@@ -22,7 +22,7 @@ from reconciler.controller.statemachine.actions import (
 )
 from reconciler.controller.statemachine.adoption import adopt
 from reconciler.controller.statemachine.exits import settle
-from reconciler.controller.statemachine.job_view import JobView, StepView, look, may_start
+from reconciler.controller.statemachine.job_view import JobView, StepView, view_job, may_start
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.controller.statemachine.restart_policy import (
     DEADLINE_EXCEEDED,
@@ -109,7 +109,7 @@ def decide(plan: JobPlan, observed: Observed, record: Record, now: float, policy
     record, verdict, gang = absorb(plan, record, ended, now=now, gang_scope=_gang_scope(plan, policy))
     dumps: tuple[Action, ...] = ()
     if verdict is None and not gang and stall_timeout(plan) is not None:
-        view = look(plan, observed, record)
+        view = view_job(plan, observed, record)
         record, verdict = stalled(plan, view, observed.activity, record, now)
         dumps = (Dump(containers=running_ranks(view)),) if verdict is not None else ()
     record = _judge(plan, observed, record, verdict, gang=gang, now=now)
@@ -182,7 +182,7 @@ def _judge(
         kept = record.step_failures
         restarted = restart_gang(record, now=now, counted=False, why=f"{why}.")
         return restarted.model_copy(update={"step_failures": kept})
-    view = look(plan, observed, record)
+    view = view_job(plan, observed, record)
     if _network_lost(view, observed, record):
         return restart_gang(record, now=now, counted=False, why="The job's network was removed.")
     done = {s.plan.name: "succeeded" for s in view.steps if not s.done and _step_succeeded(s)}
@@ -224,7 +224,7 @@ def _job_succeeded(plan: JobPlan, record: Record) -> bool:
 
 def _go_on(plan: JobPlan, observed: Observed, record: Record, now: float, policy: Policy) -> Decision:
     """Remove what is stale, then start what may start."""
-    view = look(plan, observed, record)
+    view = view_job(plan, observed, record)
     later = _min(_deadlines(plan, record), _silence_ends(plan, view, observed, record))
     actions: list[Action] = []
     if view.stale:

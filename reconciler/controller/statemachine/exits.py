@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal as signals
 from dataclasses import dataclass
 
-from reconciler.controller.statemachine.job_view import ContainerView, InstanceView, StepView, look
+from reconciler.controller.statemachine.job_view import ContainerView, InstanceView, StepView, view_job
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.engines.protocol import ContainerState
 from reconciler.plan.job_plan import JobPlan
@@ -38,7 +38,7 @@ def settle(plan: JobPlan, observed: Observed, record: Record, now: float) -> tup
         The record with ids, addresses, start times and results; and the runs that ended, first one first.
     """
     ended: list[Ended] = []
-    for step, instance, container in look(plan, observed, record).containers:
+    for step, instance, container in view_job(plan, observed, record).containers:
         record = _seen(record, container)
         result = _result_of(container, now)
         if result is not None:

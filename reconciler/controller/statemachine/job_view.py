@@ -119,7 +119,7 @@ class JobView:
         return tuple((s, i, c) for s in self.steps for i in s.instances for c in i.containers)
 
 
-def look(plan: JobPlan, observed: Observed, record: Record) -> JobView:
+def view_job(plan: JobPlan, observed: Observed, record: Record) -> JobView:
     """Lay the listing over plan and record."""
     current: dict[tuple[str, int, str], ContainerState] = {}
     stale: list[ContainerState] = []

@@ -19,7 +19,7 @@ from reconciler.controller.statemachine.job_view import (
     InstanceView,
     JobView,
     StepView,
-    look,
+    view_job,
     may_start,
 )
 from reconciler.controller.statemachine.observation import Observed
@@ -52,7 +52,7 @@ def present(
     plan: JobPlan | None, observed: Observed | None, record: Record, around: Surroundings
 ) -> dict[str, Any]:
     """A job's document for its sidecar."""
-    view = look(plan, observed, record) if plan is not None and observed is not None else None
+    view = view_job(plan, observed, record) if plan is not None and observed is not None else None
     status: dict[str, Any] = {
         "phase": phase_of(plan, view, observed, record),
         "observedGeneration": record.observed_generation or record.generation,
