@@ -130,7 +130,7 @@ class Provisions:
         network = observed.network
         if self.attachment is None or network is None:
             return Probed()
-        if not any(c.probed for i in plan.instances for c in i.containers):
+        if not any(c.probed for i in plan.pods for c in i.containers):
             return Probed()
         addresses = plan_addresses(plan, network.subnet, network.gateway)
         return self.attachment.prober.probed(plan, observed, addresses)

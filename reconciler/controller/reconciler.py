@@ -341,7 +341,7 @@ def _deafness(plan: JobPlan, observed: Observed, hands: Hands) -> str:
     """See that what runs is heard (a daemon that has just started), or say why it is not."""
     if observed.network is None:
         return ""
-    bridged = not any(i.host_network for i in plan.instances)
+    bridged = not any(i.host_network for i in plan.pods)
     running = bridged and any(c.state == "running" for c in observed.containers)
     return hands.reach(plan, observed.network, running).trouble
 

@@ -1,6 +1,6 @@
-"""Which address each instance of a job has: decided before anything runs, so that no rank waits for another.
+"""Which address each pod of a job has: decided before anything runs, so that no rank waits for another.
 
-Rank 0 has the first usable address after the gateway, and so on in the order of ``JobPlan.instances``;
+Rank 0 has the first usable address after the gateway, and so on in the order of ``JobPlan.pods``;
 a restart changes nothing. What can go wrong: the subnet is too small for the job.
 """
 
@@ -17,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def plan_addresses(plan: JobPlan, subnet: str, gateway: str) -> dict[tuple[str, int], str]:
-    """Address of every instance by ``(step, index)``, and of the engine's host by ``HOST``.
+    """Address of every pod by ``(step, index)``, and of the engine's host by ``HOST``.
 
     Args:
         plan: the job.
@@ -26,22 +26,22 @@ def plan_addresses(plan: JobPlan, subnet: str, gateway: str) -> dict[tuple[str, 
             stays free.
 
     Returns:
-        An instance on the host's network has the gateway's address, at which the others reach the
-        host; 127.0.0.1 when all instances are there.
+        A pod on the host's network has the gateway's address, at which the others reach the
+        host; 127.0.0.1 when all pods are there.
 
     Raises:
         PlanError: the subnet has too few addresses.
     """
     network = ipaddress.ip_network(subnet, strict=False)
     start = ipaddress.ip_address(gateway) if gateway else network[1]
-    everyone_on_host = all(i.host_network for i in plan.instances)
+    everyone_on_host = all(i.host_network for i in plan.pods)
     host = LOOPBACK if everyone_on_host else str(start)
-    wanted = [i for i in plan.instances if not i.host_network]
+    wanted = [i for i in plan.pods if not i.host_network]
     free = _usable_after(network, start)
     planned: dict[tuple[str, int], str] = {}
-    for instance in plan.instances:
-        if instance.host_network:
-            planned[instance.step, instance.index] = host
+    for pod in plan.pods:
+        if pod.host_network:
+            planned[pod.step, pod.index] = host
             continue
         address = next(free, None)
         if address is None:
@@ -50,7 +50,7 @@ def plan_addresses(plan: JobPlan, subnet: str, gateway: str) -> dict[tuple[str, 
                 path="spec.trainer.numNodes",
                 remedy="Run fewer nodes, or give the engine a larger address pool.",
             )
-        planned[instance.step, instance.index] = address
+        planned[pod.step, pod.index] = address
     planned[HOST] = host
     return planned
 

@@ -20,7 +20,7 @@ from reconciler.errors import PlanError
 from reconciler.plan.draft import DATASET_INITIALIZER, MODEL_INITIALIZER, TRAINER, JobDraft, Raw, StepDraft
 from reconciler.plan.expansion import reference
 from reconciler.plan.frameworks import framework_of
-from reconciler.plan.job_plan import HostEntry, InstancePlan, JobPlan, StepPlan
+from reconciler.plan.job_plan import HostEntry, JobPlan, PodPlan, StepPlan
 from reconciler.plan.job_policies import (
     BACKOFF_LIMIT,
     dependencies,
@@ -31,8 +31,8 @@ from reconciler.plan.job_policies import (
     warn_job,
     warn_job_set,
 )
-from reconciler.plan.pod.instances import add_index, host_names, plan_instance
 from reconciler.plan.pod.partial_support import warn_pod
+from reconciler.plan.pod.pod_template import add_index, host_names, plan_pod
 from reconciler.plan.pod.pod_volumes import add_claimed_volumes
 from reconciler.plan.progress_reporting import add_reporting, own_token_path
 from reconciler.plan.strategic_merge import patched_template
@@ -66,7 +66,7 @@ def build(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, *, u
     add_index(draft)
     add_claimed_volumes(draft)
     plan = _plan(draft, framework.name, job.as_manifest())
-    _refuse_shared_names(plan.instances)
+    _refuse_shared_names(plan.pods)
     return plan
 
 
@@ -189,7 +189,7 @@ def _plan_step(draft: JobDraft, step: StepDraft, notices: Notices) -> StepPlan:
         name=step.name,
         role=step.role,
         after=dependencies(step),
-        instances=tuple(plan_instance(draft, step, index, at) for index in range(step.count)),
+        pods=tuple(plan_pod(draft, step, index, at) for index in range(step.count)),
         backoff_limit=BACKOFF_LIMIT if limit is None else int(limit),
         restart_policy=restart_policy(step),
         active_deadline=None if deadline is None else float(deadline),
@@ -198,7 +198,7 @@ def _plan_step(draft: JobDraft, step: StepDraft, notices: Notices) -> StepPlan:
 
 
 def _hosts(draft: JobDraft) -> tuple[HostEntry, ...]:
-    """An entry for every instance; ranks first."""
+    """An entry for every pod; ranks first."""
     steps = sorted(draft.steps, key=lambda step: not step.ranked)
     return tuple(
         HostEntry(address=reference(step.name, index), names=host_names(draft, step, index))
@@ -207,12 +207,12 @@ def _hosts(draft: JobDraft) -> tuple[HostEntry, ...]:
     )
 
 
-def _refuse_shared_names(instances: tuple[InstancePlan, ...]) -> None:
+def _refuse_shared_names(pods: tuple[PodPlan, ...]) -> None:
     """Refuse a job of which two containers would have the same name on the engine."""
     seen: dict[str, str] = {}
-    for instance in instances:
-        for container in instance.containers:
-            place = f"{instance.step}[{instance.index}].{container.container}"
+    for pod in pods:
+        for container in pod.containers:
+            place = f"{pod.step}[{pod.index}].{container.container}"
             other = seen.setdefault(container.name, place)
             if other != place:
                 raise PlanError(

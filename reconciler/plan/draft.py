@@ -2,7 +2,7 @@
 
 A :class:`JobDraft` holds the runtime's template with the patches already in it. Frameworks and the
 job's own trainer and initializer sections write into its pods in Kubernetes' words (camelCase), as
-upstream's plugins do; afterwards :mod:`reconciler.plan.pod.instances` turns the result into plan types. It is
+upstream's plugins do; afterwards :mod:`reconciler.plan.pod.pods` turns the result into plan types. It is
 the only mutable thing of the package and never leaves :func:`reconciler.plan.builder.build`.
 """
 
@@ -37,7 +37,7 @@ class StepDraft:
         place: in the runtime's list, for paths in messages.
         pods: pods of one Job of it.
         replicas: Jobs of it; more than one only where the step is none of upstream's three.
-        ranked: its instances are training nodes.
+        ranked: its pods are training nodes.
         leads: it starts the training but is no rank itself (the MPI launcher).
     """
 
@@ -52,7 +52,7 @@ class StepDraft:
 
     @property
     def count(self) -> int:
-        """How many instances the step has."""
+        """How many pods the step has."""
         return self.pods * self.replicas
 
     @property
@@ -143,7 +143,7 @@ class JobDraft:
 
     @property
     def ranked_step(self) -> StepDraft | None:
-        """The step whose instances are ranks."""
+        """The step whose pods are ranks."""
         return next((s for s in self.steps if s.ranked), None)
 
     @property
@@ -210,7 +210,7 @@ def set_value(container: Raw, name: str, value: object) -> None:
 
 
 def set_index(container: Raw, name: str) -> None:
-    """Set an environment variable to the instance's index in its step."""
+    """Set an environment variable to the pod's index in its step."""
     set_env(container, {"name": name, "valueFrom": {"fieldRef": {"fieldPath": INDEX_FIELD}}})
 
 

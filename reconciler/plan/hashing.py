@@ -18,6 +18,8 @@ from reconciler.plan.serialization import to_data
 
 _NOT_COUNTED: Final = ("suspend", "labels", "annotations", "warnings", "ttl", "active_deadline")
 _LENGTH: Final = 16
+#: Fields by the name they had when the first hashes were made: a label of an older daemon still matches.
+_FIRST_NAMES: Final = {"pods": "instances"}
 
 
 def spec_hash(plan: JobPlan) -> str:
@@ -31,7 +33,11 @@ def spec_hash(plan: JobPlan) -> str:
 def _without_raw(value: Any) -> Any:
     """Without the ``raw`` texts of volumes, resources and security contexts."""
     if isinstance(value, dict):
-        return {k: _without_raw(v) for k, v in value.items() if not (k == "raw" and isinstance(v, dict))}
+        return {
+            _FIRST_NAMES.get(k, k): _without_raw(v)
+            for k, v in value.items()
+            if not (k == "raw" and isinstance(v, dict))
+        }
     if isinstance(value, list):
         return [_without_raw(inner) for inner in value]
     return value

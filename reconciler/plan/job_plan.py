@@ -1,6 +1,6 @@
 """What a TrainJob and its runtime become: complete, serializable, free of any engine's types.
 
-A :class:`JobPlan` has *steps* (upstream's replicated jobs) of *instances* (pods), of *containers*.
+A :class:`JobPlan` has *steps* (upstream's replicated jobs) of *pods* (pods), of *containers*.
 Everything is frozen; nothing here has been resolved against an engine: addresses stand as
 ``$(node-0.ip)`` (``$(<step>-<index>.ip)``), Secret and ConfigMap values as references.
 :mod:`reconciler.plan.resolver` turns both into what an engine is given.
@@ -48,10 +48,10 @@ class EnvFrom:
 
 @dataclass(frozen=True, kw_only=True)
 class MountPlan:
-    """A volume of the instance in a container.
+    """A volume of the pod in a container.
 
     Attributes:
-        volume: name of a :class:`VolumePlan` of the instance.
+        volume: name of a :class:`VolumePlan` of the pod.
         path: absolute path in the container.
         sub_path: folder or file inside the volume.
         expand: ``sub_path`` is a ``subPathExpr``: ``$(NAME)`` in it stands for the container's variable.
@@ -76,10 +76,10 @@ class FileSource:
 
 @dataclass(frozen=True, kw_only=True)
 class VolumePlan:
-    """A volume of an instance.
+    """A volume of a pod.
 
     ``kind``:
-        * ``scratch``: emptyDir; lives as long as the instance; ``name`` is unique per instance.
+        * ``scratch``: emptyDir; lives as long as the pod; ``name`` is unique per pod.
         * ``memory``: emptyDir with medium Memory; ``size`` in bytes limits it.
         * ``host``: hostPath; ``source`` is the path, ``host_type`` upstream's ``type``.
         * ``named``: persistentVolumeClaim, or a JobSet volumeClaimPolicy; ``source`` is the volume's
@@ -164,14 +164,14 @@ class SecurityPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerPlan:
-    """One container of one instance.
+    """One container of one pod.
 
     Attributes:
         name: its name on the engine.
         container: its name in the template.
         kind: ``init`` runs to completion first; ``sidecar`` is an init container with restartPolicy
             Always; everything else of the pod is ``main``.
-        primary: the one that owns the instance's name and, as a rule, its network namespace.
+        primary: the one that owns the pod's name and, as a rule, its network namespace.
         command: replaces the image's entrypoint; None keeps it. ``$(NAME)`` is unexpanded.
         args: replaces the image's command; None keeps it.
         env: in order; a later variable may refer to an earlier one.
@@ -214,7 +214,7 @@ class HostEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InstancePlan:
+class PodPlan:
     """One pod of a step: one network namespace and address, its containers in the order they start.
 
     Attributes:
@@ -252,7 +252,7 @@ class InstancePlan:
 
     @property
     def primary(self) -> ContainerPlan:
-        """The container that carries the instance's name."""
+        """The container that carries the pod's name."""
         return next(c for c in self.containers if c.primary)
 
 
@@ -285,7 +285,7 @@ class StepPlan:
 
     Attributes:
         role: upstream's ancestor step (``trainer``, ``dataset-initializer``, ``model-initializer``) or "".
-        completions: successes that make the step complete (batch/v1); the instance count unless set.
+        completions: successes that make the step complete (batch/v1); the pod count unless set.
         backoff_limit: failures tolerated in the step before it has failed (batch/v1: 6 unless set).
         active_deadline: seconds from the step's start after which it has failed.
     """
@@ -293,7 +293,7 @@ class StepPlan:
     name: str
     role: str = ""
     after: tuple[Dependency, ...] = ()
-    instances: tuple[InstancePlan, ...] = ()
+    pods: tuple[PodPlan, ...] = ()
     completions: int | None = None
     backoff_limit: int = 6
     restart_policy: RestartPolicy = "OnFailure"
@@ -302,8 +302,8 @@ class StepPlan:
 
     @property
     def count(self) -> int:
-        """How many instances the step has."""
-        return len(self.instances)
+        """How many pods the step has."""
+        return len(self.pods)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -376,7 +376,7 @@ class JobPlan:
         raise KeyError(name)
 
     @property
-    def instances(self) -> tuple[InstancePlan, ...]:
-        """All instances; training nodes first, by rank, so that addresses go out in that order."""
-        flat = [i for s in self.steps for i in s.instances]
+    def pods(self) -> tuple[PodPlan, ...]:
+        """All pods; training nodes first, by rank, so that addresses go out in that order."""
+        flat = [i for s in self.steps for i in s.pods]
         return tuple(sorted(flat, key=lambda i: (i.rank is None, i.rank or 0)))

@@ -16,10 +16,10 @@ from reconciler.plan.expansion import references
 from reconciler.plan.job_plan import (
     ContainerPlan,
     EnvFrom,
-    InstancePlan,
     JobPlan,
     KeyRef,
     MountPlan,
+    PodPlan,
     StepPlan,
     VolumePlan,
 )
@@ -73,16 +73,16 @@ def render_job(plan: JobPlan, *, lookup: Lookup | None = None) -> dict[str, Any]
         "annotations": dict(plan.annotations),
         "steps": [_step(step) for step in plan.steps],
         "containers": [
-            _container(plan, instance, container, known, values)
+            _container(plan, pod, container, known, values)
             for step in plan.steps
-            for instance in step.instances
-            for container in instance.containers
+            for pod in step.pods
+            for container in pod.containers
         ],
         "volumes": [
             {"step": step.name, **volume.raw}
             for step in plan.steps
-            for instance in step.instances[:1]
-            for volume in instance.volumes
+            for pod in step.pods[:1]
+            for volume in pod.volumes
         ],
         "files": dict(_files(plan, known, values)),
     }
@@ -101,7 +101,7 @@ def _step(step: StepPlan) -> dict[str, Any]:
 
 def _container(
     plan: JobPlan,
-    instance: InstancePlan,
+    pod: PodPlan,
     container: ContainerPlan,
     known: Mapping[str, str],
     values: _Shown,
@@ -109,12 +109,12 @@ def _container(
     resolved = resolve_with(container, known=known, values=values)
     return {
         "name": container.name,
-        "step": instance.step,
-        "index": instance.index,
-        "rank": instance.rank,
+        "step": pod.step,
+        "index": pod.index,
+        "rank": pod.rank,
         "container": container.container,
         "kind": container.kind,
-        "hostname": instance.hostname,
+        "hostname": pod.hostname,
         "image": container.image,
         "command": None if resolved.command is None else list(resolved.command),
         "args": None if resolved.args is None else list(resolved.args),
@@ -123,8 +123,8 @@ def _container(
         "resources": dict(container.resources.raw),
         "mounts": [_mount(mount) for mount in resolved.mounts],
         "ports": list(container.ports),
-        "labels": {**instance.labels, **_project_labels(plan, instance, container)},
-        "annotations": dict(instance.annotations),
+        "labels": {**pod.labels, **_project_labels(plan, pod, container)},
+        "annotations": dict(pod.annotations),
         "securityContext": dict(container.security.raw),
     }
 
@@ -142,26 +142,26 @@ def _mount(mount: MountPlan) -> dict[str, Any]:
     return {**shown, "subPath": mount.sub_path} if mount.sub_path else shown
 
 
-def _project_labels(plan: JobPlan, instance: InstancePlan, container: ContainerPlan) -> dict[str, str]:
-    """Labels of this project, but for those that only a run has (uid, instance, attempt, hash)."""
+def _project_labels(plan: JobPlan, pod: PodPlan, container: ContainerPlan) -> dict[str, str]:
+    """Labels of this project, but for those that only a run has (uid, pod, attempt, hash)."""
     labels = {
         names.LABEL_JOB: plan.name,
         names.LABEL_TRAINJOB: plan.name,
         names.LABEL_NAMESPACE: plan.namespace,
-        names.LABEL_STEP: instance.step,
-        names.LABEL_INDEX: str(instance.index),
+        names.LABEL_STEP: pod.step,
+        names.LABEL_INDEX: str(pod.index),
         names.LABEL_CONTAINER: container.container,
         names.LABEL_KIND: container.kind,
     }
-    return labels if instance.rank is None else {**labels, names.LABEL_RANK: str(instance.rank)}
+    return labels if pod.rank is None else {**labels, names.LABEL_RANK: str(pod.rank)}
 
 
 def _files(plan: JobPlan, known: Mapping[str, str], values: _Shown) -> Iterator[tuple[str, str]]:
-    """Files by ``step:path``, as the containers of the step's first instance see them."""
+    """Files by ``step:path``, as the containers of the step's first pod see them."""
     for step in plan.steps:
-        for instance in step.instances[:1]:
-            volumes = {volume.name: volume for volume in instance.volumes}
-            for container in instance.containers:
+        for pod in step.pods[:1]:
+            volumes = {volume.name: volume for volume in pod.volumes}
+            for container in pod.containers:
                 for mount in container.mounts:
                     yield from _mounted(step.name, mount, volumes[mount.volume], known, values)
 

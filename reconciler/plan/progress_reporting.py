@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.names import API_VERSION
 from reconciler.plan.draft import JobDraft, set_mount, set_value
-from reconciler.plan.job_plan import ContainerPlan, InstancePlan, JobPlan, StepPlan
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, StepPlan
 
 URL_VARIABLE: Final = "KUBEFLOW_TRAINER_SERVER_URL"
 CA_VARIABLE: Final = "KUBEFLOW_TRAINER_SERVER_CA_CERT"
@@ -23,7 +23,7 @@ CA_FILE: Final = "ca.crt"
 TOKEN_FILE: Final = "token"  # noqa: S105  (a name)
 VOLUME: Final = "kubeflow-trainer-token"
 TOKEN_SECONDS: Final = 3600
-#: Host and port at which the daemon listens for the instance.
+#: Host and port at which the daemon listens for the pod.
 ADDRESS: Final = "progress.address"
 
 
@@ -72,13 +72,13 @@ def own_token_path(draft: JobDraft) -> str:
     return f"{volume}.projected.sources[0].serviceAccountToken"
 
 
-def reports(instance: InstancePlan) -> bool:
-    """Whether the instance's containers are to report."""
-    return any(volume.name == VOLUME for volume in instance.volumes)
+def reports(pod: PodPlan) -> bool:
+    """Whether the pod's containers are to report."""
+    return any(volume.name == VOLUME for volume in pod.volumes)
 
 
-def without_reporting(instance: InstancePlan, namespace: str, job: str) -> InstancePlan:
-    """The instance without what :func:`add_reporting` gave it; what the user has set himself stays."""
+def without_reporting(pod: PodPlan, namespace: str, job: str) -> PodPlan:
+    """The pod without what :func:`add_reporting` gave it; what the user has set himself stays."""
     ours = {
         URL_VARIABLE: _url(namespace, job),
         CA_VARIABLE: f"{FOLDER}/{CA_FILE}",
@@ -93,21 +93,19 @@ def without_reporting(instance: InstancePlan, namespace: str, job: str) -> Insta
         )
 
     return replace(
-        instance,
-        containers=tuple(stripped(c) for c in instance.containers),
-        volumes=tuple(v for v in instance.volumes if v.name != VOLUME),
+        pod,
+        containers=tuple(stripped(c) for c in pod.containers),
+        volumes=tuple(v for v in pod.volumes if v.name != VOLUME),
     )
 
 
 def plan_without_reporting(plan: JobPlan) -> JobPlan:
-    """The same for all instances of a job."""
+    """The same for all pods of a job."""
 
     def stripped(step: StepPlan) -> StepPlan:
-        if not any(reports(i) for i in step.instances):
+        if not any(reports(i) for i in step.pods):
             return step
-        return replace(
-            step, instances=tuple(without_reporting(i, plan.namespace, plan.name) for i in step.instances)
-        )
+        return replace(step, pods=tuple(without_reporting(i, plan.namespace, plan.name) for i in step.pods))
 
     return replace(plan, steps=tuple(stripped(step) for step in plan.steps))
 

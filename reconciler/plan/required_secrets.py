@@ -39,8 +39,8 @@ def generated_secrets(plan: JobPlan) -> tuple[GeneratedSecret, ...]:
     name = f"{plan.name}-{suffix}"
     wanted = any(
         file.ref is not None and file.ref.kind == "Secret" and file.ref.name == name
-        for instance in plan.instances
-        for volume in instance.volumes
+        for pod in plan.pods
+        for volume in pod.volumes
         for file in volume.files
     )
     return (GeneratedSecret(namespace=plan.namespace, name=name, kind=kind),) if wanted else ()

@@ -17,10 +17,10 @@ from reconciler.plan.expansion import expand, expand_references, references
 from reconciler.plan.job_plan import (
     ContainerPlan,
     EnvFrom,
-    InstancePlan,
     JobPlan,
     KeyRef,
     MountPlan,
+    PodPlan,
     VolumePlan,
 )
 from reconciler.plan.pod.volume_paths import file_name, inside
@@ -108,7 +108,7 @@ class LookedUp:
 
 def resolve_container(
     plan: JobPlan,
-    instance: InstancePlan,
+    pod: PodPlan,
     container: ContainerPlan,
     *,
     addresses: Mapping[tuple[str, int], str],
@@ -121,8 +121,8 @@ def resolve_container(
 
     Args:
         plan: the job.
-        instance: of the job.
-        container: of the instance.
+        pod: of the job.
+        container: of the pod.
         addresses: as :func:`reconciler.plan.addresses.plan_addresses` gives them.
         lookup: data of Secrets and ConfigMaps.
         port: the rendezvous port, where it is not the plan's.
@@ -140,7 +140,7 @@ def resolve_container(
         return resolve_with(container, known=known, values=LookedUp(lookup))
     except PlanError as error:
         raise PlanError(
-            f"The container {container.container!r} of {instance.name} cannot start: {error.message}",
+            f"The container {container.container!r} of {pod.name} cannot start: {error.message}",
             path=error.path,
             remedy=error.remedy,
         ) from error

@@ -31,7 +31,7 @@ from reconciler.names import (
     LABEL_STEP,
     LABEL_UID,
 )
-from reconciler.plan.job_plan import ContainerPlan, Dependency, FailureRule, InstancePlan, JobPlan, StepPlan
+from reconciler.plan.job_plan import ContainerPlan, Dependency, FailureRule, JobPlan, PodPlan, StepPlan
 from reconciler.state.record import Record
 
 MAX_PASSES = 30
@@ -79,7 +79,7 @@ def _step(job: str, step: dict[str, Any], image: str) -> StepPlan:
     name = step["name"]
     after = tuple(Dependency(name=a["name"], status=a["status"]) for a in step.get("after", ()))
     instances = tuple(
-        InstancePlan(
+        PodPlan(
             step=name,
             index=i,
             rank=i if name == "node" else None,
@@ -102,7 +102,7 @@ def _step(job: str, step: dict[str, Any], image: str) -> StepPlan:
         name=name,
         role=name if name.endswith("-initializer") else ("trainer" if name == "node" else ""),
         after=after,
-        instances=instances,
+        pods=instances,
         backoff_limit=step.get("backoffLimit", 6),
         restart_policy=step.get("restartPolicy", "OnFailure"),
         completions=step.get("completions"),
@@ -134,9 +134,7 @@ class World:
     def observed(self) -> Observed:
         """What an engine would list."""
         images = {
-            c.image: ImageState(image=c.image, status="present")
-            for i in self.plan.instances
-            for c in i.containers
+            c.image: ImageState(image=c.image, status="present") for i in self.plan.pods for c in i.containers
         }
         return Observed(containers=tuple(self.containers.values()), network=self.network, images=images)
 
@@ -226,7 +224,7 @@ class World:
                 self.record = self.record.model_copy(update={"cleaned": True})
 
     def _launch(self, action: Launch) -> None:
-        instance = self.plan.step(action.step).instances[action.index]
+        instance = self.plan.step(action.step).pods[action.index]
         for name in action.containers:
             if name in self.containers:
                 continue

@@ -64,7 +64,7 @@ def manifest(data: bytes) -> str:
         if runtime is not None:
             with suppress(PlanError):
                 plan = build(document.model, runtime.model)
-                if not any(v.kind == "host" for i in plan.instances for v in i.volumes):
+                if not any(v.kind == "host" for i in plan.pods for v in i.volumes):
                     violations(plan, Policy(), Grounds(), {})
     return _shape(f.message for f in faults)
 

@@ -113,7 +113,7 @@ def full_plan_of(job: Mapping[str, Any], of: Mapping[str, Any] | None = None, *,
 
 def only(plan: JobPlan, step_name: str = "node", name: str = "node", index: int = 0) -> ContainerPlan:
     """One container of the plan."""
-    (found,) = [c for c in plan.step(step_name).instances[index].containers if c.container == name]
+    (found,) = [c for c in plan.step(step_name).pods[index].containers if c.container == name]
     return found
 
 

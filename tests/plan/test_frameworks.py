@@ -100,7 +100,7 @@ class TestTorch:
     def test_a_trainer_step_of_another_name_is_the_node_step(self) -> None:
         plan = plan_of(trainjob({"numNodes": 2}), runtime(step("worker", container(), role="trainer")))
 
-        assert [(i.name, i.rank) for i in plan.instances] == [("demo-node-0", 0), ("demo-node-1", 1)]
+        assert [(i.name, i.rank) for i in plan.pods] == [("demo-node-0", 0), ("demo-node-1", 1)]
         assert env(only(plan, "worker"))["PET_MASTER_ADDR"] == "$(worker-0.ip)"
 
     def test_no_nodes_are_allowed_and_warned_of(self) -> None:
@@ -213,7 +213,7 @@ class TestMpi:
         plan = plan_of(trainjob({"numNodes": 3}), mpi())
 
         assert plan.nodes == 3
-        assert [(i.name, i.rank) for i in plan.instances] == [
+        assert [(i.name, i.rank) for i in plan.pods] == [
             ("demo-node-0", 0),
             ("demo-node-1", 1),
             ("demo-launcher", None),
@@ -295,9 +295,7 @@ class TestMpi:
 
     def test_keys_have_the_modes_ssh_wants(self) -> None:
         (keys,) = [
-            v
-            for v in plan_of(trainjob(), mpi()).step("node").instances[0].volumes
-            if v.name == "mpi-ssh-auth"
+            v for v in plan_of(trainjob(), mpi()).step("node").pods[0].volumes if v.name == "mpi-ssh-auth"
         ]
 
         assert [(f.path, f.mode) for f in keys.files] == [
@@ -340,8 +338,8 @@ class TestFlux:
         with_view = self.flux({})
         without = self.flux({"env": [{"name": "FLUX_VIEW_IMAGE", "value": ""}]})
 
-        assert [c.kind for c in with_view.step("node").instances[0].containers] == ["init", "main"]
-        assert [c.kind for c in without.step("node").instances[0].containers] == ["main"]
+        assert [c.kind for c in with_view.step("node").pods[0].containers] == ["init", "main"]
+        assert [c.kind for c in without.step("node").pods[0].containers] == ["main"]
 
     def test_the_certificate_is_named_as_a_secret_to_be_made(self) -> None:
         (secret,) = generated_secrets(self.flux({}))
@@ -374,7 +372,7 @@ class TestPlain:
 
         plan = plan_of(trainjob({"image": "mine"}), blueprint)
 
-        assert plan.instances[0].rank == 0
+        assert plan.pods[0].rank == 0
         assert only(plan).image == "example/train:1"
 
 
@@ -417,7 +415,7 @@ def test_every_built_in_runtime_plans(path: Path) -> None:
     plan = plan_of(job, blueprint)
 
     assert plan.nodes == 2
-    assert all(c.image for i in plan.instances for c in i.containers)
+    assert all(c.image for i in plan.pods for c in i.containers)
     assert not plan.warnings
 
 

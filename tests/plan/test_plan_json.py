@@ -194,4 +194,4 @@ def test_any_trainer_plans_stores_renders_and_hashes(trainer: dict[str, Any], po
     assert plan == plan_of(job, runtime(policy=policy))
     assert from_data(json.loads(json.dumps(to_data(plan)))) == plan
     assert spec_hash(from_data(to_data(plan))) == spec_hash(plan)
-    assert len(render_job(plan)["containers"]) == sum(len(i.containers) for i in plan.instances)
+    assert len(render_job(plan)["containers"]) == sum(len(i.containers) for i in plan.pods)

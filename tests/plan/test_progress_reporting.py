@@ -60,7 +60,7 @@ def test_the_address_is_filled_in_where_it_is_known() -> None:
 
     resolved = resolve_container(
         plan,
-        plan.instances[0],
+        plan.pods[0],
         only(plan),
         addresses={("node", 0): "10.0.0.2"},
         lookup=lambda _kind, _name: None,
@@ -81,7 +81,7 @@ def test_the_users_own_variable_wins_and_stays_where_nobody_can_be_heard() -> No
         "KUBEFLOW_TRAINER_SERVER_URL": "https://mine.example/status"
     }
     assert only(silent).mounts == ()
-    assert silent.instances[0].volumes == ()
+    assert silent.pods[0].volumes == ()
 
 
 def test_whether_the_training_can_be_heard_makes_no_container_stale() -> None:

@@ -29,7 +29,7 @@ def resolve(
 ) -> Resolved:
     plan = plan_of(trainjob({"numNodes": nodes}), runtime(step("node", container(**node), pod=pod)))
     addresses = plan_addresses(plan, "10.0.0.0/24", "10.0.0.1")
-    instance = plan.instances[-1]
+    instance = plan.pods[-1]
     return resolve_container(
         plan, instance, only(plan, index=nodes - 1), addresses=addresses, lookup=lookup, port=port
     )
@@ -62,7 +62,7 @@ def test_jobsets_count_of_restarts_is_the_attempt() -> None:
     tries = {"name": "TRIES", "valueFrom": {"fieldRef": {"fieldPath": path}}}
     plan = plan_of(trainjob(), runtime(step("node", container(env=[tries]))))
 
-    got = resolve_container(plan, plan.instances[0], only(plan), addresses={}, lookup=lookup, attempt=3)
+    got = resolve_container(plan, plan.pods[0], only(plan), addresses={}, lookup=lookup, attempt=3)
 
     assert got.env["TRIES"] == "3"
 

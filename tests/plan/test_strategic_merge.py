@@ -91,8 +91,8 @@ def test_a_patch_reaches_only_the_job_it_names() -> None:
 
     plan = plan_of(trainjob(runtimePatches=[patch("other", terminationGracePeriodSeconds=5)]), blueprint)
 
-    assert plan.step("other").instances[0].termination_grace == 5
-    assert plan.step("node").instances[0].termination_grace == 30
+    assert plan.step("other").pods[0].termination_grace == 5
+    assert plan.step("node").pods[0].termination_grace == 30
 
 
 def test_labels_of_a_patch_belong_to_the_job_as_a_whole() -> None:

@@ -140,7 +140,7 @@ class Prober:
     def probed(self, plan: JobPlan, observed: Observed, addresses: Mapping[Any, str]) -> Probed:
         delays = {
             (i.step, i.index, c.container): c.readiness.initial_delay
-            for i in plan.instances
+            for i in plan.pods
             for c in i.containers
             if c.readiness is not None
         }

@@ -18,7 +18,7 @@ from reconciler.engines.host.subpath_folders import inside as make_part
 from reconciler.engines.specs import ContainerSpec, Mount, VolumeSpec
 from reconciler.errors import NotFound, PolicyRefused, StartFailed, StateError
 from reconciler.plan.field_locations import origin_of
-from reconciler.plan.job_plan import InstancePlan, JobPlan, SecurityPlan
+from reconciler.plan.job_plan import JobPlan, PodPlan, SecurityPlan
 from reconciler.plan.policy.host_mounts import HOST_TYPES, Grounds, PathFacts, inside, rule_on_mount
 from reconciler.plan.policy.violations import (
     Violation,
@@ -117,14 +117,14 @@ class Guard:
         paths = host_paths(plan)
         return read_only_mounts(plan, self.policy, self._grounds(), facts_of(plan)) if paths else ()
 
-    def make_folders(self, instance: InstancePlan) -> None:
+    def make_folders(self, pod: PodPlan) -> None:
         """Make what hostPath says: ``DirectoryOrCreate`` and ``FileOrCreate``, where it may be mounted.
 
         Raises:
             PolicyRefused: it may not.
             StateError: the host refuses, or has something of another type there.
         """
-        for volume in instance.volumes:
+        for volume in pod.volumes:
             if volume.kind != "host" or not volume.host_type:
                 continue
             facts = look(volume.source)

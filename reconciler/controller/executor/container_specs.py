@@ -30,9 +30,9 @@ from reconciler.names import (
 from reconciler.plan.expansion import expand_references, references
 from reconciler.plan.job_plan import (
     ContainerPlan,
-    InstancePlan,
     JobPlan,
     MountPlan,
+    PodPlan,
     ResourcePlan,
     SecurityPlan,
     VolumePlan,
@@ -70,10 +70,10 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where one run of a job is: its network and the address of every instance.
+    """Where one run of a job is: its network and the address of every pod.
 
     Attributes:
-        progress: host and port at which the daemon hears of an instance's progress; those that it cannot
+        progress: host and port at which the daemon hears of a pod's progress; those that it cannot
             hear are missing.
     """
 
@@ -90,19 +90,19 @@ def labels_of(record: Record, instance: str, revision: str = "") -> dict[str, st
     return own | ({LABEL_REVISION: revision} if revision else {})
 
 
-def volume_name(instance: InstancePlan, volume: VolumePlan) -> str:
+def volume_name(pod: PodPlan, volume: VolumePlan) -> str:
     """Name on the engine: of a claim as planned; of scratch space ``<instance>-<volume>``."""
-    return volume.source if volume.kind == "named" else f"{instance.name}-{volume.name}"
+    return volume.source if volume.kind == "named" else f"{pod.name}-{volume.name}"
 
 
-def volumes_of(plan: JobPlan, instance: InstancePlan, record: Record, host: Host) -> Iterator[VolumeSpec]:
-    """The engine volumes one instance mounts."""
+def volumes_of(plan: JobPlan, pod: PodPlan, record: Record, host: Host) -> Iterator[VolumeSpec]:
+    """The engine volumes one pod mounts."""
     mine = labels_of(record, host.instance)
     # A claim lives on across reruns, so it cannot carry the uid of one life.
     claim = {k: v for k, v in mine.items() if not k.endswith("/uid")}
     own = qualified(plan.namespace, plan.name) + "-"
-    for volume in instance.volumes:
-        name = volume_name(instance, volume)
+    for volume in pod.volumes:
+        name = volume_name(pod, volume)
         if volume.kind == "named":
             is_own = volume.source.startswith(own) and not volume.retain
             yield VolumeSpec(
@@ -113,15 +113,15 @@ def volumes_of(plan: JobPlan, instance: InstancePlan, record: Record, host: Host
             )
         elif volume.kind == "scratch":
             yield VolumeSpec(name=name, labels=claim | {LABEL_KIND: VOLUME_SCRATCH})
-        elif volume.kind == "memory" and _shared(instance, volume):
+        elif volume.kind == "memory" and _shared(pod, volume):
             yield VolumeSpec(
                 name=name, labels=claim | {LABEL_KIND: VOLUME_SCRATCH}, tmpfs_size=volume.size or 0
             )
 
 
-def _shared(instance: InstancePlan, volume: VolumePlan) -> bool:
+def _shared(pod: PodPlan, volume: VolumePlan) -> bool:
     """Whether what is written at one place is to be seen at another, so that a tmpfs each would not do."""
-    mounts = [[m.sub_path for m in c.mounts if m.volume == volume.name] for c in instance.containers]
+    mounts = [[m.sub_path for m in c.mounts if m.volume == volume.name] for c in pod.containers]
     users = [[PurePosixPath(path) for path in paths] for paths in mounts if paths]
     return len(users) > 1 or any(
         one.is_relative_to(other) or other.is_relative_to(one)
@@ -132,7 +132,7 @@ def _shared(instance: InstancePlan, volume: VolumePlan) -> bool:
 
 def container_spec(
     plan: JobPlan,
-    instance: InstancePlan,
+    pod: PodPlan,
     container: ContainerPlan,
     *,
     record: Record,
@@ -147,67 +147,67 @@ def container_spec(
     """
     resolved = resolve_container(
         plan,
-        instance,
+        pod,
         container,
         addresses=placement.addresses,
         lookup=lookup,
         port=placement.port,
         attempt=record.restarts,
-        progress=placement.progress.get((instance.step, instance.index), ""),
+        progress=placement.progress.get((pod.step, pod.index), ""),
     )
     env = {ATTEMPT_VARIABLE: str(record.attempt)} | dict(resolved.env)
-    ended = record.container(_owner(instance)).result
+    ended = record.container(_owner(pod)).result
     # An owner that has done its work has left the address: who restarts after it takes it over.
-    shares = joins_owner(instance, container.name) and (ended is None or not ended.succeeded)
-    devices = _devices(instance, container, record)
-    mounts, shm = _mounts(instance, resolved.mounts, host)
-    owner = _owner(instance)
-    joined = owner if shares and not instance.host_network else ""
-    network = "" if instance.host_network or joined else placement.network.name
+    shares = joins_owner(pod, container.name) and (ended is None or not ended.succeeded)
+    devices = _devices(pod, container, record)
+    mounts, shm = _mounts(pod, resolved.mounts, host)
+    owner = _owner(pod)
+    joined = owner if shares and not pod.host_network else ""
+    network = "" if pod.host_network or joined else placement.network.name
     resources = container.resources
     return ContainerSpec(
         name=container.name,
         image=container.image,
-        labels=_labels(instance, container, record=record, placement=placement, host=host, devices=devices),
+        labels=_labels(pod, container, record=record, placement=placement, host=host, devices=devices),
         entrypoint=resolved.command,
         command=resolved.args,
         env=env,
         working_dir=container.working_dir,
-        hostname="" if joined or instance.host_network else instance.hostname,
+        hostname="" if joined or pod.host_network else pod.hostname,
         network=network,
-        address=placement.addresses[instance.step, instance.index] if network else "",
-        aliases=instance.aliases if network else (),
+        address=placement.addresses[pod.step, pod.index] if network else "",
+        aliases=pod.aliases if network else (),
         share_network_with=joined,
-        share_pid_with=owner if instance.share_process_namespace and shares else "",
-        host_network=instance.host_network,
-        host_pid=instance.host_pid,
-        host_ipc=instance.host_ipc,
-        hosts={} if joined else _hosts(plan, instance, placement),
-        dns_servers=() if joined else instance.dns_servers,
-        dns_searches=() if joined else instance.dns_searches,
-        dns_options=() if joined else instance.dns_options,
+        share_pid_with=owner if pod.share_process_namespace and shares else "",
+        host_network=pod.host_network,
+        host_pid=pod.host_pid,
+        host_ipc=pod.host_ipc,
+        hosts={} if joined else _hosts(plan, pod, placement),
+        dns_servers=() if joined else pod.dns_servers,
+        dns_searches=() if joined else pod.dns_searches,
+        dns_options=() if joined else pod.dns_options,
         mounts=mounts,
         cpu_limit=resources.cpu_limit,
         cpu_shares=_shares(resources),
         memory_limit=resources.memory_limit,
         memory_reservation=resources.memory_request,
-        shm_size=None if instance.host_ipc else shm or _default_shm(resources, host),
+        shm_size=None if pod.host_ipc else shm or _default_shm(resources, host),
         devices=devices,
         ports=container.ports,
-        host_user=_host_user(instance),
+        host_user=_host_user(pod),
         security=_security(container.security),
-        stop_grace=instance.termination_grace,
+        stop_grace=pod.termination_grace,
         tty=container.tty,
         stdin=container.stdin,
     )
 
 
-def _owner(instance: InstancePlan) -> str:
-    return next(c.name for c in instance.containers if owns_network(instance, c.name))
+def _owner(pod: PodPlan) -> str:
+    return next(c.name for c in pod.containers if owns_network(pod, c.name))
 
 
 def _labels(
-    instance: InstancePlan,
+    pod: PodPlan,
     container: ContainerPlan,
     *,
     record: Record,
@@ -216,30 +216,30 @@ def _labels(
     devices: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
     own = labels_of(record, host.instance, host.revision) | {
-        LABEL_STEP: instance.step,
-        LABEL_INDEX: str(instance.index),
+        LABEL_STEP: pod.step,
+        LABEL_INDEX: str(pod.index),
         LABEL_CONTAINER: container.container,
         LABEL_KIND: container.kind,
         LABEL_ATTEMPT: str(record.attempt),
         LABEL_RESTART: str(record.container(container.name).restart),
         LABEL_SPEC_HASH: placement.spec_hash,
     }
-    if instance.rank is not None:
-        own[LABEL_RANK] = str(instance.rank)
+    if pod.rank is not None:
+        own[LABEL_RANK] = str(pod.rank)
     if devices:
         own[LABEL_DEVICES] = ",".join(f"{kind}={i}" for kind, names in devices.items() for i in names)
     # Labels of this project's own are facts; a manifest that writes some would be believed.
-    return {key: value for key, value in instance.labels.items() if not key.startswith(PREFIX)} | own
+    return {key: value for key, value in pod.labels.items() if not key.startswith(PREFIX)} | own
 
 
-def _devices(instance: InstancePlan, container: ContainerPlan, record: Record) -> dict[str, tuple[str, ...]]:
-    """The container's share of what its instance was assigned; init containers use the same, before."""
-    assigned = record.devices.get(instance.name, {})
+def _devices(pod: PodPlan, container: ContainerPlan, record: Record) -> dict[str, tuple[str, ...]]:
+    """The container's share of what its pod was assigned; init containers use the same, before."""
+    assigned = record.devices.get(pod.name, {})
     taken: dict[str, tuple[str, ...]] = {}
     for kind, count in container.resources.devices.items():
         before = 0
         if container.kind != "init":
-            others = (c for c in instance.containers if c.kind != "init")
+            others = (c for c in pod.containers if c.kind != "init")
             for other in others:
                 if other.name == container.name:
                     break
@@ -249,10 +249,10 @@ def _devices(instance: InstancePlan, container: ContainerPlan, record: Record) -
     return taken
 
 
-def _hosts(plan: JobPlan, instance: InstancePlan, placement: Placement) -> dict[str, str]:
+def _hosts(plan: JobPlan, pod: PodPlan, placement: Placement) -> dict[str, str]:
     known = references(placement.addresses, placement.port)
     hosts: dict[str, str] = {}
-    for entry in (*plan.hosts, *instance.host_aliases):
+    for entry in (*plan.hosts, *pod.host_aliases):
         address = expand_references(entry.address, known)
         for name in entry.names:
             hosts.setdefault(name, address)
@@ -260,25 +260,23 @@ def _hosts(plan: JobPlan, instance: InstancePlan, placement: Placement) -> dict[
 
 
 def _mounts(
-    instance: InstancePlan, wanted_mounts: Sequence[MountPlan], host: Host
+    pod: PodPlan, wanted_mounts: Sequence[MountPlan], host: Host
 ) -> tuple[tuple[Mount, ...], int | None]:
     """Mounts of the container, and the size of ``/dev/shm`` if a memory volume stands there."""
-    volumes = {v.name: v for v in instance.volumes}
+    volumes = {v.name: v for v in pod.volumes}
     mounts: list[Mount] = []
     shm: int | None = None
     for wanted in wanted_mounts:
         volume = volumes[wanted.volume]
-        alone = volume.kind == "memory" and not _shared(instance, volume)
+        alone = volume.kind == "memory" and not _shared(pod, volume)
         if alone and wanted.path.rstrip("/") == SHM:
             shm = volume.size or host.memory // 2 or None
             continue
-        mounts.append(_mount(instance, volume, wanted, host, in_memory=alone))
+        mounts.append(_mount(pod, volume, wanted, host, in_memory=alone))
     return tuple(mounts), shm
 
 
-def _mount(
-    instance: InstancePlan, volume: VolumePlan, wanted: MountPlan, host: Host, *, in_memory: bool
-) -> Mount:
+def _mount(pod: PodPlan, volume: VolumePlan, wanted: MountPlan, host: Host, *, in_memory: bool) -> Mount:
     if in_memory:
         return Mount(kind="tmpfs", target=wanted.path, read_only=wanted.read_only, size=volume.size)
     if volume.kind == "host":
@@ -287,12 +285,12 @@ def _mount(
             kind="bind", target=wanted.path, source=source, read_only=wanted.read_only, root=volume.source
         )
     if volume.kind == "files":
-        source = str(PurePosixPath(host.files, instance.name, volume.name, wanted.sub_path))
+        source = str(PurePosixPath(host.files, pod.name, volume.name, wanted.sub_path))
         return Mount(kind="bind", target=wanted.path, source=source, read_only=True, relabel=True)
     return Mount(
         kind="volume",
         target=wanted.path,
-        source=volume_name(instance, volume),
+        source=volume_name(pod, volume),
         read_only=wanted.read_only,
         sub_path=wanted.sub_path,
     )
@@ -306,17 +304,17 @@ def _default_shm(resources: ResourcePlan, host: Host) -> int | None:
     return resources.memory_limit or host.memory // 2 or None
 
 
-def _host_user(instance: InstancePlan) -> tuple[int, int] | None:
+def _host_user(pod: PodPlan) -> tuple[int, int] | None:
     """Who in the containers should be the engine's user on the host: the primary container's user.
 
     For what it writes into the host's folders, and reads of files that are nobody else's (keys, Secrets). One
     for the whole pod, as its containers share a network. Root needs none: where engines map users at all,
     root in the container is the engine's user.
     """
-    security = instance.primary.security
-    if not security.run_as_user or instance.host_network or instance.host_pid or instance.host_ipc:
+    security = pod.primary.security
+    if not security.run_as_user or pod.host_network or pod.host_pid or pod.host_ipc:
         return None
-    if not any(volume.kind == "host" or _private(volume) for volume in instance.volumes):
+    if not any(volume.kind == "host" or _private(volume) for volume in pod.volumes):
         return None
     group = security.run_as_group
     return security.run_as_user, security.run_as_user if group is None else group

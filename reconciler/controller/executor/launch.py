@@ -1,7 +1,7 @@
 """Makes networks and starts containers on the engine, as was decided. Holds nothing between calls.
 
-Containers of different instances are created side by side (four at a time: more gains nothing on small
-hosts), in rank order; those of one instance one after the other. Every action may be repeated: what exists
+Containers of different pods are created side by side (four at a time: more gains nothing on small
+hosts), in rank order; those of one pod one after the other. Every action may be repeated: what exists
 already is looked at before it is made again, and what belongs to somebody else is never touched.
 """
 
@@ -38,7 +38,7 @@ from reconciler.errors import (
 )
 from reconciler.names import LABEL_INSTANCE
 from reconciler.plan.addresses import plan_addresses
-from reconciler.plan.job_plan import InstancePlan, JobPlan, SecurityPlan
+from reconciler.plan.job_plan import JobPlan, PodPlan, SecurityPlan
 from reconciler.plan.policy.violations import REASON
 from reconciler.plan.progress_reporting import without_reporting
 from reconciler.state.record import Record
@@ -52,7 +52,7 @@ _log = structlog.get_logger(__name__)
 def ensure_network(plan: JobPlan, record: Record, network: NetworkState | None, hands: Hands) -> Outcome:
     """Create the job's network unless it is there."""
     if network is None:
-        wanted = sum(not i.host_network for i in plan.instances)
+        wanted = sum(not i.host_network for i in plan.pods)
         labels = labels_of(record, hands.host.instance, hands.host.revision)
         # A rerun keeps the network, so it cannot carry the uid of one life.
         spec = NetworkSpec(name=plan.network, labels=labels, min_addresses=max(wanted, 1))
@@ -98,7 +98,7 @@ def launch(
     launches: Sequence[Launch],
     hands: Hands,
 ) -> Outcome:
-    """Create and start containers, instances side by side, rank 0's first.
+    """Create and start containers, pods side by side, rank 0's first.
 
     Raises:
         EngineUnavailable: the engine went away; what was begun is found by the next listing.
@@ -120,7 +120,7 @@ def launch(
     first: Future[bool] = Future()
     futures = [
         hands.launching.submit(
-            copy_context().run, _launch_instance, plan, record, placement, wanted, hands, number, first
+            copy_context().run, _launch_pod, plan, record, placement, wanted, hands, number, first
         )
         for number, wanted in enumerate(launches)
     ]
@@ -149,7 +149,7 @@ def launch(
     )
 
 
-def _launch_instance(  # noqa: PLR0917  (called through an executor)
+def _launch_pod(  # noqa: PLR0917  (called through an executor)
     plan: JobPlan,
     record: Record,
     placement: Placement,
@@ -158,23 +158,23 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
     number: int,
     first: Future[bool],
 ) -> Outcome:
-    instance = plan.step(wanted.step).instances[wanted.index]
-    if (instance.step, instance.index) not in placement.progress:
-        instance = without_reporting(instance, plan.namespace, plan.name)
+    pod = plan.step(wanted.step).pods[wanted.index]
+    if (pod.step, pod.index) not in placement.progress:
+        pod = without_reporting(pod, plan.namespace, plan.name)
     existing = dict(wanted.existing)
-    address = placement.addresses[instance.step, instance.index]
+    address = placement.addresses[pod.step, pod.index]
     started: list[Started] = []
     limits: list[str] = []
     name = ""
     try:
-        _prepare(plan, instance, record, placement, hands)
+        _prepare(plan, pod, record, placement, hands)
         if number and not _may_follow(first):
             return Outcome()
         for name in wanted.containers:
-            container = next(c for c in instance.containers if c.name == name)
+            container = next(c for c in pod.containers if c.name == name)
             spec = container_spec(
                 plan,
-                instance,
+                pod,
                 container,
                 record=record,
                 placement=placement,
@@ -189,7 +189,7 @@ def _launch_instance(  # noqa: PLR0917  (called through an executor)
                 hands.logs.attach(identifier, log_place(record, name))
                 _start(identifier, held, hands)
             started.append(Started(name=name, id=identifier, ip=address))
-            _log.info("started container", container=name, rank=instance.rank, id=identifier[:12])
+            _log.info("started container", container=name, rank=pod.rank, id=identifier[:12])
     except (StartFailed, Drifted) as error:
         return Outcome(started=tuple(started), failed=((name, str(error)),))
     except EngineUnavailable:
@@ -228,18 +228,16 @@ class _NameTakenError(Exception):
     """A container's name belongs to a stranger."""
 
 
-def _prepare(
-    plan: JobPlan, instance: InstancePlan, record: Record, placement: Placement, hands: Hands
-) -> None:
-    """Volumes and files the instance mounts."""
-    if not instance.volumes:
+def _prepare(plan: JobPlan, pod: PodPlan, record: Record, placement: Placement, hands: Hands) -> None:
+    """Volumes and files the pod mounts."""
+    if not pod.volumes:
         return
-    hands.guard.make_folders(instance)
-    for volume in volumes_of(plan, instance, record, hands.host):
+    hands.guard.make_folders(pod)
+    for volume in volumes_of(plan, pod, record, hands.host):
         hands.engine.create_volume(hands.guard.volume(volume))
     write_volumes(
         Path(hands.host.files),
-        instance,
+        pod,
         addresses=placement.addresses,
         port=placement.port,
         lookup=hands.lookup,

@@ -17,7 +17,7 @@ from typing import Final
 
 from reconciler.errors import StateError
 from reconciler.plan.expansion import references
-from reconciler.plan.job_plan import InstancePlan, VolumePlan
+from reconciler.plan.job_plan import PodPlan, VolumePlan
 from reconciler.plan.resolver import Lookup, resolve_files
 from reconciler.state.atomic_files import read_if_exists, write_atomically
 
@@ -29,29 +29,29 @@ SecretMaker = Callable[[], Mapping[str, bytes]]
 
 def write_volumes(
     root: Path,
-    instance: InstancePlan,
+    pod: PodPlan,
     *,
     addresses: Mapping[tuple[str, int], str],
     port: int,
     lookup: Lookup,
 ) -> None:
-    """Write every ``files`` volume of one instance below ``root``.
+    """Write every ``files`` volume of one pod below ``root``.
 
     Raises:
         PlanError: a Secret, ConfigMap or key is not there.
         StateError: the disk refuses.
     """
     known = references(addresses, port)
-    for volume in instance.volumes:
+    for volume in pod.volumes:
         if volume.kind == "files":
-            _write_volume(root / instance.name / volume.name, instance, volume, known=known, lookup=lookup)
+            _write_volume(root / pod.name / volume.name, pod, volume, known=known, lookup=lookup)
 
 
 def _write_volume(
-    folder: Path, instance: InstancePlan, volume: VolumePlan, *, known: Mapping[str, str], lookup: Lookup
+    folder: Path, pod: PodPlan, volume: VolumePlan, *, known: Mapping[str, str], lookup: Lookup
 ) -> None:
     files = resolve_files(volume, known=known, lookup=lookup)
-    group = _group(instance)
+    group = _group(pod)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, (content, mode) in files.items():
@@ -79,9 +79,9 @@ def _mode(mode: int, group: int | None) -> int:
     return mode if mode & 0o007 else mode & 0o700
 
 
-def _group(instance: InstancePlan) -> int | None:
+def _group(pod: PodPlan) -> int | None:
     """``fsGroup``: the group that may read the files (Kubernetes chowns such volumes to it)."""
-    return next((c.security.fs_group for c in instance.containers if c.security.fs_group is not None), None)
+    return next((c.security.fs_group for c in pod.containers if c.security.fs_group is not None), None)
 
 
 def remove_files(root: Path) -> None:

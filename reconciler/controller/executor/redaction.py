@@ -60,12 +60,12 @@ def _forms(value: bytes | str) -> Iterable[str]:
 def _names(plan: JobPlan) -> set[str]:
     refs: list[KeyRef | EnvFrom | None] = []
     names: set[str] = set()
-    for instance in plan.instances:
-        names.update(instance.pull_secrets)
-        for container in instance.containers:
+    for pod in plan.pods:
+        names.update(pod.pull_secrets)
+        for container in pod.containers:
             refs += [variable.ref for variable in container.env]
             refs += container.env_from
-        for volume in instance.volumes:
+        for volume in pod.volumes:
             refs += [file.ref for file in volume.files]
             refs += volume.all_of
     return names | {ref.name for ref in refs if ref is not None and ref.kind == "Secret"}

@@ -23,7 +23,7 @@ from reconciler.controller.statemachine.actions import Dump, Outcome, Remove, St
 from reconciler.engines.protocol import ContainerState
 from reconciler.errors import EngineError, NotFound, StateError
 from reconciler.names import LABEL_KIND
-from reconciler.plan.job_plan import ContainerPlan, InstancePlan, JobPlan
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
 from reconciler.state.atomic_files import write_atomically
 from reconciler.state.record import Record
 
@@ -100,10 +100,10 @@ def _stop_one(plan: JobPlan | None, state: ContainerState, *, hands: Hands) -> C
     """Stop one container; how it ended, its log on disk to the last line."""
     ended = state
     if state.state not in {"exited", "created"}:
-        instance, container = _planned(plan, state)
+        pod, container = _planned(plan, state)
         if state.state == "paused":
             hands.engine.unpause_container(state.id)
-        grace = instance.termination_grace if instance is not None else 30.0
+        grace = pod.termination_grace if pod is not None else 30.0
         if container is not None and container.pre_stop:
             with suppress(EngineError):
                 hands.engine.exec(state.id, container.pre_stop, timeout=max(grace, 1.0))
@@ -130,11 +130,11 @@ def _keep_log(state: ContainerState, hands: Hands) -> None:
     _log.warning("the end of a log may be missing", container=state.name)
 
 
-def _planned(plan: JobPlan | None, state: ContainerState) -> tuple[InstancePlan | None, ContainerPlan | None]:
-    for instance in plan.instances if plan is not None else ():
-        for container in instance.containers:
+def _planned(plan: JobPlan | None, state: ContainerState) -> tuple[PodPlan | None, ContainerPlan | None]:
+    for pod in plan.pods if plan is not None else ():
+        for container in pod.containers:
             if container.name == state.name:
-                return instance, container
+                return pod, container
     return None, None
 
 

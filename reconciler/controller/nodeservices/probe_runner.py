@@ -46,7 +46,7 @@ class Prober:
         planned = {
             (s.name, i.index, c.container): c
             for s in plan.steps
-            for i in s.instances
+            for i in s.pods
             for c in i.containers
             if c.probed
         }

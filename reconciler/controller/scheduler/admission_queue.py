@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.plan.job_plan import ContainerPlan, InstancePlan, JobPlan
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
 
 CPUS = "cpu"
 MEMORY = "memory"
@@ -152,18 +152,18 @@ def amounts_of(plan: JobPlan) -> dict[str, float]:
     late: dict[str, float] = {}
     for step in plan.steps:
         sums = early if step.role.endswith("-initializer") else late
-        for instance in step.instances:
-            for kind, amount in instance_amounts(instance).items():
+        for pod in step.pods:
+            for kind, amount in pod_amounts(pod).items():
                 sums[kind] = sums.get(kind, 0) + amount
     both = {kind: max(early.get(kind, 0), late.get(kind, 0)) for kind in early | late}
     return {kind: amount for kind, amount in both.items() if amount > 0}
 
 
-def instance_amounts(instance: InstancePlan) -> dict[str, float]:
+def pod_amounts(pod: PodPlan) -> dict[str, float]:
     """A pod's request as the kube-scheduler counts it: containers together, or the largest init container."""
     together: dict[str, float] = {}
     alone: dict[str, float] = {}
-    for container in instance.containers:
+    for container in pod.containers:
         for kind, amount in _container_amounts(container).items():
             if container.kind == "init":
                 alone[kind] = max(alone.get(kind, 0), amount)

@@ -16,8 +16,8 @@ from reconciler.controller.scheduler.admission_queue import (
     Ask,
     Holder,
     amounts_of,
-    instance_amounts,
     judge_queue,
+    pod_amounts,
     victims_for,
 )
 from reconciler.plan.job_plan import JobPlan
@@ -28,7 +28,7 @@ Devices = dict[str, dict[str, tuple[str, ...]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """What admission said: the share and the devices per instance and class, or why the job waits for it."""
+    """What admission said: the share and the devices per pod and class, or why the job waits for it."""
 
     share: dict[str, float] = field(default_factory=dict)
     devices: Devices = field(default_factory=dict)
@@ -171,22 +171,22 @@ class Ledger:
             return any(kind not in {CPUS, MEMORY} for ask in self._waiting.values() for kind in ask.amounts)
 
     def _assign(self, plan: JobPlan, inventory: Mapping[str, tuple[str, ...]]) -> Devices:
-        """Devices by index for every instance; a step that runs before another shares them with it."""
+        """Devices by index for every pod; a step that runs before another shares them with it."""
         assigned: Devices = {}
         for early in (True, False):
             pools = {kind: iter(self._free(kind, names)) for kind, names in inventory.items()}
             for step in plan.steps:
                 if step.role.endswith("-initializer") != early:
                     continue
-                for instance in step.instances:
-                    wanted = instance_amounts(instance)
+                for pod in step.pods:
+                    wanted = pod_amounts(pod)
                     chosen = {
                         kind: tuple(next(pools[kind]) for _ in range(int(amount)))
                         for kind, amount in wanted.items()
                         if kind not in {CPUS, MEMORY} and amount
                     }
                     if chosen:
-                        assigned[instance.name] = chosen
+                        assigned[pod.name] = chosen
         return assigned
 
     def _free(self, kind: str, names: tuple[str, ...]) -> list[str]:

@@ -35,11 +35,11 @@ class EnsureNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Create and start containers of one instance, in the order given.
+    """Create and start containers of one pod, in the order given.
 
     Attributes:
-        step: the instance's step.
-        index: of the instance in its step.
+        step: the pod's step.
+        index: of the pod in its step.
         containers: names on the engine.
         existing: ids of wanted ones that were created but never started (a crash in between).
     """
@@ -112,7 +112,7 @@ class Outcome:
         failed: container name to the sentence why it did not start (counts as the container's failure).
         problem: ``(reason, message)``: the action could not be done; the job waits and tries again.
         network: ``(id, subnet, gateway, port)`` of an ensured network.
-        admitted: device assignment per instance; None when not asked or refused; with the ``share``.
+        admitted: device assignment per pod; None when not asked or refused; with the ``share``.
         waiting: why admission was refused; "" when admitted. ``share`` is then what was asked for.
         limits: what the engine does not keep of what was asked for, in sentences.
         unheard: why the daemon cannot hear of a training's progress, as a sentence.

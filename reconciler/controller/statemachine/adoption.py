@@ -30,9 +30,7 @@ def adopt(plan: JobPlan, observed: Observed, record: Record) -> Record:
     if any(c.labels.get(LABEL_SPEC_HASH) not in {None, spec_hash(plan)} for c in current):
         # Manifest or runtime have changed since: ranks of two plans must never meet.
         return next_attempt(record, keep_succeeded=True)
-    names = {
-        (s.name, i.index, c.container): c.name for s in plan.steps for i in s.instances for c in i.containers
-    }
+    names = {(s.name, i.index, c.container): c.name for s in plan.steps for i in s.pods for c in i.containers}
     for state in current:
         name = names.get(identity(state))
         restart = generation_of(state)[2]
@@ -49,14 +47,14 @@ def adopt(plan: JobPlan, observed: Observed, record: Record) -> Record:
 
 
 def _devices(plan: JobPlan, states: Iterable[ContainerState]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Per instance and class, from the labels ``<class>=<index>,...``."""
-    instances = {(i.step, i.index): i.name for i in plan.instances}
+    """Per pod and class, from the labels ``<class>=<index>,...``."""
+    pods = {(i.step, i.index): i.name for i in plan.pods}
     found: dict[str, dict[str, list[str]]] = {}
     for state in states:
-        instance = instances.get(identity(state)[:2])
+        pod = pods.get(identity(state)[:2])
         for entry in filter(None, state.labels.get(LABEL_DEVICES, "").split(",")):
             kind, _, index = entry.rpartition("=")
-            names = found.setdefault(instance or "", {}).setdefault(kind, [])
+            names = found.setdefault(pod or "", {}).setdefault(kind, [])
             if index not in names:
                 names.append(index)
     found.pop("", None)

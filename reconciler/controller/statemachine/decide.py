@@ -22,7 +22,7 @@ from reconciler.controller.statemachine.actions import (
 )
 from reconciler.controller.statemachine.adoption import adopt
 from reconciler.controller.statemachine.exits import settle
-from reconciler.controller.statemachine.job_view import JobView, StepView, view_job, may_start
+from reconciler.controller.statemachine.job_view import JobView, StepView, may_start, view_job
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.controller.statemachine.restart_policy import (
     DEADLINE_EXCEEDED,
@@ -212,7 +212,7 @@ def _network_lost(view: JobView, observed: Observed, record: Record) -> bool:
 
 def _step_succeeded(step: StepView) -> bool:
     wanted = step.plan.completions if step.plan.completions is not None else step.plan.count
-    return step.succeeded_instances >= min(wanted, step.plan.count)
+    return step.succeeded_pods >= min(wanted, step.plan.count)
 
 
 def _job_succeeded(plan: JobPlan, record: Record) -> bool:
@@ -316,14 +316,14 @@ def _missing_images(
 ) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     wanted: dict[str, tuple[str, str, tuple[str, ...]]] = {}
     for launch in launches:
-        instance = plan.step(launch.step).instances[launch.index]
-        for container in instance.containers:
+        pod = plan.step(launch.step).pods[launch.index]
+        for container in pod.containers:
             if container.name not in launch.containers or container.image in wanted:
                 continue
             state = observed.images.get(container.image)
             if state is None or state.status != "present":
                 chosen = effective_pull_policy(container, policy)
-                wanted[container.image] = (container.image, chosen, instance.pull_secrets)
+                wanted[container.image] = (container.image, chosen, pod.pull_secrets)
     return tuple(wanted.values())
 
 

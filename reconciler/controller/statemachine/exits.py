@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal as signals
 from dataclasses import dataclass
 
-from reconciler.controller.statemachine.job_view import ContainerView, InstanceView, StepView, view_job
+from reconciler.controller.statemachine.job_view import ContainerView, PodView, StepView, view_job
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.engines.protocol import ContainerState
 from reconciler.plan.job_plan import JobPlan
@@ -21,7 +21,7 @@ class Ended:
     """A run that this pass saw end."""
 
     step: str
-    instance: str
+    pod: str
     index: int
     rank: int | None
     container: str
@@ -38,7 +38,7 @@ def settle(plan: JobPlan, observed: Observed, record: Record, now: float) -> tup
         The record with ids, addresses, start times and results; and the runs that ended, first one first.
     """
     ended: list[Ended] = []
-    for step, instance, container in view_job(plan, observed, record).containers:
+    for step, pod, container in view_job(plan, observed, record).containers:
         record = _seen(record, container)
         result = _result_of(container, now)
         if result is not None:
@@ -48,7 +48,7 @@ def settle(plan: JobPlan, observed: Observed, record: Record, now: float) -> tup
                 # A start is noted when all that were started together have: one may have ended by then.
                 changes["started_at"] = result.finished_at
             record = record.with_container(container.plan.name, **changes)
-            ended.append(_ended(step, instance, container, result))
+            ended.append(_ended(step, pod, container, result))
     return record, tuple(sorted(ended, key=lambda e: e.result.finished_at))
 
 
@@ -117,12 +117,12 @@ def describe_code(code: int | None, *, oom_killed: bool = False) -> str:
     return f"exit code {code}"
 
 
-def _ended(step: StepView, instance: InstanceView, view: ContainerView, result: ExitRecord) -> Ended:
+def _ended(step: StepView, pod: PodView, view: ContainerView, result: ExitRecord) -> Ended:
     return Ended(
         step=step.plan.name,
-        instance=instance.plan.name,
-        index=instance.plan.index,
-        rank=instance.plan.rank,
+        pod=pod.plan.name,
+        index=pod.plan.index,
+        rank=pod.plan.rank,
         container=view.plan.name,
         container_id=view.state.id if view.state is not None else "",
         template=view.plan.container,

@@ -1,4 +1,4 @@
-"""Plan, record and listing laid over each other: what each container, instance and step is right now.
+"""Plan, record and listing laid over each other: what each container, pod and step is right now.
 
 Pure. A container is looked up by the labels it carries, not by its name: one that was renamed by hand is
 still the same rank.
@@ -12,7 +12,7 @@ from typing import Literal
 
 from reconciler.controller.statemachine.observation import Observed, generation_of, identity
 from reconciler.engines.protocol import ContainerState
-from reconciler.plan.job_plan import ContainerPlan, InstancePlan, JobPlan, StepPlan
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, StepPlan
 from reconciler.state.record import ContainerRecord, Record
 
 Phase = Literal["waiting", "created", "running", "paused", "succeeded", "failed"]
@@ -38,10 +38,10 @@ class ContainerView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InstanceView:
+class PodView:
     """One pod: its containers in the order they start."""
 
-    plan: InstancePlan
+    plan: PodPlan
     containers: tuple[ContainerView, ...]
 
     @property
@@ -66,7 +66,7 @@ class InstanceView:
 
     @property
     def primary(self) -> ContainerView:
-        """The container that carries the instance's name."""
+        """The container that carries the pod's name."""
         return next(c for c in self.containers if c.plan.primary)
 
     @property
@@ -81,18 +81,18 @@ class StepView:
     """One replicated job."""
 
     plan: StepPlan
-    instances: tuple[InstanceView, ...]
+    pods: tuple[PodView, ...]
     done: str
 
     @property
-    def succeeded_instances(self) -> int:
+    def succeeded_pods(self) -> int:
         """How many pods have done their work."""
-        return sum(i.succeeded for i in self.instances)
+        return sum(i.succeeded for i in self.pods)
 
     @property
     def ready(self) -> bool:
         """Running and finished pods together reach the count (upstream ``JobStatus.ready``)."""
-        return self.done == "succeeded" or all(i.ready for i in self.instances)
+        return self.done == "succeeded" or all(i.ready for i in self.pods)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +114,9 @@ class JobView:
         raise KeyError(name)
 
     @property
-    def containers(self) -> tuple[tuple[StepView, InstanceView, ContainerView], ...]:
+    def containers(self) -> tuple[tuple[StepView, PodView, ContainerView], ...]:
         """Every wanted container with where it belongs."""
-        return tuple((s, i, c) for s in self.steps for i in s.instances for c in i.containers)
+        return tuple((s, i, c) for s in self.steps for i in s.pods for c in i.containers)
 
 
 def view_job(plan: JobPlan, observed: Observed, record: Record) -> JobView:
@@ -126,7 +126,7 @@ def view_job(plan: JobPlan, observed: Observed, record: Record) -> JobView:
     wanted = {
         (s.name, i.index, c.container): record.container(c.name)
         for s in plan.steps
-        for i in s.instances
+        for i in s.pods
         for c in i.containers
     }
     for state in sorted(observed.containers, key=lambda c: c.created_at or 0.0, reverse=True):
@@ -144,17 +144,17 @@ def view_job(plan: JobPlan, observed: Observed, record: Record) -> JobView:
 def _step(
     step: StepPlan, current: Mapping[tuple[str, int, str], ContainerState], record: Record, observed: Observed
 ) -> StepView:
-    instances = tuple(
-        InstanceView(
-            plan=instance,
+    pods = tuple(
+        PodView(
+            plan=pod,
             containers=tuple(
-                _container(c, current.get((step.name, instance.index, c.container)), record, observed)
-                for c in instance.containers
+                _container(c, current.get((step.name, pod.index, c.container)), record, observed)
+                for c in pod.containers
             ),
         )
-        for instance in step.instances
+        for pod in step.pods
     )
-    return StepView(plan=step, instances=instances, done=record.steps_done.get(step.name, ""))
+    return StepView(plan=step, pods=pods, done=record.steps_done.get(step.name, ""))
 
 
 def _container(

@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.controller.statemachine.exits import Ended, describe_code
 from reconciler.controller.statemachine.observation import Refusal
 from reconciler.names import ANNOTATION_RESTART_SCOPE
-from reconciler.plan.job_plan import ExitRule, FailureRule, InstancePlan, JobPlan, StepPlan
+from reconciler.plan.job_plan import ExitRule, FailureRule, JobPlan, PodPlan, StepPlan
 from reconciler.plan.policy.violations import REASON
 from reconciler.state.record import Failure, Record
 
@@ -81,20 +81,20 @@ def absorb(
     gang = False
     for end in ended:
         step = plan.step(end.step)
-        instance = step.instances[end.index]
+        pod = step.pods[end.index]
         if end.result.succeeded and not (end.kind == "sidecar" or step.restart_policy == "Always"):
             continue
         if record.steps_done.get(step.name):
             continue
         if end.kind == "sidecar":
-            if not _work_done(record, instance):
+            if not _work_done(record, pod):
                 record = _restart(record, end.container, now=now)
-                record = _take_joined_along(record, instance, end.container)
+                record = _take_joined_along(record, pod, end.container)
             continue
         record = _first_failure(record, end)
         rule = _matching(step, end)
         if rule is not None and rule.action in {"FailJob", "FailIndex"}:
-            verdict = verdict or _by_exit_rule(plan, instance, end, rule, place=step.exit_rules.index(rule))
+            verdict = verdict or _by_exit_rule(plan, pod, end, rule, place=step.exit_rules.index(rule))
             continue
         if rule is None or rule.action == "Count":
             failures = record.step_failures.get(step.name, 0) + 1
@@ -106,14 +106,14 @@ def absorb(
         if gang_scope:
             gang = True
         elif step.restart_policy == "Never":
-            record = _replace(record, instance, end, now=now)
+            record = _replace(record, pod, end, now=now)
         else:
             record = _restart_in_place(record, step, end, now=now)
     return record, verdict, gang
 
 
-def _work_done(record: Record, instance: InstancePlan) -> bool:
-    results = [record.container(c.name).result for c in instance.containers if c.kind == "main"]
+def _work_done(record: Record, pod: PodPlan) -> bool:
+    results = [record.container(c.name).result for c in pod.containers if c.kind == "main"]
     return all(result is not None and result.succeeded for result in results)
 
 
@@ -146,12 +146,10 @@ def _matching(step: StepPlan, end: Ended) -> ExitRule | None:
     return None
 
 
-def _by_exit_rule(
-    plan: JobPlan, instance: InstancePlan, end: Ended, rule: ExitRule, *, place: int
-) -> Verdict:
+def _by_exit_rule(plan: JobPlan, pod: PodPlan, end: Ended, rule: ExitRule, *, place: int) -> Verdict:
     """The verdict of a ``podFailurePolicy`` rule, with the Job controller's message."""
     message = (
-        f"Container {end.template} for pod {plan.namespace}/{instance.name} failed with exit code "
+        f"Container {end.template} for pod {plan.namespace}/{pod.name} failed with exit code "
         f"{end.result.code} matching {rule.action} rule at index {place}"
     )
     return Verdict(step=end.step, index=end.index, reason=POD_FAILURE_POLICY, message=message)
@@ -185,60 +183,60 @@ def _fresh(record: Record, name: str, *, not_before: float) -> Record:
 
 def _restart_in_place(record: Record, step: StepPlan, end: Ended, *, now: float) -> Record:
     """Restart one container; those that share its network namespace go with it."""
-    instance = step.instances[end.index]
+    pod = step.pods[end.index]
     record = _restart(record, end.container, now=now)
     wait = record.container(end.container).not_before - now
     message = f"{end.container}: {end.result.message}; started again in {wait:.0f} s"
     record = record.with_event("BackOff", message, now=now, kind="Warning")
-    if len(step.instances) > 1 and end.rank is not None and ALONE not in record.warned:
+    if len(step.pods) > 1 and end.rank is not None and ALONE not in record.warned:
         hint = (
             f"{end.container} is restarted alone; where the others wait for it in a collective, they hang. "
             f"The annotation {ANNOTATION_RESTART_SCOPE}: gang restarts all ranks together."
         )
         record = record.model_copy(update={"warned": (*record.warned, ALONE)})
         record = record.with_event(ALONE, hint, now=now)
-    return _take_joined_along(record, instance, end.container)
+    return _take_joined_along(record, pod, end.container)
 
 
-def _take_joined_along(record: Record, instance: InstancePlan, owner: str) -> Record:
+def _take_joined_along(record: Record, pod: PodPlan, owner: str) -> Record:
     """What runs in the network namespace of a container that restarts goes with it: its network is gone."""
-    if not owns_network(instance, owner):
+    if not owns_network(pod, owner):
         return record
     not_before = record.container(owner).not_before
-    for container in instance.containers:
+    for container in pod.containers:
         other = record.container(container.name)
         unfinished = other.result is None and other.container_id
-        if joins_owner(instance, container.name) and unfinished:
+        if joins_owner(pod, container.name) and unfinished:
             record = _fresh(record, container.name, not_before=not_before)
     return record
 
 
-def owns_network(instance: InstancePlan, name: str) -> bool:
-    """Whether the container's network namespace is the one the instance shares."""
-    first = next((c for c in instance.containers if c.kind == "sidecar"), None)
-    return (first or instance.primary).name == name
+def owns_network(pod: PodPlan, name: str) -> bool:
+    """Whether the container's network namespace is the one the pod shares."""
+    first = next((c for c in pod.containers if c.kind == "sidecar"), None)
+    return (first or pod.primary).name == name
 
 
-def joins_owner(instance: InstancePlan, name: str) -> bool:
+def joins_owner(pod: PodPlan, name: str) -> bool:
     """Whether the container runs in the owner's network namespace: all that start after the owner.
 
-    Init containers before it run alone, at the instance's address; those after a native sidecar beside it.
+    Init containers before it run alone, at the pod's address; those after a native sidecar beside it.
     """
-    containers = {c.name: c for c in instance.containers}
-    if owns_network(instance, name):
+    containers = {c.name: c for c in pod.containers}
+    if owns_network(pod, name):
         return False
     if containers[name].kind != "init":
         return True
     order = list(containers)
-    owner = next(n for n in order if owns_network(instance, n))
+    owner = next(n for n in order if owns_network(pod, n))
     return containers[owner].kind == "sidecar" and order.index(name) > order.index(owner)
 
 
-def _replace(record: Record, instance: InstancePlan, end: Ended, *, now: float) -> Record:
+def _replace(record: Record, pod: PodPlan, end: Ended, *, now: float) -> Record:
     """``restartPolicy: Never``: the pod as a whole is made anew, init containers too."""
     record = _restart(record, end.container, now=now)
     not_before = record.container(end.container).not_before
-    for container in instance.containers:
+    for container in pod.containers:
         if container.name != end.container:
             record = _fresh(record, container.name, not_before=not_before)
     return record
@@ -308,8 +306,8 @@ def _restart_step(step: StepPlan, record: Record, *, now: float, counted: bool, 
     restarts = record.step_restarts.get(step.name, 0) + 1
     towards_max = record.counted_step_restarts.get(step.name, 0) + (1 if counted else 0)
     not_before = now + backoff(restarts, base=GANG_BACKOFF)
-    for instance in step.instances:
-        for container in instance.containers:
+    for pod in step.pods:
+        for container in pod.containers:
             record = _fresh(record, container.name, not_before=not_before)
     changed = record.model_copy(
         update={

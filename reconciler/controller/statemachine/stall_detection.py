@@ -50,7 +50,7 @@ def stalled(
     if timeout is None or since is None or now < since + timeout:
         return record, None
     step = next(s for s, i, _ in view.containers if i.plan.rank is not None)
-    first = step.instances[0]
+    first = step.pods[0]
     failure = Failure(
         attempt=record.attempt,
         step=step.plan.name,

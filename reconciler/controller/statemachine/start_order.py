@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.controller.statemachine.actions import Launch
-from reconciler.controller.statemachine.job_view import ContainerView, InstanceView, JobView, may_start
+from reconciler.controller.statemachine.job_view import ContainerView, JobView, PodView, may_start
 from reconciler.plan.job_plan import JobPlan
 from reconciler.state.record import Record
 
@@ -18,36 +18,34 @@ def choose(
         ordered = plan.startup_in_order and not all(s.ready for s in view.steps[:position])
         if step.done or ordered or not may_start(view, position):
             continue
-        for instance in step.instances:
-            ready, wait = _startable(instance, record, now)
+        for pod in step.pods:
+            ready, wait = _startable(pod, record, now)
             if wait is not None:
                 waits.append(wait)
             if ready:
                 existing = tuple((c.plan.name, c.state.id) for c in ready if c.state is not None)
                 launch = Launch(
                     step=step.plan.name,
-                    index=instance.plan.index,
+                    index=pod.plan.index,
                     containers=tuple(c.plan.name for c in ready),
                     existing=existing,
                 )
-                rank = instance.plan.rank
+                rank = pod.plan.rank
                 launches.append(((rank is None, rank or 0, position), launch))
     return tuple(launch for _, launch in sorted(launches, key=lambda pair: pair[0])), tuple(waits)
 
 
-def _startable(
-    instance: InstanceView, record: Record, now: float
-) -> tuple[tuple[ContainerView, ...], float | None]:
+def _startable(pod: PodView, record: Record, now: float) -> tuple[tuple[ContainerView, ...], float | None]:
     """The containers of a pod that may start now: the next init container, or all that run side by side.
 
     Returns:
         The containers, in order; and the time before which a waiting one must not start.
     """
-    if instance.succeeded:
+    if pod.succeeded:
         return (), None
     chosen: list[ContainerView] = []
     wait: float | None = None
-    for view in instance.containers:
+    for view in pod.containers:
         if view.plan.kind == "init":
             if view.phase == "succeeded":
                 continue
@@ -59,13 +57,13 @@ def _startable(
             due = view.record.not_before
             if due > now:
                 wait = due if wait is None else min(wait, due)
-                if view.plan.name == instance.owner.plan.name:
+                if view.plan.name == pod.owner.plan.name:
                     return (), wait
                 continue
             chosen.append(view)
         if view.plan.kind == "sidecar" and not view.started:
             # A native sidecar is up before the next init container; all the rest waits for it.
             return tuple(chosen), wait
-    owner = instance.owner.plan.name
+    owner = pod.owner.plan.name
     chosen.sort(key=lambda c: c.plan.name != owner)
     return tuple(chosen), wait

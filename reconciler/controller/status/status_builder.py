@@ -16,11 +16,11 @@ from reconciler.controller.statemachine.actions import NAME_TAKEN
 from reconciler.controller.statemachine.exits import describe_code
 from reconciler.controller.statemachine.job_view import (
     ContainerView,
-    InstanceView,
     JobView,
+    PodView,
     StepView,
-    view_job,
     may_start,
+    view_job,
 )
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.names import API_VERSION, RUNTIME_NOT_SUPPORTED
@@ -86,9 +86,7 @@ def present(
         status["engine"] = {"name": around.engine[0], "version": around.engine[1]}
     if plan is not None and view is not None:
         status["network"] = {"name": plan.network, "subnet": record.subnet}
-        status["nodes"] = [
-            _node(step, instance, record, around) for step in view.steps for instance in step.instances
-        ]
+        status["nodes"] = [_node(step, pod, record, around) for step in view.steps for pod in step.pods]
     if around.source:
         status["source"] = dict(around.source)
     status["errors"] = [
@@ -267,7 +265,7 @@ def _counts(view: JobView, position: int, record: Record) -> dict[str, Any]:
 
 
 def _touched(step: StepView) -> bool:
-    return any(c.record.container_id for i in step.instances for c in i.containers)
+    return any(c.record.container_id for i in step.pods for c in i.containers)
 
 
 def _times(record: Record) -> dict[str, str]:
@@ -279,18 +277,18 @@ def _times(record: Record) -> dict[str, str]:
     return times
 
 
-def _node(step: StepView, instance: InstanceView, record: Record, around: Surroundings) -> dict[str, Any]:
-    """Facts of one instance: those of its primary container."""
-    view = instance.primary
+def _node(step: StepView, pod: PodView, record: Record, around: Surroundings) -> dict[str, Any]:
+    """Facts of one pod: those of its primary container."""
+    view = pod.primary
     known = view.record
     state = _state(view, record)
     # While it runs again, how it ended before is history: that is for `failure` and the events.
     result = known.result or (known.last_result if state not in {"running", "paused"} else None)
-    failed = next((c for c in instance.containers if c.phase == "failed"), None)
+    failed = next((c for c in pod.containers if c.phase == "failed"), None)
     node: dict[str, Any] = {
-        "rank": instance.plan.rank,
+        "rank": pod.plan.rank,
         "step": step.plan.name,
-        "name": instance.plan.name,
+        "name": pod.plan.name,
         "containerID": known.container_id,
         "ip": known.ip,
         "state": state,
@@ -299,7 +297,7 @@ def _node(step: StepView, instance: InstanceView, record: Record, around: Surrou
         "finishedAt": stamp(result.finished_at) if result is not None else None,
         "devices": sorted(
             f"{kind}={index}"
-            for kind, indexes in record.devices.get(instance.plan.name, {}).items()
+            for kind, indexes in record.devices.get(pod.plan.name, {}).items()
             for index in indexes
         ),
         "restarts": known.restart,

@@ -26,13 +26,13 @@ def plan_container(
     pod: PodView,
     notices: Notices,
 ) -> ContainerPlan:
-    """One container of one instance.
+    """One container of one pod.
 
     Args:
         container: as in the template, patches and the job's own sections merged.
         kind: main, init or sidecar.
         name: its name on the engine.
-        primary: whether it carries the instance's name.
+        primary: whether it carries the pod's name.
         pod_spec: for the pod's security context.
         pod: what it may learn about its pod.
         notices: at the container.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reconciler.plan.job_plan import ContainerPlan, InstancePlan, JobPlan
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +28,17 @@ def demand(plan: JobPlan) -> Demand:
 
 def _total(plan: JobPlan, limit: Callable[[ContainerPlan], float | None]) -> float | None:
     total = 0.0
-    for instance in plan.instances:
-        amount = _of_pod(instance, limit)
+    for pod in plan.pods:
+        amount = _of_pod(pod, limit)
         if amount is None:
             return None
         total += amount
     return total
 
 
-def _of_pod(instance: InstancePlan, limit: Callable[[ContainerPlan], float | None]) -> float | None:
+def _of_pod(pod: PodPlan, limit: Callable[[ContainerPlan], float | None]) -> float | None:
     together, alone = 0.0, 0.0
-    for container in instance.containers:
+    for container in pod.containers:
         amount = limit(container)
         if amount is None:
             return None

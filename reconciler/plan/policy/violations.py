@@ -23,7 +23,7 @@ from reconciler.config.policy import (
     matches,
     within,
 )
-from reconciler.plan.job_plan import ContainerPlan, InstancePlan, JobPlan, SecurityPlan, VolumePlan
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, SecurityPlan, VolumePlan
 from reconciler.plan.policy.host_mounts import Grounds, PathFacts, Ruling, rule_on_mount
 from reconciler.plan.policy.resource_demand import demand
 
@@ -69,10 +69,10 @@ def host_paths(plan: JobPlan) -> frozenset[tuple[str, str]]:
     return frozenset(
         (volume.source, sub_path)
         for step in plan.steps
-        for instance in step.instances
-        for volume in instance.volumes
+        for pod in step.pods
+        for volume in pod.volumes
         if volume.kind == "host"
-        for sub_path in {"", *_sub_paths(instance, volume)}
+        for sub_path in {"", *_sub_paths(pod, volume)}
     )
 
 
@@ -91,12 +91,12 @@ def violations(
     found = list(_maximum(plan, policy))
     for step in plan.steps:
         # The pods of a step are alike: what differs by index is judged when it is used.
-        for instance in step.instances[:1]:
-            found += _pod(instance, policy)
-            for volume in instance.volumes:
-                found += _volume(plan, instance, volume, case)
-            for container in instance.containers:
-                found += _container(instance, container, policy)
+        for pod in step.pods[:1]:
+            found += _pod(pod, policy)
+            for volume in pod.volumes:
+                found += _volume(plan, pod, volume, case)
+            for container in pod.containers:
+                found += _container(pod, container, policy)
     return tuple(dict.fromkeys(found))
 
 
@@ -109,8 +109,8 @@ def images_in_doubt(plan: JobPlan, policy: Policy) -> frozenset[str]:
     """The images whose own user decides."""
     return frozenset(
         container.image
-        for instance in plan.instances
-        for container in instance.containers
+        for pod in plan.pods
+        for container in pod.containers
         if leaves_user_to_image(container.security, policy)
     )
 
@@ -125,13 +125,13 @@ def image_violations(plan: JobPlan, policy: Policy, users: Mapping[str, str | No
     """
     found = []
     for step in plan.steps:
-        for instance in step.instances[:1]:
-            for container in instance.containers:
+        for pod in step.pods[:1]:
+            for container in pod.containers:
                 user = users.get(container.image)
                 if user is None or not leaves_user_to_image(container.security, policy):
                     continue
                 if why := rootly(user):
-                    found.append(_root_by_image(instance, container, why))
+                    found.append(_root_by_image(pod, container, why))
     return tuple(dict.fromkeys(found))
 
 
@@ -150,12 +150,12 @@ def rule_on_root(security: SecurityPlan) -> str:
     return "runAsNonRoot" if security.run_as_non_root else "policy.users.root"
 
 
-def _root_by_image(instance: InstancePlan, container: ContainerPlan, why: str) -> Violation:
+def _root_by_image(pod: PodPlan, container: ContainerPlan, why: str) -> Violation:
     asked = bool(container.security.run_as_non_root)
     kind = "containers" if container.kind == "main" else "initContainers"
     return Violation(
         rule=rule_on_root(container.security),
-        step=instance.step,
+        step=pod.step,
         field=(kind, container.container, "securityContext", "runAsNonRoot" if asked else "runAsUser"),
         message=f"the container {container.container} {why}, as its image {container.image} has it",
         remedy="Set runAsUser to another user's id, or use an image whose USER is a number above 0.",
@@ -169,9 +169,9 @@ def read_only_mounts(
     case = _Case(policy=policy, grounds=grounds, facts=facts)
     said = []
     for step in plan.steps:
-        for instance in step.instances[:1]:
-            hosted = {v.name: v for v in instance.volumes if v.kind == "host"}
-            for container in instance.containers:
+        for pod in step.pods[:1]:
+            hosted = {v.name: v for v in pod.volumes if v.kind == "host"}
+            for container in pod.containers:
                 for mount in container.mounts:
                     volume = hosted.get(mount.volume)
                     if volume is None or mount.read_only or mount.expand:
@@ -185,10 +185,8 @@ def read_only_mounts(
     return tuple(dict.fromkeys(said))
 
 
-def _sub_paths(instance: InstancePlan, volume: VolumePlan) -> set[str]:
-    return {
-        m.sub_path for c in instance.containers for m in c.mounts if m.volume == volume.name and not m.expand
-    }
+def _sub_paths(pod: PodPlan, volume: VolumePlan) -> set[str]:
+    return {m.sub_path for c in pod.containers for m in c.mounts if m.volume == volume.name and not m.expand}
 
 
 def _ruling(volume: VolumePlan, sub_path: str, case: _Case, *, writes: bool) -> Ruling:
@@ -199,11 +197,11 @@ def _ruling(volume: VolumePlan, sub_path: str, case: _Case, *, writes: bool) -> 
 
 def _volume(
     plan: JobPlan,
-    instance: InstancePlan,
+    pod: PodPlan,
     volume: VolumePlan,
     case: _Case,
 ) -> Iterator[Violation]:
-    step, at = instance.step, ("volumes", volume.name)
+    step, at = pod.step, ("volumes", volume.name)
     if volume.kind == "named":
         # Only the default namespace has no prefix: there a claim can read as another namespace's.
         claim = volume.source
@@ -218,7 +216,7 @@ def _volume(
         return
     if volume.kind != "host":
         return
-    mounts = [m for c in instance.containers for m in c.mounts if m.volume == volume.name and not m.expand]
+    mounts = [m for c in pod.containers for m in c.mounts if m.volume == volume.name and not m.expand]
     wanted = {(m.sub_path, not m.read_only) for m in mounts} or {("", False)}
     for sub_path, writes in sorted(wanted):
         ruling = _ruling(volume, sub_path, case, writes=writes)
@@ -229,31 +227,31 @@ def _volume(
             )
 
 
-def _pod(instance: InstancePlan, policy: Policy) -> Iterator[Violation]:
+def _pod(pod: PodPlan, policy: Policy) -> Iterator[Violation]:
     shared = (
-        ("hostNetwork", instance.host_network, policy.host_network, "network"),
-        ("hostPID", instance.host_pid, policy.host_pid, "processes"),
-        ("hostIPC", instance.host_ipc, policy.host_ipc, "shared memory"),
+        ("hostNetwork", pod.host_network, policy.host_network, "network"),
+        ("hostPID", pod.host_pid, policy.host_pid, "processes"),
+        ("hostIPC", pod.host_ipc, policy.host_ipc, "shared memory"),
     )
     for key, asked, allowed, what in shared:
         if asked and not allowed:
             yield Violation(
                 rule=f"policy.{key}",
-                step=instance.step,
+                step=pod.step,
                 field=(key,),
                 message=f"the pod asks for the host's {what}",
                 remedy=f"Leave {key} out, or set `{key}: true` in the policy.",
             )
 
 
-def _container(instance: InstancePlan, container: ContainerPlan, policy: Policy) -> Iterator[Violation]:
+def _container(pod: PodPlan, container: ContainerPlan, policy: Policy) -> Iterator[Violation]:
     kind = "containers" if container.kind == "main" else "initContainers"
     at = (kind, container.container)
 
     def refuse(rule: str, key: Field, message: str, remedy: str) -> Violation:
         return Violation(
             rule=f"policy.{rule}",
-            step=instance.step,
+            step=pod.step,
             field=(*at, *key),
             message=f"the container {container.container} {message}",
             remedy=remedy,
@@ -375,7 +373,7 @@ def _maximum(plan: JobPlan, policy: Policy) -> Iterator[Violation]:
         remedy = "Ask for less, or raise it in the policy."
         return Violation(rule=f"policy.maximum.{rule}", step="", field=(), message=message, remedy=remedy)
 
-    pods = len(plan.instances)
+    pods = len(plan.pods)
     if most.nodes is not None and pods > most.nodes:
         yield refuse("nodes", f"the job has {pods} pods, at most {most.nodes} are allowed")
     asked = demand(plan)

@@ -108,7 +108,7 @@ def test_a_job_is_accepted_by_admission_and_makes_a_plan() -> None:
     job = load(checked(made).encode(), "job.yaml").documents[0]
 
     plan = build(job.model, BUILTIN["torch-distributed"].model)  # type: ignore[arg-type]
-    assert [i.name for i in plan.instances] == [f"{made.name}-node-0", f"{made.name}-node-1"]
+    assert [i.name for i in plan.pods] == [f"{made.name}-node-0", f"{made.name}-node-1"]
     assert re.fullmatch(r"[a-z][0-9a-f]{11}", made.name)
 
 
@@ -174,7 +174,7 @@ def test_initializers_of_a_runtime_without_them_bring_a_runtime_of_their_own() -
     }
     assert job.raw["spec"]["runtimeRef"] == {"name": f"{made.name}-runtime", "kind": "TrainingRuntime"}
     assert made.secret
-    mounts = [{m.path for m in c.mounts} for i in plan.instances for c in i.containers]
+    mounts = [{m.path for m in c.mounts} for i in plan.pods for c in i.containers]
     assert all(constants.WORKSPACE_PATH in paths for paths in mounts)
 
 
@@ -205,7 +205,7 @@ def test_a_local_dataset_takes_no_step_and_no_image(tmp_path: Path, runtime: str
     job, own = load(checked(made).encode(), "job.yaml").documents
     plan = build(job.model, own.model)  # type: ignore[arg-type]
     assert "dataset-initializer" not in {step.name for step in plan.steps}
-    node = next(i for i in plan.instances if i.step == "node")
+    node = next(i for i in plan.pods if i.step == "node")
     mount = next(m for m in node.containers[0].mounts if m.path == constants.DATASET_PATH)
     assert mount.read_only
     assert next(v for v in node.volumes if v.name == mount.volume).raw["hostPath"]["path"] == str(tmp_path)

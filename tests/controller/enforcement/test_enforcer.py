@@ -10,7 +10,7 @@ from reconciler.config.settings import Settings
 from reconciler.controller.enforcement.enforcer import Guard
 from reconciler.controller.plan_cache import Planner
 from reconciler.errors import StateError
-from reconciler.plan.job_plan import InstancePlan
+from reconciler.plan.job_plan import PodPlan
 from reconciler.state.record import Record
 from tests.simulation.manifests import job, runtime, step
 
@@ -23,13 +23,13 @@ def guard(tmp_path: Path) -> Guard:
     return Guard(settings, same_mounts=True)
 
 
-def mounting(path: Path, kind: str) -> InstancePlan:
+def mounting(path: Path, kind: str) -> PodPlan:
     volume = {"name": "v", "hostPath": {"path": str(path), "type": kind}}
     raw = runtime("r", step("node", pod={"volumes": [volume]}), nodes=1)
     record = Record(
         namespace="default", name="demo", uid="u", created_at=0.0, job=job("demo", "r"), runtime=raw
     )
-    return Planner().plan(record).step("node").instances[0]
+    return Planner().plan(record).step("node").pods[0]
 
 
 @pytest.mark.parametrize(

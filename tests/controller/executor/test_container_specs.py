@@ -32,7 +32,7 @@ def planned(raw: dict[str, Any]) -> tuple[JobPlan, Record]:
 def spec_of(plan: JobPlan, record: Record, name: str) -> ContainerSpec:
     addresses = plan_addresses(plan, NETWORK.subnet, NETWORK.gateway)
     placement = Placement(network=NETWORK, addresses=addresses, port=29500, spec_hash="abc")
-    instance, container = next((i, c) for i in plan.instances for c in i.containers if c.name == name)
+    instance, container = next((i, c) for i in plan.pods for c in i.containers if c.name == name)
     return container_spec(
         plan,
         instance,
@@ -130,7 +130,7 @@ def test_scratch_space_is_a_volume_per_instance_without_the_lifes_uid() -> None:
     volumes = {"volumes": [{"name": "scratch", "emptyDir": {}}]}
     mounts = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
     plan, record = planned(runtime("r", step("node", pod=volumes, container=mounts), nodes=2))
-    made = [v for i in plan.instances for v in volumes_of(plan, i, record, HOST)]
+    made = [v for i in plan.pods for v in volumes_of(plan, i, record, HOST)]
     assert [v.name for v in made] == ["demo-node-0-scratch", "demo-node-1-scratch"]
     assert all(LABEL_UID not in v.labels for v in made)
     (mount,) = spec_of(plan, record, "demo-node-1").mounts
@@ -154,9 +154,9 @@ def test_a_cpu_request_becomes_a_weight_and_a_limit_a_limit() -> None:
 
 def test_the_pods_own_labels_do_not_win_over_the_projects() -> None:
     plan, record = planned(runtime("r", step("node"), nodes=1))
-    instance = plan.step("node").instances[0]
+    instance = plan.step("node").pods[0]
     spoofed = replace(instance, labels={LABEL_INSTANCE: "somebody", "team": "x"})
-    plan = replace(plan, steps=(replace(plan.step("node"), instances=(spoofed,)),))
+    plan = replace(plan, steps=(replace(plan.step("node"), pods=(spoofed,)),))
     labels = spec_of(plan, record, "demo-node-0").labels
     assert labels[LABEL_INSTANCE] == "me"
     assert labels["team"] == "x"
@@ -198,7 +198,7 @@ def test_who_is_the_hosts_user_in_every_container_of_the_pod(
 
     plan, record = planned(raw)
 
-    specs = [spec_of(plan, record, c.name) for c in plan.instances[0].containers]
+    specs = [spec_of(plan, record, c.name) for c in plan.pods[0].containers]
     assert [spec.host_user for spec in specs] == [expected, expected]
 
 

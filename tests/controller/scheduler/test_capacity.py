@@ -18,10 +18,9 @@ def plan(nodes: int = 1, gpus: int = 0) -> JobPlan:
     step = made.steps[0]
     wanted = ResourcePlan(devices={GPU: gpus} if gpus else {})
     instances = tuple(
-        replace(i, containers=tuple(replace(c, resources=wanted) for c in i.containers))
-        for i in step.instances
+        replace(i, containers=tuple(replace(c, resources=wanted) for c in i.containers)) for i in step.pods
     )
-    return replace(made, steps=(replace(step, instances=instances),))
+    return replace(made, steps=(replace(step, pods=instances),))
 
 
 def record(name: str, **fields: object) -> Record:

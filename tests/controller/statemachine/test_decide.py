@@ -143,9 +143,9 @@ def test_ready_means_that_the_probe_passes() -> None:
     ]
     plan = plan_of({"steps": steps})
     server = plan.steps[0]
-    probed = replace(server.instances[0].containers[0], readiness=ProbePlan(command=("true",)))
-    instance = replace(server.instances[0], containers=(probed,))
-    world = World.of(replace(plan, steps=(replace(server, instances=(instance,)), plan.steps[1])))
+    probed = replace(server.pods[0].containers[0], readiness=ProbePlan(command=("true",)))
+    instance = replace(server.pods[0], containers=(probed,))
+    world = World.of(replace(plan, steps=(replace(server, pods=(instance,)), plan.steps[1])))
     world.converge()
     world.start("demo-server-0")
     assert set(world.containers) == {"demo-server-0"}
@@ -307,11 +307,11 @@ def test_a_finished_job_keeps_containers_that_never_started_without_stopping_the
 def test_what_follows_a_native_sidecar_waits_for_its_startup_probe() -> None:
     plan = plan_of({"steps": [{"name": "node", "containers": 1, "pod": {"side": "sidecar", "main": "main"}}]})
     (step,) = plan.steps
-    (pod,) = step.instances
+    (pod,) = step.pods
     probed = [
         replace(c, startup=ProbePlan(command=("true",))) if c.kind == "sidecar" else c for c in pod.containers
     ]
-    plan = replace(plan, steps=(replace(step, instances=(replace(pod, containers=tuple(probed)),)),))
+    plan = replace(plan, steps=(replace(step, pods=(replace(pod, containers=tuple(probed)),)),))
     world = World.of(plan)
     world.converge()
     world.start("demo-node-0-side")

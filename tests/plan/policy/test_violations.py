@@ -11,8 +11,8 @@ from reconciler.config.policy import Policy
 from reconciler.plan.field_locations import origin_of
 from reconciler.plan.job_plan import (
     ContainerPlan,
-    InstancePlan,
     JobPlan,
+    PodPlan,
     ResourcePlan,
     SecurityPlan,
     StepPlan,
@@ -39,12 +39,12 @@ def plan(container: Mapping[str, Any] | None = None, *, nodes: int = 1, **pod: A
         **{"image": "python:3", **(container or {})},
     )
     instances = tuple(
-        InstancePlan(
+        PodPlan(
             step="node", index=n, rank=n, name=f"j-node-{n}", hostname=f"j-node-{n}", containers=(one,), **pod
         )
         for n in range(nodes)
     )
-    steps = (StepPlan(name="node", instances=instances),)
+    steps = (StepPlan(name="node", pods=instances),)
     return JobPlan(namespace="default", name="j", nodes=nodes, network="j-net", steps=steps)
 
 

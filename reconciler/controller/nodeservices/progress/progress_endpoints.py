@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.engines.protocol import EngineInfo
-from reconciler.plan.job_plan import InstancePlan
+from reconciler.plan.job_plan import PodPlan
 
 LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """Where each instance reports to.
+    """Where each pod reports to.
 
     Attributes:
         addresses: host and port by step and index; those who cannot reach the daemon are missing.
@@ -49,9 +49,9 @@ def is_inside(info: EngineInfo) -> bool:
     return info.name == "podman" and info.rootless
 
 
-def address_for(instance: InstancePlan, info: EngineInfo, gateway: str) -> str:
-    """The address at which the daemon listens for the instance."""
-    return LOOPBACK if instance.host_network or info.name == "process" else gateway
+def address_for(pod: PodPlan, info: EngineInfo, gateway: str) -> str:
+    """The address at which the daemon listens for the pod."""
+    return LOOPBACK if pod.host_network or info.name == "process" else gateway
 
 
 def is_local(address: str) -> bool:

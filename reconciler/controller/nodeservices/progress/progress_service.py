@@ -27,7 +27,7 @@ from reconciler.controller.nodeservices.progress.rootless_listeners import Rootl
 from reconciler.controller.nodeservices.progress.token_renewal import renew_tokens
 from reconciler.engines.protocol import EngineInfo, NetworkState
 from reconciler.errors import ReconcilerError
-from reconciler.plan.job_plan import InstancePlan, JobPlan
+from reconciler.plan.job_plan import JobPlan, PodPlan
 from reconciler.plan.progress_reporting import CA_FILE, TOKEN_FILE, authority_name, reports, token_name
 from reconciler.server.certificate_authority import Authority
 from reconciler.server.http_server import Server
@@ -101,7 +101,7 @@ class ProgressService:
             info: who the engine is.
             running: containers with a network of their own run, so their bridge must be there.
         """
-        wanted = [i for i in plan.instances if reports(i)]
+        wanted = [i for i in plan.pods if reports(i)]
         if not wanted:
             return Reach()
         if why := progress_endpoints.elsewhere(info):
@@ -118,7 +118,7 @@ class ProgressService:
         return Reach(addresses=addresses, trouble=trouble)
 
     def _endpoint(
-        self, instance: InstancePlan, plan: JobPlan, network: NetworkState, info: EngineInfo, *, running: bool
+        self, instance: PodPlan, plan: JobPlan, network: NetworkState, info: EngineInfo, *, running: bool
     ) -> str:
         address = progress_endpoints.address_for(instance, info, network.gateway)
         bridged = address != progress_endpoints.LOOPBACK

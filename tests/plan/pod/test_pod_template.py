@@ -23,7 +23,7 @@ def with_node(**fields: Any) -> dict[str, Any]:
 def volume(source: dict[str, Any], *, mounted: bool = False) -> VolumePlan:
     mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]} if mounted else {}
     blueprint = runtime(step("node", container(**mounts), pod={"volumes": [{"name": "v", **source}]}))
-    (planned,) = plan_of(trainjob(), blueprint).step("node").instances[0].volumes
+    (planned,) = plan_of(trainjob(), blueprint).step("node").pods[0].volumes
     return planned
 
 
@@ -37,13 +37,13 @@ class TestNames:
 
         plan = plan_of(trainjob(), blueprint)
 
-        assert [i.name for i in plan.instances] == ["demo-node-0", "demo-one", "demo-many-0", "demo-many-1"]
+        assert [i.name for i in plan.pods] == ["demo-node-0", "demo-one", "demo-many-0", "demo-many-1"]
         assert plan.network == "demo-net"
 
     def test_a_namespace_prefixes_names_on_the_engine_but_not_host_names_labels(self) -> None:
         plan = plan_of(trainjob(namespace="team"))
 
-        instance = plan.instances[0]
+        instance = plan.pods[0]
         assert (plan.network, instance.name, instance.hostname) == (
             "team.demo-net",
             "team.demo-node-0",
@@ -53,7 +53,7 @@ class TestNames:
     def test_a_long_job_name_shortens_the_host_name_only(self) -> None:
         plan = plan_of(trainjob(name="j" * 63))
 
-        instance = plan.instances[0]
+        instance = plan.pods[0]
         assert instance.name == "j" * 63 + "-node-0"
         assert len(instance.hostname) == 63
         assert instance.hostname.endswith("-0")
@@ -75,12 +75,12 @@ class TestNames:
         plan = plan_of(trainjob(), runtime(jobset={"network": {"subdomain": "sub"}}))
 
         assert "demo-node-0-0.sub" in plan.hosts[0].names
-        assert "demo-node-0-0.sub" in plan.instances[0].aliases
+        assert "demo-node-0-0.sub" in plan.pods[0].aliases
 
     def test_replicas_of_an_unlabelled_job_are_jobs_of_their_own(self) -> None:
         blueprint = runtime(step("ps", container("ps"), replicas=2, job={"parallelism": 2}), step("node"))
 
-        instances = plan_of(trainjob(), blueprint).step("ps").instances
+        instances = plan_of(trainjob(), blueprint).step("ps").pods
 
         assert [i.name for i in instances] == ["demo-ps-0", "demo-ps-1", "demo-ps-2", "demo-ps-3"]
         assert [i.labels["jobset.sigs.k8s.io/job-index"] for i in instances] == ["0", "0", "1", "1"]
@@ -100,20 +100,20 @@ class TestNames:
 
         plan = plan_of(trainjob(), blueprint)
 
-        groups = {i.name: [env(i.containers[0])[f"G{n}"] for n in range(3)] for i in plan.instances}
+        groups = {i.name: [env(i.containers[0])[f"G{n}"] for n in range(3)] for i in plan.pods}
         assert groups == {
             "demo-ps-0": ["core", "3", "0"],
             "demo-ps-1": ["core", "3", "1"],
             "demo-web": ["default", "1", "0"],
             "demo-node-0": ["core", "3", "2"],
         }
-        labels = {i.name: [i.labels.get(key) for key in keys] for i in plan.instances}
+        labels = {i.name: [i.labels.get(key) for key in keys] for i in plan.pods}
         assert labels == {**groups, "demo-web": [None] * 3}
 
     def test_the_container_called_node_carries_the_instances_name(self) -> None:
         plan = plan_of(trainjob(), runtime(step("node", container("side"), container())))
 
-        assert [(c.name, c.primary) for c in plan.instances[0].containers] == [
+        assert [(c.name, c.primary) for c in plan.pods[0].containers] == [
             ("demo-node-0-side", False),
             ("demo-node-0", True),
         ]
@@ -140,7 +140,7 @@ class TestKinds:
 
         plan = plan_of(trainjob(), runtime(step("node", container(), pod=pod)))
 
-        assert [(c.container, c.kind) for c in plan.instances[0].containers] == [
+        assert [(c.container, c.kind) for c in plan.pods[0].containers] == [
             ("prep", "init"),
             ("proxy", "sidecar"),
             ("node", "main"),
@@ -198,7 +198,7 @@ class TestVolumes:
 
         plan = plan_of(trainjob(), blueprint)
 
-        assert plan.instances[0].volumes[0].kind == "scratch"
+        assert plan.pods[0].volumes[0].kind == "scratch"
         assert [path for path, _ in plan.warnings] == [
             "spec.template.spec.replicatedJobs[0].template.spec.template.spec.volumes[0].nfs"
         ]
@@ -215,9 +215,9 @@ class TestVolumes:
 
         plan = plan_of(trainjob(), blueprint)
 
-        assert [v.source for i in plan.instances for v in i.volumes] == ["demo-work", "demo-work"]
-        assert plan.step("other").instances[0].volumes == ()
-        assert not plan.step("node").instances[0].volumes[0].retain
+        assert [v.source for i in plan.pods for v in i.volumes] == ["demo-work", "demo-work"]
+        assert plan.step("other").pods[0].volumes == ()
+        assert not plan.step("node").pods[0].volumes[0].retain
 
     def test_such_a_claim_is_kept_where_the_policy_says_so(self) -> None:
         policy = {"templates": [{"metadata": {"name": "work"}}], "retentionPolicy": {"whenDeleted": "Retain"}}
@@ -227,7 +227,7 @@ class TestVolumes:
             trainjob(namespace="team"), runtime(step("node", node), jobset={"volumeClaimPolicies": [policy]})
         )
 
-        (kept,) = plan.instances[0].volumes
+        (kept,) = plan.pods[0].volumes
         assert (kept.source, kept.retain) == ("team.demo-work", True)
 
     def test_a_mount_of_nothing_is_refused(self) -> None:
@@ -427,7 +427,7 @@ class TestDownwardApi:
         pod = {"volumes": [{"name": "v", "downwardAPI": {"items": [item]}}]}
         blueprint = runtime(step("node", container(), pod=pod, pod_metadata={"labels": {"a": 'x"y'}}))
 
-        (planned,) = plan_of(trainjob(), blueprint).instances[0].volumes
+        (planned,) = plan_of(trainjob(), blueprint).pods[0].volumes
 
         assert planned.files[0].content.splitlines()[0] == 'a="x\\"y"'
 
@@ -488,7 +488,7 @@ class TestPodFields:
             "imagePullSecrets": [{"name": "reg"}],
         }
 
-        got = plan_of(trainjob(), with_pod(**pod)).instances[0]
+        got = plan_of(trainjob(), with_pod(**pod)).pods[0]
 
         assert got.host_aliases == (HostEntry(address="10.1.1.1", names=("db", "db.local")),)
         assert (got.host_pid, got.host_ipc, got.share_process_namespace, got.host_network) == (

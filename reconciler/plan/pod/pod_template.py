@@ -1,4 +1,4 @@
-"""Pods of a step: instances with their names, labels, volumes and containers.
+"""Pods of a step: pods with their names, labels, volumes and containers.
 
 Labels and annotations are those that JobSet and the Job controller would set (both projects' API
 constants), because manifests read them through the downward API; what names objects that exist only on
@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler import names
 from reconciler.plan.draft import NODE, JobDraft, Raw, StepDraft, set_index
 from reconciler.plan.expansion import reference
-from reconciler.plan.job_plan import ContainerKind, ContainerPlan, HostEntry, InstancePlan
+from reconciler.plan.job_plan import ContainerKind, ContainerPlan, HostEntry, PodPlan
 from reconciler.plan.pod.downward_api import PodView
 from reconciler.plan.pod.pod_containers import plan_container
 from reconciler.plan.pod.pod_volumes import plan_volumes
@@ -28,7 +28,7 @@ _GROUP: Final = "default"
 INDEX_VARIABLE: Final = "JOB_COMPLETION_INDEX"
 
 
-def plan_instance(draft: JobDraft, step: StepDraft, index: int, notices: Notices) -> InstancePlan:
+def plan_pod(draft: JobDraft, step: StepDraft, index: int, notices: Notices) -> PodPlan:
     """Instance ``index`` of ``step``.
 
     Raises:
@@ -51,7 +51,7 @@ def plan_instance(draft: JobDraft, step: StepDraft, index: int, notices: Notices
     at = notices.at("template.spec.template.spec")
     dns = spec.get("dnsConfig") or {}
     grace = spec.get("terminationGracePeriodSeconds")
-    return InstancePlan(
+    return PodPlan(
         step=step.name,
         index=index,
         rank=index if step.ranked else None,
@@ -97,7 +97,7 @@ def instance_name(draft: JobDraft, step: StepDraft, index: int) -> str:
 
 
 def host_names(draft: JobDraft, step: StepDraft, index: int) -> tuple[str, ...]:
-    """Every name by which the job's containers may call an instance; the container's own first."""
+    """Every name by which the job's containers may call a pod; the container's own first."""
     name = instance_name(draft, step, index)
     return tuple(dict.fromkeys((name, names.host_name(name), *_aliases(draft, step, index))))
 
@@ -193,7 +193,7 @@ def _kind(container: Raw, field: str) -> ContainerKind:
 
 
 def _primary(step: StepDraft) -> Raw | None:
-    """The container that has the instance's name: ``node``, or the one called like the step, or the first."""
+    """The container that has the pod's name: ``node``, or the one called like the step, or the first."""
     for wanted in (NODE, step.role, step.name):
         container = step.container(wanted)
         if container is not None:
