@@ -1,32 +1,45 @@
-"""Small HTTP(S) endpoints that the daemon opens: training progress, a webhook, figures for a scraper.
+"""HTTP(S) endpoints that the daemon opens: training progress, a webhook; ordinary ASGI applications.
 
-Why h11 on one asyncio thread, and not a web framework or ``http.server``: these endpoints face containers
-that nobody vouches for. ``http.server`` has one thread a connection and no time limit on a request as a
-whole, so a few hundred idle sockets take the daemon along; uvicorn and hypercorn have no time limit on
-reading a request either and cannot open a listener while they run (every job has its own gateway address);
-aiohttp costs 20 MB of the daemon's 120. h11 (the parser of httpx and uvicorn) does what is easily done wrong,
-request framing; what is left is a page of limits: :class:`reconciler.server.client_limits.Limits`.
+Applications are Starlette's (routes, requests, answers): :mod:`.status_responses` builds them, with errors as
+Kubernetes words them. :mod:`.asgi` accepts connections; :mod:`.bearer_tokens`, :mod:`.certificate_authority`
+and :mod:`.network_namespaces` are what endpoints and listeners need besides. Nothing here imports the
+controller, engines or sources.
+
+Why an own server, and not uvicorn or hypercorn: these endpoints face containers that nobody vouches for, and
+every job has its own gateway address, certificate and network namespace. uvicorn has no time limit for
+reading a request or for writing an answer, and neither has limits per client, evicts idle connections or
+answers with ``metav1.Status``; with both, that is done by overriding their protocol classes, which are no
+public interface. h11, the parser of both, does what is easily done wrong, request framing; what is left are
+the limits (:class:`.asgi.connection_limits.ConnectionLimits`). ``tests/server/test_attacks.py`` holds them.
 
 To add an endpoint on a loopback address with a bearer token::
 
-    from reconciler.server.messages import Head, Request, Response, as_json
-    from reconciler.server.routing import Route, Routes
-    from reconciler.server.http_server import Server
-    from reconciler.server.bearer_tokens import BearerToken
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
 
-    token = BearerToken.kept(settings.state_dir / "webhook" / "token")   # made once, 0600
-    def pushed(request: Request) -> Response:                            # in a thread of its own; be quick
-        rescan.set()
-        return as_json({})
-    routes = Routes(Route("POST", "/hooks/{name}", pushed, admit=token.admit))
+    from reconciler.server.asgi.http_server import Server
+    from reconciler.server.bearer_tokens import BearerToken
+    from reconciler.server.status_responses import ApiResponse, build_application, error_response
+
+    token = BearerToken.load_or_create(settings.state_dir / "webhook" / "token")    # created once, 0600
+
+    async def push(request: Request) -> Response:
+        if not token.authorizes(request.headers):
+            return error_response(403)                                   # before the body is read
+        await run_in_threadpool(handle_push, await request.body())       # what may block
+        return ApiResponse({})
+
     server = Server()                                                    # one a daemon is enough
-    listening = server.listen("127.0.0.1", 9443, routes)                 # ServingError: the port is taken
+    app = build_application(Route("/hooks/{name}", push, methods=["POST"]))
+    listener = server.listen("127.0.0.1", 9443, app)                     # ListenError: the port is taken
     ...
     server.close()
 
-``admit`` is asked before a byte of the body is read; what it returns is the answer
-(:func:`reconciler.server.messages.refusal`), None lets the request in. Write one's own where the token is in
-another header (a webhook's HMAC needs the body: check it in the handler and leave ``admit`` out). TLS:
-``listen(..., tls=context)``, see :mod:`reconciler.server.certificate_authority`. What can go wrong: a handler that
-blocks holds one of few threads.
+TLS: ``listen(..., tls=authority.server_context(address))``. An answer that lasts (a watch, server-sent
+events) is a ``StreamingResponse`` of an async generator: it is ended when the client leaves, or takes longer
+than ``ConnectionLimits.write`` for a piece. What can go wrong: a coroutine that blocks delays every
+connection, and a function that blocks holds one of few threads. Import Starlette only where an endpoint is
+opened: the daemon without one needs neither its time nor its memory.
 """

@@ -1,10 +1,10 @@
-"""Listeners in a network namespace that this process is not in, and what is known of that namespace.
+"""Listening sockets in a network namespace that this process is not in, and the addresses of that namespace.
 
 Rootless Podman keeps the networks of a user in a namespace of their own. Nothing outside it has their
 gateways, but a socket that was made in it can be served from anywhere: no port of the host is opened, no
-proxy runs. What can go wrong: the way in fails (said by :class:`ServingError` with what it printed); the
-namespace is given up with the user's last container, and the next gets another: the socket is then deaf
-without an error, which :func:`addresses_of` shows.
+proxy runs. What can go wrong: the namespace cannot be entered (:class:`ListenError` has what the command
+printed); it is removed with the user's last container, and the next container gets another: the socket then
+receives nothing, without an error, which :func:`interface_addresses` shows.
 """
 
 from __future__ import annotations
@@ -26,26 +26,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from reconciler.errors import ServingError
+from reconciler.errors import ListenError
 from reconciler.server import namespace_socket
 
-#: Seconds for the way in, and as many for the socket.
-PATIENCE: Final = 20.0
-#: Says who it is, and stays until its input ends: what is in the namespace keeps it.
-_STAY: Final = ("sh", "-c", "echo $$ && read -r _")
+#: Seconds until the socket is there.
+OPEN_TIMEOUT: Final = 20.0
+EXIT_TIMEOUT: Final = 2.0
+#: Prints its process id and stays until its input ends: a process inside keeps the namespace.
+_HOLDER: Final = ("sh", "-c", "echo $$ && read -r _")
 #: What an interpreter of an unusual place may need to start.
-_OF_PYTHON: Final = ("LD_LIBRARY_PATH", "PATH")
+_PYTHON_VARIABLES: Final = ("LD_LIBRARY_PATH", "PATH")
 _SIOCGIFCONF: Final = 0x8912
-_MOST_INTERFACES: Final = 512
+_MAX_INTERFACES: Final = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entrance:
-    """The way into a namespace.
+class NamespaceEntry:
+    """How a network namespace is entered.
 
     Attributes:
         command: runs the command that follows it inside.
-        environment: for it; nothing else of this process's.
+        environment: of that command; it gets nothing else of this process's.
     """
 
     command: tuple[str, ...]
@@ -55,77 +56,77 @@ class Entrance:
         return " ".join(self.command)
 
 
-def listen_inside(entrance: Entrance, address: str, port: int) -> socket.socket:
-    """A listening socket at an address of the namespace, also where the address comes up later.
+def open_socket_inside(entry: NamespaceEntry, address: str, port: int) -> socket.socket:
+    """Returns a listening socket at an address of the namespace, also where the address comes up later.
 
     Raises:
-        ServingError: nobody gets in, or the port is taken there.
+        ListenError: the namespace cannot be entered, or the port is taken there.
     """
-    deadline = time.monotonic() + PATIENCE
-    with tempfile.TemporaryFile() as said:
+    deadline = time.monotonic() + OPEN_TIMEOUT
+    with tempfile.TemporaryFile() as errors:
         try:
-            guide = subprocess.Popen(
-                [*entrance.command, *_STAY],
-                env=dict(entrance.environment),
+            holder = subprocess.Popen(
+                [*entry.command, *_HOLDER],
+                env=dict(entry.environment),
                 cwd="/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=errors,
                 start_new_session=True,
             )
         except OSError as error:
-            raise ServingError(f"`{entrance}` cannot be run: {error.strerror}.") from error
+            raise ListenError(f"`{entry}` cannot be run: {error.strerror}.") from error
         try:
-            process = _first_line(guide, deadline)
-            if not process.isdigit():
-                raise _no_way(entrance, said)
-            return _handed_out(process, address, port, deadline)
+            pid = _read_line(holder.stdout, deadline)
+            if not pid.isdigit():
+                raise _entry_error(entry, errors)
+            return _receive_socket(pid, address, port, deadline)
         finally:
-            _dismiss(guide)
+            _stop(holder)
 
 
-def addresses_of(opened: socket.socket) -> frozenset[str]:
-    """The IPv4 addresses that are up in the namespace of a socket; empty where nobody can tell."""
+def interface_addresses(opened: socket.socket) -> frozenset[str]:
+    """Returns the IPv4 addresses that are up in the namespace of a socket; empty where they are not known."""
     if sys.platform != "linux":
         return frozenset()
     import fcntl  # noqa: PLC0415  (not everywhere)
 
     # struct ifreq: a name of 16 bytes, then a sockaddr_in in a union whose size goes by the pointer's.
     size = 16 + 8 + 2 * struct.calcsize("P")
-    room = array.array("B", bytes(size * _MOST_INTERFACES))
-    asked = struct.pack("iP", len(room), room.buffer_info()[0])
+    buffer = array.array("B", bytes(size * _MAX_INTERFACES))
+    request = struct.pack("iP", len(buffer), buffer.buffer_info()[0])
     try:
-        length, _ = struct.unpack("iP", fcntl.ioctl(opened.fileno(), _SIOCGIFCONF, asked))
+        length, _ = struct.unpack("iP", fcntl.ioctl(opened.fileno(), _SIOCGIFCONF, request))
     except (OSError, ValueError):
         return frozenset()
-    raw = room.tobytes()
+    raw = buffer.tobytes()
     return frozenset(socket.inet_ntoa(raw[at + 20 : at + 24]) for at in range(0, length, size))
 
 
-def _first_line(guide: subprocess.Popen[bytes], deadline: float) -> str:
-    """What the guide prints first; "" when it ends or says nothing in time."""
-    output = guide.stdout
+def _read_line(output: IO[bytes] | None, deadline: float) -> str:
+    """Returns the first line of a process's output; "" when it ends or prints nothing in time."""
     if output is None:
         return ""
     line = b""
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
         while not line.endswith(b"\n") and selector.select(max(0.0, deadline - time.monotonic())):
-            got = os.read(output.fileno(), 64)
-            if not got:
+            data = os.read(output.fileno(), 64)
+            if not data:
                 break
-            line += got
+            line += data
     return line.decode(errors="replace").strip()
 
 
-def _handed_out(process: str, address: str, port: int, deadline: float) -> socket.socket:
+def _receive_socket(pid: str, address: str, port: int, deadline: float) -> socket.socket:
+    """Has :mod:`.namespace_socket` open the socket in the namespaces of a process."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        arguments = (str(theirs.fileno()), process, address, str(port))
+        arguments = (str(theirs.fileno()), pid, address, str(port))
         helper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(Path(namespace_socket.__file__)), *arguments],
             pass_fds=[theirs.fileno()],
-            env={name: os.environ[name] for name in _OF_PYTHON if name in os.environ},
+            env={name: os.environ[name] for name in _PYTHON_VARIABLES if name in os.environ},
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -136,49 +137,46 @@ def _handed_out(process: str, address: str, port: int, deadline: float) -> socke
             ours.settimeout(max(0.1, deadline - time.monotonic()))
             answer, descriptors, _, _ = socket.recv_fds(ours, 1024, 1)
         except OSError as error:
-            raise ServingError(f"Nothing could be opened at {address}: {error}.") from error
+            raise ListenError(f"Nothing could be opened at {address}: {error}.") from error
         finally:
-            _end(helper)
+            _wait_or_kill(helper)
     if not descriptors:
-        raise _refused(address, port, answer.decode(errors="replace"))
-    made = socket.socket(fileno=descriptors[0])
-    made.set_inheritable(False)
-    made.setblocking(False)
-    return made
+        raise _listen_error(address, port, answer.decode(errors="replace"))
+    opened = socket.socket(fileno=descriptors[0])
+    opened.set_inheritable(False)
+    opened.setblocking(False)
+    return opened
 
 
-def _refused(address: str, port: int, answer: str) -> ServingError:
+def _listen_error(address: str, port: int, answer: str) -> ListenError:
     number, _, text = answer.partition(" ")
     if number == str(errno.EADDRINUSE):
-        return ServingError(
+        return ListenError(
             f"Port {port} at {address} is taken by another program.",
             remedy=f"See which with `podman unshare --rootless-netns ss -ltnp 'sport = :{port}'`.",
             taken=True,
         )
-    return ServingError(f"Nothing could be opened at {address}: {text or 'the helper ended early'}.")
+    return ListenError(f"Nothing could be opened at {address}: {text or 'the helper ended early'}.")
 
 
-def _no_way(entrance: Entrance, said: IO[bytes]) -> ServingError:
-    said.seek(0)
-    lines = said.read().decode(errors="replace").strip().splitlines()
-    why = lines[-1].removeprefix("Error: ")[:300] if lines else "it said nothing"
-    return ServingError(
-        f"`{entrance}` fails: {why}.", remedy=f"Try `{entrance} true`, and mend what it says."
-    )
+def _entry_error(entry: NamespaceEntry, errors: IO[bytes]) -> ListenError:
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").strip().splitlines()
+    reason = lines[-1].removeprefix("Error: ")[:300] if lines else "it printed nothing"
+    return ListenError(f"`{entry}` fails: {reason}.", remedy=f"Try `{entry} true`, and mend what it says.")
 
 
-def _dismiss(guide: subprocess.Popen[bytes]) -> None:
-    for pipe in (guide.stdin, guide.stdout):
+def _stop(holder: subprocess.Popen[bytes]) -> None:
+    for pipe in (holder.stdin, holder.stdout):
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
-    _end(guide, group=True)
+    _wait_or_kill(holder, group=True)
 
 
-def _end(process: subprocess.Popen[bytes], *, group: bool = False) -> None:
-    """Wait for what ends by itself; kill what does not."""
+def _wait_or_kill(process: subprocess.Popen[bytes], *, group: bool = False) -> None:
     try:
-        process.wait(2.0)
+        process.wait(EXIT_TIMEOUT)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL) if group else process.kill()

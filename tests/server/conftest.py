@@ -1,18 +1,22 @@
-"""A server with short limits, and a client that speaks bytes."""
+"""A server with short limits, and a client that sends and receives bytes."""
 
 from __future__ import annotations
 
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from reconciler.server.client_limits import Limits
-from reconciler.server.http_server import Server
-from reconciler.server.messages import FORBIDDEN, Request, Response, as_json
-from reconciler.server.routing import Route, Routes
+from reconciler.server.asgi.connection_limits import ConnectionLimits
+from reconciler.server.asgi.http_server import Server
+from reconciler.server.status_responses import ApiResponse, build_application, error_response
 
 DEADLINE = 20.0
 
@@ -22,6 +26,12 @@ class Wire:
     """One raw connection."""
 
     socket: socket.socket
+
+    @classmethod
+    @contextmanager
+    def connect(cls, port: int) -> Iterator[Wire]:
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as opened:
+            yield cls(opened)
 
     def send(self, text: str) -> None:
         self.socket.sendall(text.replace("\n", "\r\n").encode())
@@ -34,7 +44,7 @@ class Wire:
         return b"".join(parts)
 
     def answer(self) -> tuple[int, dict]:
-        """One answer: its code, and its body decoded."""
+        """One answer: its code and its decoded body."""
         data = b""
         while b"\r\n\r\n" not in data:
             more = self.socket.recv(65536)
@@ -52,41 +62,39 @@ class Wire:
 
 
 @pytest.fixture
-def limits() -> Limits:
-    return Limits(read=0.5, write=0.5, idle=0.6, connections=12, per_peer=8, linger=0.5)
+def limits() -> ConnectionLimits:
+    return ConnectionLimits(read=0.5, write=0.5, idle=0.6, connections=12, per_peer=8, linger=0.5)
 
 
 @pytest.fixture
-def routes() -> Routes:
-    def echo(request: Request) -> Response:
-        return as_json({"name": request.params["name"], "bytes": len(request.body)})
+def app() -> Starlette:
+    async def echo(request: Request) -> Response:
+        body = await request.body()
+        return ApiResponse({"name": request.path_params["name"], "bytes": len(body)})
+
+    async def refuse(_request: Request) -> Response:
+        return error_response(403)
 
     def fail(_request: Request) -> Response:
         raise RuntimeError("this endpoint is broken")
 
-    return Routes(
-        Route("POST", "/echo/{name}", echo),
-        Route("POST", "/closed", fail, admit=lambda _head: FORBIDDEN),
-        Route("GET", "/broken", fail),
+    return build_application(
+        Route("/echo/{name}", echo, methods=["POST"]),
+        Route("/closed", refuse, methods=["POST"]),
+        Route("/broken", fail),
+        Route("/large", lambda _request: Response(bytes(8_000_000))),
     )
 
 
 @pytest.fixture
-def server(limits) -> Iterator[Server]:
+def server(limits: ConnectionLimits) -> Iterator[Server]:
     made = Server(limits)
     yield made
     made.close()
 
 
 @pytest.fixture
-def dial(server, routes):
-    listening = server.listen("127.0.0.1", 0, routes)
-    wires: list[Wire] = []
-
-    def connect() -> Wire:
-        wires.append(Wire(socket.create_connection(("127.0.0.1", listening.port), timeout=DEADLINE)))
-        return wires[-1]
-
-    yield connect
-    for wire in wires:
-        wire.socket.close()
+def dial(server, app):
+    listener = server.listen("127.0.0.1", 0, app)
+    with ExitStack() as wires:
+        yield lambda: wires.enter_context(Wire.connect(listener.port))

@@ -1,4 +1,4 @@
-"""Clients that mean ill, or are merely slow: none of them may cost the others their answers."""
+"""Hostile and slow clients: none of them may keep another from being answered."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import time
 
 import pytest
 
-from reconciler.server.certificate_authority import Authority
+from reconciler.server.certificate_authority import CertificateAuthority
 from tests.server.conftest import DEADLINE
 from tests.server.test_http_server import post
 
 
-def well(dial) -> bool:
-    """Whether an honest client gets its answer."""
+def is_answered(dial) -> bool:
+    """Whether an ordinary client gets its answer."""
     wire = dial()
-    wire.send(post("/echo/well", headers="Connection: close\n"))
+    wire.send(post("/echo/a", headers="Connection: close\n"))
     return wire.answer()[0] == 200
 
 
-def test_one_who_says_nothing_is_closed(dial):
+def test_silent_connection_is_closed(dial):
     assert dial().read_all() == b""
 
 
-def test_one_who_sends_a_byte_at_a_time_is_closed_after_the_read_time(dial):
+def test_request_sent_a_byte_at_a_time_is_refused_after_the_read_time(dial):
     wire = dial()
     began = time.monotonic()
 
@@ -44,7 +44,7 @@ def test_one_who_sends_a_byte_at_a_time_is_closed_after_the_read_time(dial):
     assert time.monotonic() - began < 10
 
 
-def test_one_whose_body_never_comes_is_closed_after_the_read_time(dial):
+def test_request_whose_body_never_comes_is_refused_after_the_read_time(dial):
     wire = dial()
 
     wire.send("POST /echo/slow HTTP/1.1\nHost: x\nContent-Length: 100\n\nhalf")
@@ -52,7 +52,7 @@ def test_one_whose_body_never_comes_is_closed_after_the_read_time(dial):
     assert wire.answer()[0] == 408
 
 
-def test_a_kept_connection_is_closed_after_the_idle_time(dial):
+def test_kept_connection_is_closed_after_the_idle_time(dial):
     wire = dial()
     wire.send(post("/echo/a"))
     assert wire.answer()[0] == 200
@@ -60,7 +60,7 @@ def test_a_kept_connection_is_closed_after_the_idle_time(dial):
     assert wire.read_all() == b""
 
 
-def test_headers_without_end_are_refused(dial):
+def test_endless_headers_are_refused(dial):
     wire = dial()
 
     wire.send("POST /echo/a HTTP/1.1\nHost: x\n" + "".join(f"X-{n}: {'y' * 1000}\n" for n in range(40)))
@@ -80,7 +80,7 @@ def test_headers_without_end_are_refused(dial):
         b"POST /echo/a HTTP/1.1\r\n folded: x\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_a_bad_request(dial, garbage):
+def test_malformed_request_is_a_bad_request(dial, garbage):
     wire = dial()
 
     wire.socket.sendall(garbage)
@@ -88,14 +88,14 @@ def test_what_is_no_http_is_a_bad_request(dial, garbage):
     assert wire.read_all().split()[1] in {b"400", b"501"}
 
 
-def test_a_crowd_of_silent_connections_makes_room_for_an_honest_one(dial):
+def test_many_silent_connections_make_room_for_an_ordinary_one(dial):
     crowd = [dial() for _ in range(40)]
 
-    assert well(dial)
+    assert is_answered(dial)
     assert len(crowd) == 40
 
 
-def test_a_crowd_of_half_requests_is_over_after_the_read_time(dial):
+def test_many_incomplete_requests_end_after_the_read_time(dial):
     crowd = [dial() for _ in range(40)]
     for wire in crowd:
         try:
@@ -107,13 +107,13 @@ def test_a_crowd_of_half_requests_is_over_after_the_read_time(dial):
     answered = False
     while not answered and time.monotonic() < deadline:
         try:
-            answered = well(dial)
+            answered = is_answered(dial)
         except (AssertionError, OSError):
             continue  # no room for the moment
     assert answered
 
 
-def test_one_who_does_not_read_the_answer_is_let_go(dial):
+def test_client_that_does_not_read_its_answers_is_closed(dial):
     wire = dial()
     for _ in range(2000):
         try:
@@ -121,21 +121,36 @@ def test_one_who_does_not_read_the_answer_is_let_go(dial):
         except OSError:
             break
 
-    assert well(dial)
+    assert is_answered(dial)
 
 
-def test_a_handshake_that_never_comes_is_closed_and_costs_nobody_else_theirs(tmp_path, server, routes):
-    authority = Authority(tmp_path)
-    listening = server.listen("127.0.0.1", 0, routes, tls=authority.context("127.0.0.1"))
-    place = ("127.0.0.1", listening.port)
+def test_clients_that_never_read_a_large_answer_do_not_keep_their_places(dial, limits):
+    crowd = [dial() for _ in range(limits.per_peer)]
+    for wire in crowd:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.send("GET /large HTTP/1.1\nHost: x\nConnection: close\n\n")
+        assert wire.socket.recv(12) == b"HTTP/1.1 200"
+
+    deadline = time.monotonic() + 10 * limits.write
+    answered = False
+    while not answered and time.monotonic() < deadline:
+        with contextlib.suppress(AssertionError, OSError):
+            answered = is_answered(dial)
+    assert answered
+
+
+def test_connections_without_a_tls_handshake_are_closed_and_delay_no_other(tmp_path, server, app):
+    authority = CertificateAuthority(tmp_path)
+    listener = server.listen("127.0.0.1", 0, app, tls=authority.server_context("127.0.0.1"))
+    place = ("127.0.0.1", listener.port)
     silent = [socket.create_connection(place, timeout=DEADLINE) for _ in range(40)]
 
     context = ssl.create_default_context(cadata=authority.certificate.decode())
     with context.wrap_socket(
         socket.create_connection(place, timeout=DEADLINE), server_hostname="127.0.0.1"
-    ) as honest:
-        honest.sendall(post("/echo/a", headers="Connection: close\n").replace("\n", "\r\n").encode())
-        answer = honest.recv(65536)
+    ) as ordinary:
+        ordinary.sendall(post("/echo/a", headers="Connection: close\n").replace("\n", "\r\n").encode())
+        answer = ordinary.recv(65536)
 
     assert answer.startswith(b"HTTP/1.1 200")
     for one in silent:

@@ -1,4 +1,4 @@
-"""The authority of one's own: kept, private, and strict clients take its certificates."""
+"""The daemon's certificate authority: stored, private, and strict clients accept its certificates."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import urllib.request
 from datetime import timedelta
 
 import pytest
+from starlette.routing import Route
 
-from reconciler.server import certificate_authority as authorities
-from reconciler.server.certificate_authority import Authority
-from reconciler.server.messages import as_json
-from reconciler.server.routing import Route, Routes
+from reconciler.server import certificate_authority
+from reconciler.server.certificate_authority import CertificateAuthority
+from reconciler.server.status_responses import ApiResponse, build_application
 
-ROUTES = Routes(Route("GET", "/", lambda _request: as_json({"hello": "there"})))
+APP = build_application(Route("/", lambda _request: ApiResponse({"hello": "there"})))
 
 
 def ask(port: int, trusted: bytes, address: str = "127.0.0.1") -> int:
@@ -23,37 +23,37 @@ def ask(port: int, trusted: bytes, address: str = "127.0.0.1") -> int:
         return answer.status
 
 
-def test_a_strict_client_that_trusts_the_authority_trusts_the_listener(tmp_path, server):
-    authority = Authority(tmp_path)
+def test_strict_client_that_trusts_the_authority_trusts_the_listener(tmp_path, server):
+    authority = CertificateAuthority(tmp_path)
 
-    listening = server.listen("127.0.0.1", 0, ROUTES, tls=authority.context("127.0.0.1"))
+    listener = server.listen("127.0.0.1", 0, APP, tls=authority.server_context("127.0.0.1"))
 
-    assert ask(listening.port, authority.certificate) == 200
+    assert ask(listener.port, authority.certificate) == 200
 
 
-def test_a_certificate_is_for_its_own_address_only(tmp_path, server):
-    authority = Authority(tmp_path)
+def test_certificate_is_for_its_own_address_only(tmp_path, server):
+    authority = CertificateAuthority(tmp_path)
 
-    listening = server.listen("127.0.0.1", 0, ROUTES, tls=authority.context("127.0.0.2"))
+    listener = server.listen("127.0.0.1", 0, APP, tls=authority.server_context("127.0.0.2"))
 
     with pytest.raises(OSError, match="IP address mismatch"):
-        ask(listening.port, authority.certificate)
+        ask(listener.port, authority.certificate)
 
 
 def test_another_authority_is_not_trusted(tmp_path, server):
-    authority, other = Authority(tmp_path / "a"), Authority(tmp_path / "b")
+    authority, other = CertificateAuthority(tmp_path / "a"), CertificateAuthority(tmp_path / "b")
 
-    listening = server.listen("127.0.0.1", 0, ROUTES, tls=authority.context("127.0.0.1"))
+    listener = server.listen("127.0.0.1", 0, APP, tls=authority.server_context("127.0.0.1"))
 
     with pytest.raises(OSError, match="certificate verify failed"):
-        ask(listening.port, other.certificate)
+        ask(listener.port, other.certificate)
 
 
-def test_the_authority_outlives_the_daemon_and_is_private(tmp_path):
-    first = Authority(tmp_path)
-    first.context("127.0.0.1")
+def test_authority_is_stored_and_private(tmp_path):
+    first = CertificateAuthority(tmp_path)
+    first.server_context("127.0.0.1")
 
-    assert Authority(tmp_path).certificate == first.certificate
+    assert CertificateAuthority(tmp_path).certificate == first.certificate
     assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
         "ca.crt": 0o600,
         "ca.key": 0o600,
@@ -61,15 +61,15 @@ def test_the_authority_outlives_the_daemon_and_is_private(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "ca.key"])
-def test_a_broken_file_makes_a_new_authority(tmp_path, name):
-    first = Authority(tmp_path)
+def test_broken_file_is_replaced_by_a_new_authority(tmp_path, name):
+    first = CertificateAuthority(tmp_path)
     (tmp_path / name).write_text("half a fi")
 
-    assert Authority(tmp_path).certificate != first.certificate
+    assert CertificateAuthority(tmp_path).certificate != first.certificate
 
 
-def test_an_authority_that_soon_runs_out_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(authorities, "AUTHORITY_LIFE", timedelta(days=300))
-    first = Authority(tmp_path)
+def test_authority_that_expires_soon_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(certificate_authority, "AUTHORITY_LIFETIME", timedelta(days=300))
+    first = CertificateAuthority(tmp_path)
 
-    assert Authority(tmp_path).certificate != first.certificate
+    assert CertificateAuthority(tmp_path).certificate != first.certificate

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from reconciler.errors import ServingError
+from reconciler.errors import ListenError
+from reconciler.server.asgi.http_server import HANDLER_THREADS
 from reconciler.server.bearer_tokens import BearerToken
-from reconciler.server.messages import Head
-from reconciler.server.routing import Routes
-from tests.server.conftest import DEADLINE
+from reconciler.server.status_responses import build_application
+from tests.server.conftest import DEADLINE, Wire
 
 
 def post(path: str, body: str = "", headers: str = "") -> str:
     return f"POST {path} HTTP/1.1\nHost: x\nContent-Length: {len(body)}\n{headers}\n{body}"
 
 
-def test_a_request_gets_its_route_parameters_and_body(dial):
+def test_request_has_its_path_parameters_and_body(dial):
     wire = dial()
 
     wire.send(post("/echo/demo", "12345"))
@@ -27,7 +31,7 @@ def test_a_request_gets_its_route_parameters_and_body(dial):
     assert wire.answer() == (200, {"name": "demo", "bytes": 5})
 
 
-def test_one_connection_takes_many_requests(dial):
+def test_connection_takes_many_requests(dial):
     wire = dial()
 
     for number in range(3):
@@ -35,7 +39,7 @@ def test_one_connection_takes_many_requests(dial):
         assert wire.answer() == (200, {"name": "a", "bytes": number})
 
 
-def test_requests_sent_ahead_are_answered_in_order(dial):
+def test_pipelined_requests_are_answered_in_order(dial):
     wire = dial()
 
     wire.send(post("/echo/a", "1") + post("/echo/b", "22") + post("/echo/c", headers="Connection: close\n"))
@@ -47,7 +51,7 @@ def test_requests_sent_ahead_are_answered_in_order(dial):
     assert text.count("HTTP/1.1 200") == 3
 
 
-def test_a_chunked_body_is_read_as_a_whole(dial):
+def test_chunked_body_is_read_completely(dial):
     wire = dial()
 
     wire.send("POST /echo/a HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n3\nabc\n2\nde\n0\n\n")
@@ -55,7 +59,7 @@ def test_a_chunked_body_is_read_as_a_whole(dial):
     assert wire.answer() == (200, {"name": "a", "bytes": 5})
 
 
-def test_one_who_waits_for_continue_is_told_to_go_on(dial):
+def test_client_that_expects_100_continue_gets_it(dial):
     wire = dial()
 
     wire.send("POST /echo/a HTTP/1.1\nHost: x\nContent-Length: 2\nExpect: 100-continue\n\n")
@@ -65,8 +69,10 @@ def test_one_who_waits_for_continue_is_told_to_go_on(dial):
     assert wire.answer() == (200, {"name": "a", "bytes": 2})
 
 
-@pytest.mark.parametrize("request_line", ["GET /echo/a", "POST /nowhere", "POST /echo/a/b", "DELETE /echo/a"])
-def test_anything_that_is_no_endpoint_is_not_found(dial, request_line):
+@pytest.mark.parametrize(
+    "request_line", ["GET /echo/a", "POST /nowhere", "POST /echo/a/", "POST /echo/a/b", "DELETE /echo/a"]
+)
+def test_unknown_path_or_method_is_not_found(dial, request_line):
     wire = dial()
 
     wire.send(f"{request_line} HTTP/1.1\nHost: x\nContent-Length: 0\n\n")
@@ -75,7 +81,7 @@ def test_anything_that_is_no_endpoint_is_not_found(dial, request_line):
     assert wire.answer() == (404, status)
 
 
-def test_a_stranger_is_refused_before_the_body_is_read(dial):
+def test_refusal_is_answered_before_the_body_is_read(dial):
     wire = dial()
 
     wire.send("POST /closed HTTP/1.1\nHost: x\nContent-Length: 60000\n\n")  # and sends none of them
@@ -87,7 +93,7 @@ def test_a_stranger_is_refused_before_the_body_is_read(dial):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_over_the_limit_is_refused_and_the_client_gets_to_read_it(dial, chunked):
+def test_too_large_body_is_refused_and_the_client_can_read_the_answer(dial, chunked):
     wire = dial()
     size = 1_000_000
     length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
@@ -103,7 +109,7 @@ def test_a_body_over_the_limit_is_refused_and_the_client_gets_to_read_it(dial, c
     }
 
 
-def test_a_body_of_exactly_the_limit_is_taken(dial, limits):
+def test_body_of_exactly_the_limit_is_accepted(dial, limits):
     wire = dial()
 
     wire.send(post("/echo/a", "x" * limits.body))
@@ -111,7 +117,7 @@ def test_a_body_of_exactly_the_limit_is_taken(dial, limits):
     assert wire.answer() == (200, {"name": "a", "bytes": 65_536})
 
 
-def test_an_endpoint_that_fails_is_an_internal_error_and_the_connection_goes_on(dial):
+def test_failing_endpoint_is_an_internal_error_and_the_connection_stays_open(dial):
     wire = dial()
 
     wire.send("GET /broken HTTP/1.1\nHost: x\n\n")
@@ -124,45 +130,73 @@ def test_an_endpoint_that_fails_is_an_internal_error_and_the_connection_goes_on(
     assert wire.answer()[0] == 200
 
 
-def test_a_port_that_is_taken_is_said_with_how_to_find_who_has_it(server, routes):
+def test_endpoints_that_block_share_few_threads_and_delay_no_other(server):
+    running: list[int] = []
+    release = threading.Event()
+
+    def block(_request: Request) -> Response:
+        running.append(1)
+        release.wait(DEADLINE)
+        return Response()
+
+    async def answer(_request: Request) -> Response:
+        return Response()
+
+    app = build_application(Route("/block", block), Route("/", answer))
+    listener = server.listen("127.0.0.1", 0, app)
+    with ExitStack() as stack:
+        wires = [stack.enter_context(Wire.connect(listener.port)) for _ in range(5)]
+        for wire in wires[:4]:
+            wire.send("GET /block HTTP/1.1\nHost: x\n\n")
+        wires[4].send("GET / HTTP/1.1\nHost: x\nConnection: close\n\n")
+
+        assert wires[4].read_all().startswith(b"HTTP/1.1 200")
+        assert len(running) <= HANDLER_THREADS
+
+        release.set()
+        assert all(wire.socket.recv(100).startswith(b"HTTP/1.1 200") for wire in wires[:4])
+    assert len(running) == 4
+
+
+def test_taken_port_is_an_error_with_a_remedy(server, app):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
-        with pytest.raises(ServingError, match=f"Port {port} at 127.0.0.1 is taken") as caught:
-            server.listen("127.0.0.1", port, routes)
+        with pytest.raises(ListenError, match=f"Port {port} at 127.0.0.1 is taken") as caught:
+            server.listen("127.0.0.1", port, app)
 
     assert caught.value.taken
 
 
 @pytest.mark.parametrize(
-    ("address", "said"), [("192.0.2.1", "no address of this host"), ("0.0.0.0", "every")]
+    ("address", "message"), [("192.0.2.1", "no address of this host"), ("0.0.0.0", "every")]
 )
-def test_an_address_that_will_not_do_is_refused(server, routes, address, said):
-    with pytest.raises(ServingError, match=said):
-        server.listen(address, 0, routes)
+def test_address_of_another_host_or_of_all_is_refused(server, app, address, message):
+    with pytest.raises(ListenError, match=message):
+        server.listen(address, 0, app)
 
 
-def test_an_address_may_come_up_after_its_listener(server, routes):
-    assert server.listen("192.0.2.1", 0, routes, early=True).port
+def test_address_may_come_up_after_its_listener(server, app):
+    assert server.listen("192.0.2.1", 0, app, freebind=True).port
 
 
-def test_a_stopped_listener_gives_its_port_back(server, routes):
-    listening = server.listen("127.0.0.1", 0, routes)
-    server.stop(listening)
+def test_stopped_listener_frees_its_port(server, app):
+    listener = server.listen("127.0.0.1", 0, app)
+    server.stop(listener)
 
     deadline = time.monotonic() + DEADLINE
     again = None
     while again is None and time.monotonic() < deadline:
-        with suppress(ServingError):
-            again = server.listen("127.0.0.1", listening.port, Routes())
+        with suppress(ListenError):
+            again = server.listen("127.0.0.1", listener.port, app)
     assert again is not None
 
 
-def test_one_that_is_closed_listens_no_more_but_says_where_it_would(server, routes):
-    before = server.listen("127.0.0.1", 0, routes)
+def test_closed_server_opens_nothing_but_returns_a_port(server, app):
+    before = server.listen("127.0.0.1", 0, app)
     server.close()
 
-    after = server.listen("127.0.0.1", 0, routes)
+    after = server.listen("127.0.0.1", 0, app)
 
     assert after.port
     for port in (before.port, after.port):
@@ -170,23 +204,23 @@ def test_one_that_is_closed_listens_no_more_but_says_where_it_would(server, rout
             socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
 
 
-def test_a_kept_token_is_made_once_private_and_admits_its_bearer_only(tmp_path):
+def test_token_is_created_once_private_and_authorizes_its_bearer_only(tmp_path):
     path = tmp_path / "deep" / "token"
 
-    made = BearerToken.kept(path)
-    again = BearerToken.kept(path)
+    token = BearerToken.load_or_create(path)
+    again = BearerToken.load_or_create(path)
 
-    assert made == again
+    assert token == again
     assert path.stat().st_mode & 0o777 == 0o600
-    admitted = [
-        made.admit(Head(method="POST", path="/", headers={"authorization": value})) is None
+    authorized = [
+        token.authorizes({"authorization": value})
         for value in (
-            f"Bearer {made.secret}",
-            f"bearer {made.secret}",
+            f"Bearer {token.secret}",
+            f"bearer {token.secret}",
             "Bearer x",
-            made.secret,
+            token.secret,
             "",
             "Bearer ",
         )
     ]
-    assert admitted == [True, True, False, False, False, False]
+    assert authorized == [True, True, False, False, False, False]

@@ -1,4 +1,4 @@
-"""Listeners in a network namespace of somebody else's: real namespaces, entered as an ordinary user would."""
+"""Sockets in another network namespace: real namespaces, entered as an ordinary user."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from reconciler.errors import ServingError
-from reconciler.server.network_namespaces import Entrance, addresses_of, listen_inside
+from reconciler.errors import ListenError
+from reconciler.server.network_namespaces import NamespaceEntry, interface_addresses, open_socket_inside
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 GATEWAY = "10.83.7.1"
@@ -21,8 +21,8 @@ CALL = f"import socket, sys; socket.create_connection(('{GATEWAY}', int(sys.argv
 
 
 @contextmanager
-def namespace() -> Iterator[Entrance]:
-    """One with a gateway, that lives for the length of a ``with`` block."""
+def namespace() -> Iterator[NamespaceEntry]:
+    """A namespace with a gateway, for the length of a ``with`` block."""
     process = subprocess.Popen(
         ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", UP],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -31,25 +31,25 @@ def namespace() -> Iterator[Entrance]:
     assert process.stdout is not None
     try:
         if not process.stdout.readline():
-            pytest.skip("this host lets nobody make a network namespace of its own")
+            pytest.skip("this user may not create a network namespace on this host")
         command = ("nsenter", f"--target={process.pid}", "--user", "--net", "--preserve-credentials")
-        yield Entrance(command=command, environment=ENVIRONMENT)
+        yield NamespaceEntry(command=command, environment=ENVIRONMENT)
     finally:
         process.stdin.close()
         process.wait(10)
         process.stdout.close()
 
 
-def call(entrance: Entrance, port: int) -> None:
+def call(entry: NamespaceEntry, port: int) -> None:
     """Connect from inside."""
     done = subprocess.run(
-        [*entrance.command, sys.executable, "-I", "-S", "-c", CALL, str(port)], check=True, timeout=30
+        [*entry.command, sys.executable, "-I", "-S", "-c", CALL, str(port)], check=True, timeout=30
     )
     assert done.returncode == 0
 
 
-def test_who_is_inside_reaches_it_and_nothing_is_opened_on_the_host() -> None:
-    with namespace() as inside, listen_inside(inside, GATEWAY, 0) as opened:
+def test_socket_is_reached_from_inside_and_nothing_is_opened_on_the_host() -> None:
+    with namespace() as inside, open_socket_inside(inside, GATEWAY, 0) as opened:
         port = opened.getsockname()[1]
         call(inside, port)
         opened.settimeout(10)
@@ -62,20 +62,20 @@ def test_who_is_inside_reaches_it_and_nothing_is_opened_on_the_host() -> None:
         assert not opened.get_inheritable()
 
 
-def test_an_address_that_comes_up_later_can_be_had() -> None:
-    with namespace() as inside, listen_inside(inside, "10.83.8.1", 0) as opened:
+def test_address_may_come_up_after_its_socket() -> None:
+    with namespace() as inside, open_socket_inside(inside, "10.83.8.1", 0) as opened:
         assert opened.getsockname()[0] == "10.83.8.1"
 
 
-def test_the_addresses_of_its_namespace_are_told_and_not_the_hosts() -> None:
-    with namespace() as inside, listen_inside(inside, GATEWAY, 0) as opened:
-        assert addresses_of(opened) == {"127.0.0.1", GATEWAY}
+def test_addresses_are_those_of_the_namespace_not_of_the_host() -> None:
+    with namespace() as inside, open_socket_inside(inside, GATEWAY, 0) as opened:
+        assert interface_addresses(opened) == {"127.0.0.1", GATEWAY}
     with socket.socket() as outside:
-        assert GATEWAY not in addresses_of(outside)
-        assert "127.0.0.1" in addresses_of(outside)
+        assert GATEWAY not in interface_addresses(outside)
+        assert "127.0.0.1" in interface_addresses(outside)
 
 
-def test_another_programs_port_is_said_to_be_taken() -> None:
+def test_port_of_another_program_is_taken() -> None:
     script = f"import socket, sys; s = socket.create_server(('{GATEWAY}', 7777)); print(flush=True); sys.stdin.read()"
     with namespace() as inside:
         other = subprocess.Popen(
@@ -85,31 +85,31 @@ def test_another_programs_port_is_said_to_be_taken() -> None:
         with other:
             assert other.stdout is not None
             assert other.stdout.readline()
-            with pytest.raises(ServingError, match=r"Port 7777 at 10\.83\.7\.1 is taken") as refused:
-                listen_inside(inside, GATEWAY, 7777)
+            with pytest.raises(ListenError, match=r"Port 7777 at 10\.83\.7\.1 is taken") as refused:
+                open_socket_inside(inside, GATEWAY, 7777)
             other.kill()
 
     assert refused.value.taken
 
 
-def test_one_that_replaces_another_has_its_port() -> None:
-    with namespace() as inside, listen_inside(inside, GATEWAY, 0) as first:
+def test_replacement_has_the_same_port() -> None:
+    with namespace() as inside, open_socket_inside(inside, GATEWAY, 0) as first:
         port = first.getsockname()[1]
-        with listen_inside(inside, GATEWAY, port) as second:
+        with open_socket_inside(inside, GATEWAY, port) as second:
             assert second.getsockname() == first.getsockname()
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         (("/nonexistent/podman", "unshare"), "`/nonexistent/podman unshare` cannot be run: No such file"),
         (("sh", "-c", "echo 'Error: no way in' >&2; exit 125", "podman"), "fails: no way in"),
-        (("true",), "`true` fails: it said nothing"),
+        (("true",), "`true` fails: it printed nothing"),
     ],
 )
-def test_where_nobody_gets_in_it_says_what_was_tried_and_why(command: tuple[str, ...], said: str) -> None:
-    with pytest.raises(ServingError) as refused:
-        listen_inside(Entrance(command=command, environment=ENVIRONMENT), GATEWAY, 0)
+def test_error_names_the_command_that_cannot_enter_and_why(command: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ListenError) as refused:
+        open_socket_inside(NamespaceEntry(command=command, environment=ENVIRONMENT), GATEWAY, 0)
 
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert not refused.value.taken
