@@ -1,34 +1,35 @@
-"""Every exception of this project, in one tree.
+"""The exceptions of this project, in one tree.
 
 ::
 
-    ReconcilerError               what a person may read: message and remedy
+    ReconcilerError               a failure with a message and a remedy for the user
     ├── ConfigError               an option, variable or reconciler.yaml is wrong
-    ├── NotAFolder                a file, where the folder of manifests should be
-    ├── PlanError                 runtime and job do not make a plan
-    ├── PolicyRefused             a manifest asks for what the policy does not allow
-    ├── StateError                a record or sidecar cannot be read or written
-    ├── ServingError              an address to listen at cannot be had
-    └── EngineError               the container engine said no
-        ├── EngineUnavailable     nobody answers: wait and try again
+    ├── NotAFolder                --specs names a file
+    ├── PlanError                 a runtime and a job, each valid, do not make a plan
+    ├── PolicyDenied              the policy in force does not allow what a job asks for
+    ├── StateError                a record, sidecar or other state file cannot be read or written
+    ├── ListenError               a server cannot listen at its address
+    └── EngineError               an engine refused or failed
+        ├── EngineUnavailable     no engine answers at the address
         ├── Conflict              the name is taken
-        ├── NotFound              container, network, volume or image is not there
-        ├── ImageError            an image cannot be had (registry, tag, credentials, policy)
-        ├── StartFailed           created, but it would not start (bad command, device, address, limits)
-        └── Drifted               the engine made something else than what was asked for
+        ├── NotFound              the container, network, volume or image does not exist
+        ├── ImageError            the image cannot be had (registry, tag, credentials, pull policy)
+        ├── StartFailed           the container exists and cannot start (command, device, address, limits)
+        └── Drifted               the engine created something else than what was asked for
 
-An ``EngineError`` that is none of the named ones is taken as passing: retried with back-off.
+Packages derive their own from these, beside the code that raises them. An ``EngineError`` that is none of its
+subclasses counts as temporary and is retried with back-off.
 """
 
 from __future__ import annotations
 
 
 class ReconcilerError(Exception):
-    """A failure said in sentences a user can act on.
+    """A failure in sentences that a user can act on.
 
     Args:
         message: what is wrong, and where.
-        remedy: what to do about it; may be empty when the message already says so.
+        remedy: what to do about it; empty where the message already says so.
     """
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
@@ -44,22 +45,22 @@ class ConfigError(ReconcilerError):
     """An option, an environment variable or ``reconciler.yaml`` is wrong."""
 
 
-class NotAFolder(ReconcilerError):  # noqa: N818  (a state of the world, not a mistake)
-    """What is named as the folder of manifests is something else; a single manifest, mostly."""
+class NotAFolder(ReconcilerError):  # noqa: N818  (names a state, as the others do)
+    """The path given as the folder of manifests is something else; mostly a single manifest."""
 
     def __init__(self, path: str) -> None:
         super().__init__(
-            f"{path} is no folder of manifests, but a file.",
+            f"{path} is a file, not a folder of manifests.",
             remedy="Name the folder it is in with --specs DIR.",
         )
 
 
 class PlanError(ReconcilerError):
-    """Runtime and TrainJob are each valid, but together make no plan.
+    """A runtime and a TrainJob are each valid, but do not make a plan together.
 
     Args:
         message: what is wrong.
-        path: field of the TrainJob that names it, as in ``spec.runtimeRef``.
+        path: the TrainJob's field that causes it, as in ``spec.runtimeRef``.
         remedy: what to do.
     """
 
@@ -68,16 +69,16 @@ class PlanError(ReconcilerError):
         self.path = path
 
 
-class PolicyRefused(ReconcilerError):  # noqa: N818  (what was done, not a mistake)
-    """A job asks for something that the policy in force does not allow; nothing of it is started."""
+class PolicyDenied(ReconcilerError):  # noqa: N818
+    """The policy in force does not allow what a job asks for; nothing of the job is started."""
 
 
 class StateError(ReconcilerError):
-    """A record or a status sidecar cannot be read or written."""
+    """A record, a status sidecar or another file of the state cannot be read or written."""
 
 
-class ServingError(ReconcilerError):
-    """An address to listen at cannot be had; ``taken``: another program has the port."""
+class ListenError(ReconcilerError):
+    """A server cannot listen at its address; ``taken``: another program has the port."""
 
     def __init__(self, message: str, *, remedy: str = "", taken: bool = False) -> None:
         super().__init__(message, remedy=remedy)
@@ -85,15 +86,15 @@ class ServingError(ReconcilerError):
 
 
 class EngineError(ReconcilerError):
-    """The container engine refused or failed; retried with back-off unless a subclass says otherwise."""
+    """An engine refused or failed; retried with back-off unless a subclass says otherwise."""
 
 
-class EngineUnavailable(EngineError):  # noqa: N818  (a state of the world, not a mistake)
+class EngineUnavailable(EngineError):  # noqa: N818
     """No engine answers at the address; the daemon keeps running and tries again."""
 
 
 class Conflict(EngineError):  # noqa: N818
-    """The name (container, network, volume) or address is already taken."""
+    """The name (container, network, volume) or the address is taken."""
 
 
 class NotFound(EngineError):  # noqa: N818
@@ -105,7 +106,7 @@ class ImageError(EngineError):
 
 
 class StartFailed(EngineError):  # noqa: N818
-    """The container exists but the engine could not start it (command, device, address, limit)."""
+    """The container exists, but the engine cannot start it (command, device, address, limit)."""
 
 
 class Drifted(EngineError):  # noqa: N818

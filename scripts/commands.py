@@ -13,7 +13,8 @@ from itertools import groupby
 import click
 
 from reconciler.cli.main import SECTIONS, app
-from reconciler.config.options import OPTION, Option
+from reconciler.config.options import Option
+from reconciler.config.settings import OPTION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +23,10 @@ class Flag:
 
     Attributes:
         names: as typed, ``-o, --output``.
-        value: what goes after it, ``[yaml|json]``; empty for a switch.
+        value: its argument, ``[yaml|json]``; empty for a switch.
         text: its help.
         shown: whether ``--help`` lists it; the others are settings that are accepted all the same.
-        setting: whether it is one of the settings, which are told of once for all commands.
+        setting: whether it is one of the settings, which are described once for all commands.
     """
 
     names: str
@@ -58,35 +59,35 @@ class Command:
 
     @property
     def own_flags(self) -> tuple[Flag, ...]:
-        """Options that are this command's alone."""
+        """The options that are this command's alone."""
         return tuple(flag for flag in self.flags if flag.shown and not flag.setting)
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """Settings that it has, by the first of their names."""
+        """The settings that its help shows, by the first of their names."""
         return tuple(flag.names.split(",")[0] for flag in self.flags if flag.shown and flag.setting)
 
 
 def sections() -> Iterator[tuple[str, Iterator[Command]]]:
-    """Heading and commands of each section, in the order of the general help."""
+    """Yields heading and commands of each section, in the order of the general help."""
     return groupby(commands(), key=lambda command: command.section)
 
 
 def setting_names(option: Option) -> str:
-    """A setting as it is typed: ``--auto-remove, --no-auto-remove``."""
+    """Returns a setting as it is typed: ``--auto-remove, --no-auto-remove``."""
     return f"--{option.flag}, --no-{option.flag}" if option.boolean else f"--{option.flag}"
 
 
 def setting_value(option: Option) -> str:
-    """What goes after it; empty for a switch."""
+    """Returns its argument; empty for a switch."""
     return option.metavar or "|".join(option.choices)
 
 
 def commands() -> Iterator[Command]:
-    """Every subcommand, in the order of the general help."""
+    """Yields every subcommand, in the order of the general help."""
     root = click.Context(app, info_name="reconciler", **app.context_settings)
     for section, entries in SECTIONS.items():
-        for name, (_, summary) in entries.items():
+        for name, summary in entries.items():
             command = app.get_command(root, name)
             assert command is not None
             context = click.Context(command, info_name=name, parent=root)
@@ -128,7 +129,7 @@ def _flag(option: click.Option, context: click.Context) -> Flag:
 
 
 def paragraphs(epilog: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Heading and lines of each block that click is told to leave as it is."""
+    """Yields heading and lines of each block that click leaves as it is."""
     for block in epilog.split("\b\n"):
         lines = [line.rstrip() for line in block.splitlines() if line.strip()]
         if lines:

@@ -3,7 +3,7 @@
 
 It does what a newcomer would do by hand: a folder with a manifest, ``reconciler run --wait``, ``reconciler
 get jobs``. Everything it makes is under ``.demo/``; a second run starts the job afresh. What can go wrong: no
-network to fetch an image or PyTorch from. The engine is said with the reason for the choice, and a failure
+network to fetch an image or PyTorch from. The engine is printed with the reason for the choice, and a failure
 ends with what to look at.
 """
 
@@ -140,7 +140,7 @@ def _image(environment: Mapping[str, str]) -> str:
 
 @dataclass
 class _Pull:
-    """What the pulling thread tells the waiting one."""
+    """What the pulling thread shares with the waiting one."""
 
     heard: float = field(default_factory=time.monotonic)
     message: str = ""

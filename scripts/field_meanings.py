@@ -1,9 +1,9 @@
-"""What a field of a manifest means on one host, where that is not simply what it means on a cluster.
+"""The effect of a manifest's fields on one host, where it is not simply that on a cluster.
 
-Fields that have no effect, and those that a plan takes in only in part, are told by the code itself
-(:mod:`reconciler.api.validation.unsupported_fields`, :mod:`reconciler.plan.pod.partial_support`); here stands what is done differently
-without anything being lost that a warning would be due for. Read by ``generate_reference.py``; a test holds
-that every field named here exists.
+Fields without effect, and those that a plan supports in part, are in the code's own tables
+(:mod:`reconciler.api.validation.unsupported_fields`, :mod:`reconciler.plan.pod.partial_support`); here are
+those that are done differently and need no warning. Read by ``generate_reference.py``; a test holds that
+every field named here exists.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
 from reconciler.api.models.base import Model
-from reconciler.api.models.model_fields import bare, fields_of
-from reconciler.api.validation.unsupported_fields import _TABLE as NO_EFFECT
+from reconciler.api.models.model_fields import get_fields, unwrap
+from reconciler.api.validation.unsupported_fields import UNSUPPORTED_FIELDS
 from reconciler.plan import job_policies
 from reconciler.plan.pod import partial_support
 
@@ -44,6 +44,9 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
         "resourceFieldRef": "a limit that is set; a node's capacity is not known: 0 and a warning",
         "secretKeyRef": "from a Secret in the folder",
     },
+    "FileKeySelector": dict.fromkeys(
+        ("key", "path", "volumeName", "optional"), "read and not used: `fileKeyRef` is not supported"
+    ),
     "EnvFromSource": {
         "configMapRef": "from a ConfigMap in the folder",
         "secretRef": "from a Secret in the folder",
@@ -126,16 +129,16 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "EmptyDirVolumeSource": {"sizeLimit": "for `medium: Memory`; a folder is not limited, with a warning"},
 }
-_SAID: Final[Mapping[str, Mapping[str, str]]] = {
+_IGNORED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "PodSpec": partial_support._POD,
     "Container": partial_support._CONTAINER,
-    "JobSpec": job_policies._NOT_DONE,
+    "JobSpec": job_policies._IGNORED_FIELDS,
     "VolumeMount": partial_support._MOUNT,
 }
 
 
-def reachable(root: type[Model]) -> Iterator[type[Model]]:
-    """The types under ``root`` that a field with an effect leads to, in reading order."""
+def reachable_types(root: type[Model]) -> Iterator[type[Model]]:
+    """Yields the types under ``root`` that a field with an effect leads to, in reading order."""
     seen: set[type[Model]] = set()
     waiting = [root]
     while waiting:
@@ -144,37 +147,31 @@ def reachable(root: type[Model]) -> Iterator[type[Model]]:
             continue
         seen.add(model)
         yield model
-        for name, annotation in fields_of(model).items():
-            if meaning(model, name)[0] in {"works", "partly"}:
-                waiting += list(_nearest(annotation))
+        for name, annotation in get_fields(model).items():
+            if field_effect(model, name)[0] in {"works", "partly"}:
+                waiting += list(_models_in(annotation))
 
 
-def _nearest(annotation: Any) -> Iterator[type[Model]]:
-    """The model classes in an annotation itself, not those below them."""
-    here = bare(annotation)
+def _models_in(annotation: Any) -> Iterator[type[Model]]:
+    """Yields the model classes in an annotation itself, not those below them."""
+    here = unwrap(annotation)
     if isinstance(here, type) and issubclass(here, Model):
         yield here
         return
     for argument in get_args(here):
         if argument is not Ellipsis:
-            yield from _nearest(argument)
+            yield from _models_in(argument)
 
 
-def no_effect(model: type[Model]) -> Mapping[str, str]:
-    """Fields of a type that mean nothing on one host, and why."""
-    return NO_EFFECT.get(model.__name__.removesuffix("Patch"), {})
-
-
-def meaning(model: type[Model], field: str) -> tuple[str, str]:
-    """``works``, ``partly``, ``not used``, ``not done`` or ``no effect``, and the rest of the sentence."""
+def field_effect(model: type[Model], field: str) -> tuple[str, str]:
+    """Returns ``works``, ``partly``, ``not used``, ``not done`` or ``no effect``, and a note on it."""
     name = model.__name__.removesuffix("Patch")
-    if field in no_effect(model):
-        return "no effect", no_effect(model)[field]
-    if field in _SAID.get(name, {}):
-        return "not done", _SAID[name][field]
-    if (text := PARTLY.get(name, {}).get(field)) is not None:
-        unused = text.startswith(UNUSED)
-        return ("not used" if unused else "partly"), text.removeprefix(UNUSED).lstrip(
-            ":;, "
-        ) if unused else text
-    return "works", ""
+    if (note := UNSUPPORTED_FIELDS.get(name, {}).get(field)) is not None:
+        return "no effect", note
+    if (note := _IGNORED_FIELDS.get(name, {}).get(field)) is not None:
+        return "not done", note
+    if (note := PARTLY.get(name, {}).get(field)) is None:
+        return "works", ""
+    if note.startswith(UNUSED):
+        return "not used", note.removeprefix(UNUSED).lstrip(":;, ")
+    return "partly", note

@@ -1,4 +1,4 @@
-"""Write ``crds/`` from the models; ``--check`` only says whether it is up to date.
+"""Writes ``crds/`` from the models; ``--check`` only says whether it is up to date.
 
 Run it after every change of a model: ``python scripts/generate_crds.py``.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from reconciler.api.crds import definitions
+from reconciler.api.crds import build_crds
 
 FOLDER = Path(__file__).resolve().parent.parent / "crds"
 HEADER = "# Generated from reconciler/api by scripts/generate_crds.py; do not edit.\n"
@@ -24,21 +24,21 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def rendered() -> dict[str, str]:
-    """File name -> text of each CustomResourceDefinition."""
+def render_all() -> dict[str, str]:
+    """Returns the text of each CustomResourceDefinition by file name."""
     return {
         name: HEADER + yaml.dump(definition, Dumper=_Plain, sort_keys=True, width=110)
-        for name, definition in definitions().items()
+        for name, definition in build_crds().items()
     }
 
 
 def main() -> int:
-    """Write or check; 1 when a check finds a difference."""
+    """Writes or checks; 1 when a check finds a difference."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file would change")
     check = parser.parse_args().check
     stale = 0
-    for name, text in rendered().items():
+    for name, text in render_all().items():
         path = FOLDER / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue

@@ -1,4 +1,4 @@
-"""Write ``man/reconciler.1`` from the commands; ``--check`` only says whether it is up to date.
+"""Writes ``man/reconciler.1`` from the commands; ``--check`` only says whether it is up to date.
 
 Run it after every change of a command, an option or its help: ``python scripts/generate_man.py``.
 Plain ``man`` macros, which every reader of manual pages knows.
@@ -16,12 +16,11 @@ from commands import Command, paragraphs, sections, setting_names, setting_value
 
 from reconciler import __version__
 from reconciler.cli.main import EXAMPLE
-from reconciler.config.options import OPTIONS
-from reconciler.config.settings import default_text
+from reconciler.config.settings import OPTIONS
 
 PAGE = Path(__file__).resolve().parent.parent / "man" / "reconciler.1"
 
-#: Of the last change in what the page says beside the commands; a build's own day would make no two alike.
+#: Of the last change of the text beside the commands; the day of a build would make no two builds alike.
 DATE = "2026-11-24"
 SUMMARY = "run Kubeflow TrainJob manifests from a folder on Podman or Docker"
 INTRODUCTION = (
@@ -59,7 +58,7 @@ FILES = (
 
 
 def page() -> str:
-    """The whole page as roff."""
+    """Renders the whole page as roff."""
     lines = [
         r".\" Generated from reconciler/cli by scripts/generate_man.py; do not edit.",
         f'.TH RECONCILER 1 {DATE} "reconciler {__version__}" "User Commands"',
@@ -105,12 +104,12 @@ def _settings() -> Iterator[str]:
         " without its dashes), in that order. One set serves for all commands that look at jobs."
     )
     for option in OPTIONS:
-        default = default_text(option.name)
-        told = f"[{option.variable}{f'; default: {default}' if default else ''}]"
+        default = option.default_text
+        source = f"[{option.variable}{f'; default: {default}' if default else ''}]"
         yield from (
             ".TP",
             _option(setting_names(option), setting_value(option)),
-            *_prose(f"{option.help} {told}"),
+            *_prose(f"{option.help} {source}"),
         )
 
 
@@ -137,20 +136,20 @@ def _example(lines: Iterable[str]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """For roff: backslash, hyphen-minus, quotes, and a control character at the start."""
+    """Escapes for roff: backslash, hyphen-minus, quotes, and a control character at the start."""
     escaped = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq").replace("^", r"\(ha")
     escaped = escaped.replace("~", r"\(ti").replace("`", r"\(ga")
     return rf"\&{escaped}" if escaped.startswith((".", r"\(aq")) else escaped
 
 
 def _prose(text: str) -> list[str]:
-    """Sentences in lines of a decent length."""
+    """Wraps sentences into lines of a readable length."""
     lines = textwrap.wrap(" ".join(text.split()), 72, break_long_words=False, break_on_hyphens=False)
     return [_text(line) for line in lines]
 
 
 def main() -> int:
-    """Write or check; 1 when a check finds a difference."""
+    """Writes or checks; 1 when a check finds a difference."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the page would change")
     check = parser.parse_args().check

@@ -1,13 +1,14 @@
-"""Write the reference pages that follow from the code: commands, settings, names, fields of manifests.
+"""Writes the reference pages that follow from the code: commands, settings, names, fields of manifests.
 
 ``docs/conf.py`` calls :func:`write` at every build, so the pages are never committed and never old. What can
-go wrong: a label or annotation that nobody has described; it then has no text, and a test says which.
+go wrong: a label or annotation without a comment in ``reconciler/names.py``; a test names it.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,42 +20,14 @@ from commands import Command, sections, setting_names, setting_value
 
 from reconciler import names
 from reconciler.api.models.base import Model
-from reconciler.api.models.model_fields import bare, fields_of
+from reconciler.api.models.model_fields import get_fields, unwrap
 from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
 from reconciler.api.models.trainjob import TrainJob
-from reconciler.config.options import OPTIONS
-from reconciler.config.settings import default_text
+from reconciler.config.settings import OPTIONS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-#: Constants of reconciler/names.py (and the few that stand elsewhere) -> what they are for.
-MARKS: Final[Mapping[str, str]] = {
-    "LABEL_JOB": "Name of the job: `podman ps --filter label=kubeflow.org/job-name=NAME` finds it.",
-    "LABEL_TRAINJOB": "The same, under upstream's name.",
-    "LABEL_ANCESTOR": "In a runtime: which part of the training a replicated job is: `trainer`,"
-    " `dataset-initializer`, `model-initializer`.",
-    "LABEL_FRAMEWORK": "In a runtime: the framework it is for.",
-    "LABEL_NAMESPACE": "Namespace of the job.",
-    "LABEL_UID": "The job's identity: a job that was deleted and made anew has another.",
-    "LABEL_STEP": "Name of the step (replicated job).",
-    "LABEL_INDEX": "Which instance of the step, from 0.",
-    "LABEL_RANK": "Rank of the node, where it is one.",
-    "LABEL_CONTAINER": "The container's name in the template.",
-    "LABEL_KIND": "`main`, `init` or `sidecar`.",
-    "LABEL_ATTEMPT": "Which attempt of the whole job, from 0.",
-    "LABEL_RESTART": "How often this container was restarted alone.",
-    "LABEL_SPEC_HASH": "A hash of what was asked for; another one means that it is out of date.",
-    "LABEL_INSTANCE": "Which folder's daemon owns it (`--instance`); nobody else touches it.",
-    "LABEL_DEVICES": "Devices given to it.",
-    "ANNOTATION_RESTART_SCOPE": "`container` or `gang`: what a failure restarts; over `--restart-scope`.",
-    "ANNOTATION_UPDATE_POLICY": "`Refuse` or `Recreate`: what a change of an immutable field does; over"
-    " `--update-policy`.",
-    "ANNOTATION_STALL_TIMEOUT": "No line of output and no progress for so long (`10m`) is a failure.",
-    "ANNOTATION_PRIORITY": "The job's place in the queue, a whole number; the higher goes first.",
-    "ANNOTATION_SUBMITTED_BY": "Who wrote the manifest: `client` for the Python client.",
-    "ANNOTATION_RERUN": "A new value runs the job again; `reconciler rerun` sets it.",
-}
-#: Variables in a job's containers -> who sets them and what they say.
+#: Variables in a job's containers, where they are set, and their meaning.
 VARIABLES: Final[tuple[tuple[str, str, str], ...]] = (
     ("MASTER_ADDR", "every node", "Address of rank 0, the same on every node and in every attempt."),
     ("MASTER_PORT", "every node", "29500 (the process engine may take another)."),
@@ -96,7 +69,7 @@ OWN_VARIABLES: Final[tuple[tuple[str, str], ...]] = (
 
 
 def pages() -> dict[str, Callable[[], str]]:
-    """File name -> what writes the page."""
+    """Returns the function that renders each page, by file name."""
     return {
         "commands.md": commands_page,
         "settings.md": settings_page,
@@ -107,7 +80,7 @@ def pages() -> dict[str, Callable[[], str]]:
 
 
 def write(folder: Path) -> None:
-    """Write every page whose text has changed."""
+    """Writes every page whose text has changed."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, render in pages().items():
         text, path = render(), folder / name
@@ -116,11 +89,11 @@ def write(folder: Path) -> None:
 
 
 def commands_page() -> str:
-    """Every command with its arguments, options and examples."""
+    """Renders every command with its arguments, options and examples."""
     lines = [
         "# Commands",
         "",
-        "As `reconciler COMMAND --help` and the man page have it. Options that are settings are told of",
+        "As `reconciler COMMAND --help` and the man page have it. Options that are settings are described",
         "once, under [Settings](settings.md).",
         "",
     ]
@@ -143,7 +116,7 @@ def _command(command: Command) -> Iterator[str]:
 
 
 def settings_page() -> str:
-    """Every setting in its three spellings."""
+    """Renders every setting in its three spellings."""
     lines = [
         "# Settings",
         "",
@@ -163,54 +136,49 @@ def settings_page() -> str:
             rows.append(
                 ("several", "repeat the option; separate by commas in the variable; a list in the file")
             )
-        default = default_text(option.name)
+        default = option.default_text
         rows.append(("default", f"`{default}`" if default else "none"))
         lines += _table(("", ""), rows)
     return "\n".join(lines)
 
 
 def names_page() -> str:
-    """Labels, annotations and variables."""
-    labels = [(name, value) for name, value in marks() if name.startswith("LABEL_")]
-    annotations = [(name, value) for name, value in marks() if name.startswith("ANNOTATION_")]
+    """Renders labels, annotations and variables."""
+    labels = [(name, value) for name, value in label_constants() if name.startswith("LABEL_")]
+    annotations = [(name, value) for name, value in label_constants() if name.startswith("ANNOTATION_")]
     lines = ["# Labels, annotations and variables", "", "## Names on the engine", ""]
     lines += _table(
-        ("thing", "name"),
+        ("object", "name"),
         [
             ("network of a job", f"`{names.network_name('default', 'JOB')}`"),
-            ("node", f"`{names.instance_name('default', 'JOB', 'node', 0, 1)[:-1]}RANK`"),
-            ("other step", "`JOB-STEP`, `JOB-STEP-INDEX` where it has several instances"),
+            ("node", f"`{names.pod_name('default', 'JOB', 'node', 0, 1)[:-1]}RANK`"),
+            ("other step", "`JOB-STEP`, `JOB-STEP-INDEX` where it has several pods"),
             ("in another namespace", "`NAMESPACE.` before the name"),
         ],
     )
     lines += ["## Labels of containers and networks", ""]
-    lines += _table(("label", "says"), [(f"`{value}`", describe(name)) for name, value in labels])
+    lines += _table(("label", "value"), [(f"`{value}`", describe_constant(name)) for name, value in labels])
     lines += ["## Annotations of a TrainJob", ""]
-    lines += _table(("annotation", "means"), [(f"`{value}`", describe(name)) for name, value in annotations])
+    lines += _table(
+        ("annotation", "means"), [(f"`{value}`", describe_constant(name)) for name, value in annotations]
+    )
     lines += ["## Variables in a job's containers", ""]
     lines += _table(
-        ("variable", "set for", "says"), [(f"`{name}`", who, text) for name, who, text in VARIABLES]
+        ("variable", "set for", "value"), [(f"`{name}`", who, text) for name, who, text in VARIABLES]
     )
     lines += ["## Variables that the program reads", "", "Those of the [settings](settings.md), and:", ""]
     lines += _table(("variable", "means"), [(f"`{name}`", text) for name, text in OWN_VARIABLES])
     return "\n".join(lines)
 
 
-def marks() -> list[tuple[str, str]]:
-    """Constant and value of each label and annotation that users may meet."""
-    from reconciler.client.manifests.manifest_editing import ANNOTATION_RERUN  # noqa: PLC0415  (the one that stands elsewhere)
-
-    found = {k: v for k, v in vars(names).items() if k.startswith(("LABEL_", "ANNOTATION_"))}
-    return [*found.items(), ("ANNOTATION_RERUN", ANNOTATION_RERUN)]
+def label_constants() -> list[tuple[str, str]]:
+    """Returns constant and value of each label and annotation that users may meet."""
+    return [(k, v) for k, v in vars(names).items() if k.startswith(("LABEL_", "ANNOTATION_"))]
 
 
-def describe(constant: str) -> str:
-    """The table's text, else the comment above the constant; "" where nobody has described it."""
-    return _escaped(MARKS.get(constant) or _comments().get(constant, ""))
-
-
+@functools.cache
 def _comments() -> Mapping[str, str]:
-    """Constant of reconciler/names.py -> the ``#:`` comment above it."""
+    """Returns the ``#:`` comment above each constant of reconciler/names.py."""
     source = Path(names.__file__).read_text(encoding="utf-8")
     lines = source.splitlines()
     found: dict[str, str] = {}
@@ -225,17 +193,22 @@ def _comments() -> Mapping[str, str]:
     return found
 
 
+def describe_constant(constant: str) -> str:
+    """Returns the comment above the constant; "" where there is none."""
+    return _escaped(_comments().get(constant, ""))
+
+
 def fields_page(title: str, roots: tuple[type[Model], ...]) -> str:
-    """Every field under the roots, by type."""
+    """Renders every field under the roots, by type."""
     types: dict[str, type[Model]] = {}
     for root in roots:
-        types |= {model.__name__: model for model in field_meanings.reachable(root)}
+        types |= {model.__name__: model for model in field_meanings.reachable_types(root)}
     lines = [
         f"# {title}",
         "",
-        "Generated from the models. **works**: as on a cluster. **partly**: done in another way, as told.",
-        "**not done**: an engine could, this does not; said as an event of the job (`FieldIgnored`) and by",
-        "`reconciler validate` or `plan`. **no effect**: has no meaning on one host; said likewise.",
+        "Generated from the models. **works**: as on a cluster. **partly**: in another way, as described.",
+        "**not done**: an engine could, this does not; an event of the job (`FieldIgnored`) reports it, and",
+        "`reconciler validate` or `plan`. **no effect**: has no meaning on one host; reported as well.",
         "**not used**: read, so that what a cluster prints is a manifest. A field that is in no table is an",
         "error.",
         "",
@@ -243,11 +216,11 @@ def fields_page(title: str, roots: tuple[type[Model], ...]) -> str:
     for name, model in types.items():
         lines += [f"## {name}", "", _escaped(_first_sentence(model)), ""]
         rows = []
-        for field, annotation in fields_of(model).items():
-            verdict, why = field_meanings.meaning(model, field)
-            said = f"**{verdict}**: {_escaped(why)}" if why else verdict
+        for field, annotation in get_fields(model).items():
+            effect, note = field_meanings.field_effect(model, field)
+            here = f"**{effect}**: {_escaped(note)}" if note else effect
             required = " (required)" if _required(model, field) else ""
-            rows.append((f"`{field}`{required}", _type_text(annotation, types), said))
+            rows.append((f"`{field}`{required}", _type_text(annotation, types), here))
         lines += _table(("field", "type", "here"), rows)
     return "\n".join(lines)
 
@@ -261,7 +234,7 @@ def _first_sentence(model: type[Model]) -> str:
 
 
 def _type_text(annotation: Any, types: Mapping[str, type[Model]]) -> str:
-    here = bare(annotation)
+    here = unwrap(annotation)
     if isinstance(here, type) and issubclass(here, Model):
         name = here.__name__
         return f"[{name}](#{_anchor(name)})" if name in types else name
@@ -295,7 +268,7 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]
 
 
 def _escaped(text: str) -> str:
-    """Text as Markdown: outside of code nothing is mark-up."""
+    """Escapes text for Markdown: outside of code nothing is mark-up."""
     parts = text.replace("``", "`").split("`")
     for place in range(0, len(parts), 2):
         parts[place] = re.sub(r"([<*\[_])", r"\\\1", parts[place])
@@ -303,7 +276,7 @@ def _escaped(text: str) -> str:
 
 
 def main() -> int:
-    """Write the pages into a folder."""
+    """Writes the pages into a folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "reference" / "generated")
     write(parser.parse_args().folder)

@@ -2,7 +2,7 @@
 """``make test``'s last step: images made, engines started, pytest run, engines stopped whatever happened.
 
 pytest's summary stays the last thing printed, and its exit status is this program's. An engine or image
-that can't be had on this machine is said here and its tests skip, counted. Run with .venv's Python.
+that can't be had on this machine is reported here and its tests skip, counted. Run with .venv's Python.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The models as CustomResourceDefinitions, for ``crds/`` and for clusters and editors that read them.
+"""CustomResourceDefinitions of the models, for the files in ``crds/``, which clusters and editors read.
 
 pydantic's JSON schema is turned into a *structural* schema: no references, no ``null`` alternatives, no
-``additionalProperties: false`` (an API server prunes or refuses unknown fields by itself).
+``additionalProperties: false`` (an API server prunes or rejects unknown fields by itself).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.api.models.trainjob import TrainJob
 from reconciler.names import API_GROUP
 
 VERSION: Final = "v1alpha1"
-#: JSON schema's words that a structural schema does not have, or that say nothing.
+#: Keywords of JSON schema that a structural schema does not have or does not need.
 _DROPPED: Final = frozenset(
     {"title", "additionalProperties", "$defs", "exclusiveMaximum", "exclusiveMinimum"}
 )
@@ -47,19 +47,19 @@ _KINDS: Final = (
 )
 
 
-def definitions() -> dict[str, dict[str, Any]]:
-    """File name in ``crds/`` -> CustomResourceDefinition, of every kind of the Trainer's group."""
-    return {f"{API_GROUP}_{kind.plural}.yaml": _definition(kind) for kind in _KINDS}
+def build_crds() -> dict[str, dict[str, Any]]:
+    """Returns the CustomResourceDefinition of each kind of the Trainer's group, by file name in ``crds/``."""
+    return {f"{API_GROUP}_{kind.plural}.yaml": _build_crd(kind) for kind in _KINDS}
 
 
-def _definition(kind: _Kind) -> dict[str, Any]:
+def _build_crd(kind: _Kind) -> dict[str, Any]:
     name = kind.model.__name__
     version: dict[str, Any] = {
         "name": VERSION,
         "served": True,
         "storage": True,
         "additionalPrinterColumns": list(kind.columns),
-        "schema": {"openAPIV3Schema": structural_schema(kind.model)},
+        "schema": {"openAPIV3Schema": build_structural_schema(kind.model)},
     }
     if kind.status:
         version["subresources"] = {"status": {}}
@@ -81,10 +81,10 @@ def _definition(kind: _Kind) -> dict[str, Any]:
     }
 
 
-def structural_schema(model: type[Model]) -> dict[str, Any]:
-    """The OpenAPI v3 schema of an object, as a CustomResourceDefinition takes it."""
+def build_structural_schema(model: type[Model]) -> dict[str, Any]:
+    """Returns the OpenAPI v3 schema of an object for a CustomResourceDefinition."""
     schema = model.model_json_schema(by_alias=True)
-    result = _structural(schema, schema.get("$defs", {}))
+    result = _to_structural(schema, schema.get("$defs", {}))
     properties = result["properties"]
     properties["apiVersion"] = {"type": "string"}
     properties["kind"] = {"type": "string"}
@@ -95,19 +95,19 @@ def structural_schema(model: type[Model]) -> dict[str, Any]:
     return result
 
 
-def _structural(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
+def _to_structural(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(schema)
     if reference := merged.pop("$ref", None):
         merged = {**defs[reference.rpartition("/")[2]], **merged}
-    if (alternatives := _without_null(merged)) is not None:
+    if (alternatives := _find_non_null(merged)) is not None:
         del merged["anyOf"]
-        merged = {**_structural(alternatives, defs), **merged}
+        merged = {**_to_structural(alternatives, defs), **merged}
     result: dict[str, Any] = {}
     for key, value in merged.items():
         if key == "properties":
-            result[key] = {name: _structural(inner, defs) for name, inner in sorted(value.items())}
+            result[key] = {name: _to_structural(inner, defs) for name, inner in sorted(value.items())}
         elif key == "items" or (key == "additionalProperties" and isinstance(value, Mapping)):
-            result[key] = _structural(value, defs)
+            result[key] = _to_structural(value, defs)
         elif key == "const":
             result["enum"] = [value]
         elif key == "default":
@@ -122,8 +122,8 @@ def _structural(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str,
     return result
 
 
-def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The other alternative of an ``anyOf`` with ``null``; None where there is no such ``anyOf``."""
+def _find_non_null(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns the other alternative of an ``anyOf`` with ``null``; None where there is no such ``anyOf``."""
     alternatives = schema.get("anyOf", [])
     others = [alternative for alternative in alternatives if alternative != {"type": "null"}]
     return others[0] if len(others) == 1 and len(alternatives) == 2 else None

@@ -1,14 +1,31 @@
-"""A fault in a manifest, with its place: the one currency of validation."""
+"""A fault in a manifest, with its place: what every check of this package reports."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeAlias
+
+_LONGEST_VALUE: Final = 80
+
+#: Values of ``Fault.reason``, for code that must tell faults apart.
+#: The runtime of a TrainJob is missing or invalid: the job waits, it is not rejected.
+RUNTIME_NOT_FOUND: Final = "RuntimeNotFound"
+#: An object is defined more than once.
+DUPLICATE: Final = "Duplicate"
+#: An immutable field has changed.
+IMMUTABLE_FIELD: Final = "ImmutableField"
+#: The file is a kustomization or a Helm chart.
+NOT_RENDERED: Final = "NotRendered"
+
+#: Field path and message of each fault that a rule finds; the caller knows the document.
+Findings: TypeAlias = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Fault:
-    """One thing wrong (or, as a warning, without meaning here) in a manifest.
+    """An error or a warning in a manifest.
 
     Attributes:
         file: path of the file as given.
@@ -17,6 +34,7 @@ class Fault:
         message: what is wrong and what to do.
         object: ``Kind/namespace/name`` (``Kind/name`` when cluster-scoped); empty before it is known.
         severity: warnings do not make an object invalid.
+        reason: one of the constants above, or empty.
     """
 
     file: str
@@ -25,7 +43,6 @@ class Fault:
     message: str
     object: str = ""
     severity: Literal["error", "warning"] = "error"
-    #: For code that must tell faults apart, as in ``RuntimeNotFound`` (the job waits, it is not refused).
     reason: str = ""
 
     def __str__(self) -> str:
@@ -41,3 +58,12 @@ class Fault:
             "message": self.message,
             "object": self.object,
         }
+
+
+def format_value(value: Any) -> str:
+    """Returns a value as JSON for a message, cut to a readable length."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -1,4 +1,7 @@
-"""How Kubernetes spells names, labels and times: pure predicates, and sentences for what breaks them."""
+"""Syntax of names, labels, ids and times in Kubernetes.
+
+A ``validate_...`` function returns why the text is invalid, for a message, and "" where it is valid.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ _TIMESTAMP: Final = re.compile(
 )
 LABEL_LIMIT: Final = 63
 SUBDOMAIN_LIMIT: Final = 253
-#: Of users and groups.
+#: Of the ids of users and groups.
 LARGEST_ID: Final = 2**31 - 1
 
 
-def label_1035_problem(text: str) -> str:
-    """What keeps ``text`` from being an RFC 1035 label; empty when nothing does."""
+def validate_label_1035(text: str) -> str:
+    """Returns why ``text`` is no RFC 1035 label."""
     if len(text) > LABEL_LIMIT:
         return f"must be no more than {LABEL_LIMIT} characters (it has {len(text)}), an RFC 1035 label"
     if not _LABEL_1035.fullmatch(text):
@@ -34,8 +37,8 @@ def label_1035_problem(text: str) -> str:
     return ""
 
 
-def label_1123_problem(text: str) -> str:
-    """What keeps ``text`` from being an RFC 1123 label; empty when nothing does."""
+def validate_label_1123(text: str) -> str:
+    """Returns why ``text`` is no RFC 1123 label."""
     if len(text) > LABEL_LIMIT:
         return f"must be no more than {LABEL_LIMIT} characters (it has {len(text)}), an RFC 1123 label"
     if not _LABEL_1123.fullmatch(text):
@@ -46,8 +49,8 @@ def label_1123_problem(text: str) -> str:
     return ""
 
 
-def subdomain_problem(text: str) -> str:
-    """What keeps ``text`` from being an RFC 1123 subdomain; empty when nothing does."""
+def validate_subdomain(text: str) -> str:
+    """Returns why ``text`` is no RFC 1123 subdomain."""
     if len(text) > SUBDOMAIN_LIMIT:
         return f"must be no more than {SUBDOMAIN_LIMIT} characters (it has {len(text)})"
     if not _SUBDOMAIN.fullmatch(text):
@@ -58,10 +61,10 @@ def subdomain_problem(text: str) -> str:
     return ""
 
 
-def label_key_problem(text: str) -> str:
-    """What keeps ``text`` from being the key of a label or annotation: ``[prefix/]name``."""
+def validate_label_key(text: str) -> str:
+    """Returns why ``text`` is no key of a label or annotation (``[prefix/]name``)."""
     prefix, slash, name = text.rpartition("/")
-    if slash and (not prefix or subdomain_problem(prefix)):
+    if slash and (not prefix or validate_subdomain(prefix)):
         return "the prefix before '/' must be a DNS subdomain in lower case"
     if not name or len(name) > LABEL_LIMIT or not _QUALIFIED.fullmatch(name):
         return (
@@ -71,8 +74,8 @@ def label_key_problem(text: str) -> str:
     return ""
 
 
-def label_value_problem(text: str) -> str:
-    """What keeps ``text`` from being a label's value; empty values are fine."""
+def validate_label_value(text: str) -> str:
+    """Returns why ``text`` is no value of a label; an empty one is valid."""
     if len(text) > LABEL_LIMIT:
         return (
             f"must be no more than {LABEL_LIMIT} characters (it has {len(text)}); use an annotation for more"
@@ -85,20 +88,20 @@ def label_value_problem(text: str) -> str:
     return ""
 
 
-def domain_prefixed_path_problem(text: str) -> str:
-    """What keeps ``text`` from being a domain-prefixed path (``acme.io/manager``)."""
+def validate_domain_prefixed_path(text: str) -> str:
+    """Returns why ``text`` is no domain-prefixed path (``acme.io/manager``)."""
     domain, slash, path = text.partition("/")
     if not slash or not domain or not path:
         return "must be a domain-prefixed path, as in acme.io/manager"
-    if subdomain_problem(domain):
-        return f"the domain {domain!r} {subdomain_problem(domain)}"
+    if validate_subdomain(domain):
+        return f"the domain {domain!r} {validate_subdomain(domain)}"
     if not _HTTP_PATH.fullmatch(path):
         return f"the path {path!r} has characters that a URL path may not have"
     return ""
 
 
-def env_name_problem(text: str) -> str:
-    """What keeps ``text`` from being a variable's name: printable ASCII without ``=`` (Kubernetes 1.34)."""
+def validate_env_name(text: str) -> str:
+    """Returns why ``text`` is no name of a variable: printable ASCII without ``=`` (Kubernetes 1.34)."""
     if not text:
         return "must not be empty"
     if not _ENV_NAME.fullmatch(text):
@@ -107,5 +110,5 @@ def env_name_problem(text: str) -> str:
 
 
 def is_timestamp(text: str) -> bool:
-    """Whether ``text`` is an RFC 3339 time."""
+    """Returns whether ``text`` is an RFC 3339 time."""
     return _TIMESTAMP.fullmatch(text) is not None

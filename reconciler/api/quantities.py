@@ -1,7 +1,7 @@
 """Kubernetes quantities: ``500m``, ``4Gi``, ``1e3``, ``1.0``.
 
-Exact: values are :class:`~decimal.Decimal`, never floats. Kubernetes rounds what is finer than a
-nano-unit up; so does this. Suffixes are case-sensitive: ``m`` is milli, ``M`` is mega, ``GB`` is nothing.
+Values are exact: :class:`~decimal.Decimal`, never floats. As Kubernetes does, they are rounded up to a
+nano-unit. Suffixes are case-sensitive: ``m`` is milli, ``M`` is mega, ``GB`` is invalid.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _DECIMAL: Final = {
 }
 _SCALES: Final = {"": Decimal(1), **_BINARY, **_DECIMAL}
 _NANO: Final = Decimal("1e-9")
-#: The largest quantity Kubernetes keeps; more is taken for this.
+#: The largest quantity that Kubernetes stores; larger ones are cut to it.
 MAXIMUM: Final = Decimal(2**63 - 1)
-#: No quantity needs more text; a longer one is refused rather than computed.
+#: No quantity needs more text; a longer one is rejected before it costs time to compute.
 _LONGEST: Final = 64
 _LARGEST_EXPONENT: Final = 1000
 
 
 def parse(value: str | float) -> Decimal:
-    """The value of a quantity, exact to a nano-unit (rounded away from zero beyond), at most 2**63-1.
+    """Returns the value of a quantity, exact to a nano-unit (rounded away from zero beyond), at most 2**63-1.
 
     Raises:
-        ValueError: when the text is no quantity; the message says how one is written.
+        ValueError: the text is no quantity; the message says how one is written.
     """
     text = _text(value)
     match = _PARTS.fullmatch(text)
@@ -67,7 +67,7 @@ def parse(value: str | float) -> Decimal:
 
 
 def is_quantity(value: str | float) -> bool:
-    """Whether Kubernetes takes ``value`` (text or number) for a quantity."""
+    """Returns whether Kubernetes accepts ``value`` (text or number) as a quantity."""
     try:
         parse(value)
     except ValueError:
@@ -75,8 +75,8 @@ def is_quantity(value: str | float) -> bool:
     return True
 
 
-def canonical(value: str | float) -> str:
-    """The text of a quantity: text stays as it is, ``1.0`` becomes ``1``, ``0.5`` becomes ``500m``."""
+def canonicalize(value: str | float) -> str:
+    """Returns the text of a quantity: text is unchanged, ``1.0`` becomes ``1``, ``0.5`` becomes ``500m``."""
     if isinstance(value, str):
         return value
     amount = parse(value)
@@ -89,32 +89,27 @@ def canonical(value: str | float) -> str:
     return format(amount.normalize(), "f")
 
 
-def cores(value: str | float) -> float:
-    """CPU cores, as in ``cpu: 500m`` -> 0.5."""
+def to_float(value: str | float) -> float:
+    """Returns a quantity as a float, as in ``cpu: 500m`` -> 0.5 cores."""
     return float(parse(value))
 
 
-def whole(value: str | float) -> int:
-    """The next whole number up: bytes of ``4Gi``, a count of devices, seconds."""
+def to_int(value: str | float) -> int:
+    """Returns a quantity as a whole number, rounded up: bytes of ``4Gi``, a count of devices."""
     return int(parse(value).to_integral_value(rounding=ROUND_CEILING))
 
 
-def gpus(*listed: Mapping[str, str | float]) -> int:
-    """The first amount above 0 of a resource with ``gpu`` in its name, as upstream looks for it."""
-    for amounts in listed:
+def count_gpus(*resource_lists: Mapping[str, str | float]) -> int:
+    """Returns the first amount above 0 of a resource with ``gpu`` in its name, as upstream does."""
+    for amounts in resource_lists:
         for name, amount in amounts.items():
-            if "gpu" in name.lower() and (count := whole(amount)) > 0:
+            if "gpu" in name.lower() and (count := to_int(amount)) > 0:
                 return count
     return 0
 
 
-def to_bytes(value: str | float) -> int:
-    """Bytes of a memory or storage quantity, rounded up."""
-    return whole(value)
-
-
 def _text(value: str | float) -> str:
-    """Numbers as Kubernetes writes them: the shortest decimal text that reads back the same."""
+    """Returns a number as Kubernetes writes it: the shortest decimal text that reads back the same."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):

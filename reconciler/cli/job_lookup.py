@@ -1,49 +1,46 @@
-"""Jobs for commands: :mod:`reconciler.client.jobs.job_snapshots`, with what its parts have to say on standard error."""
+"""Jobs for commands: manifests and sidecars as :mod:`reconciler.client.jobs.job_snapshots` reads them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.client.jobs import job_snapshots
-from reconciler.client.jobs.job_snapshots import NO_STATUS, Job, JobNotFound, Snapshot
+from reconciler.client.jobs.job_snapshots import SnapshotReader
+from reconciler.client.jobs.progress_display import Progress
+from reconciler.config.logging_setup import configure_logging
 from reconciler.names import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
+    from reconciler.client.jobs.job_snapshots import Job, Snapshot
     from reconciler.config.settings import Settings
 
-__all__ = ["NO_STATUS", "Job", "JobNotFound", "Reader", "Snapshot", "find_job", "job_names", "take"]
+
+def open_reader(settings: Settings) -> SnapshotReader:
+    """Returns a reader of the folder; its log goes to standard error, as that of every command."""
+    configure_logging(log_format=settings.log_format, level="warning")
+    return SnapshotReader(settings)
 
 
-class Reader(job_snapshots.Reader):
-    """See :class:`reconciler.client.jobs.job_snapshots.Reader`."""
-
-    def __init__(self, settings: Settings) -> None:
-        from reconciler.config import logging_setup  # noqa: PLC0415  (not for --help)
-
-        # What the reading parts have to say goes to standard error, whatever structlog does by default.
-        logging_setup.configure(form=settings.log_format, level="warning")
-        super().__init__(settings)
-
-
-def take(settings: Settings) -> Snapshot:
-    """Read folder and sidecars once.
+def read_snapshot(settings: Settings) -> Snapshot:
+    """Reads folder and sidecars once.
 
     Raises:
         ReconcilerError: the folder is not there, or cannot be read.
     """
-    return Reader(settings).snapshot()
+    return open_reader(settings).snapshot()
 
 
-def find_job(settings: Settings, text: str, namespace: str | None = None) -> Job:
-    """One job by name; see :meth:`Snapshot.find`.
-
-    Raises:
-        JobNotFound: none, or several in other namespaces.
-        ReconcilerError: the folder is not there, or cannot be read.
-    """
-    return take(settings).find(text, namespace)
+def short_name(job: Job) -> str:
+    """Returns the job's name as users type it: with its namespace unless that is ``default``."""
+    return job.name if job.namespace == DEFAULT_NAMESPACE else job.key
 
 
-def job_names(settings: Settings) -> list[str]:
-    """How the jobs are called on the command line: the name, with its namespace unless it is default."""
-    return [job.name if job.namespace == DEFAULT_NAMESPACE else job.key for job in take(settings).jobs]
+def run_time(job: Job, now: float) -> float | None:
+    """Returns the seconds that the job has run, or ran; None before its start."""
+    if job.status is None or job.status.started_at is None:
+        return None
+    return max(0.0, (job.status.finished_at or now) - job.status.started_at)
+
+
+def reported_progress(job: Job) -> Progress | None:
+    """Returns what the job's training has reported; None where it has reported nothing."""
+    return Progress.parse(job.status.status.get("trainerStatus")) if job.status is not None else None

@@ -1,69 +1,57 @@
-"""What the policy in force would refuse of manifests, for ``validate`` and ``plan``, as faults."""
+"""What the policy refuses of manifests, as faults at the lines that ask for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from reconciler.controller.enforcement.enforcer import PolicyEnforcer
+from reconciler.plan.policy.field_locations import locate_field
+from reconciler.plan.policy.violations import POLICY_VIOLATION, Violation
 
 if TYPE_CHECKING:
-    from reconciler.api import Document, Fault
+    from reconciler.api import Fault
+    from reconciler.cli.manifest_plans import PlannedJob
     from reconciler.config.settings import Settings
-    from reconciler.plan.job_plan import JobPlan
 
 
-def settings_for(settings: Settings, paths: Sequence[str]) -> Settings:
-    """The settings with the folder that the manifests are in, where it is not that of the settings."""
-    if settings.specs.is_dir():
-        return settings
-    first = next((Path(path) for path in paths if path != "-"), Path())
-    return replace(settings, specs=first if first.is_dir() else first.parent)
-
-
-def policy_faults(
-    plans: Sequence[tuple[Document, Document, JobPlan]],
+def check_policy(
+    planned: Sequence[PlannedJob],
     settings: Settings,
+    paths: Sequence[str],
     *,
     severity: Literal["error", "warning"] = "error",
 ) -> list[Fault]:
-    """Every violation, at the line that asks for it.
+    """Returns a fault for each violation of the policy.
 
     Args:
-        plans: TrainJob, runtime, and what they become.
-        settings: in force.
+        planned: jobs with their plans.
+        settings: in force; host paths within the folder of manifests are judged by where that folder is.
+        paths: where the manifests are, for when the settings' folder does not exist.
         severity: of the faults.
     """
-    from reconciler.controller.enforcement.enforcer import Guard  # noqa: PLC0415  (not for --help)
+    if not settings.specs.is_dir():
+        first = next((Path(path) for path in paths if path != "-"), Path())
+        settings = replace(settings, specs=first if first.is_dir() else first.parent)
+    enforcer = PolicyEnforcer(settings, socket=settings.container_host or "")
+    return [
+        replace(_fault(violation, job), severity=severity)
+        for job in planned
+        for violation in enforcer.violations(job.plan)
+    ]
 
-    guard = Guard(settings, socket=settings.container_host or "")
-    faults: list[Fault] = []
-    for document, runtime, plan in plans:
-        faults += _of_job(guard, document, runtime, plan, severity)
-    return faults
 
-
-def _of_job(
-    guard: Any, document: Document, runtime: Document, plan: JobPlan, severity: Literal["error", "warning"]
-) -> Iterator[Fault]:
-    from reconciler.api import Fault  # noqa: PLC0415
-    from reconciler.plan.field_locations import origin_of  # noqa: PLC0415
-    from reconciler.plan.policy.violations import REASON  # noqa: PLC0415
-
-    for violation in guard.violations(plan):
-        origin = origin_of(violation.step, violation.field, job=document.raw, runtime=runtime.raw)
-        place = document if origin.document == "job" else runtime
-        whose = "" if place is document else f" (asked for by {document.object})"
-        # A built-in runtime is no file that anybody would look into.
-        if not Path(place.file).exists():
-            place, whose = document, f" ({origin.path} of the runtime {runtime.name})"
-        path = origin.path if place.raw is (document.raw if origin.document == "job" else runtime.raw) else ""
-        yield Fault(
-            file=place.file,
-            line=place.line_of(path or "spec.runtimeRef"),
-            path=path or "spec.runtimeRef",
-            message=f"{REASON}: {violation}{whose}",
-            object=document.object,
-            severity=severity,
-            reason=REASON,
-        )
+def _fault(violation: Violation, planned: PlannedJob) -> Fault:
+    job, runtime = planned.job, planned.runtime
+    location = locate_field(violation.step, violation.field, job=job.raw, runtime=runtime.raw)
+    in_job = location.document == "job"
+    document, path, note = job, location.path, ""
+    if not in_job and Path(runtime.file).exists():
+        document, note = runtime, f" (asked for by {job.object})"
+    elif not in_job:
+        # Nobody would look into the file of a built-in runtime.
+        path, note = "spec.runtimeRef", f" ({location.path} of the runtime {runtime.name})"
+    fault = document.error(path, f"{POLICY_VIOLATION}: {violation}{note}", reason=POLICY_VIOLATION)
+    return replace(fault, object=job.object)

@@ -1,55 +1,53 @@
-"""Arguments and options that several commands share.
+"""Click arguments and options that several commands share.
 
-``@settings_options("specs", ...)`` gives a command the options it needs out of the one table in
-:mod:`reconciler.config.options` and hands it a finished ``settings``; what the command does not take as a flag
-still comes from variables and ``reconciler.yaml``.
+``@settings_options("specs", ...)`` gives a command the options it needs out of
+:data:`reconciler.config.settings.OPTIONS` and hands it a finished ``settings``; what the command does not
+take as a flag still comes from variables and ``reconciler.yaml``.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from reconciler.common.durations import parse_duration
-from reconciler.config.options import OPTION, OPTIONS, Option
-from reconciler.config.settings import default_text
+from reconciler.common.suggestions import did_you_mean
+from reconciler.config.options import Option
+from reconciler.config.settings import OPTION, OPTIONS, load_settings
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Where jobs and what is known of them are; enough for every command that looks at jobs.
-PLACES: Final = ("specs", "status_dir", "log_dir", "state_dir", "runtime_sources")
-ENGINE: Final = ("engine", "container_host")
-LOGGING: Final = ("log_format", "log_level")
-#: Where the click context's ``meta`` keeps what reads the settings once more.
-LOAD: Final = "reconciler.load"
-EVERYTHING: Final = tuple(option.name for option in OPTIONS)
+#: Where manifests, statuses, logs and records are; enough for every command that looks at jobs.
+FOLDER_OPTIONS: Final = ("specs", "status_dir", "log_dir", "state_dir", "runtime_sources")
+ENGINE_OPTIONS: Final = ("engine", "container_host")
+ALL_OPTIONS: Final = tuple(option.name for option in OPTIONS)
+#: Key of the click context's ``meta`` under which commands find a function that loads the settings again.
+LOAD_SETTINGS: Final = "reconciler.load_settings"
 
 
-def settings_options(*names: str, others: bool = True) -> Callable[[F], F]:
-    """Give a command the named options, and ``settings`` as an argument.
+def settings_options(*names: str, accept_all: bool = True) -> Callable[[F], F]:
+    """Gives a command the named options, and ``settings`` as an argument.
 
     Args:
         names: of the settings that the command's help shows.
-        others: take the other settings as well, so that one set of options serves for all commands.
+        accept_all: accept the other settings as well, so that one set of options serves for all commands.
     """
-    taken = EVERYTHING if others else names
+    taken = ALL_OPTIONS if accept_all else names
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def with_settings(*args: Any, config_file: Path | None, **values: Any) -> Any:
-            from reconciler.config.settings import load_settings  # noqa: PLC0415  (not for --help)
-
             flags = {name: values.pop(name) for name in taken}
             load = functools.partial(load_settings, flags, config_file=config_file)
             settings = load()
-            click.get_current_context().meta[LOAD] = load
+            click.get_current_context().meta[LOAD_SETTINGS] = load
             return function(*args, settings=settings, **values)
 
         decorated: Any = with_settings
@@ -67,33 +65,30 @@ def settings_options(*names: str, others: bool = True) -> Callable[[F], F]:
 
 
 def _click_option(option: Option, *, hidden: bool) -> Callable[[Any], Any]:
-    default = default_text(option.name)
-    shown = f"{option.help}  [{option.variable}{f'; default: {default}' if default else ''}]"
+    default = f"; default: {option.default_text}" if option.default_text else ""
+    text = f"{option.help}  [{option.variable}{default}]"
     if option.boolean:
         flags = f"--{option.flag}/--no-{option.flag}"
-        return click.option(flags, option.name, default=None, help=shown, hidden=hidden)
+        return click.option(flags, option.name, default=None, help=text, hidden=hidden)
     kind: Any = click.Choice(option.choices, case_sensitive=False) if option.choices else str
     if option.metavar == "DIR":
         kind = click.Path(path_type=str)
+    # Choices in their own spelling: click shows what it compares, which is lower case.
+    choices = f"[{'|'.join(option.choices)}]" if option.choices else None
     return click.option(
         f"--{option.flag}",
         option.name,
         type=kind,
-        metavar=option.metavar or _choices(option),
+        metavar=option.metavar or choices,
         multiple=option.repeatable,
         default=None,
-        help=shown,
+        help=text,
         hidden=hidden,
     )
 
 
-def _choices(option: Option) -> str | None:
-    """In their own spelling: click shows what it compares, which is lower case."""
-    return f"[{'|'.join(option.choices)}]" if option.choices else None
-
-
 def output_option(*forms: str, default: str) -> Callable[[F], F]:
-    """``-o FORM``, one of the forms that the command has."""
+    """``-o FORM``: one of the forms that the command has."""
     return click.option(
         "-o",
         "--output",
@@ -113,8 +108,15 @@ def namespace_option(function: F) -> F:
 
 
 def job_argument(function: F) -> F:
-    """``JOB`` or ``NAMESPACE/JOB``, completed from the manifests there are."""
+    """``JOB`` or ``NAMESPACE/JOB``, completed from the folder's manifests."""
     return click.argument("job", metavar="JOB", shell_complete=complete_job)(function)
+
+
+def jobs_argument(function: F) -> F:
+    """``JOB...``: one or more, completed in the same way."""
+    return click.argument("jobs", nargs=-1, required=True, metavar="JOB...", shell_complete=complete_job)(
+        function
+    )
 
 
 def duration_option(*flags: str, help: str) -> Callable[[F], F]:  # noqa: A002  (click's own word)
@@ -122,30 +124,59 @@ def duration_option(*flags: str, help: str) -> Callable[[F], F]:  # noqa: A002  
     return click.option(*flags, type=_Duration(), metavar="TIME", default=None, help=help)
 
 
+class Word(click.ParamType[str]):
+    """One of some words, in any letter case; a misspelt one is answered with the nearest.
+
+    Args:
+        name: of the parameter's type.
+        aliases: the words, each with further ones that stand for it.
+    """
+
+    def __init__(self, name: str, aliases: Mapping[str, Sequence[str]]) -> None:
+        self.name = name
+        self._words = list(aliases)
+        self._known = {a.lower(): word for word, others in aliases.items() for a in (word, *others)}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the word in its own spelling."""
+        word = self._known.get(str(value).lower())
+        if word is None:
+            hint = did_you_mean(str(value), self._words)
+            self.fail(f"{value!r} is not one of {', '.join(self._words)}{hint}.", param, ctx)
+        return word
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  (click's signature)
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Returns the words that begin with what was typed."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  (only a completion needs it)
+
+        return [CompletionItem(word) for word in self._words if word.lower().startswith(incomplete.lower())]
+
+
 class _Duration(click.ParamType[float]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            seconds = parse_duration(value)
+            return parse_duration(value)  # refuses negative ones
         except ValueError as error:
             self.fail(f"{value!r} {error}.", param, ctx)
-        if seconds < 0:
-            self.fail(f"{value!r} is less than nothing.", param, ctx)
-        return seconds
 
 
 def complete_job(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The names of jobs that begin with what was typed."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415
+    """Returns the names of jobs that begin with what was typed."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415  (only a completion needs these)
 
-    from reconciler.cli.job_lookup import job_names  # noqa: PLC0415
-    from reconciler.config.settings import load_settings  # noqa: PLC0415
+    from reconciler.cli.job_lookup import read_snapshot, short_name  # noqa: PLC0415
     from reconciler.errors import ReconcilerError  # noqa: PLC0415
 
     try:
         settings = load_settings({name: ctx.params.get(name) for name in ("specs", "status_dir")})
-        names = job_names(settings)
+        names = [short_name(job) for job in read_snapshot(settings).jobs]
     except ReconcilerError:
         return []  # a completion has nowhere to complain
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -1,112 +1,65 @@
-"""The Python client: the calls, types and words of ``kubeflow.trainer``, on this machine's containers.
+"""The Python client: the API of ``kubeflow.trainer``, with jobs on this machine's containers.
 
-``from reconciler.client import TrainerClient, CustomTrainer``; see ``docs/client.md``. Names are imported
-when first used: the command line has its helpers in this package, and may not pay for pydantic.
+``from reconciler.client import TrainerClient, CustomTrainer``; see ``docs/client.md``. Public are the names
+below and the sub-packages ``types``, ``options``, ``constants`` and ``backends``, which have upstream's
+paths. The rest is internal:
+
+* :mod:`~reconciler.client.trainer_client`: ``TrainerClient``; its errors:
+  :mod:`~reconciler.client.client_errors`.
+* :mod:`~reconciler.client.jobs`: reads jobs, logs and progress. ``reconciler get``, ``describe``, ``wait``
+  and ``logs`` read by the same modules.
+* :mod:`~reconciler.client.manifests`: writes and edits manifests. ``reconciler suspend``, ``resume``,
+  ``rerun`` and ``delete`` edit by the same modules.
+* :mod:`~reconciler.client.embedded`: the controller that runs the jobs while no daemon does.
+* :mod:`~reconciler.client.runtime_objects`: ``Runtime`` objects;
+  :mod:`~reconciler.client.trainjob_status_update` and :mod:`~reconciler.client.tpu_nodes`: upstream's
+  functions.
+
+Names are imported when first used: commands import from this package, and may not pay for pydantic. The
+package never imports the command line, and the controller only in :mod:`~reconciler.client.embedded`.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
+
+from reconciler.common.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from reconciler.client import constants, options
-    from reconciler.client.backends.container.types import ContainerBackendConfig, TrainingRuntimeSource
-    from reconciler.client.backends.others import KubernetesBackendConfig, LocalProcessBackendConfig
-    from reconciler.client.constants.constants import DATASET_PATH, MODEL_PATH
-    from reconciler.client.jobs.progress_display import ProgressBar
-    from reconciler.client.status_reporting import update_trainjob_status
-    from reconciler.client.tpu_nodes import get_tpu_num_nodes
-    from reconciler.client.trainer_client import TrainerClient
-    from reconciler.client.types.types import (
-        BuiltinTrainer,
-        CustomTrainer,
-        CustomTrainerContainer,
-        DataCacheInitializer,
-        DataFormat,
-        DataType,
-        Event,
-        HuggingFaceDatasetInitializer,
-        HuggingFaceModelInitializer,
-        Initializer,
-        LoraConfig,
-        Loss,
-        Runtime,
-        RuntimeKind,
-        RuntimeTrainer,
-        S3DatasetInitializer,
-        S3ModelInitializer,
-        Step,
-        TorchTuneConfig,
-        TorchTuneInstructDataset,
-        TrainerType,
-        TrainJob,
-        TrainJobTemplate,
-    )
-
-__all__ = [
-    "DATASET_PATH",
-    "MODEL_PATH",
-    "BuiltinTrainer",
-    "ContainerBackendConfig",
-    "CustomTrainer",
-    "CustomTrainerContainer",
-    "DataCacheInitializer",
-    "DataFormat",
-    "DataType",
-    "Event",
-    "HuggingFaceDatasetInitializer",
-    "HuggingFaceModelInitializer",
-    "Initializer",
-    "KubernetesBackendConfig",
-    "LocalProcessBackendConfig",
-    "LoraConfig",
-    "Loss",
-    "ProgressBar",
-    "Runtime",
-    "RuntimeKind",
-    "RuntimeTrainer",
-    "S3DatasetInitializer",
-    "S3ModelInitializer",
-    "Step",
-    "TorchTuneConfig",
-    "TorchTuneInstructDataset",
-    "TrainJob",
-    "TrainJobTemplate",
-    "TrainerClient",
-    "TrainerType",
-    "TrainingRuntimeSource",
-    "constants",
-    "get_tpu_num_nodes",
-    "options",
-    "update_trainjob_status",
-]
-
-_ELSEWHERE: Final = {
-    "ProgressBar": "jobs.progress_display",
-    "ContainerBackendConfig": "backends.container.types",
-    "TrainingRuntimeSource": "backends.container.types",
-    "KubernetesBackendConfig": "backends.others",
-    "LocalProcessBackendConfig": "backends.others",
-    "DATASET_PATH": "constants.constants",
-    "MODEL_PATH": "constants.constants",
-    "TrainerClient": "trainer_client",
-    "get_tpu_num_nodes": "tpu_nodes",
-    "update_trainjob_status": "status_reporting",
-}
-_MODULES: Final = frozenset({"constants", "options"})
-
-
-def __getattr__(name: str) -> Any:
-    """Import what has ``name``, at first use."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    value = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'types.types')}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    from reconciler.client import constants as constants
+    from reconciler.client import options as options
+    from reconciler.client.backends.container.types import ContainerBackendConfig as ContainerBackendConfig
+    from reconciler.client.backends.container.types import TrainingRuntimeSource as TrainingRuntimeSource
+    from reconciler.client.backends.others import KubernetesBackendConfig as KubernetesBackendConfig
+    from reconciler.client.backends.others import LocalProcessBackendConfig as LocalProcessBackendConfig
+    from reconciler.client.constants.constants import DATASET_PATH as DATASET_PATH
+    from reconciler.client.constants.constants import MODEL_PATH as MODEL_PATH
+    from reconciler.client.jobs.progress_display import ProgressBar as ProgressBar
+    from reconciler.client.tpu_nodes import get_tpu_num_nodes as get_tpu_num_nodes
+    from reconciler.client.trainer_client import TrainerClient as TrainerClient
+    from reconciler.client.trainjob_status_update import update_trainjob_status as update_trainjob_status
+    from reconciler.client.types.types import BuiltinTrainer as BuiltinTrainer
+    from reconciler.client.types.types import CustomTrainer as CustomTrainer
+    from reconciler.client.types.types import CustomTrainerContainer as CustomTrainerContainer
+    from reconciler.client.types.types import DataCacheInitializer as DataCacheInitializer
+    from reconciler.client.types.types import DataFormat as DataFormat
+    from reconciler.client.types.types import DataType as DataType
+    from reconciler.client.types.types import Event as Event
+    from reconciler.client.types.types import HuggingFaceDatasetInitializer as HuggingFaceDatasetInitializer
+    from reconciler.client.types.types import HuggingFaceModelInitializer as HuggingFaceModelInitializer
+    from reconciler.client.types.types import Initializer as Initializer
+    from reconciler.client.types.types import LoraConfig as LoraConfig
+    from reconciler.client.types.types import Loss as Loss
+    from reconciler.client.types.types import Runtime as Runtime
+    from reconciler.client.types.types import RuntimeKind as RuntimeKind
+    from reconciler.client.types.types import RuntimeTrainer as RuntimeTrainer
+    from reconciler.client.types.types import S3DatasetInitializer as S3DatasetInitializer
+    from reconciler.client.types.types import S3ModelInitializer as S3ModelInitializer
+    from reconciler.client.types.types import Step as Step
+    from reconciler.client.types.types import TorchTuneConfig as TorchTuneConfig
+    from reconciler.client.types.types import TorchTuneInstructDataset as TorchTuneInstructDataset
+    from reconciler.client.types.types import TrainerType as TrainerType
+    from reconciler.client.types.types import TrainJob as TrainJob
+    from reconciler.client.types.types import TrainJobTemplate as TrainJobTemplate
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__)

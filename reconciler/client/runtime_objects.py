@@ -1,7 +1,7 @@
-"""Runtimes as callers see them, from the documents that the folder, the sources and this project have.
+"""Builds :class:`~reconciler.client.types.types.Runtime` objects from the documents of folder and sources.
 
-Read from the raw documents: a runtime that cannot be understood is left out of the list with a warning, and
-is an error only for who asks for it by name.
+Reads raw documents: a runtime without a container that trains is left out of the list with a warning, and is
+an error only for a caller that asks for it by name.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.api.framework_names import FRAMEWORKS
+from reconciler.api.step_names import NODE
 from reconciler.client.constants import constants
 from reconciler.client.types.types import (
     TORCH_TUNE,
@@ -24,37 +26,34 @@ if TYPE_CHECKING:
     from reconciler.sources.folder.catalog import Catalog
 
 Raw = Mapping[str, Any]
-#: Of a runtime without the label, by its policy; the first that is there.
-_FRAMEWORKS: Final = ("torch", "mpi", "jax", "xgboost", "flux")
+#: Framework of a runtime that has neither the label nor a framework in its ``mlPolicy``.
 PLAIN: Final = "plain"
 
 _log = logging.getLogger(__name__)
 
 
-def runtime_documents(catalog: Catalog, further: Iterable[Document], namespace: str) -> dict[str, Document]:
-    """Valid runtimes by name: a namespace's own before those for all, the folder's before further ones."""
+def select_runtimes(catalog: Catalog, namespace: str) -> dict[str, Document]:
+    """Returns valid runtimes by name: namespaced before cluster-wide ones, the folder's before others."""
+    own = sorted(catalog.runtimes.values(), key=lambda d: (not d.namespace, d.name))
     found: dict[str, Document] = {}
-    for document in sorted(catalog.runtimes.values(), key=lambda d: (not d.namespace, d.name)):
-        if document.namespace in ("", namespace):
-            found.setdefault(document.name, document)
-    for document in further:
+    for document in [*own, *catalog.fallback_runtimes.values()]:
         if document.namespace in ("", namespace):
             found.setdefault(document.name, document)
     return found
 
 
-def runtime_from(raw: Raw) -> Runtime:
-    """The runtime of a document.
+def parse_runtime(raw: Raw) -> Runtime:
+    """Returns the runtime of a document.
 
     Raises:
         ValueError: it has no container that trains.
     """
-    name = str(_mapping(raw.get("metadata")).get("name", ""))
-    policy = _mapping(_mapping(raw.get("spec")).get("mlPolicy"))
-    container = trainer_container(raw)
+    name = str(mapping_at(raw, "metadata").get("name", ""))
+    policy = mapping_at(raw, "spec", "mlPolicy")
+    container = _trainer_container(raw)
     if container is None or not container.get("image"):
-        raise ValueError(f"The runtime {name} has no container {constants.NODE!r} with an image that trains.")
-    framework = framework_of(raw)
+        raise ValueError(f"The runtime {name} has no container {NODE!r} with an image that trains.")
+    framework = _framework(raw)
     builtin = framework == TORCH_TUNE
     trainer = RuntimeTrainer(
         trainer_type=TrainerType.BUILTIN_TRAINER if builtin else TrainerType.CUSTOM_TRAINER,
@@ -62,72 +61,43 @@ def runtime_from(raw: Raw) -> Runtime:
         image=str(container["image"]),
         num_nodes=int(policy.get("numNodes") or 1),
     )
-    trainer.device, trainer.device_count = _devices(container, policy, trainer.num_nodes)
+    trainer.device, trainer.device_count = _total_devices(container, policy, trainer.num_nodes)
     trainer.set_command(_command(builtin=builtin, policy=policy))
     return Runtime(name=name, trainer=trainer, kind=RuntimeKind(raw.get("kind")))
 
 
-def listed(documents: Iterable[Document]) -> Iterator[Runtime]:
-    """Those that can be understood."""
+def parse_runtimes(documents: Iterable[Document]) -> Iterator[Runtime]:
+    """Yields the runtimes that have a container that trains."""
     for document in documents:
         try:
-            yield runtime_from(document.raw)
+            yield parse_runtime(document.raw)
         except ValueError as error:
             _log.warning("%s It is left out (%s:%s).", error, document.file, document.line)
 
 
 def unknown_runtime(name: str) -> Runtime:
-    """Stands for the runtime of a job whose runtime is not there (any longer)."""
+    """Returns a stand-in for a job's runtime that does not exist (any longer)."""
     trainer = RuntimeTrainer(
         trainer_type=TrainerType.CUSTOM_TRAINER, framework=constants.UNKNOWN, image=constants.UNKNOWN
     )
     return Runtime(name=name, trainer=trainer, kind=RuntimeKind.CLUSTER_TRAINING_RUNTIME)
 
 
-def framework_of(raw: Raw) -> str:
-    """The label's word, else what the policy says."""
-    labels = _mapping(_mapping(raw.get("metadata")).get("labels"))
-    if label := labels.get(constants.RUNTIME_FRAMEWORK_LABEL):
-        return str(label)
-    policy = _mapping(_mapping(raw.get("spec")).get("mlPolicy"))
-    return next((kind for kind in _FRAMEWORKS if kind in policy), PLAIN)
-
-
 def replicated_jobs(raw: Raw) -> list[dict[str, Any]]:
-    """The runtime's steps."""
-    template = _mapping(_mapping(raw.get("spec")).get("template"))
-    jobs = _mapping(template.get("spec")).get("replicatedJobs")
+    """Returns the runtime's steps."""
+    jobs = mapping_at(raw, "spec", "template", "spec").get("replicatedJobs")
     return [job for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
 
 
-def containers_of(step: Raw) -> list[dict[str, Any]]:
-    """Of a step's pods."""
-    job = _mapping(step.get("template"))
-    pod = _mapping(_mapping(_mapping(job.get("spec")).get("template")).get("spec"))
-    containers = pod.get("containers")
+def step_containers(step: Raw) -> list[dict[str, Any]]:
+    """Returns the containers of a step's pods."""
+    containers = mapping_at(step, "template", "spec", "template", "spec").get("containers")
     return [c for c in containers if isinstance(c, dict)] if isinstance(containers, list) else []
 
 
-def ancestor_of(step: Raw) -> str:
-    """``trainer``, ``dataset-initializer``, ...; "" for other steps."""
-    metadata = _mapping(_mapping(step.get("template")).get("metadata"))
-    return str(_mapping(metadata.get("labels")).get(constants.TRAINJOB_ANCESTOR_LABEL, ""))
-
-
-def trainer_container(raw: Raw) -> dict[str, Any] | None:
-    """The container that trains: ``node`` of the step marked as trainer, else of the step ``node``."""
-    steps = replicated_jobs(raw)
-    marked = [step for step in steps if ancestor_of(step)]
-    for step in [*marked, *(s for s in steps if s.get("name") == constants.NODE)]:
-        for container in containers_of(step):
-            if container.get("name") == constants.NODE:
-                return container
-    return None
-
-
-def devices_of(container: Raw) -> tuple[str, str]:
-    """Kind and count of what a container asks for."""
-    limits = _mapping(_mapping(container.get("resources")).get("limits"))
+def requested_devices(container: Raw) -> tuple[str, str]:
+    """Returns kind and count of the devices that a container asks for."""
+    limits = mapping_at(container, "resources", "limits")
     for resource, device in (
         (constants.GPU_LABEL, "gpu"),
         (constants.TPU_LABEL, "tpu"),
@@ -140,9 +110,39 @@ def devices_of(container: Raw) -> tuple[str, str]:
     return constants.UNKNOWN, constants.UNKNOWN
 
 
-def _devices(container: Raw, policy: Raw, nodes: int) -> tuple[str, str]:
-    device, count = devices_of(container)
-    slots = _mapping(policy.get("mpi")).get("numProcPerNode")
+def mapping_at(value: Any, *keys: str) -> Raw:
+    """Returns the mapping at the end of the keys; empty where a key is missing or holds something else."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _framework(raw: Raw) -> str:
+    """The label's value, else the framework in the ML policy."""
+    if label := mapping_at(raw, "metadata", "labels").get(constants.RUNTIME_FRAMEWORK_LABEL):
+        return str(label)
+    policy = mapping_at(raw, "spec", "mlPolicy")
+    return next((name for name in FRAMEWORKS if name in policy), PLAIN)
+
+
+def _trainer_container(raw: Raw) -> dict[str, Any] | None:
+    """The container that trains: ``node`` of a step with an ancestor, else of the step ``node``."""
+    steps = replicated_jobs(raw)
+    marked = [
+        step
+        for step in steps
+        if mapping_at(step, "template", "metadata", "labels").get(constants.TRAINJOB_ANCESTOR_LABEL)
+    ]
+    for step in [*marked, *(s for s in steps if s.get("name") == NODE)]:
+        for container in step_containers(step):
+            if container.get("name") == NODE:
+                return container
+    return None
+
+
+def _total_devices(container: Raw, policy: Raw, nodes: int) -> tuple[str, str]:
+    device, count = requested_devices(container)
+    slots = mapping_at(policy, "mpi").get("numProcPerNode")
     if slots:
         count = str(slots)
     return device, str(int(count) * nodes) if count.isdigit() else count
@@ -154,7 +154,3 @@ def _command(*, builtin: bool, policy: Raw) -> tuple[str, ...]:
     if policy.get("torch") is not None:
         return constants.TORCH_COMMAND
     return constants.MPI_COMMAND if policy.get("mpi") else constants.DEFAULT_COMMAND
-
-
-def _mapping(value: Any) -> Raw:
-    return value if isinstance(value, Mapping) else {}

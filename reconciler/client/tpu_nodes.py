@@ -1,4 +1,4 @@
-"""``get_tpu_num_nodes()`` of upstream: how many nodes a job on TPU slices has. No TPU is needed."""
+"""``get_tpu_num_nodes()``: upstream's function for the number of nodes on TPU slices. It needs no TPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import prod
 
 
 def get_tpu_num_nodes(num_slices: int, topology: str, chips_per_host: int = 4) -> int:
-    """The hosts of all slices together.
+    """Returns the number of hosts of all slices together.
 
     Args:
         num_slices: of the job.

@@ -1,8 +1,8 @@
-"""``TrainerClient``: training from Python, by manifests in a folder and whoever runs them.
+"""``TrainerClient``: training from Python through manifests in a folder.
 
-The client and what runs the jobs meet in files only: the client writes manifests and reads status sidecars
-and logs. A daemon on the folder (``reconciler run``) does the work; without one a controller inside this
-process does, until the process ends (:mod:`reconciler.client.embedded.embedded_controller`).
+The client writes manifests, and reads status sidecars and logs; it shares nothing but these files with what
+runs the jobs. That is a daemon on the folder (``reconciler run``), or without one a controller in this
+process, until the process ends (:mod:`reconciler.client.embedded.embedded_controller`).
 """
 
 from __future__ import annotations
@@ -12,44 +12,46 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from reconciler.client.backends.container.types import DEFAULT_SOURCES, ContainerBackendConfig
-from reconciler.client.client_errors import InvalidRequest, JobNotThere, NoEngine, WaitedTooLong, name_taken
+from reconciler.client.client_errors import InvalidRequest, JobNotFound, NameInUse, NoEngine, WaitTimeout
 from reconciler.client.constants import constants
-from reconciler.client.embedded.client_settings import settings_of
+from reconciler.client.embedded.client_settings import load_client_settings
 from reconciler.client.embedded.embedded_controller import (
     EmbeddedController,
     close_controller,
     ensure_controller,
 )
-from reconciler.client.embedded.host_path_grants import grant
-from reconciler.client.jobs.folder_changes import Changes
-from reconciler.client.jobs.job_snapshots import Job, JobNotFound, Reader, Snapshot
-from reconciler.client.jobs.log_lines import choice_of, lines_following, lines_now, require_known
+from reconciler.client.embedded.host_path_grants import add_grants
+from reconciler.client.jobs.folder_watcher import FolderWatcher
+from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader
+from reconciler.client.jobs.job_wait import Callback, check_arguments, wait_for_status
+from reconciler.client.jobs.log_lines import build_selection, check_selection, follow_lines, read_lines
 from reconciler.client.jobs.progress_display import ProgressBar
-from reconciler.client.jobs.trainjob_objects import events_from, job_from, runtime_name
-from reconciler.client.jobs.waiting import Callback, check_arguments, wait_for
-from reconciler.client.manifests.initializer_manifests import Images
-from reconciler.client.manifests.manifest_removal import remove_job
-from reconciler.client.manifests.submission import Option, Trainer, checked_text, compose
-from reconciler.client.runtime_objects import listed, runtime_documents, runtime_from
+from reconciler.client.jobs.trainjob_objects import build_events, build_trainjob, requested_runtime
+from reconciler.client.manifests.manifest_editor import remove_job
+from reconciler.client.manifests.submission import Option, build_submission, render_checked
+from reconciler.client.manifests.trainer_spec import Trainer
+from reconciler.client.runtime_objects import parse_runtime, parse_runtimes, select_runtimes
 from reconciler.client.types.types import Event, Initializer, Runtime, TrainerType, TrainJob
-from reconciler.config.options import did_you_mean
+from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import StateError
 from reconciler.names import DEFAULT_NAMESPACE, job_key
 from reconciler.state.atomic_files import write_atomically
-from reconciler.state.sidecar_reader import ENDED, SUFFIX
+from reconciler.state.phases import ENDED_PHASES
+from reconciler.state.sidecar_files import SIDECAR_SUFFIX
 
 if TYPE_CHECKING:
     from reconciler.api import Document
     from reconciler.config.settings import Settings
 
-#: Seconds until what a deleted job has on the engine must be gone.
-REMOVAL: Final = 60.0
-_PACKAGES: Final = (
+#: Seconds until everything that a deleted job has on the engine must be removed.
+DELETE_TIMEOUT: Final = 60.0
+#: What a node of :meth:`TrainerClient.get_runtime_packages` runs.
+_PACKAGES_SCRIPT: Final = (
     "python -c \"import sys; print(f'Python: {sys.version}')\" && "
     "(pip list || echo 'pip not found') && (nvidia-smi || echo 'nvidia-smi not found')"
 )
@@ -61,14 +63,14 @@ class TrainerClient:
     """Trains on the containers of this machine, with the calls of ``kubeflow.trainer.TrainerClient``.
 
     Args:
-        backend_config: how containers are run; what it does not say is taken from ``RECONCILER_*`` variables
+        backend_config: how containers are run; what it leaves open is taken from ``RECONCILER_*`` variables
             and ``reconciler.yaml``.
         specs: the folder of manifests; by default ``RECONCILER_SPECS``, else ``./specs``. Of a folder that
             nobody named, only jobs that clients have submitted are run without a daemon.
         namespace: of the jobs.
 
     Raises:
-        InvalidRequest: the configuration is none.
+        InvalidRequest: the configuration is of another type.
         ConfigError: a variable or ``reconciler.yaml`` is wrong.
     """
 
@@ -80,22 +82,23 @@ class TrainerClient:
         namespace: str = DEFAULT_NAMESPACE,
     ) -> None:
         config = backend_config if backend_config is not None else ContainerBackendConfig()
-        self._settings, self._everything = settings_of(config, specs)
+        self._settings, self._all_jobs = load_client_settings(config, specs)
         self._config = config
         self._namespace = namespace
         self._lock = threading.RLock()
-        self._reader: Reader | None = None
-        self._looked_after = False
+        self._reader: SnapshotReader | None = None
+        #: Whether a controller was ensured, or no engine answered; tried once by calls that only read.
+        self._controller_ensured = False
 
     @property
     def settings(self) -> Settings:
-        """What is in force for a controller in this process."""
+        """The settings in force for a controller in this process."""
         return self._settings
 
     def close(self) -> None:
-        """End this process's controller of the folder, once submitted jobs have come up; they go on."""
+        """Stops the folder's controller in this process once submitted jobs have started; these go on."""
         close_controller(self._settings.instance)
-        self._looked_after = False
+        self._controller_ensured = False
 
     def __enter__(self) -> Self:
         return self
@@ -106,34 +109,34 @@ class TrainerClient:
     # -- runtimes
 
     def list_runtimes(self) -> list[Runtime]:
-        """The runtimes there are: the folder's, then those of the sources, then built-in ones."""
-        return list(listed(self._runtimes().values()))
+        """Returns the folder's runtimes, then those of the sources, then built-in ones."""
+        return list(parse_runtimes(self._runtimes().values()))
 
     def get_runtime(self, name: str) -> Runtime:
-        """One runtime.
+        """Returns one runtime.
 
         Raises:
-            ValueError: there is none of that name; the message says which there are.
+            ValueError: there is none of that name; the message lists the available ones.
         """
-        return runtime_from(self._runtime_document(name).raw)
+        return parse_runtime(self._runtime_document(name).raw)
 
     def get_runtime_packages(self, runtime: Runtime) -> None:
-        """Print Python's version, the packages and the GPUs that a node of the runtime has.
+        """Prints Python's version, the packages and the GPUs that a node of the runtime has.
 
         Raises:
             ValueError: the runtime has a built-in trainer.
-            RuntimeError: the job that asks has failed.
+            RuntimeError: the job that lists them has failed.
         """
         if runtime.trainer.trainer_type is TrainerType.BUILTIN_TRAINER:
             raise InvalidRequest("Cannot get Runtime packages for BuiltinTrainer.")
 
-        def ask(job: dict[str, Any], _trainer: object, _backend: object) -> None:
+        def set_trainer(job: dict[str, Any], _trainer: object, _backend: object) -> None:
             job.setdefault("spec", {})["trainer"] = {
-                "command": ["bash", "-c", _PACKAGES],
+                "command": ["bash", "-c", _PACKAGES_SCRIPT],
                 "numNodes": 1,
             }
 
-        name = self.train(runtime=runtime, options=[ask])
+        name = self.train(runtime=runtime, options=[set_trainer])
         try:
             self.wait_for_job_status(name)
             print("".join(self.get_job_logs(name, step=f"{constants.NODE}-0")))  # noqa: T201  (upstream's)
@@ -149,16 +152,16 @@ class TrainerClient:
         trainer: Trainer | None = None,
         options: Sequence[Option] | None = None,
     ) -> str:
-        """Write a TrainJob, which whoever runs the folder starts; returns its name.
+        """Writes a TrainJob, which the daemon or controller of the folder starts; returns its name.
 
         Args:
             runtime: to train with, by default ``torch-distributed``.
-            initializer: dataset and model to fetch before.
+            initializer: dataset and model to fetch first.
             trainer: what to run; None: what the runtime runs.
             options: of :mod:`reconciler.client.options`.
 
         Raises:
-            ValueError: the arguments make no job, or there is a job of that name; the message says why.
+            ValueError: the arguments do not make a job, or its name is in use; the message says why.
             RuntimeError: no container engine answers.
             StateError: the manifest cannot be written.
         """
@@ -166,58 +169,55 @@ class TrainerClient:
         if not isinstance(chosen, (str, Runtime)):
             raise InvalidRequest(f"runtime must be a runtime or the name of one, not {chosen!r}.")
         document = self._runtime_document(chosen.name if isinstance(chosen, Runtime) else chosen)
-        submission = compose(
-            runtime=chosen if isinstance(chosen, Runtime) else runtime_from(document.raw),
+        submission = build_submission(
+            runtime=chosen if isinstance(chosen, Runtime) else parse_runtime(document.raw),
             document=document,
             initializer=initializer,
             trainer=trainer,
             options=options,
             namespace=self._namespace,
-            images=Images(
-                dataset=self._config.dataset_initializer_image,
-                model=self._config.model_initializer_image,
-                timeout=self._config.initializer_timeout,
-            ),
+            config=self._config,
         )
         name = submission.name
+        key = job_key(self._namespace, name)
         with self._lock:
-            there = {job.key for job in self._snapshot().jobs}
-            if job_key(self._namespace, name) in there:
-                raise name_taken(name)
+            if self._exists(key):
+                raise NameInUse(name)
             file = self._free_file(name)
-            text = checked_text(submission, file=str(file), runtimes=self._runtimes().values())
+            text = render_checked(submission, file=str(file), runtimes=self._runtimes().values())
             controller = self._controller()
             if self._settings.grants is not None:
-                grant(self._settings.grants, submission.documents)
+                add_grants(self._settings.grants, submission.documents)
+            mode = 0o600 if submission.has_secrets else 0o644
             try:
-                write_atomically(file, text.encode(), mode=0o600 if submission.secret else 0o644, new=True)
+                write_atomically(file, text.encode(), mode=mode, new=True)
             except StateError as error:
                 if isinstance(error.__cause__, FileExistsError):  # by another process, a moment ago
-                    raise name_taken(name) from None
+                    raise NameInUse(name) from None
                 raise
-        controller.submitted(job_key(self._namespace, name), file)
+        controller.add_submitted(key, file)
         return name
 
     def list_jobs(self, runtime: str | Runtime | None = None) -> list[TrainJob]:
-        """All jobs of the folder, or those of one runtime."""
+        """Returns all jobs of the folder, or those of one runtime."""
         wanted = runtime.name if isinstance(runtime, Runtime) else runtime
-        snapshot = self._looked_after_snapshot()
+        snapshot = self._current_snapshot()
         runtimes = self._runtimes(snapshot)
         return [
-            job_from(job, runtimes)
+            build_trainjob(job, runtimes)
             for job in snapshot.jobs
             if job.entry is not None
             and job.namespace == self._namespace
-            and (wanted is None or runtime_name(job) == wanted)
+            and (wanted is None or requested_runtime(job) == wanted)
         ]
 
     def get_job(self, name: str) -> TrainJob:
-        """One job as it is now.
+        """Returns a job as it is now.
 
         Raises:
             ValueError: there is none (a RuntimeError at the same time).
         """
-        return self._seen(name)[1]
+        return self._current_job(name)[1]
 
     def get_job_logs(
         self,
@@ -227,7 +227,7 @@ class TrainerClient:
         *,
         node_index: int | None = None,
     ) -> Iterator[str]:
-        """Lines of a job's logs, each with its end.
+        """Yields the lines of a job's logs, each with its end.
 
         Args:
             name: of the job.
@@ -241,21 +241,21 @@ class TrainerClient:
         """
         if step is not None and node_index is not None:
             raise InvalidRequest("Give one of step and node_index.")
-        choice = choice_of(step, node_index)
+        selection = build_selection(step, node_index)
         job = self._job(name)
-        require_known(job, choice, self._settings.log_dir)
+        check_selection(job, selection, self._settings.log_dir)
         if follow:
-            self._look_after()
-            return lines_following(lambda: self._job(name), choice, self._settings.log_dir)
-        return lines_now(job, choice, self._settings.log_dir)
+            self._try_controller()
+            return follow_lines(lambda: self._job(name), selection, self._settings.log_dir)
+        return read_lines(job, selection, self._settings.log_dir)
 
     def get_job_events(self, name: str) -> list[Event]:
-        """What has happened to a job, oldest first.
+        """Returns the events of a job, oldest first.
 
         Raises:
             ValueError: there is no such job.
         """
-        return events_from(self._job(name))
+        return build_events(self._job(name))
 
     def wait_for_job_status(
         self,
@@ -265,7 +265,7 @@ class TrainerClient:
         polling_interval: float = 2,
         callbacks: list[Callback] | None = None,
     ) -> TrainJob:
-        """Wait until a job has one of the statuses; returns as soon as its status says so.
+        """Waits until a job has one of the statuses, and returns as soon as its sidecar shows it.
 
         Args:
             name: of the job.
@@ -276,92 +276,96 @@ class TrainerClient:
                 progress bar is shown (:class:`reconciler.client.ProgressBar`).
 
         Raises:
-            ValueError: there is no such job, or the arguments make no sense.
+            ValueError: there is no such job, or the arguments contradict each other.
             RuntimeError: the job has failed; the message says which rank, how, and its last lines.
-            TimeoutError: the time is over.
+            TimeoutError: the time is over, or the job is Complete and that is not wanted.
         """
         check_arguments(status, timeout, polling_interval)
         self._job(name)
         if callbacks is None and sys.stderr.isatty():
             callbacks = [ProgressBar()]
         controller = self._controller()
-        folders = [self._settings.specs, self._settings.status_dir or self._settings.specs]
-        with Changes(folders, matters=lambda path: path.endswith(SUFFIX)) as changes:
-            controller.add_bell(changes.ring)
+        with self._watch(lambda path: path.endswith(SIDECAR_SUFFIX)) as watcher:
+            controller.add_listener(watcher.wake)
             try:
-                return wait_for(
-                    lambda: self._seen(name),
-                    changes,
+                return wait_for_status(
+                    lambda: self._current_job(name),
+                    watcher,
                     wanted=set(status),
                     timeout=timeout,
                     polling_interval=polling_interval,
                     callbacks=callbacks or (),
                 )
             finally:
-                controller.remove_bell(changes.ring)
+                controller.remove_listener(watcher.wake)
 
     def delete_job(self, name: str) -> None:
-        """Remove a job: its manifest, its containers, its network; returns when they are gone.
+        """Removes a job's manifest, containers and network; returns when they are gone.
 
         Raises:
             ValueError: there is no such job.
-            TimeoutError: something was still there after a minute.
+            TimeoutError: something still existed after a minute.
         """
         job = self._job(name)
         self._controller()
         with self._lock:
             remove_job(job)
-        folders = [self._settings.specs, self._settings.status_dir or self._settings.specs]
-        deadline = time.monotonic() + REMOVAL
-        with Changes(folders) as changes:
-            while self._is_known(job):
+        deadline = time.monotonic() + DELETE_TIMEOUT
+        with self._watch() as watcher:
+            while self._exists(job.key):
                 if time.monotonic() > deadline:
-                    raise WaitedTooLong(
-                        f"{name} is not removed from the engine after {REMOVAL:g} s.",
-                        remedy="Its manifest is gone; whoever runs the folder goes on trying.",
+                    raise WaitTimeout(
+                        f"{name} is not removed from the engine after {DELETE_TIMEOUT:g} s.",
+                        remedy="Its manifest is gone; the daemon or controller of the folder goes on trying.",
                     )
-                changes.wait(0.1)
+                watcher.wait(0.1)
 
-    # -- what is behind it
+    # -- the controller
 
     def _controller(self) -> EmbeddedController:
-        controller = ensure_controller(self._settings, everything=self._everything)
-        self._looked_after = True
+        controller = ensure_controller(self._settings, all_jobs=self._all_jobs)
+        self._controller_ensured = True
         return controller
 
-    def _look_after(self) -> None:
-        """Have somebody run what is not finished; reading goes on without an engine."""
+    def _try_controller(self) -> None:
+        """Starts a controller for unfinished jobs; reading goes on without an engine."""
         try:
             self._controller()
         except NoEngine as error:
-            self._looked_after = True
+            self._controller_ensured = True
             _log.warning("what is shown may be old: %s", error)
 
-    def _looked_after_snapshot(self) -> Snapshot:
+    # -- the folder
+
+    def _current_snapshot(self) -> Snapshot:
+        """The folder, with a controller for jobs that have not ended."""
         snapshot = self._snapshot()
-        if not self._looked_after and any(job.phase not in ENDED for job in snapshot.jobs):
-            self._look_after()
+        if not self._controller_ensured and any(job.phase not in ENDED_PHASES for job in snapshot.jobs):
+            self._try_controller()
         return snapshot
 
     def _snapshot(self) -> Snapshot:
         with self._lock:
             self._settings.specs.mkdir(parents=True, exist_ok=True)
             if self._reader is None:
-                self._reader = Reader(self._settings, self._further())
+                self._reader = SnapshotReader(self._settings, self._load_source_runtimes())
             return self._reader.snapshot()
 
-    def _further(self) -> Sequence[Document]:
-        from reconciler.sources.runtimes.available_runtimes import available_runtimes  # noqa: PLC0415  (pydantic models)
+    def _watch(self, is_relevant: Callable[[str], bool] = lambda _: True) -> FolderWatcher:
+        folders = [self._settings.specs, self._settings.status_dir or self._settings.specs]
+        return FolderWatcher(folders, is_relevant=is_relevant)
 
-        found = available_runtimes(self._settings.runtime_sources, clock=time.time)
+    def _load_source_runtimes(self) -> Sequence[Document]:
+        from reconciler.sources.runtimes.available_runtimes import load_available_runtimes  # noqa: PLC0415  (pydantic models)
+
+        found = load_available_runtimes(self._settings.runtime_sources, clock=time.time)
         for fault in found.faults:
             level = logging.INFO if fault.file in DEFAULT_SOURCES else logging.WARNING
             _log.log(level, "runtime source %s: %s", fault.file, fault.message)
         return found.documents
 
     def _runtimes(self, snapshot: Snapshot | None = None) -> dict[str, Document]:
-        catalog = (snapshot or self._snapshot()).catalog
-        return runtime_documents(catalog, catalog.builtin.values(), self._namespace)
+        return select_runtimes((snapshot or self._snapshot()).catalog, self._namespace)
 
     def _runtime_document(self, name: str) -> Document:
         runtimes = self._runtimes()
@@ -379,21 +383,21 @@ class TrainerClient:
         try:
             job = snapshot.find(name, self._namespace)
         except JobNotFound as error:
-            raise JobNotThere(f"No TrainJob with name {name}. {error}") from None
+            raise JobNotFound(f"No TrainJob with name {name}. {error}") from None
         if job.entry is None:
-            raise JobNotThere(f"No TrainJob with name {name}: it is being deleted.")
+            raise JobNotFound(f"No TrainJob with name {name}: it is being deleted.")
         return job
 
-    def _seen(self, name: str) -> tuple[Job, TrainJob]:
-        snapshot = self._looked_after_snapshot()
+    def _current_job(self, name: str) -> tuple[Job, TrainJob]:
+        snapshot = self._current_snapshot()
         job = self._find(snapshot, name)
-        return job, job_from(job, self._runtimes(snapshot))
+        return job, build_trainjob(job, self._runtimes(snapshot))
 
-    def _is_known(self, job: Job) -> bool:
-        return any(each.key == job.key for each in self._snapshot().jobs)
+    def _exists(self, key: str) -> bool:
+        return any(job.key == key for job in self._snapshot().jobs)
 
     def _free_file(self, name: str) -> Path:
-        """``<name>.yaml``, or with a number where somebody has a file of that name."""
+        """``<name>.yaml``, or with a number where a file of that name exists."""
         file, number = self._settings.specs / f"{name}.yaml", 1
         while file.exists():
             file, number = self._settings.specs / f"{name}-{number}.yaml", number + 1

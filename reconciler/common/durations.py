@@ -1,4 +1,4 @@
-"""Durations as people write them. Pure."""
+"""Durations as people write and read them. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 
 def parse_duration(text: str | float) -> float:
-    """Seconds from ``30``, ``30s``, ``500ms``, ``5m``, ``1h30m``.
+    """Returns the seconds of ``30``, ``30s``, ``500ms``, ``5m`` or ``1h30m``.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: with the end of a sentence that begins with the text.
     """
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         return float(text)
@@ -18,13 +18,13 @@ def parse_duration(text: str | float) -> float:
         return float(text)
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
     if not parts or "".join(n + u for n, u in parts) != text:
-        raise ValueError("is no duration: write 30, 30s, 5m or 1h30m")
+        raise ValueError("is not a duration: write 30, 30s, 5m or 1h30m")
     units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     return sum(float(number) * units[unit] for number, unit in parts)
 
 
-def short_duration(seconds: float | None) -> str:
-    """As kubectl prints it: ``45s``, ``2m5s``, ``3h20m``, ``4d6h``; "-" for None."""
+def format_duration(seconds: float | None) -> str:
+    """Formats as kubectl does: ``45s``, ``2m5s``, ``3h20m``, ``4d6h``; "-" for None."""
     if seconds is None:
         return "-"
     left = max(0, int(seconds))

@@ -1,6 +1,7 @@
-"""Who made the unix socket that one connects to; only the kernel of the same host tells.
+"""The process that listens at a unix socket, as the kernel of this host knows it.
 
-What can go wrong: nobody listens, or the kernel has no such word (it is Linux' own): then nobody is known.
+What can go wrong: nobody listens, or the kernel has no such option (it is Linux's own): then the listener is
+unknown.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Final
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
-def listener_of(address: str, *, timeout: float) -> tuple[int, int] | None:
-    """Process and user that listen at a socket; None where the kernel does not tell.
+def find_listener(address: str, *, timeout: float) -> tuple[int, int] | None:
+    """Returns process id and user id of the listener; None where they are unknown.
 
     Args:
         address: a path, or an abstract name (with a NUL before it).
-        timeout: seconds to be taken up.
+        timeout: seconds for the connection.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

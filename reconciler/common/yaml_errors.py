@@ -1,14 +1,21 @@
-"""What PyYAML raises beside its own errors.
+"""Exceptions that PyYAML raises beside ``yaml.YAMLError``.
 
-Its constructors take a value at its tag's word: ``!!int ""`` is an IndexError, ``!!bool x`` a KeyError,
-``!!timestamp x`` an AttributeError, and a deep nesting ends in a RecursionError. Who reads a file that people
-write catches these together with ``yaml.YAMLError``.
+Its constructors trust a value's tag: ``!!int ""`` is an IndexError, ``!!bool x`` a KeyError, ``!!timestamp
+x`` an AttributeError, and deep nesting ends in a RecursionError. Code that reads a file written by people
+catches these together with ``yaml.YAMLError``.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-MISFITS: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
-#: In a sentence about the file.
-MISFIT: Final = "a value does not fit its tag"
+YAML_VALUE_ERRORS: Final = (
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+)
+#: For a sentence about the file.
+YAML_VALUE_MESSAGE: Final = "a value does not fit its tag"

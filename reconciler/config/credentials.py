@@ -1,7 +1,7 @@
-"""Secrets that a service manager hands over as files (systemd's ``LoadCredential=``).
+"""Secrets that a service manager passes as files (systemd's ``LoadCredential=``).
 
-The folder is named by ``$CREDENTIALS_DIRECTORY``, readable by this user alone and gone when the service ends.
-The units that come with this project give a blank one where the user has none: blank is the same as missing.
+Their folder is ``$CREDENTIALS_DIRECTORY``: readable by this user alone, and gone when the service ends. The
+units that come with this project pass a blank one where the user has none: blank is the same as missing.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ REGISTRY_AUTH: Final = "registry-auth"
 _LIMIT: Final = 1024 * 1024
 
 
-def credential(name: str, environ: Mapping[str, str] | None = None) -> bytes | None:
-    """What the service manager handed over under this name; None: nothing.
+def read_credential(name: str, environ: Mapping[str, str] | None = None) -> bytes | None:
+    """Returns the credential of this name; None where there is none.
 
     Raises:
         ConfigError: it cannot be read.

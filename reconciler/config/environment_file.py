@@ -1,10 +1,10 @@
 """Variables from a file, so that they can be read again while the daemon runs (``--env-file``).
 
-The form is that of systemd's ``EnvironmentFile=``: ``NAME=value`` lines, comments with ``#`` or ``;``, values
-as they are or in quotes. systemd itself reads such a file only when it starts a process; this one is read at
+The format is that of systemd's ``EnvironmentFile=``: ``NAME=value`` lines, comments with ``#`` or ``;``,
+values as they are or in quotes. systemd reads such a file only when it starts a process; this one is read at
 a reload too. Variables that the process was started with win over the file, as flags win over variables.
 
-What can go wrong: a line that is none: said with file and line, and nothing of the file is taken.
+What can go wrong: a malformed line is reported with file and line, and nothing of the file is applied.
 """
 
 from __future__ import annotations
@@ -23,55 +23,54 @@ _ESCAPED = re.compile(r'\\(["\\$`])')
 
 @dataclass(kw_only=True)
 class EnvironmentFile:
-    """One file, and what of the environment came from it.
+    """One file, and the variables that were applied from it.
 
     Attributes:
         path: of the file.
-        optional: it need not be there.
+        optional: it need not exist.
     """
 
     path: Path
     optional: bool = False
     environ: MutableMapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    _ours: set[str] = field(default_factory=set)
+    _applied: set[str] = field(default_factory=set)
     _lines: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def named(cls, text: str) -> EnvironmentFile:
-        """``-PATH`` need not be there, as in units of systemd."""
+    def from_option(cls, text: str) -> EnvironmentFile:
+        """Takes ``PATH``, or ``-PATH`` for a file that need not exist, as in systemd's units."""
         return cls(path=Path(text.removeprefix("-")).expanduser(), optional=text.startswith("-"))
 
     def apply(self) -> Callable[[], None]:
-        """Put what the file says into the environment, in place of what it said before.
+        """Puts the file's variables into the environment, in place of those it gave before.
 
         Returns:
-            What undoes it.
+            A function that undoes it.
 
         Raises:
-            ConfigError: the file is missing, or wrong; nothing was changed.
+            ConfigError: the file is missing or malformed; nothing was changed.
         """
         found, lines = self._read()
-        before, ours, old_lines = dict(self.environ), set(self._ours), self._lines
-        for name in self._ours - found.keys():
+        before, applied_before, lines_before = dict(self.environ), set(self._applied), self._lines
+        for name in self._applied - found.keys():
             self.environ.pop(name, None)
-        theirs = before.keys() - ours
-        self._ours = found.keys() - theirs
+        self._applied = found.keys() - (before.keys() - applied_before)
         self._lines = lines
-        for name in self._ours:
+        for name in self._applied:
             self.environ[name] = found[name]
 
         def undo() -> None:
-            for name in self._ours | ours:
+            for name in self._applied | applied_before:
                 self.environ.pop(name, None)
-            self.environ.update({name: before[name] for name in ours if name in before})
-            self._ours, self._lines = ours, old_lines
+            self.environ.update({name: before[name] for name in applied_before if name in before})
+            self._applied, self._lines = applied_before, lines_before
 
         return undo
 
-    def located(self, error: ConfigError) -> ConfigError:
-        """The error with file and line, where it is about a variable that came from here."""
+    def locate(self, error: ConfigError) -> ConfigError:
+        """Returns the error with file and line, where it is about a variable that came from this file."""
         name = next(iter(_NAME.findall(error.message)), "")
-        if name not in self._ours:
+        if name not in self._applied:
             return error
         return ConfigError(f"{self.path}:{self._lines[name]}: {error.message}", remedy=error.remedy)
 
@@ -81,8 +80,8 @@ class EnvironmentFile:
         except FileNotFoundError:
             if self.optional:
                 return {}, {}
-            remedy = f"Make it, or write --env-file=-{self.path} if it need not be there."
-            raise ConfigError(f"{self.path} is not there.", remedy=remedy) from None
+            remedy = f"Create it, or write --env-file=-{self.path} if it need not exist."
+            raise ConfigError(f"{self.path} does not exist.", remedy=remedy) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self.path} cannot be read: {error}.") from None
         values: dict[str, str] = {}
@@ -91,15 +90,16 @@ class EnvironmentFile:
             stripped = line.strip()
             if not stripped or stripped.startswith(("#", ";")):
                 continue
+            place = f"{self.path}:{number}"
             name, equals, value = stripped.partition("=")
             if not equals or not _NAME.fullmatch(name):
-                raise ConfigError(f"{self.path}:{number}: this is no line of the form NAME=value.")
-            values[name] = _unquoted(value.strip(), f"{self.path}:{number}")
+                raise ConfigError(f"{place}: this line is not of the form NAME=value.")
+            values[name] = _unquote(value.strip(), place)
             lines[name] = number
         return values, lines
 
 
-def _unquoted(value: str, place: str) -> str:
+def _unquote(value: str, place: str) -> str:
     quote = value[:1]
     if quote not in {'"', "'"}:
         return value

@@ -1,9 +1,9 @@
-"""What may be followed with git: URLs, refs and paths, checked before the git program ever sees them. Pure.
+"""Parses the URLs, refs and paths of git repositories, before the git program ever sees them. Pure.
 
-A URL is text from a configuration file or a variable, and git gives some texts powers: ``ext::sh -c ...``
-runs a program, ``--upload-pack=...`` is an option, ``-oProxyCommand=...`` as a host is one of ssh's. So
-what is not plainly one of the few forms that are followed is refused, in a sentence. Credentials are taken
-out of a URL here and travel apart from it: what is stored, shown and passed to git never has them.
+A URL is text from a configuration file or a variable, and git executes some texts: ``ext::sh -c ...`` runs a
+program, ``--upload-pack=...`` is an option, ``-oProxyCommand=...`` as a host is one of ssh's. So only the few
+forms that are supported are accepted. Credentials are taken out of a URL here and kept apart from it: what is
+stored, shown and passed to git never has them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _USERINFO: Final = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^/@\s'\"]+@")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 #: What ``git check-ref-format`` forbids anywhere in a ref.
 _REF_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
-_HIDDEN: Final = "***"
-#: Shorter texts are no secrets, and hiding them would garble every message.
-_SECRET_LENGTH: Final = 4
+_MASK: Final = "***"
+#: Shorter texts are not secrets, and hiding them would garble every message.
+_MIN_SECRET_LENGTH: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class GitUrl:
     """A repository.
 
     Attributes:
-        location: what git is given and people read: without credentials.
+        location: the URL for git and for people: without credentials.
         scheme: one of :data:`SCHEMES`.
         host: with the port, where it has one; empty for a local folder.
         user: of http and https, empty unless the URL had one; may itself be a token.
@@ -52,13 +52,13 @@ class GitUrl:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nothing that is sent there leaves this machine."""
+        """Whether what is sent there stays on this machine."""
         name = re.sub(r":\d+$", "", self.host).strip("[]")
         return name in {"localhost", "::1"} or re.fullmatch(r"127\.\d+\.\d+\.\d+", name) is not None
 
 
 def parse_url(text: str) -> GitUrl:
-    """A URL, ``user@host:path`` or the path of a local repository.
+    """Parses a URL, ``user@host:path`` or the path of a local repository.
 
     Raises:
         ValueError: with the end of a sentence that begins with the URL.
@@ -69,17 +69,17 @@ def parse_url(text: str) -> GitUrl:
     if text.startswith("-"):
         raise ValueError("begins with '-', which git would take for an option")
     if _HELPER.match(text):
-        raise ValueError(f"asks git to run a helper; {_followed()}")
+        raise ValueError(f"asks git to run a helper; {_supported_forms()}")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
-        return _with_scheme(text)
+        return _parse_scheme_url(text)
     scp = _SCP.fullmatch(text)
     if scp is not None and not text.startswith((".", "/")):
-        return _scp_like(text, scp)
-    return _local(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111  (no link may be resolved)
+        return _parse_scp(text, scp)
+    return _local_url(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111  (no link may be resolved)
 
 
 def parse_ref(text: str) -> str:
-    """A branch, a tag, a full ref (``refs/...``) or a whole commit; ``HEAD`` is the repository's default.
+    """Checks a branch, tag, full ref (``refs/...``) or whole commit; ``HEAD`` is the repository's default.
 
     Raises:
         ValueError: with the end of a sentence that begins with the ref.
@@ -92,19 +92,21 @@ def parse_ref(text: str) -> str:
         or text.endswith((".", "/"))
         or any(not p or p.startswith(".") or p.endswith(".lock") for p in parts)
     ):
-        raise ValueError("is no name of a branch, tag or commit")
+        raise ValueError("is not the name of a branch, tag or commit")
     return text
 
 
 def parse_path(text: str) -> str:
-    """A folder of the repository, relative to its top; "" is the top itself.
+    """Normalizes a folder of the repository, relative to its top; "" is the top itself.
 
     Raises:
         ValueError: with the end of a sentence that begins with the path.
     """
     parts = [part for part in text.strip("/").split("/") if part not in {"", "."}]
     if ".." in parts or re.search(r"[\x00-\x1f\x7f\\]", text):
-        raise ValueError("is no folder within a repository: write it from the repository's top, without '..'")
+        raise ValueError(
+            "is not a folder within a repository: write it from the repository's top, without '..'"
+        )
     if any(part.lower() == ".git" for part in parts):
         raise ValueError("is git's own folder, which is in no commit")
     return "/".join(parts)
@@ -116,32 +118,32 @@ def is_commit(ref: str) -> bool:
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without the user part of URLs and without these secrets, as they are or as URLs write them."""
+    """Removes the user part of URLs, and masks these secrets as they are and as URLs write them."""
     from urllib.parse import quote  # noqa: PLC0415  (costs the start of every command)
 
     for secret in secrets:
-        if len(secret) >= _SECRET_LENGTH:
+        if len(secret) >= _MIN_SECRET_LENGTH:
             for written in {secret, quote(secret, safe=""), quote(secret)}:
-                text = text.replace(written, _HIDDEN)
+                text = text.replace(written, _MASK)
     return _USERINFO.sub(r"\1", text)
 
 
-def _with_scheme(text: str) -> GitUrl:
+def _parse_scheme_url(text: str) -> GitUrl:
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415  (costs the start of every command)
 
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError("is no URL") from None
+        raise ValueError("is not a URL") from None
     scheme = parts.scheme.lower()
     if scheme not in SCHEMES:
-        raise ValueError(f"is of a kind that is not followed; {_followed()}")
+        raise ValueError(f"has a scheme that is not supported; {_supported_forms()}")
     if scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
             raise ValueError("names another host; a local repository is file:///path")
-        return _local(unquote(parts.path))
-    host = _checked_host(parts.hostname or "")
+        return _local_url(unquote(parts.path))
+    host = _check_host(parts.hostname or "")
     shown = (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
     path = parts.path.rstrip("/")
     if not path or parts.query or parts.fragment:
@@ -150,7 +152,7 @@ def _with_scheme(text: str) -> GitUrl:
     if scheme == "ssh":
         if password:
             raise ValueError("has a password, which ssh does not take: use a key (--git-ssh-key)")
-        before = f"{_checked_user(user)}@" if user else ""
+        before = f"{_check_user(user)}@" if user else ""
         return GitUrl(location=f"ssh://{before}{shown}{path}", scheme=scheme, host=shown)
     if re.search(r"[\x00-\x1f\x7f]", user + password):
         raise ValueError("has a user or a password with control characters")
@@ -159,17 +161,17 @@ def _with_scheme(text: str) -> GitUrl:
     )
 
 
-def _scp_like(text: str, found: re.Match[str]) -> GitUrl:
-    host = _checked_host(found["host"])
+def _parse_scp(text: str, found: re.Match[str]) -> GitUrl:
+    host = _check_host(found["host"])
     user = found["user"] or ""
     if user:
-        _checked_user(user)
+        _check_user(user)
     if found["path"].startswith("-"):
         raise ValueError("has a path that begins with '-', which git would take for an option")
     return GitUrl(location=text.rstrip("/"), scheme="ssh", host=host)
 
 
-def _local(path: str) -> GitUrl:
+def _local_url(path: str) -> GitUrl:
     from urllib.parse import quote  # noqa: PLC0415
 
     if re.search(r"[\x00-\x1f\x7f]", path):
@@ -177,17 +179,17 @@ def _local(path: str) -> GitUrl:
     return GitUrl(location=f"file://{quote(path.rstrip('/') or '/')}", scheme="file")
 
 
-def _checked_host(host: str) -> str:
+def _check_host(host: str) -> str:
     if not _HOST.fullmatch(host):
-        raise ValueError("names no host that could be asked")
+        raise ValueError("does not name a valid host")
     return host
 
 
-def _checked_user(user: str) -> str:
+def _check_user(user: str) -> str:
     if not _USER.fullmatch(user):
-        raise ValueError("names no user that ssh could be given")
+        raise ValueError("does not name a valid ssh user")
     return user
 
 
-def _followed() -> str:
-    return f"followed are {', '.join(f'{scheme}://' for scheme in SCHEMES)}, user@host:path and local paths"
+def _supported_forms() -> str:
+    return f"supported are {', '.join(f'{scheme}://' for scheme in SCHEMES)}, user@host:path and local paths"

@@ -1,11 +1,11 @@
-"""The daemon's log: structlog, for people on a terminal and as JSON lines otherwise.
+"""Configures the log: structlog, as text on a terminal and as JSON lines otherwise.
 
-Every line carries what was bound where the work was taken up (``job``, ``rank``, ``container``,
-``reconcile_id``), through context variables, so that a helper three calls down need not know. Libraries that
-log by the standard library (urllib3, docker, podman, watchdog) come out in the same form, from WARNING on.
+Every line carries the context that its thread has bound (``job``, ``rank``, ``container``, ``reconcile_id``),
+through context variables, so that inner functions need not pass it on. Libraries that use the standard
+library's logging (urllib3, docker, podman, watchdog) are rendered in the same format, from WARNING on.
 
-What can go wrong: a secret in a line. Values under tell-tale keys are masked here, as the last line of
-defence; nothing should put them there.
+What can go wrong: a secret in a line. Values under keys that sound like secrets are masked here, as the last
+line of defence; nothing should log them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final, Literal, TextIO
 
-from reconciler.common.sanitize import printable
+from reconciler.common.sanitize import sanitize_text
 
-#: Keys whose values never reach a log.
+#: Keys that contain one of these have their values masked.
 SECRET_KEYS: Final = ("password", "token", "secret", "authorization", "auth", "credential", "private_key")
 MASK: Final = "****"
 _ORDER: Final = ("namespace", "job", "rank", "container", "reconcile_id")
@@ -27,7 +27,7 @@ Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, A
 
 
 class _CurrentStderr:
-    """Writes to whatever ``sys.stderr`` is at the time (a live table puts itself in front of it)."""
+    """Writes to ``sys.stderr`` as it is at the time (a live table replaces it)."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -39,20 +39,20 @@ class _CurrentStderr:
         return sys.stderr.isatty()
 
 
-def chosen_format(wanted: Literal["console", "json"] | None) -> Literal["console", "json"]:
-    """The form asked for, else the console's on a terminal and JSON otherwise."""
-    return wanted or ("console" if sys.stderr.isatty() else "json")
+def resolve_format(log_format: Literal["console", "json"] | None) -> Literal["console", "json"]:
+    """Returns the given format, else console on a terminal and JSON otherwise."""
+    return log_format or ("console" if sys.stderr.isatty() else "json")
 
 
-def configure(
-    *, form: Literal["console", "json"] | None = None, level: str = "info", stream: TextIO | None = None
+def configure_logging(
+    *, log_format: Literal["console", "json"] | None = None, level: str = "info", stream: TextIO | None = None
 ) -> None:
-    """Set up structlog and the standard library's logging; may be called again.
+    """Configures structlog and the standard library's logging; may be called again.
 
     Args:
-        form: None: console on a terminal, JSON otherwise.
+        log_format: None: console on a terminal, JSON otherwise.
         level: ``debug``, ``info``, ``warning`` or ``error``.
-        stream: where lines go; None: standard error, as it is when a line is written.
+        stream: None: standard error, as it is when a line is written.
     """
     import structlog  # noqa: PLC0415  (0.1 s that only the daemon pays)
 
@@ -73,50 +73,52 @@ def configure(
     )
     handler = logging.StreamHandler(stream or _CurrentStderr())
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(form, stream))
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=_renderers(log_format, stream)
+        )
     )
     root = logging.getLogger()
     for old in list(root.handlers):
         if getattr(old, "reconciler_handler", False):
             root.removeHandler(old)
-    handler.reconciler_handler = True  # type: ignore[attr-defined]  # a mark of ours
+    handler.reconciler_handler = True  # type: ignore[attr-defined]  # found by the next call
     root.addHandler(handler)
     root.setLevel(threshold)
     for library in _QUIET_LIBRARIES:
         logging.getLogger(library).setLevel(max(threshold, logging.WARNING))
 
 
-def _renderers(form: Literal["console", "json"] | None, stream: TextIO | None) -> list[Any]:
+def _renderers(log_format: Literal["console", "json"] | None, stream: TextIO | None) -> list[Any]:
     import structlog  # noqa: PLC0415
 
     drop = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    if chosen_format(form) == "json":
+    if resolve_format(log_format) == "json":
         return [drop, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
     colors = (stream or sys.stderr).isatty()
     return [
         drop,
-        show_controls,
+        sanitize_values,
         structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=36, sort_keys=False),
     ]
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace values of keys that sound like secrets."""
+    """Masks the values of keys that sound like secrets."""
     for key in event:
         if any(word in key.lower() for word in SECRET_KEYS):
             event[key] = MASK
     return event
 
 
-def show_controls(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """What a manifest or a container says may not steer the terminal (JSON escapes it anyway)."""
+def sanitize_values(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replaces control characters, which could steer the terminal (JSON escapes them anyway)."""
     for key, value in event.items():
         if isinstance(value, str):
-            event[key] = printable(value)
+            event[key] = sanitize_text(value)
     return event
 
 
 def order_keys(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Where a line is about comes before the rest, in the same order on every line."""
+    """Puts the context before the rest, in the same order on every line."""
     first = {key: event[key] for key in _ORDER if key in event}
     return {**first, **{key: value for key, value in event.items() if key not in first}}

@@ -1,32 +1,34 @@
-"""The settings as users meet them: flags, variables and keys, and what their values may be.
+"""How users write a setting: its flag, variable and key, and the parsers of values.
 
-One table, so that the command line, the environment and ``reconciler.yaml`` cannot differ. Values are
-parsed here; merging them is :mod:`reconciler.config.settings`'s.
+The options themselves are the fields of :class:`reconciler.config.settings.Settings`, declared with
+:func:`option`; flags, variables, keys, help and messages are derived from them, so that they cannot differ.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from reconciler.common.durations import parse_duration
-from reconciler.config.git_urls import parse_path, parse_ref, parse_url
+from reconciler.common.suggestions import did_you_mean
+from reconciler.config.git_urls import redact
+from reconciler.errors import ConfigError
 
 VARIABLE_PREFIX: Final = "RECONCILER_"
 
 
-def _positive_duration(value: Any) -> float:
-    seconds = parse_duration(value)
-    if seconds <= 0:
-        raise ValueError("must be longer than 0 seconds")
-    return seconds
+def parse_text(value: Any) -> str:
+    """Any text that is not blank."""
+    if isinstance(value, (dict, list)) or value is None or str(value).strip() == "":
+        raise ValueError("must be a text")
+    return str(value)
 
 
-def _boolean(value: Any) -> bool:
+def parse_boolean(value: Any) -> bool:
+    """``true``, ``yes``, ``on``, ``1`` and their opposites."""
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -37,315 +39,171 @@ def _boolean(value: Any) -> bool:
     raise ValueError("is neither true nor false")
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, (dict, list)) or value is None or str(value).strip() == "":
-        raise ValueError("must be a text")
-    return str(value)
+def parse_file_path(value: Any) -> Path:
+    """A path on this machine; ``~`` is expanded."""
+    return Path(parse_text(value)).expanduser()
 
 
-def _path(value: Any) -> Path:
-    return Path(_text(value)).expanduser()
-
-
-def _count(value: Any) -> int:
+def parse_count(value: Any) -> int:
+    """A whole number from 1."""
     if isinstance(value, bool) or not re.fullmatch(r"\d+", str(value).strip()) or int(value) < 1:
         raise ValueError("must be a whole number of 1 or more")
     return int(value)
 
 
-def _instance(value: Any) -> str:
-    text = _text(value)
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", text):
-        raise ValueError("is no label value: 1 to 63 letters, digits, '-', '_' and '.'")
-    return text
+def parse_interval(value: Any) -> float:
+    """A duration of more than nothing."""
+    seconds = parse_duration(value)
+    if seconds <= 0:
+        raise ValueError("must be longer than 0 seconds")
+    return seconds
 
 
-def _git_url(value: Any) -> Any:
-    return parse_url(_text(value).strip())
-
-
-def _git_ref(value: Any) -> str:
-    return parse_ref(_text(value).strip())
-
-
-def _git_path(value: Any) -> str:
-    return parse_path(_text(value).strip())
-
-
-def _endpoint(value: Any) -> str:
-    import ipaddress  # noqa: PLC0415  (costs the start of every command)
-
-    text = _text(value).strip()
-    host, _, port = text.rpartition(":")
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        raise ValueError("is no address and port such as 127.0.0.1:9444") from None
-    if address.is_unspecified or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
-        raise ValueError("is no address of one interface and a port, such as 127.0.0.1:9444")
-    return text
-
-
-def _texts(value: Any) -> tuple[str, ...]:
+def parse_texts(value: Any) -> tuple[str, ...]:
+    """A list, or one text with commas."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, (list, tuple)):
         raise ValueError("must be a list of texts")  # noqa: TRY004  (a value of the user's, not of a caller)
-    return tuple(_text(item) for item in value)
+    return tuple(parse_text(item) for item in value)
 
 
-def _networks(value: Any) -> tuple[str, ...]:
+def parse_label_value(value: Any) -> str:
+    """What Kubernetes accepts as the value of a label."""
+    text = parse_text(value)
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", text):
+        raise ValueError("is not a label value: 1 to 63 letters, digits, '-', '_' and '.'")
+    return text
+
+
+def parse_endpoint(value: Any) -> str:
+    """An IP address of one interface, and a port."""
     import ipaddress  # noqa: PLC0415  (costs the start of every command)
 
-    items = _texts(value)
+    text = parse_text(value).strip()
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise ValueError("is not an address and port such as 127.0.0.1:9444") from None
+    if address.is_unspecified or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+        raise ValueError("is not an address of one interface and a port, such as 127.0.0.1:9444")
+    return text
+
+
+def parse_networks(value: Any) -> tuple[str, ...]:
+    """CIDR ranges."""
+    import ipaddress  # noqa: PLC0415  (costs the start of every command)
+
+    items = parse_texts(value)
     for item in items:
         try:
             ipaddress.ip_network(item)
         except ValueError as error:
-            raise ValueError(f"is no list of CIDR ranges such as 10.128.0.0/16: {error}") from None
+            raise ValueError(f"is not a list of CIDR ranges such as 10.128.0.0/16: {error}") from None
     return items
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One setting as users meet it.
+    """One setting as users write it.
 
     Attributes:
         name: of the field of :class:`Settings`.
+        default: the field's; a boolean one makes a switch, a tuple an option that can be repeated.
+        parser: text or decoded YAML to the field's value; raises ValueError with the end of a sentence that
+            begins with the value.
         flag: without dashes; the variable is ``RECONCILER_`` and the same in capitals.
-        parse: text or decoded YAML to the field's value; raises ValueError with what is wrong.
-        choices: the values there are, in their own spelling; empty: free.
+        choices: the valid values, in their own spelling; empty: any that the parser takes.
         aliases: further keys in ``reconciler.yaml`` (the upstream SDK's ``ContainerBackendConfig``).
+        default_text: the default as help and documentation show it; "" where there is nothing to say.
     """
 
     name: str
-    flag: str
+    default: Any
     help: str
-    parse: Callable[[Any], Any]
-    choices: tuple[str, ...] = ()
-    metavar: str = ""
-    repeatable: bool = False
-    boolean: bool = False
-    aliases: tuple[str, ...] = ()
+    parser: Callable[[Any], Any]
+    flag: str
+    choices: tuple[str, ...]
+    metavar: str
+    aliases: tuple[str, ...]
+    default_text: str
+
+    @property
+    def boolean(self) -> bool:
+        """Written as ``--flag`` and ``--no-flag``."""
+        return isinstance(self.default, bool)
+
+    @property
+    def repeatable(self) -> bool:
+        """Takes several values."""
+        return isinstance(self.default, tuple)
 
     @property
     def variable(self) -> str:
         """``RECONCILER_PULL_POLICY``."""
         return VARIABLE_PREFIX + self.flag.upper().replace("-", "_")
 
-    def value(self, raw: Any) -> Any:
-        """The field's value; choices are taken in any case.
+    def parse(self, raw: Any) -> Any:
+        """Returns the field's value; choices are taken in any letter case.
 
         Raises:
             ValueError: with the end of a sentence that begins with the value.
         """
         if not self.choices:
-            return self.parse(raw)
+            return self.parser(raw)
         word = str(raw).strip()
         for choice in self.choices:
             if choice.lower() == word.lower():
                 return choice
         raise ValueError(f"is not one of {', '.join(self.choices)}{did_you_mean(word, self.choices)}")
 
+    def parse_at(self, place: str, raw: Any) -> Any:
+        """The same for a value that stands at a place the user knows: a flag, a variable, file and line.
 
-def _choice(name: str, text: str, *choices: str, aliases: tuple[str, ...] = ()) -> Option:
-    return Option(
-        name=name, flag=name.replace("_", "-"), help=text, parse=str, choices=choices, aliases=aliases
+        Raises:
+            ConfigError: naming the place.
+        """
+        try:
+            return self.parse(raw)
+        except ValueError as error:
+            shown = ", ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else raw
+            shown = redact(shown) if isinstance(shown, str) else shown
+            raise ConfigError(f"{place}: {shown!r} {error}.") from None
+
+
+def option(
+    default: Any,
+    help: str,  # noqa: A002  (click's own word)
+    parser: Callable[[Any], Any] = str,
+    *,
+    flag: str = "",
+    choices: tuple[str, ...] = (),
+    metavar: str = "",
+    aliases: tuple[str, ...] = (),
+    default_text: str | None = None,
+) -> Any:
+    """Declares a field of :class:`Settings` that users can set; see :class:`Option` for the arguments.
+
+    The parser of a boolean is :func:`parse_boolean`; ``flag`` is the field's name with dashes unless given.
+    """
+    return field(
+        default=default,
+        metadata={
+            "help": help,
+            "parser": parse_boolean if isinstance(default, bool) else parser,
+            "flag": flag,
+            "choices": choices,
+            "metavar": metavar,
+            "aliases": aliases,
+            "default_text": _show_default(default) if default_text is None else default_text,
+        },
     )
 
 
-OPTIONS: Final[tuple[Option, ...]] = (
-    Option(name="specs", flag="specs", help="Folder of manifests.", parse=_path, metavar="DIR"),
-    _choice(
-        "engine",
-        "Where containers run; auto tries Docker, then Podman, never process.",
-        *("auto", "docker", "podman", "process"),
-        aliases=("container_runtime",),
-    ),
-    Option(
-        name="container_host",
-        flag="container-host",
-        help="URL of the engine's socket, unix:///run/podman/podman.sock.",
-        parse=_text,
-        metavar="URL",
-    ),
-    _choice("pull_policy", "When images are pulled.", "IfNotPresent", "Always", "Never"),
-    Option(
-        name="auto_remove",
-        flag="auto-remove",
-        help="Remove the containers and the network of a job that has ended.",
-        parse=_boolean,
-        boolean=True,
-    ),
-    Option(
-        name="runtime_sources",
-        flag="runtime-source",
-        help="Where further runtimes come from: a path, file://, http(s)://, github://owner/repo/path.",
-        parse=_texts,
-        metavar="URL",
-        repeatable=True,
-        aliases=("runtime_source", "runtime_sources"),
-    ),
-    Option(
-        name="status_dir",
-        flag="status-dir",
-        help="Folder for status files, instead of beside the manifests.",
-        parse=_path,
-        metavar="DIR",
-    ),
-    Option(name="log_dir", flag="log-dir", help="Folder for kept logs.", parse=_path, metavar="DIR"),
-    Option(
-        name="state_dir", flag="state-dir", help="Folder for the jobs' records.", parse=_path, metavar="DIR"
-    ),
-    Option(
-        name="resync",
-        flag="resync",
-        help="Time between full comparisons: 30, 30s, 5m.",
-        parse=_positive_duration,
-        metavar="TIME",
-    ),
-    _choice("log_format", "Form of the log; console on a terminal, else json.", "console", "json"),
-    _choice("log_level", "Least severity that is logged.", "debug", "info", "warning", "error"),
-    _choice("restart_scope", "What a failing container restarts.", "container", "gang"),
-    _choice("update_policy", "What a change of an immutable field does.", "Refuse", "Recreate"),
-    Option(
-        name="allow_empty",
-        flag="allow-empty",
-        help="An empty folder removes every job.",
-        parse=_boolean,
-        boolean=True,
-    ),
-    Option(
-        name="preempt",
-        flag="preempt",
-        help="A job may suspend running ones of lower priority to make room.",
-        parse=_boolean,
-        boolean=True,
-    ),
-    Option(
-        name="stop_jobs_on_exit",
-        flag="stop-jobs-on-exit",
-        help="Stop the jobs' containers when the daemon ends; they go on when it runs again.",
-        parse=_boolean,
-        boolean=True,
-    ),
-    Option(
-        name="max_jobs", flag="max-jobs", help="Jobs that may run at once.", parse=_count, metavar="NUMBER"
-    ),
-    Option(
-        name="address_pool",
-        flag="address-pool",
-        help="CIDR ranges that Docker networks are cut from.",
-        parse=_networks,
-        metavar="CIDR",
-        repeatable=True,
-    ),
-    Option(
-        name="instance",
-        flag="instance",
-        help="Owner's mark on everything made; derived from the folder's path.",
-        parse=_instance,
-        metavar="NAME",
-    ),
-    Option(
-        name="git",
-        flag="git",
-        help="Follow this git repository instead of a folder: https, ssh, file, or a local path.",
-        parse=_git_url,
-        metavar="URL",
-        aliases=("git_url",),
-    ),
-    Option(
-        name="git_ref",
-        flag="ref",
-        help="Branch, tag or commit to follow; default: the repository's HEAD.",
-        parse=_git_ref,
-        metavar="REF",
-    ),
-    Option(
-        name="git_path",
-        flag="path",
-        help="Folder of the repository that holds the manifests; default: all of it.",
-        parse=_git_path,
-        metavar="PATH",
-    ),
-    Option(
-        name="git_interval",
-        flag="interval",
-        help="Time between looks at the repository: 60, 60s, 5m.",
-        parse=_positive_duration,
-        metavar="TIME",
-    ),
-    Option(
-        name="git_verify",
-        flag="git-verify",
-        help="Take only commits signed by an allowed signer.",
-        parse=_boolean,
-        boolean=True,
-    ),
-    Option(
-        name="git_allowed_signers",
-        flag="git-allowed-signers",
-        help="SSH keys that may sign commits, as ssh-keygen's ALLOWED SIGNERS file has them.",
-        parse=_path,
-        metavar="FILE",
-    ),
-    Option(
-        name="git_gpg_keys",
-        flag="git-gpg-keys",
-        help="OpenPGP public keys that may sign commits, as `gpg --export` writes them.",
-        parse=_path,
-        metavar="FILE",
-    ),
-    Option(
-        name="git_ssh_key",
-        flag="git-ssh-key",
-        help="Private key for ssh; default: the systemd credential git-ssh-key, else the user's own.",
-        parse=_path,
-        metavar="FILE",
-    ),
-    Option(
-        name="git_known_hosts",
-        flag="git-known-hosts",
-        help="Host keys for ssh; default: the systemd credential git-known-hosts, else the user's own.",
-        parse=_path,
-        metavar="FILE",
-    ),
-    Option(
-        name="git_token_file",
-        flag="git-token-file",
-        help="File with a token for https; default: the systemd credential git-token, RECONCILER_GIT_TOKEN.",
-        parse=_path,
-        metavar="FILE",
-    ),
-    Option(
-        name="git_user",
-        flag="git-user",
-        help="User name that goes with the token, where the server wants a certain one.",
-        parse=_text,
-        metavar="NAME",
-    ),
-    Option(
-        name="git_webhook",
-        flag="git-webhook",
-        help="Where the git server may call after a push (POST /hook): 127.0.0.1:9444.",
-        parse=_endpoint,
-        metavar="HOST:PORT",
-    ),
-    Option(
-        name="git_webhook_secret_file",
-        flag="git-webhook-secret-file",
-        help="File with the webhook's secret; default: the systemd credential git-webhook-secret.",
-        parse=_path,
-        metavar="FILE",
-    ),
-)
-
-OPTION: Final[Mapping[str, Option]] = {option.name: option for option in OPTIONS}
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`` (did you mean X?)`` when one of the choices is near, else nothing; letter case aside."""
-    lower = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
-    return f" (did you mean {lower[near[0]]}?)" if near else ""
+def _show_default(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None or value == ():
+        return ""
+    return f"{value:g} s" if isinstance(value, float) else str(value)

@@ -1,8 +1,7 @@
-"""The policy as a value: what manifests may ask for, denying by default what gives the host away.
+"""The policy's model: what manifests may ask for; by default what gives the host away is denied.
 
-Frozen, and free of I/O: the verdict over a plan is a pure function of it. Patterns are shell patterns in
-which ``*`` does not cross a ``/`` and ``**`` does, so that ``registry.example/*`` is not every repository
-below it.
+Frozen, and without I/O: a plan's violations are a pure function of it. Patterns are shell patterns in which
+``*`` does not match a ``/`` and ``**`` does, so that ``registry.example/*`` is not every repository below it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-#: What a container keeps of root's rights unless the policy lets it ask for more: the engines' default set.
+#: Capabilities that a container may have under any policy: the engines' default set.
 DEFAULT_CAPABILITIES: Final = frozenset(
     {
         "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
@@ -41,7 +40,7 @@ SAFE_SYSCTLS: Final = frozenset(
 )
 
 #: SELinux types that confine as much as the default one does (Kubernetes' baseline).
-CONFINED_TYPES: Final = frozenset({"", "container_t", "container_init_t", "container_kvm_t"})
+CONFINED_SELINUX_TYPES: Final = frozenset({"", "container_t", "container_init_t", "container_kvm_t"})
 
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([KMGTPE]i|[mkMGTPE])?", re.ASCII)
 _RANGE: Final = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", re.ASCII)
@@ -49,7 +48,7 @@ _LARGEST_ID: Final = 2**32 - 2
 
 
 def _capability(value: Any) -> Any:
-    return capability(value) if isinstance(value, str) else value
+    return normalize_capability(value) if isinstance(value, str) else value
 
 
 def _quantity(value: Any) -> str:
@@ -85,54 +84,54 @@ class _Model(BaseModel):
     )
 
 
-def _listed(value: Any) -> Any:
-    """YAML's lists as the frozen tuples they become."""
+def _to_tuple(value: Any) -> Any:
+    """Turns the lists of YAML into the frozen model's tuples."""
     return tuple(value) if isinstance(value, list) else value
 
 
-def _tuple(item: Any) -> Any:
-    return Annotated[tuple[item, ...], BeforeValidator(_listed)]
+def _list_of(item: Any) -> Any:
+    return Annotated[tuple[item, ...], BeforeValidator(_to_tuple)]
 
 
-class Images(_Model):
-    """Which images may be run.
+class ImageRules(_Model):
+    """Which images may run.
 
     Attributes:
-        allow: patterns of ``registry/repository``, tag and digest left off; None: any.
-        digest: ``required``: an image must be named by its digest, so that it cannot change.
+        allow: patterns of ``registry/repository``, without tag and digest; None: any.
+        digest: ``required``: manifests must name images by digest, so that they cannot change.
     """
 
-    allow: _tuple(Text) | None = None  # type: ignore[valid-type]
+    allow: _list_of(Text) | None = None  # type: ignore[valid-type]
     digest: Literal["allowed", "required"] = "allowed"
 
 
 class HostPath(_Model):
-    """A folder or file of the host, with all below it, that containers may mount."""
+    """A folder (with all below it) or file of the host that containers may mount."""
 
     path: Annotated[str, Field(min_length=1), AfterValidator(_folder)]
     read_only: bool = False
 
 
-class Users(_Model):
-    """As whom containers may run.
+class UserRules(_Model):
+    """The users that containers may run as.
 
     Attributes:
-        root: user 0, which is also what most images run as where a manifest names no user.
+        root: user 0, which most images run as where a manifest names no user.
         ranges: ids ``runAsUser`` may be; None: any. ``groups`` likewise for every group.
     """
 
     root: bool = True
-    ranges: _tuple(Ids) | None = None  # type: ignore[valid-type]
-    groups: _tuple(Ids) | None = None  # type: ignore[valid-type]
+    ranges: _list_of(Ids) | None = None  # type: ignore[valid-type]
+    groups: _list_of(Ids) | None = None  # type: ignore[valid-type]
 
 
-class Maximum(_Model):
-    """What a whole job may ask for at once; None: as much as there is.
+class JobLimits(_Model):
+    """What one job may ask for; None: no limit.
 
     Attributes:
         nodes: pods of the job, initializers included.
         cpu: CPUs over all its pods; each container then needs a limit. ``memory`` likewise.
-        gpus: devices of every class together.
+        gpus: devices of all classes together.
     """
 
     nodes: Annotated[int, Field(ge=1)] | None = None
@@ -142,61 +141,61 @@ class Maximum(_Model):
 
 
 class Policy(_Model):
-    """What manifests may ask for. The defaults are what holds where no policy is given.
+    """What manifests may ask for. The defaults hold where no policy is given.
 
     Attributes:
-        images: which images may be run.
-        host_paths: what of the host may be mounted besides the workspace.
+        images: which images may run.
+        host_paths: paths of the host that may be mounted besides the workspace.
         workspace: the workspace may be mounted; False: only ``host_paths``.
-        privileged: containers that may do what root of the host may.
-        privilege_escalation: ``allowPrivilegeEscalation: true``, which switches no-new-privileges off.
-        capabilities: that may be added beside the engines' default set; ``ALL`` for every one.
+        privileged: containers with the rights of the host's root.
+        privilege_escalation: ``allowPrivilegeEscalation: true``, which turns no-new-privileges off.
+        capabilities: that may be added to the engines' default set; ``ALL`` for every one.
         devices: patterns of device classes (``nvidia.com/gpu``).
         device_nodes: patterns of device files that may be mounted by hostPath.
         sysctls: patterns of kernel parameters besides the safe ones.
-        unconfined: seccomp, AppArmor or SELinux switched off.
+        unconfined: seccomp, AppArmor or SELinux turned off.
         profiles: patterns of the host's seccomp and AppArmor profiles (type ``Localhost``).
-        claims: patterns of claims that a job may mount although another folder's jobs made them, or
+        claims: patterns of claims that a job may mount although jobs of another folder created them, or
             although their name reads as one of another namespace.
         maximum: what a job may ask for at once.
     """
 
-    images: Images = Images()
-    host_paths: _tuple(HostPath) = ()  # type: ignore[valid-type]
+    images: ImageRules = ImageRules()
+    host_paths: _list_of(HostPath) = ()  # type: ignore[valid-type]
     workspace: bool = True
     privileged: bool = False
     privilege_escalation: bool = True
-    capabilities: _tuple(Capability) = ()  # type: ignore[valid-type]
+    capabilities: _list_of(Capability) = ()  # type: ignore[valid-type]
     host_network: Annotated[bool, Field(alias="hostNetwork")] = False
     host_pid: Annotated[bool, Field(alias="hostPID")] = False
     host_ipc: Annotated[bool, Field(alias="hostIPC")] = False
-    devices: _tuple(Text) = ("**",)  # type: ignore[valid-type]
-    device_nodes: _tuple(Text) = ()  # type: ignore[valid-type]
-    users: Users = Users()
-    sysctls: _tuple(Text) = ()  # type: ignore[valid-type]
+    devices: _list_of(Text) = ("**",)  # type: ignore[valid-type]
+    device_nodes: _list_of(Text) = ()  # type: ignore[valid-type]
+    users: UserRules = UserRules()
+    sysctls: _list_of(Text) = ()  # type: ignore[valid-type]
     unconfined: bool = False
-    profiles: _tuple(Text) = ()  # type: ignore[valid-type]
-    claims: _tuple(Text) = ()  # type: ignore[valid-type]
-    maximum: Maximum = Maximum()
+    profiles: _list_of(Text) = ()  # type: ignore[valid-type]
+    claims: _list_of(Text) = ()  # type: ignore[valid-type]
+    maximum: JobLimits = JobLimits()
 
     @model_validator(mode="before")
     @classmethod
-    def _nothing_is_default(cls, data: Any) -> Any:
-        """``policy:`` with nothing below it is the default."""
+    def _default_when_empty(cls, data: Any) -> Any:
+        """``policy:`` without content is the default."""
         return {} if data is None else data
 
 
-def capability(name: str) -> str:
-    """``CAP_SYS_PTRACE`` and ``sys_ptrace`` as ``SYS_PTRACE``."""
+def normalize_capability(name: str) -> str:
+    """Returns ``SYS_PTRACE`` for ``CAP_SYS_PTRACE`` and ``sys_ptrace``."""
     return name.upper().removeprefix("CAP_")
 
 
-def matches(text: str, patterns: tuple[str, ...]) -> bool:
-    """Whether one of the patterns is about ``text`` as a whole."""
+def matches_any(text: str, patterns: tuple[str, ...]) -> bool:
+    """Whether one of the patterns matches the whole text."""
     return any(_is_match(text, _tokens(pattern)) for pattern in patterns)
 
 
-def within(identifier: int, ranges: tuple[str, ...]) -> bool:
+def is_in_ranges(identifier: int, ranges: tuple[str, ...]) -> bool:
     """Whether an id is in one of the ranges."""
     for text in ranges:
         low, _, high = text.partition("-")
@@ -211,28 +210,28 @@ def _tokens(pattern: str) -> tuple[str, ...]:
 
 
 def _is_match(text: str, tokens: tuple[str, ...]) -> bool:
-    """Step by step with every place in the pattern that the text so far may have led to.
+    """Matches without backtracking: follows all positions of the pattern that the text so far can lead to.
 
-    Not a regular expression: one that goes back would let a long name take hours of the daemon's time.
+    Not a regular expression: its backtracking could take hours of the daemon's time for a long name.
     """
-    places = _past_stars({0}, tokens)
+    positions = _skip_stars({0}, tokens)
     for letter in text:
         after: set[int] = set()
-        for place in places:
-            sign = tokens[place] if place < len(tokens) else ""
-            if sign == "**" or (sign == "*" and letter != "/"):
-                after.add(place)
-            elif sign == letter or (sign == "?" and letter != "/"):
-                after.add(place + 1)
-        places = _past_stars(after, tokens)
-    return len(tokens) in places
+        for position in positions:
+            symbol = tokens[position] if position < len(tokens) else ""
+            if symbol == "**" or (symbol == "*" and letter != "/"):
+                after.add(position)
+            elif symbol == letter or (symbol == "?" and letter != "/"):
+                after.add(position + 1)
+        positions = _skip_stars(after, tokens)
+    return len(tokens) in positions
 
 
-def _past_stars(places: set[int], tokens: tuple[str, ...]) -> set[int]:
-    """A star may stand for nothing."""
-    found = set(places)
-    for place in places:
-        while place < len(tokens) and tokens[place] in {"*", "**"}:
-            place += 1  # noqa: PLW2901  (walks on from there)
-            found.add(place)
+def _skip_stars(positions: set[int], tokens: tuple[str, ...]) -> set[int]:
+    """Adds the positions after stars, which may match nothing."""
+    found = set(positions)
+    for position in positions:
+        while position < len(tokens) and tokens[position] in {"*", "**"}:
+            position += 1  # noqa: PLW2901  (continues from there)
+            found.add(position)
     return found

@@ -1,7 +1,7 @@
-"""``policy:`` of a file to a :class:`Policy`; a fault names the file, the line, the key and what was meant.
+"""Parses ``policy:`` of ``reconciler.yaml``; a fault names file, line and key, and what may have been meant.
 
-What can go wrong: a misspelt key would switch a rule off in silence, so unknown keys are refused; a relative
-path means something else in another folder, so paths are taken from the file's own.
+What can go wrong: a misspelt key would turn a rule off in silence, so unknown keys are refused; a relative
+path means something else in another folder, so paths are taken from the file's own folder.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from reconciler.config.options import did_you_mean
+from reconciler.common.suggestions import did_you_mean
 from reconciler.config.policy import HostPath, Policy
 from reconciler.errors import ConfigError
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     import yaml
 
 
-def read_policy(node: yaml.Node, decoded: Any, file: Path) -> Policy:
-    """The policy that a file gives.
+def parse_policy(node: yaml.Node, decoded: Any, file: Path) -> Policy:
+    """Returns the policy of a file.
 
     Args:
-        node: the YAML of it, for the lines.
+        node: the YAML node of ``policy:``, for line numbers.
         decoded: its value.
-        file: for messages, and for what its relative paths are relative to.
+        file: for messages; relative paths are relative to its folder.
 
     Raises:
-        ConfigError: the first thing that is wrong.
+        ConfigError: for the first fault.
     """
-    _refuse_repeated(node, file, ())
+    _refuse_duplicate_keys(node, file, ())
     try:
         policy = Policy.model_validate(decoded)
     except ValidationError as error:
@@ -44,30 +44,30 @@ def read_policy(node: yaml.Node, decoded: Any, file: Path) -> Policy:
     return policy.model_copy(update={"host_paths": paths})
 
 
-def _refuse_repeated(node: Any, file: Path, path: tuple[str, ...]) -> None:
-    """YAML takes the last of two keys of one name; in a policy either could be the one that was meant."""
-    for key, value in _entries(node):
+def _refuse_duplicate_keys(node: Any, file: Path, path: tuple[str, ...]) -> None:
+    """YAML takes the last of two equal keys; in a policy either could be the one that was meant."""
+    for key, value in _pairs(node):
         here = (*path, str(key.value))
-        same = [other for other, _ in _entries(node) if other.value == key.value]
+        same = [other for other, _ in _pairs(node) if other.value == key.value]
         if len(same) > 1:
             place = f"{file}:{same[1].start_mark.line + 1}: {'.'.join(('policy', *here))}"
             raise ConfigError(f"{place} is given twice.", remedy="Keep one of them.")
-        _refuse_repeated(value, file, here)
+        _refuse_duplicate_keys(value, file, here)
 
 
-def _entries(node: Any) -> list[tuple[Any, Any]]:
+def _pairs(node: Any) -> list[tuple[Any, Any]]:
     return [pair for pair in node.value if isinstance(pair, tuple)] if isinstance(node.value, list) else []
 
 
 def _fault(details: Any, node: yaml.Node, file: Path) -> ConfigError:
     path = tuple(part for part in details["loc"] if not (isinstance(part, str) and part.endswith("()")))
-    line, path = _line(node, path)
+    line, path = _locate(node, path)
     shown = "policy" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     place = f"{file}:{line}: {shown}"
     if details["type"] == "extra_forbidden":
-        names = _names(path[:-1])
+        names = _valid_keys(path[:-1])
         hint = did_you_mean(str(path[-1]), names)
-        return ConfigError(f"{place} is no rule{hint}.", remedy=f"There are: {', '.join(names)}.")
+        return ConfigError(f"{place} is not a rule{hint}.", remedy=f"There are: {', '.join(names)}.")
     if details["type"] == "missing":
         return ConfigError(f"{place} is missing.", remedy="Write it.")
     message = str(details["msg"]).removeprefix("Value error, ").removeprefix("Input ")
@@ -78,8 +78,8 @@ def _fault(details: Any, node: yaml.Node, file: Path) -> ConfigError:
     return ConfigError(f"{place}: {details['input']!r} {message.replace('should', 'must', 1)}.")
 
 
-def _line(node: Any, path: tuple[str | int, ...]) -> tuple[int, tuple[str | int, ...]]:
-    """Line of the node at ``path``, and the path as far as the file has it (pydantic adds names of types)."""
+def _locate(node: Any, path: tuple[str | int, ...]) -> tuple[int, tuple[str | int, ...]]:
+    """Line of the node at ``path``, and the path as far as it is in the file (pydantic adds type names)."""
     line, kept = node.start_mark.line + 1, []
     for part in path:
         found = None
@@ -87,7 +87,7 @@ def _line(node: Any, path: tuple[str | int, ...]) -> tuple[int, tuple[str | int,
             found = node.value[part] if isinstance(node.value, list) and part < len(node.value) else None
             line = found.start_mark.line + 1 if found is not None else line
         else:
-            pair = next((pair for pair in _entries(node) if pair[0].value == part), None)
+            pair = next((pair for pair in _pairs(node) if pair[0].value == part), None)
             if pair is not None:
                 line, found = pair[0].start_mark.line + 1, pair[1]
         kept.append(part)
@@ -97,8 +97,8 @@ def _line(node: Any, path: tuple[str | int, ...]) -> tuple[int, tuple[str | int,
     return line, tuple(kept)
 
 
-def _names(path: tuple[str | int, ...]) -> list[str]:
-    """The keys there are in the mapping at ``path``."""
+def _valid_keys(path: tuple[str | int, ...]) -> list[str]:
+    """The valid keys of the mapping at ``path``."""
     model: type[BaseModel] = Policy
     for part in path:
         if isinstance(part, int):

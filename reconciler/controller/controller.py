@@ -1,11 +1,14 @@
-"""The daemon's work: which jobs there are, the queue of their keys, and the passes over them."""
+"""The workers: each takes a key from the work queue and makes a pass over that job; a failed pass is retried.
+
+What goes wrong for one job is that job's trouble: its status says so, it is tried again with back-off, and no
+other job waits for it.
+"""
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -13,55 +16,53 @@ import structlog
 from reconciler.api.faults import Fault
 from reconciler.common.liveness import Liveness
 from reconciler.config.settings import Settings
-from reconciler.controller.clock import Clock, watch
-from reconciler.controller.engine_session import Attachment
-from reconciler.controller.job_context import Provisions
-from reconciler.controller.nodeservices.progress.progress_reports import Inbox
+from reconciler.controller.clock import Clock
+from reconciler.controller.engine_session import EngineSession
+from reconciler.controller.informer import Informer
+from reconciler.controller.nodeservices.progress.progress_reports import ProgressReports
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
-from reconciler.controller.plan_cache import Planner
-from reconciler.controller.reconciler import Reconciler, Request
-from reconciler.controller.relist import Relisting
-from reconciler.controller.scheduler.capacity import Ledger
-from reconciler.controller.shutdown import stand_down
-from reconciler.controller.statemachine.acceptance import Wanted
-from reconciler.controller.statemachine.decide import Policy
+from reconciler.controller.plan_cache import PlanCache
+from reconciler.controller.reconciler import Reconciler
+from reconciler.controller.scheduler.capacity import HostCapacity
+from reconciler.controller.shutdown import stop_jobs
+from reconciler.controller.statemachine.decide import DecisionOptions
 from reconciler.controller.statemachine.desired_state import (
-    Go,
-    Gone,
-    Refused,
-    from_record,
-    managed,
-    may_delete,
-    resources_changed,
-    verdict,
+    Apply,
+    Delete,
+    Reject,
+    managed_jobs,
+    resolve_desired_state,
 )
-from reconciler.controller.status.manifest_status import Telling, log_phase, log_unwritten, other_faults
-from reconciler.controller.status.state_store import FolderOutlet
-from reconciler.controller.status.status_builder import Surroundings
+from reconciler.controller.status.manifest_status import (
+    ManifestStatusWriter,
+    log_phase_change,
+    log_write_failure,
+    manifest_faults,
+)
+from reconciler.controller.status.status_builder import StatusContext
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.engines.protocol import Engine
 from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.sources.folder.catalog import Catalog
-from reconciler.sources.git.git_sync import Origin
-from reconciler.state.record_store import RecordStore
-from reconciler.state.sidecar_writer import SidecarWriter
+from reconciler.sources.git.git_sync import SourceRevision
+from reconciler.state.phases import ENDED_PHASES
+from reconciler.state.state_store import StateStore
 
-ENDED = frozenset({"Complete", "Failed", "Invalid"})
-#: Seconds that passes under way may take at the end.
-LAST_PASSES = 3.0
+#: Seconds that passes under way may take when the controller is closed.
+CLOSE_PATIENCE = 3.0
 #: The same before jobs are stopped: what is being started now has to be known to be stopped.
-PASSES_BEFORE_STOP = 60.0
+STOP_JOBS_PATIENCE = 60.0
 
 _log = structlog.get_logger(__name__)
 
 
-class Work:
-    """Everything between the folder's catalog and the engine.
+class Controller:
+    """The queue, its workers, and what they share; threads are the manager's.
 
     Args:
         settings: as chosen by the user.
         clock: the host's.
-        on_phase: told of each change of a job's phase, in place of the log.
+        on_phase: called with each change of a job's phase, in place of the log.
         only: whether a TrainJob is to be run here; None: all are.
     """
 
@@ -73,181 +74,116 @@ class Work:
         on_phase: Callable[[str, Mapping[str, Any]], None] | None,
         only: Callable[[Mapping[str, Any]], bool] | None = None,
     ) -> None:
-        self._only = only
         self.liveness = Liveness()
-        self.relisting = Relisting()
-        # Until the folder has been read nothing may be taken for removed.
-        self.catalog = Catalog(state="missing")
         self._settings = settings
+        self._only = only
         self._clock = clock
-        self._clock_set = watch(clock)
         self._queue = WorkQueue(clock)
-        self._planner = planner = Planner()
-        self._given = Provisions(settings, planner, lambda: self.catalog)
-        self._tidied = False
-        self._origin: Origin | None = None
-        state = settings.state_dir
-        self._sidecars = SidecarWriter(clock=time.monotonic, on_error=log_unwritten)
-        self._outlet = FolderOutlet(
-            records=RecordStore(state / "records" / settings.instance),
-            sidecars=self._sidecars,
-            specs=settings.specs.absolute(),
-            status_dir=settings.status_dir.absolute() if settings.status_dir else None,
+        self._plans = PlanCache()
+        self._engine = EngineSession(
+            settings,
+            plans=self._plans,
+            catalog=lambda: self.informer.catalog,
+            clock=clock,
+            wake=self._queue.add,
+        )
+        self.state = StateStore(
+            settings,
             locate=self._locate,
-            on_phase=on_phase or log_phase,
+            on_phase=on_phase or log_phase_change,
+            on_write_failure=log_write_failure,
             clock=clock,
         )
-        self._telling = Telling(self._outlet, self._sidecars)
-        self._ledger = Ledger(
-            inventory=self._given.devices,
-            capacity=self._given.capacity,
+        self._manifest_statuses = ManifestStatusWriter(self.state)
+        self._capacity = HostCapacity(
+            inventory=self._engine.devices,
+            capacity=self._engine.host_resources,
             max_jobs=settings.max_jobs,
             preempt=settings.preempt,
-            on_release=self._queue.add,
+            enqueue=self._queue.add,
         )
-        self._recorded = set(self._outlet.keys())
-        for key in sorted(self._recorded):
-            record = self._outlet.load(key)
-            if record is not None:
-                self._ledger.follow(record)
-        self.inbox = Inbox(clock=clock, wake=self._queue.add_at)
+        self.progress_reports = ProgressReports(clock=clock, enqueue_at=self._queue.add_at)
         self._reconciler = Reconciler(
-            hands=self._given.hands,
-            outlet=self._outlet,
-            planner=planner,
-            ledger=self._ledger,
-            policy=Policy.of(settings),
+            engine=self._engine,
+            state=self.state,
+            plans=self._plans,
+            capacity=self._capacity,
+            progress_reports=self.progress_reports,
+            options=DecisionOptions.from_settings(settings),
             clock=clock,
-            probe=self._given.probed,
-            pull=self._given.pull,
-            priority=self._given.priority,
-            refusal=self._given.refusal,
-            inbox=self.inbox,
         )
+        self.informer = Informer(
+            settings,
+            queue=self._queue,
+            engine=self._engine,
+            state=self.state,
+            snapshots=self._reconciler.snapshots,
+            clock=clock,
+        )
+        self._source_revision: SourceRevision | None = None
+        for key in sorted(self.state.keys()):
+            record = self.state.load(key)
+            if record is not None:
+                self._capacity.sync(record)
 
-    # -- what makes jobs come up
+    # -- what changes from outside
 
-    def attach(self, engine: Engine) -> None:
+    def connect(self, engine: Engine) -> None:
         """Work with this engine from now on.
 
         Raises:
             EngineUnavailable: it does not answer.
         """
-        info = engine.info()
-        _log.info("using container engine", engine=info.name, version=info.version, host=info.host)
-        self._given.attachment = Attachment(
-            engine,
-            info,
-            instance=self._settings.instance,
-            log_dir=self._settings.log_dir,
-            clock=self._clock,
-            on_key=self._queue.add,
-            on_image=self._image_changed,
-            on_relist=self.resync,
-        )
-        self._enqueue_all()
+        self._engine.connect(engine)
+        self.informer.watch_events(engine)
+        self.informer.enqueue_all()
 
-    def hear(self, progress: ProgressService) -> None:
+    def set_engine_unavailable(self, error: EngineUnavailable) -> None:
+        """No engine has answered so far: every job's status says so."""
+        if str(error) != str(self._engine.unavailable):
+            self._engine.unavailable = error
+            self.informer.enqueue_all()
+
+    def use_progress_service(self, progress: ProgressService) -> None:
         """Let trainings report to this service from now on."""
-        self._given.progress = progress
+        self._engine.progress = progress
 
-    def uid_of(self, key: str) -> str | None:
-        """Which life of a job this is; None where there is no such job."""
-        record = self._outlet.load(key)
-        return record.uid if record is not None else None
-
-    def unfinished(self) -> set[str]:
-        """Keys of the jobs that may still report."""
-        return self._outlet.unfinished()
-
-    def no_engine(self, error: EngineUnavailable) -> None:
-        """No engine answers so far: jobs say so, and wait."""
-        if str(error) != str(self._given.unavailable):
-            self._given.unavailable = error
-            self._enqueue_all()
-
-    def take(self, catalog: Catalog) -> None:
-        """The folder has been read; the jobs that this changes come up."""
-        old, self.catalog = self.catalog, catalog
+    def update_catalog(self, catalog: Catalog) -> None:
+        """The folder has been read: queue the jobs that differ, write the statuses of other manifests."""
+        old = self.informer.catalog
         if catalog is old:
             return
-        recorded = self._recorded_keys()
-        everything = resources_changed(old, catalog)
-        for key, entry in catalog.jobs.items():
-            if everything or old.jobs.get(key) != entry:
-                self._queue.add(key)
-        for key in self._gone(recorded):
-            self._queue.add(key)
-        self._telling.tell_folder(old, catalog, recorded)
-        self._telling.drop_departed(old, catalog, recorded)
-        self._telling.tell_others(old, catalog)
-        self._telling.retain(catalog, recorded)
-        if catalog.state == "ok" and not self._tidied:
-            self._tidied = True
-            self._outlet.drop_orphans()
+        self.informer.update_catalog(catalog)
+        self._manifest_statuses.update(old, catalog)
 
-    def come_from(self, origin: Origin) -> None:
+    def update_source_revision(self, revision: SourceRevision) -> None:
         """The manifests are those of this revision from now on; every job's status says so."""
-        if origin != self._origin:
-            self._origin = origin
-            self._given.revision = origin.revision
-            self._enqueue_all()
-
-    def resync(self) -> None:
-        """One listing of everything that is this instance's; jobs that look different now come up."""
-        attachment = self._given.attachment
-        if attachment is None:
-            return
-        changed = self.relisting.changed(attachment.engine, self._settings.instance, self._reconciler.seen)
-        if changed is None:
-            return
-        for key in changed + self._gone(self._recorded_keys()):
-            self._queue.add(key)
-        self._sidecars.rewrite_missing()
-
-    def mind_clock(self) -> None:
-        """Where somebody has set the clock every job comes up: times that were waited for are others now."""
-        if by := self._clock_set():
-            _log.warning("the clock was set; what is counted goes on as before", by=round(by, 1))
-            self._enqueue_all()
+        if revision != self._source_revision:
+            self._source_revision = revision
+            self._engine.revision = revision.revision
+            self.informer.enqueue_all()
 
     def reconfigure(self, settings: Settings) -> None:
-        """Go on with other settings; every job comes up, for whom they may change something."""
+        """Use other settings from now on."""
         self._settings = settings
-        self._given.reconfigure(settings)
-        self._ledger.reconfigure(max_jobs=settings.max_jobs, preempt=settings.preempt)
-        self._reconciler.policy = Policy.of(settings)
-        self._enqueue_all()
+        self._engine.reconfigure(settings)
+        self._capacity.reconfigure(max_jobs=settings.max_jobs, preempt=settings.preempt)
+        self._reconciler.options = DecisionOptions.from_settings(settings)
+        self.informer.reconfigure(settings)
 
-    def _enqueue_all(self) -> None:
-        for key in sorted(self.catalog.jobs.keys() | self._recorded):
-            self._queue.add(key)
+    # -- passes
 
-    def _gone(self, recorded: set[str]) -> list[str]:
-        """Jobs with a record whose manifest was removed for good."""
-        gone = []
-        for key in sorted(recorded - self.catalog.jobs.keys()):
-            record = self._outlet.load(key)
-            if record is not None and may_delete(self.catalog, record.file, self._settings):
-                gone.append(key)
-        return gone
-
-    def _image_changed(self, image: str) -> None:
-        for key in sorted(self._given.image_changed(image)):
-            self._queue.add(key)
-
-    # -- working
-
-    def loop(self) -> None:
-        """A worker: passes over keys until the work is closed."""
+    def run_worker(self) -> None:
+        """Make passes over keys until the queue is closed."""
         while (key := self._queue.get()) is not None:
             try:
-                with self.liveness.work(f"the pass over {key}"):
-                    self._pass(key)
+                with self.liveness.track(f"the pass over {key}"):
+                    self._process(key)
             finally:
                 self._queue.done(key)
 
-    def _pass(self, key: str) -> None:
+    def _process(self, key: str) -> None:
+        """One pass, whose failure is retried."""
         namespace, _, name = key.partition("/")
         structlog.contextvars.bind_contextvars(
             job=name, namespace=namespace, reconcile_id=uuid.uuid4().hex[:8]
@@ -255,22 +191,22 @@ class Work:
         try:
             when = self._reconcile(key)
         except EngineUnavailable as error:
-            self._outlet.amend(key, self._file_of(key), str(error))
-            # Before the first answer everything comes up by itself when there is one.
-            if self._given.attachment is not None:
+            self.state.set_message(key, self._file_of(key), str(error))
+            # Until the first answer there is no retry: every job is queued when an engine connects.
+            if self._engine.connected is not None:
                 delay = self._queue.retry(key)
-                _log.warning("the engine does not answer", reason=str(error), retry_in=delay)
+                _log.warning("engine unavailable", reason=str(error), retry_in=delay)
         except ReconcilerError as error:
-            self._outlet.amend(key, self._file_of(key), str(error))
+            self.state.set_message(key, self._file_of(key), str(error))
             delay = self._queue.retry(key)
-            _log.warning("could not reconcile", reason=str(error), retry_in=delay)
+            _log.warning("reconcile failed", reason=str(error), retry_in=delay)
         except Exception:  # noqa: BLE001  (see below)
-            # The worker's boundary: an error of this program in one job must not take the others along.
+            # The worker's boundary: an error of this program in one job must not end the others' passes.
             if self._queue.closed:
-                _log.debug("a pass was cut off by the end", exc_info=True)
+                _log.debug("reconcile interrupted", exc_info=True)
                 return
             delay = self._queue.retry(key)
-            _log.exception("an error of this program; please report it", retry_in=delay)
+            _log.exception("internal error", remedy="Please report it.", retry_in=delay)
         else:
             self._queue.forget(key)
             if when is not None:
@@ -279,99 +215,120 @@ class Work:
             structlog.contextvars.clear_contextvars()
 
     def _reconcile(self, key: str) -> float | None:
-        record, catalog = self._outlet.load(key), self.catalog
-        policy = self._given.guard.digest
-        match verdict(key, catalog, record, settings=self._settings, ours=self._is_ours, policy=policy):
-            case Go() as go:
-                return self._reconciler.reconcile(self._request(key, go.wanted, go.faults))
-            case Refused() as refused:
-                self._outlet.tell_invalid("TrainJob", key, refused.file, refused.faults)
-            case Gone():
-                self._reconciler.reconcile(Request(key=key, wanted=None))
-                self._given.forget_secrets(key)
+        """Bring a job to its desired state; returns when to make the next pass."""
+        record, catalog = self.state.load(key), self.informer.catalog
+        desired_state = resolve_desired_state(
+            key,
+            catalog,
+            record,
+            settings=self._settings,
+            is_selected=self._is_selected,
+            policy_digest=self._engine.enforcer.policy_digest,
+        )
+        match desired_state:
+            case Apply(desired=desired, faults=faults):
+                return self._reconciler.apply(desired, self._status_context(desired.file, faults))
+            case Reject(file=file, faults=faults):
+                self.state.write_invalid_status("TrainJob", key, file, faults)
+            case Delete():
+                self._reconciler.delete(key)
+                self._engine.remove_secrets(key)
         return None
 
-    def _is_ours(self, job: Mapping[str, Any]) -> bool:
+    def _is_selected(self, job: Mapping[str, Any]) -> bool:
         return self._only is None or self._only(job)
 
-    def _request(self, key: str, wanted: Wanted, faults: Iterable[Fault]) -> Request:
-        info, origin = self._given.info, self._origin
-        around = Surroundings(
+    def _status_context(self, file: str, faults: Sequence[Fault] = ()) -> StatusContext:
+        info, revision = self._engine.info, self._source_revision
+        return StatusContext(
             engine=(info.name, info.version),
             log_dir=str(self._settings.log_dir),
-            source=origin.source(wanted.file) if origin is not None else {},
-            conditions=(origin.condition,) if origin is not None else (),
+            faults=faults,
+            source=revision.source(file) if revision is not None else {},
+            conditions=(revision.condition,) if revision is not None else (),
         )
-        return Request(key=key, wanted=wanted, faults=tuple(faults), surroundings=around)
-
-    # -- telling
 
     def _locate(self, key: str) -> str | None:
-        entry = self.catalog.jobs.get(key)
+        """The manifest that defines a job now."""
+        entry = self.informer.catalog.jobs.get(key)
         return entry.file if entry is not None else None
 
     def _file_of(self, key: str) -> str:
-        record = self._outlet.load(key)
+        record = self.state.load(key)
         return self._locate(key) or (record.file if record is not None else "")
 
-    def _recorded_keys(self) -> set[str]:
-        return set(self._outlet.keys())
+    # -- how it stands
 
-    # -- the end
+    def uid_of(self, key: str) -> str | None:
+        """The uid of a job; None where there is no such job."""
+        record = self.state.load(key)
+        return record.uid if record is not None else None
 
-    def flush(self) -> float | None:
-        """Write statuses that are due; seconds until the next is."""
-        return self._sidecars.flush()
-
-    def at_rest(self) -> bool:
-        """Nothing is being worked on or pulled."""
-        return self._queue.idle() and not self._given.pulling()
+    def is_idle(self) -> bool:
+        """Whether no pass is due or under way, and no image is being pulled."""
+        return self._queue.idle() and not self._engine.pulls_image()
 
     def all_ended(self) -> bool:
-        """Every job of the folder has ended, and so has the removal of what it left."""
-        return all(self._outlet.phase(key) in ENDED for key in managed(self.catalog))
+        """Whether every job of the folder has ended, the removal of its containers included."""
+        return all(phase in ENDED_PHASES for phase in self._managed_phases())
 
     def all_complete(self) -> bool:
-        """Every job of the folder is Complete, and no file is broken."""
-        broken = any(other_faults(self.catalog))
-        return not broken and all(self._outlet.phase(key) == "Complete" for key in managed(self.catalog))
+        """Whether every job of the folder is Complete, and no file is broken."""
+        broken = any(manifest_faults(self.informer.catalog))
+        return not broken and all(phase == "Complete" for phase in self._managed_phases())
 
     def phases(self) -> Counter[str]:
         """How many of the folder's jobs are in which phase."""
-        return Counter(self._outlet.phase(key) or "Pending" for key in managed(self.catalog))
+        return Counter(phase or "Pending" for phase in self._managed_phases())
 
-    @property
-    def engine_trouble(self) -> str:
-        """Why there is no engine to work with now; "" when there is one."""
-        return self.relisting.error if self._given.attachment is not None else str(self._given.unavailable)
+    def _managed_phases(self) -> list[str]:
+        return [self.state.phase(key) for key in managed_jobs(self.informer.catalog)]
 
     @property
     def engine_name(self) -> str:
-        """``podman 4.3.1``; "" before one has answered."""
-        return f"{self._given.info.name} {self._given.info.version}".strip()
+        """``podman 4.3.1``; "" before an engine has answered."""
+        return f"{self._engine.info.name} {self._engine.info.version}".strip()
+
+    @property
+    def engine_error(self) -> str:
+        """Why the engine cannot be worked with now; "" when it can."""
+        connected = self._engine.connected is not None
+        return self.informer.relister.error if connected else str(self._engine.unavailable)
+
+    @property
+    def relist_failing_since(self) -> float | None:
+        """Since when an engine that answers could not be listed, in monotonic seconds."""
+        return self.informer.relister.failing_since
+
+    # -- the end
 
     def stop_jobs(self) -> None:
-        """Stop all containers in good order, logs kept; the jobs go on under the next daemon."""
-        self._queue.close(patience=PASSES_BEFORE_STOP)
-        if self._given.attachment is None:
+        """Stop all containers within their grace periods; the next daemon goes on with the jobs."""
+        self._queue.close(patience=STOP_JOBS_PATIENCE)
+        if self._engine.connected is None:
             return
-        ours = [r for key in self._recorded_keys() if (r := self._outlet.load(key)) and self._is_ours(r.job)]
-        stand_down(
-            [(record, self._request(record.key, from_record(record), ())) for record in ours],
-            hands=self._given.hands,
-            outlet=self._outlet,
-            planner=self._planner,
+        keys = sorted(self.state.keys())
+        records = [record for key in keys if (record := self.state.load(key)) is not None]
+        stop_jobs(
+            [
+                (record, self._status_context(record.file))
+                for record in records
+                if self._is_selected(record.job)
+            ],
+            engine=self._engine,
+            state=self.state,
+            plans=self._plans,
             clock=self._clock,
         )
 
-    def close(self, *, patience: float = LAST_PASSES) -> None:
-        """Stop working; write statuses out; leave containers alone.
+    def close(self, *, patience: float = CLOSE_PATIENCE) -> None:
+        """Stop working; write statuses; leave containers alone.
 
         Args:
             patience: seconds that passes under way may take: an embedding program may start the next
                 controller at once. Where the process ends, they may as well be cut off.
         """
         self._queue.close(patience=patience)
-        self._sidecars.flush(everything=True)
-        if self._given.attachment is not None:
-            self._given.attachment.close()
+        self.state.flush(everything=True)
+        self.informer.close()
+        self._engine.close()

@@ -1,9 +1,8 @@
-"""The daemon: one specs folder, one engine, one process. Wires the parts together and keeps them going.
+"""The daemon: one specs folder, one engine, one process. Wires the parts, starts and stops their threads.
 
 Level-triggered throughout: file events, engine events, finished pulls and passed probes do nothing but put a
-job's key on the queue; the pass over the key reads everything anew. A resync, every thirty seconds, finds
-what no event told of. What goes wrong for one job is that job's trouble: it is told in its status, tried
-again with back-off, and holds up nobody else.
+job's key into the work queue; the pass over the key reads everything again. A resync, every thirty seconds,
+finds changes without an event.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ import structlog
 from reconciler.config import logging_setup
 from reconciler.config.settings import Settings
 from reconciler.controller.clock import HostClock
-from reconciler.controller.controller import LAST_PASSES, Work
+from reconciler.controller.controller import CLOSE_PATIENCE, Controller
 from reconciler.controller.daemon import malloc_arenas
-from reconciler.controller.daemon.config_reload import reloaded
-from reconciler.controller.daemon.engine_connection import connect, keep_trying
-from reconciler.controller.daemon.folder_lock import require_folder, sole_use
+from reconciler.controller.daemon.config_reload import merge_settings
+from reconciler.controller.daemon.engine_connection import connect, retry_until_connected
 from reconciler.controller.daemon.sd_notify import Notifier
-from reconciler.controller.daemon.service_report import Report
-from reconciler.controller.daemon.signals import Hangup, handle_signals, on_usr1
+from reconciler.controller.daemon.service_report import ServiceReporter
+from reconciler.controller.daemon.signals import SignalFlags, install_handlers
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
 from reconciler.errors import ReconcilerError
-from reconciler.server.http_server import Server
-from reconciler.sources.folder.folder_source import FolderSource
-from reconciler.sources.git.git_sync import Follower
+from reconciler.server.asgi.http_server import Server
+from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
+from reconciler.sources.git.git_sync import GitSync
 from reconciler.sources.runtimes.available_runtimes import RuntimeRefresher
-from reconciler.sources.runtimes.remote_runtimes import remote_sources
+from reconciler.sources.runtimes.remote_runtimes import RemoteSources
+from reconciler.state.locks import hold_daemon_locks
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -41,13 +40,14 @@ if TYPE_CHECKING:
 Mode = Literal["forever", "once", "wait"]
 Only = Callable[[Mapping[str, Any]], bool]
 WORKERS = 16
+WORKERS_ONCE = 4
 #: Seconds that passes under way may take when the process ends: whatever is cut off is found again.
-ENDING = 0.2
-#: Seconds between assurances to the service manager while jobs are being stopped, and what each asks for.
-STOPPING_EVERY = 1.0
-STOPPING_TAKES = 30.0
+EXIT_PATIENCE = 0.2
+#: Seconds between messages to the service manager while jobs are being stopped, and what each asks for.
+STOP_JOBS_INTERVAL = 1.0
+STOP_JOBS_EXTENSION = 30.0
 #: Seconds that the passes may take at the end for what trainings have just reported.
-LAST_REPORTS = 0.3
+LAST_REPORTS_TIMEOUT = 0.3
 
 _log = structlog.get_logger(__name__)
 
@@ -68,9 +68,9 @@ def serve(
     Args:
         settings: as chosen by the user.
         mode: ``once``: converge as far as can be done now; ``wait``: until every job has ended.
-        on_phase: told of each change of a job's phase, with the status document.
+        on_phase: called with each change of a job's phase, and the status document.
         stop: set by an embedding program that wants the daemon to end.
-        changed: set by an embedding program that has just changed the folder, so that nobody has to notice.
+        changed: set by an embedding program that has just changed the folder.
         only: whether a TrainJob (the raw document) is this daemon's; None: all of the folder's are.
         notifier: to the service manager, when this process is its service.
         reload: reads the configuration again, on SIGHUP; raises ConfigError where it is wrong.
@@ -81,17 +81,17 @@ def serve(
     Raises:
         StateError: another daemon holds the folder, or the state folder cannot be used.
         EngineUnavailable: in the modes that end, when no engine answers at the start.
-        ReconcilerError: in the modes that end, when the folder is not there; the engine cannot be used.
+        ReconcilerError: in the modes that end, when the folder does not exist; the engine cannot be used.
     """
-    patience = ENDING if stop is None else LAST_PASSES
+    patience = EXIT_PATIENCE if stop is None else CLOSE_PATIENCE
     if stop is None:
-        # Its own process: an embedding program's memory is that program's business.
-        malloc_arenas.share_arenas()
+        # A process of its own: an embedding program's memory is that program's business.
+        malloc_arenas.limit_arenas()
     stop = stop or threading.Event()
-    hangup = Hangup()
-    handle_signals(stop, hangup if reload is not None else None)
-    with sole_use(settings):
-        daemon = Daemon(
+    flags = SignalFlags()
+    install_handlers(stop, flags, reloads=reload is not None)
+    with hold_daemon_locks(settings):
+        manager = Manager(
             settings,
             mode=mode,
             on_phase=on_phase,
@@ -99,16 +99,16 @@ def serve(
             changed=changed or threading.Event(),
             only=only,
             notifier=notifier or Notifier(),
+            flags=flags,
+            reload=reload,
         )
-        if reload is not None:
-            daemon.reload_on(hangup, reload)
         try:
-            return daemon.run()
+            return manager.run()
         finally:
-            daemon.close(patience=patience)
+            manager.close(patience=patience)
 
 
-class Daemon:
+class Manager:
     """See :func:`serve`."""
 
     def __init__(
@@ -119,82 +119,75 @@ class Daemon:
         on_phase: Callable[[str, Mapping[str, Any]], None] | None,
         stop: threading.Event,
         changed: threading.Event,
-        only: Only | None = None,
+        only: Only | None,
         notifier: Notifier,
+        flags: SignalFlags,
+        reload: Callable[[], Settings] | None,
     ) -> None:
         self._settings = settings
         self._mode = mode
         self._stop = stop
         self._rescan = changed
-        self._asked = False
-        self._runtimes = RuntimeRefresher(
-            remote_sources(settings.runtime_sources, clock=time.time), on_change=self._take_runtimes
-        )
-        self._source = FolderSource(
-            settings.specs.absolute(),
-            builtin=self._runtimes.documents,
-            clock=time.time,
-            may_be_empty=settings.allow_empty,
-        )
-        self._work = Work(settings, clock=HostClock(), on_phase=on_phase, only=only)
-        self._git = self._follower(settings) if settings.git is not None else None
-        on_usr1(self._ask)
+        self._flags = flags
+        self._reload = reload or (lambda: settings)
         self._relist = threading.Event()
         self._closed = False
-        self._hangup = Hangup()
-        self._reload: Callable[[], Settings] = lambda: settings
         self._failure: ReconcilerError | None = None
         self._threads: list[threading.Thread] = []
-        self._report = Report(
-            notifier, self._work, workers=self._threads, resync=lambda: self._settings.resync
+        self._runtimes = self._refresh_runtimes_from(settings.runtime_sources)
+        self._source = FolderSource(
+            settings.specs.absolute(),
+            fallback_runtimes=self._runtimes.documents,
+            clock=time.time,
+            allow_empty=settings.allow_empty,
+        )
+        self._git = self._sync_git() if settings.git is not None else None
+        self._controller = Controller(settings, clock=HostClock(), on_phase=on_phase, only=only)
+        self._report = ServiceReporter(
+            notifier, self._controller, workers=self._threads, resync=lambda: self._settings.resync
         )
         self._server = Server()
         self._progress = ProgressService(
             settings,
-            inbox=self._work.inbox,
-            uid_of=self._work.uid_of,
-            live=self._work.unfinished,
+            reports=self._controller.progress_reports,
+            uid_of=self._controller.uid_of,
+            unfinished=self._controller.state.unfinished,
             server=self._server,
         )
-        self._work.hear(self._progress)
-
-    def reload_on(self, hangup: Hangup, reload: Callable[[], Settings]) -> None:
-        """Read the configuration again whenever it was asked for."""
-        self._hangup, self._reload = hangup, reload
+        self._controller.use_progress_service(self._progress)
 
     def run(self) -> int:
-        """Until stopped, or as far as the mode says."""
+        """Work until stopped, or as far as the mode says; returns the exit status."""
         if self._git is not None and self._mode != "forever":
-            self._git.look()
+            self._git.sync_once()
         self._check_folder()
-        if self._mode != "forever":
-            self._work.attach(connect(self._settings))
-        else:
+        if self._mode == "forever":
             threading.Thread(target=self._keep_connecting, name="engine-connect", daemon=True).start()
+        else:
+            self._controller.connect(connect(self._settings))
         self._progress.start()
         watcher = self._source.watch(self._rescan.set)
         if self._settings.runtime_sources and self._mode == "once":
-            self._runtimes.look()
+            self._runtimes.refresh()
         elif self._settings.runtime_sources:
             self._runtimes.start()
-        hook = self._open_webhook()
+        webhook = self._open_webhook()
         if self._git is not None and self._mode != "once":
             self._git.start(at_once=self._mode == "forever")
         try:
             self._scan()
-            workers = WORKERS if self._mode != "once" else 4
-            for number in range(workers):
-                self._start(self._work.loop, f"worker-{number}")
-            self._start(self._keep_relisting, "relist")
+            for number in range(WORKERS if self._mode != "once" else WORKERS_ONCE):
+                self._start_thread(self._controller.run_worker, f"worker-{number}")
+            self._start_thread(self._relist_on_request, "relist")
             self._report.ready()
-            status = self._oversee()
+            status = self._loop()
             if self._failure is not None:
                 raise self._failure
             return status
         finally:
-            if hook is not None:
-                hook.close()
-            self._report.stopping("stopping")
+            if webhook is not None:
+                webhook.close()
+            self._report.stopping()
             if self._settings.stop_jobs_on_exit and self._stop.is_set():
                 self._stop_jobs()
             if self._git is not None:
@@ -203,28 +196,25 @@ class Daemon:
             watcher.close()
 
     def close(self, *, patience: float) -> None:
-        """Stop working; containers go on, statuses are written out."""
+        """Stop working; containers go on, statuses are written."""
         self._closed = True
-        # Nothing is taken from now on, and what was is kept: nobody loses what was answered with 200.
+        # No report is taken from now on, and those taken are saved: none that was answered with 200 is lost.
         self._progress.close()
         self._server.close()
-        self._work.inbox.drain(LAST_REPORTS)
-        self._work.close(patience=patience)
+        self._controller.progress_reports.drain(LAST_REPORTS_TIMEOUT)
+        self._controller.close(patience=patience)
 
-    def _start(self, target: Callable[[], None], name: str) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
+    # -- threads
 
-    def _oversee(self) -> int:
-        """The main thread: scans when files changed, resyncs, writes out gathered statuses, knows the end."""
+    def _loop(self) -> int:
+        """The main thread: scans when files changed, resyncs, writes statuses; returns the exit status."""
         resync_at = time.monotonic() + self._settings.resync
         while not self._stop.is_set():
-            self._work.mind_clock()
-            wait = min(0.25 if self._mode == "forever" else 0.02, self._work.flush() or 0.25)
-            if self._asked:
-                self._asked = False
-                self.look_now()
+            self._controller.informer.check_clock()
+            wait = min(0.25 if self._mode == "forever" else 0.02, self._controller.state.flush() or 0.25)
+            if self._flags.rescan:
+                self._flags.rescan = False
+                self._rescan_now()
             if self._rescan.wait(wait):
                 self._rescan.clear()
                 self._scan()
@@ -232,133 +222,142 @@ class Daemon:
                 resync_at = time.monotonic() + self._settings.resync
                 self._scan()
                 self._relist.set()
-                malloc_arenas.give_back()
-            if self._hangup.asked:
-                self._hangup.asked = False
+                malloc_arenas.trim_memory()
+            if self._flags.reload:
+                self._flags.reload = False
                 self._reconfigure()
                 resync_at = min(resync_at, time.monotonic() + self._settings.resync)
             self._report.tick()
-            if self._mode == "forever" or not self._settled():
+            if self._mode == "forever" or not self._has_converged():
                 continue
             if self._mode == "once":
                 return 0
-            if self._work.all_ended():
-                return 0 if self._work.all_complete() else 1
+            if self._controller.all_ended():
+                return 0 if self._controller.all_complete() else 1
         return 0 if self._mode == "forever" else 1
 
-    def _keep_relisting(self) -> None:
-        """A thread of its own: an engine that hangs must not keep the main loop from going round."""
+    def _start_thread(self, target: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _relist_on_request(self) -> None:
+        """A thread of its own: an engine that hangs must not keep the main loop from coming round."""
         while not self._closed:
             if self._relist.wait(1.0):
                 self._relist.clear()
                 try:
-                    with self._work.liveness.work("the listing of the engine"):
-                        self._work.resync()
+                    with self._controller.liveness.track("the listing of the engine"):
+                        self._controller.informer.relist()
                 except Exception:  # noqa: BLE001  (see below)
                     # The thread's boundary: without it nothing would be listed any more.
-                    _log.exception("an error of this program; please report it")
-                    self._work.relisting.broke()
+                    _log.exception("internal error", remedy="Please report it.")
+                    self._controller.informer.relister.mark_failing()
+
+    def _keep_connecting(self) -> None:
+        try:
+            retry_until_connected(
+                lambda: self._controller.connect(connect(self._settings)),
+                on_unavailable=self._controller.set_engine_unavailable,
+                stop=self._stop,
+            )
+        except ReconcilerError as error:
+            self._failure = error
+            self._stop.set()
+
+    def _has_converged(self) -> bool:
+        """Whether nothing is left to do now, and no file looks half-written."""
+        return self._controller.is_idle() and self._controller.informer.catalog.rescan_at is None
+
+    def _stop_jobs(self) -> None:
+        """Stop the jobs (``--stop-jobs-on-exit``); the service manager is asked to wait for grace periods."""
+        _log.info("jobs stopping", reason="--stop-jobs-on-exit")
+        stopping = threading.Thread(target=self._controller.stop_jobs, name="stop-jobs", daemon=True)
+        stopping.start()
+        while stopping.is_alive():
+            self._report.extend_timeout(STOP_JOBS_EXTENSION)
+            self._controller.state.flush()
+            stopping.join(STOP_JOBS_INTERVAL)
+
+    # -- settings
 
     def _reconfigure(self) -> None:
         """SIGHUP: go on with what the configuration says now, as far as it may change."""
         self._report.reloading()
         try:
-            outcome = reloaded(self._settings, self._reload())
-            if outcome.settings.runtime_sources != self._settings.runtime_sources:
-                self._follow_sources(outcome.settings.runtime_sources)
+            result = merge_settings(self._settings, self._reload())
+            if result.settings.runtime_sources != self._settings.runtime_sources:
+                self._replace_runtime_sources(result.settings.runtime_sources)
         except ReconcilerError as error:
-            _log.error("the configuration is wrong; the old one stays in force", reason=str(error))
+            _log.error("configuration invalid", reason=str(error), remedy="the old one stays in force")
             self._report.ready("the configuration is wrong, the old one is in force")
             return
-        if outcome.refused:
-            _log.warning("settings that take a restart stay as they were", settings=outcome.refused)
-        self._settings = outcome.settings
-        logging_setup.configure(form=self._settings.log_format, level=self._settings.log_level)
-        self._work.reconfigure(self._settings)
-        self._source.let_be_empty(self._settings.allow_empty)
+        if result.need_restart:
+            _log.warning("settings need a restart", settings=result.need_restart)
+        self._settings = result.settings
+        logging_setup.configure_logging(log_format=self._settings.log_format, level=self._settings.log_level)
+        self._controller.reconfigure(self._settings)
+        self._source.set_allow_empty(self._settings.allow_empty)
         if self._git is not None:
             self._git.reconfigure(self._settings)
-        _log.info("configuration read again", changed=outcome.changed)
-        self._report.ready("a restart is needed for some settings" if outcome.refused else "")
+        _log.info("configuration reloaded", changed=result.changed)
+        self._report.ready("a restart is needed for some settings" if result.need_restart else "")
 
-    def _follow_sources(self, sources: tuple[str, ...]) -> None:
-        fresh = RuntimeRefresher(remote_sources(sources, clock=time.time), on_change=self._take_runtimes)
-        self._runtimes.close()
-        self._runtimes = fresh
-        self._take_runtimes(fresh.documents)
-        if sources:
-            fresh.start()
+    # -- manifests and runtimes
 
-    def _stop_jobs(self) -> None:
-        """``--stop-jobs-on-exit``: the service manager is told to wait for grace periods."""
-        _log.info("stopping the jobs' containers (--stop-jobs-on-exit)")
-        stopping = threading.Thread(target=self._work.stop_jobs, name="stop-jobs", daemon=True)
-        stopping.start()
-        while stopping.is_alive():
-            self._report.extend(STOPPING_TAKES)
-            self._work.flush()
-            stopping.join(STOPPING_EVERY)
+    def _check_folder(self) -> None:
+        if self._mode != "forever":
+            require_specs_folder(self._settings)
+        elif not self._settings.specs.is_dir() and self._git is None:
+            _log.warning("specs folder missing", specs=str(self._settings.specs))
 
-    def _settled(self) -> bool:
-        """Nothing is left to do now, and no file looks half-written."""
-        return self._work.at_rest() and self._work.catalog.unsettled_until is None
+    def _scan(self) -> None:
+        if self._git is None:
+            self._controller.update_catalog(self._source.scan())
+            return
+        # Containers are labelled with the revision: where it changes meanwhile, the folder is read again.
+        revision, catalog = self._git.current_revision, self._source.scan()
+        while (now := self._git.current_revision) != revision:
+            revision, catalog = now, self._source.scan()
+        self._controller.update_source_revision(self._git.source_revision(revision))
+        self._controller.update_catalog(catalog)
 
-    def look_now(self) -> None:
-        """Look at the repository, or at the folder, without waiting until it is time."""
+    def _rescan_now(self) -> None:
+        """Fetch the repository, or read the folder, without waiting until it is time."""
         if self._git is not None:
-            self._git.wake()
+            self._git.sync_soon()
         else:
             self._rescan.set()
 
-    def _open_webhook(self) -> Webhook | None:
-        if self._git is None or not self._settings.git_webhook or self._mode == "once":
-            return None
-        from reconciler.controller.daemon.webhook import Webhook  # noqa: PLC0415  (most daemons have none)
-
-        return Webhook(self._settings, look=self.look_now)
-
-    def _ask(self) -> None:
-        # In a signal's handler, which may have interrupted whoever holds an event's lock.
-        self._asked = True
-
-    def _follower(self, settings: Settings) -> Follower:
-        return Follower(
-            settings,
+    def _sync_git(self) -> GitSync:
+        return GitSync(
+            self._settings,
             runtimes=lambda: self._runtimes.documents,
             on_change=self._rescan.set,
             clock=time.time,
             stop=self._stop,
         )
 
-    def _scan(self) -> None:
-        if self._git is None:
-            self._work.take(self._source.scan())
-            return
-        # What a revision has made is labelled with it: one that comes while the folder is read is read anew.
-        revision, catalog = self._git.in_force, self._source.scan()
-        while (now := self._git.in_force) != revision:
-            revision, catalog = now, self._source.scan()
-        self._work.come_from(self._git.origin(revision))
-        self._work.take(catalog)
+    def _open_webhook(self) -> Webhook | None:
+        if self._git is None or not self._settings.git_webhook or self._mode == "once":
+            return None
+        from reconciler.controller.daemon.webhook import Webhook  # noqa: PLC0415  (most daemons have none)
 
-    def _take_runtimes(self, runtimes: Sequence[Document]) -> None:
-        self._source.replace_builtin(runtimes)
+        return Webhook(self._settings, on_push=self._rescan_now)
+
+    def _refresh_runtimes_from(self, sources: tuple[str, ...]) -> RuntimeRefresher:
+        return RuntimeRefresher(
+            RemoteSources.from_environment(sources, clock=time.time), on_change=self._update_runtimes
+        )
+
+    def _update_runtimes(self, runtimes: Sequence[Document]) -> None:
+        self._source.set_fallback_runtimes(runtimes)
         self._rescan.set()
 
-    def _check_folder(self) -> None:
-        if self._mode != "forever":
-            require_folder(self._settings)
-        elif not self._settings.specs.is_dir() and self._git is None:
-            specs = str(self._settings.specs)
-            _log.warning("the folder of manifests is not there; waiting for it", specs=specs)
-
-    def _keep_connecting(self) -> None:
-        try:
-            keep_trying(
-                lambda: self._work.attach(connect(self._settings)),
-                unanswered=self._work.no_engine,
-                stop=self._stop,
-            )
-        except ReconcilerError as error:
-            self._failure = error
-            self._stop.set()
+    def _replace_runtime_sources(self, sources: tuple[str, ...]) -> None:
+        refresher = self._refresh_runtimes_from(sources)
+        self._runtimes.close()
+        self._runtimes = refresher
+        self._update_runtimes(refresher.documents)
+        if sources:
+            refresher.start()

@@ -1,4 +1,4 @@
-"""Plans of the jobs in force, made from their records and kept while these do not change."""
+"""Plans of jobs, built from their records and kept while these do not change."""
 
 from __future__ import annotations
 
@@ -6,59 +6,64 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.plan.builder import build
-from reconciler.plan.hashing import spec_hash
 from reconciler.plan.job_plan import JobPlan
+from reconciler.plan.plan_hash import spec_hash
 from reconciler.state.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Made:
+class _Entry:
     job: dict[str, Any]
     runtime: dict[str, Any]
     uid: str
     plan: JobPlan
-    digest: str
+    spec_hash: str
 
 
-class Planner:
-    """Builds plans; a plan is built again only when the job's accepted manifest or snapshot changed."""
+class PlanCache:
+    """Builds a plan again only when the job's accepted manifest or its pinned runtime has changed."""
 
     def __init__(self) -> None:
-        self._made: dict[str, _Made] = {}
+        self._entries: dict[str, _Entry] = {}
 
     def plan(self, record: Record) -> JobPlan:
-        """The plan of a job that has its runtime.
+        """Returns the plan of a job whose runtime is pinned.
 
         Raises:
             PlanError: job and runtime make none.
         """
-        return self._of(record).plan
+        return self._entry(record).plan
 
-    def digest(self, record: Record) -> str:
-        """Hash of what the plan wants."""
-        return self._of(record).digest
+    def spec_hash(self, record: Record) -> str:
+        """Returns the hash of the job's plan.
+
+        Raises:
+            PlanError: job and runtime make none.
+        """
+        return self._entry(record).spec_hash
 
     def forget(self, key: str) -> None:
-        """The job is gone."""
-        self._made.pop(key, None)
+        """Drops the plan of a job that was deleted."""
+        self._entries.pop(key, None)
 
-    def _of(self, record: Record) -> _Made:
-        made = self._made.get(record.key)
-        if made is not None and (made.job, made.runtime, made.uid) == (
-            record.job,
-            record.runtime,
-            record.uid,
-        ):
-            return made
-        plan = _build(record)
-        fresh = _Made(
-            job=record.job, runtime=record.runtime, uid=record.uid, plan=plan, digest=spec_hash(plan)
-        )
-        self._made[record.key] = fresh
-        return fresh
+    def _entry(self, record: Record) -> _Entry:
+        entry = self._entries.get(record.key)
+        built_from = (record.job, record.runtime, record.uid)
+        if entry is None or (entry.job, entry.runtime, entry.uid) != built_from:
+            plan = build_plan(record)
+            entry = _Entry(
+                job=record.job, runtime=record.runtime, uid=record.uid, plan=plan, spec_hash=spec_hash(plan)
+            )
+            self._entries[record.key] = entry
+        return entry
 
 
-def _build(record: Record) -> JobPlan:
+def build_plan(record: Record) -> JobPlan:
+    """Builds the plan of an accepted manifest and its pinned runtime.
+
+    Raises:
+        PlanError: they make none.
+    """
     from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob  # noqa: PLC0415  (slow to import)
 
     job = TrainJob.model_validate(record.job)

@@ -1,4 +1,4 @@
-"""One pass over one job: read, decide, save, act, tell; until nothing is left to do now.
+"""One pass over one job: read, decide, save, act, report; until nothing is left to do now.
 
 The order within a pass is what makes a crash harmless: the record is saved before the actions it calls for,
 so the next pass, of this daemon or another, finds either an action not yet done (and does it) or one done
@@ -9,343 +9,322 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
-from reconciler.api.faults import Fault
-from reconciler.controller.clock import Clock, follow, now_of, on_the_wall
-from reconciler.controller.executor import stop
-from reconciler.controller.executor.execution_context import Hands, log_place, place_of, selector
-from reconciler.controller.executor.executor import Acting, Pull
+from reconciler.api.faults import RUNTIME_NOT_FOUND
+from reconciler.controller.clock import Clock, rebase, record_now, to_wall_clock
+from reconciler.controller.engine_session import EngineSession
+from reconciler.controller.executor.cleanup import clean_up
+from reconciler.controller.executor.execution_context import ExecutionContext, log_location, log_location_of
+from reconciler.controller.executor.executor import Executor
 from reconciler.controller.executor.redaction import Redactor
-from reconciler.controller.nodeservices.progress.progress_reports import Inbox
-from reconciler.controller.plan_cache import Planner
-from reconciler.controller.scheduler.capacity import Ledger
-from reconciler.controller.snapshots import Digest, digest
-from reconciler.controller.statemachine.acceptance import Wanted, first_sight, snapshot, update
-from reconciler.controller.statemachine.action_results import trouble
+from reconciler.controller.executor.stop import stop_containers
+from reconciler.controller.nodeservices.progress.progress_reports import ProgressReports
+from reconciler.controller.plan_cache import PlanCache
+from reconciler.controller.relist import Snapshot, snapshot
+from reconciler.controller.scheduler.capacity import HostCapacity
+from reconciler.controller.statemachine import event_recorder
+from reconciler.controller.statemachine.acceptance import DesiredJob, accept_manifest, pin_runtime
+from reconciler.controller.statemachine.action_results import record_problem
 from reconciler.controller.statemachine.actions import Admit, Remove
-from reconciler.controller.statemachine.decide import Policy, decide
-from reconciler.controller.statemachine.observation import Observed, Probed, Refusal
-from reconciler.controller.statemachine.restart_policy import with_last_words
-from reconciler.controller.statemachine.stall_detection import STALLED, stall_timeout
-from reconciler.controller.status import event_recorder
-from reconciler.controller.status.status_builder import Surroundings, present
+from reconciler.controller.statemachine.decide import DecisionOptions, decide
+from reconciler.controller.statemachine.failures.failure_policy import add_log_tail
+from reconciler.controller.statemachine.failures.stall_detection import stall_timeout, stall_timeout_faults
+from reconciler.controller.statemachine.failures.step_failure import STALLED
+from reconciler.controller.statemachine.observation import Observed, PolicyRefusal
+from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.engines.protocol import ContainerState
 from reconciler.errors import PlanError
+from reconciler.names import job_key, job_selector
 from reconciler.plan.job_plan import JobPlan
-from reconciler.sources.folder.catalog import RUNTIME_NOT_FOUND
 from reconciler.state.record import Record
+from reconciler.state.state_store import StateStore
 
-#: Passes over one job in a row; more means that decision and engine disagree, and time has to pass.
-MAX_PASSES = 12
-TAIL_LINES = 20
-#: What touches nothing but the ledger, which is in memory: the pass after it saves and tells of both.
+#: Decisions over one job in a row; more means that decision and engine disagree, and time has to pass.
+MAX_ROUNDS = 12
+#: Lines of a failed container's log that the status shows.
+LOG_TAIL_LINES = 20
+#: Changes nothing but the host's capacity, which is in memory: the next round saves and reports it.
 ONLY_ADMIT = (Admit(),)
 #: Seconds for a log reader to come to its end by itself; after that the log is read once from the engine.
-LAST_WORDS_TIMEOUT = 0.5
+LOG_END_TIMEOUT = 0.5
 
 _log = structlog.get_logger(__name__)
 
 
-class Outlet(Protocol):
-    """Where a job's record and status go."""
-
-    def load(self, key: str) -> Record | None:
-        """The record, recovered from the sidecar if need be; None for a job never seen."""
-
-    def told(self, record: Record) -> bool:
-        """Whether the sidecar on disk is there and about this life of the job."""
-
-    def save(self, record: Record) -> None:
-        """Write the record for good.
-
-        Raises:
-            StateError: the disk refuses; nothing may be done on the engine then.
-        """
-
-    def tell(self, record: Record, document: Mapping[str, object], *, urgent: bool) -> None:
-        """Show the status."""
-
-    def moved(self, record: Record) -> None:
-        """The manifest is not where this record says any more: the sidecar there goes."""
-
-    def forget(self, record: Record) -> None:
-        """The job is gone: so are record and sidecar."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What one call is about.
-
-    Attributes:
-        wanted: the manifest's side; None when the job is to be deleted.
-        faults: what is wrong with the manifest now, shown beside the status.
-        surroundings: the rest of what the status shows.
-    """
-
-    key: str
-    wanted: Wanted | None
-    faults: tuple[Fault, ...] = ()
-    surroundings: Surroundings = field(default_factory=Surroundings)
-
-
 class Reconciler:
-    """Brings one job at a time nearer to what is wanted; safe to call for different jobs at once.
+    """Brings one job at a time nearer to its desired state; safe to call for different jobs at once.
 
     Args:
-        hands: how to act for a job; raises :class:`EngineUnavailable` while no engine answers.
+        engine: the engine and what belongs to it.
+        state: records and statuses.
+        plans: of the jobs.
+        capacity: what the host's jobs share.
+        progress_reports: what trainings have reported.
+        options: for decisions; replaced as a whole when settings are read again.
         clock: the host's.
-        probe: which of the listed containers' probes pass.
-        pull: asks for an image.
-        priority: of a job among those that wait for admission; the higher goes first.
-        refusal: what the policy has against a job.
-        inbox: what trainings have reported; None: nobody listens to them.
     """
 
     def __init__(
         self,
         *,
-        hands: Callable[[JobPlan | None, Record], Hands],
-        outlet: Outlet,
-        planner: Planner,
-        ledger: Ledger,
-        policy: Policy,
+        engine: EngineSession,
+        state: StateStore,
+        plans: PlanCache,
+        capacity: HostCapacity,
+        progress_reports: ProgressReports,
+        options: DecisionOptions,
         clock: Clock,
-        probe: Callable[[JobPlan, Observed], Probed],
-        pull: Pull,
-        priority: Callable[[JobPlan], int] = lambda _plan: 0,
-        refusal: Callable[[JobPlan, Record], Refusal] = lambda _plan, _record: Refusal(),
-        inbox: Inbox | None = None,
     ) -> None:
-        self._hands = hands
-        self._outlet = outlet
-        self._planner = planner
-        self._ledger = ledger
-        #: Replaced as a whole when settings are read again.
-        self.policy = policy
+        self.options = options
+        #: Of each job's last listing, for the relist to compare with.
+        self.snapshots: dict[str, Snapshot] = {}
+        self._engine = engine
+        self._state = state
+        self._plans = plans
+        self._capacity = capacity
+        self._reports = progress_reports
         self._clock = clock
-        self._acting = Acting(ledger=ledger, clock=clock, pull=pull, priority=priority)
-        self._probe = probe
-        self._refusal = refusal
-        self._inbox = inbox
-        #: What the last listing of each job was; a resync compares, so that jobs at rest cost nothing.
-        self.seen: dict[str, Digest] = {}
+        self._executor = Executor(capacity=capacity, clock=clock)
 
-    def reconcile(self, request: Request) -> float | None:
-        """One job, as far as it goes now.
+    def apply(self, desired: DesiredJob, status_context: StatusContext) -> float | None:
+        """Bring one job as near to its manifest as it gets now.
 
         Returns:
-            When to look again, seconds since the epoch; None: when something happens.
+            When to make the next pass, seconds since the epoch; None: when something happens.
 
         Raises:
-            EngineUnavailable: nobody answers; nothing was changed by guess.
+            EngineUnavailable: no engine answers; nothing was changed by guess.
             EngineError: a listing failed.
             StateError: the record could not be written; nothing was done.
         """
-        old = self._outlet.load(request.key)
+        old = self._state.load(job_key(desired.namespace, desired.name))
         timeline = self._clock.timeline()
-        now = self._clock.on(timeline)
-        if request.wanted is None:
-            self._delete(request.key, old, now)
-            return None
-        uid = str(uuid.uuid4())
-        record = (
-            update(old, request.wanted, uid=uid, now=now)
-            if old is not None
-            else first_sight(request.wanted, uid=uid, now=now)
-        )
-        record = follow(record, timeline, now=now)
-        if self._inbox is not None:
-            heard = record
-            record = self._inbox.applied(record, mask=lambda status: self._masked(heard, status))
-        if record == old and record.finished and record.cleaned and self._outlet.told(record):
+        now = self._clock.now_on(timeline)
+        record = accept_manifest(old, desired, uid=str(uuid.uuid4()), now=now)
+        record = self._apply_report(rebase(record, timeline, now=now))
+        if record == old and record.finished and record.cleaned and self._state.status_is_current(record):
             return None
         if old is not None and old.file and old.file != record.file:
-            self._outlet.moved(old)
-        record = self._snapshot(record, request.wanted, request.faults, now)
+            self._state.remove_outdated_sidecar(old)
+        record = _with_runtime(record, desired, status_context, now=now)
         saved = self._save(record, old)
         if not record.runtime:
-            self._tell(request, None, None, record, old)
+            self._write_status(None, None, record, old, status_context)
             return None
         try:
-            plan = self._planner.plan(record)
+            plan = self._plans.plan(record)
         except PlanError as error:
             if not record.admitted:
-                # It waits for its manifest now, and nobody behind it in the queue for it.
-                self._ledger.drop(record.key)
-            record = self._save(trouble(saved, "PlanFailed", str(error), now=now), saved)
-            self._tell(request, None, None, record, old)
+                # It waits for its manifest now, and no job behind it in the queue should wait for it.
+                self._capacity.remove(record.key)
+            record = self._save(record_problem(saved, "PlanFailed", str(error), now=now), saved)
+            self._write_status(None, None, record, old, status_context)
             return None
-        return self._converge(request, plan, event_recorder.ignored_fields(record, plan, now=now), saved)
+        warnings = (*plan.warnings, *stall_timeout_faults(plan))
+        record = event_recorder.record_ignored_fields(record, warnings, now=now)
+        return self._converge(plan, record, saved, status_context)
 
-    def _snapshot(self, record: Record, wanted: Wanted, faults: Iterable[Fault], now: float) -> Record:
-        if record.runtime:
-            return record
-        if wanted.runtime is not None:
-            return snapshot(record, wanted.runtime).model_copy(update={"problem": None})
-        ref = wanted.job.get("spec", {}).get("runtimeRef", {})
-        kind, name = ref.get("kind", "ClusterTrainingRuntime"), ref.get("name", "")
-        message = (
-            f"spec.runtimeRef: the {kind} {name!r} is not there; it must be created before the job. "
-            "Add it to the folder, and the job starts by itself."
-        )
-        for fault in faults:
-            if fault.reason == RUNTIME_NOT_FOUND and fault.path == "spec.runtimeRef":
-                # It is there, and wrong.
-                message = f"spec.runtimeRef: {fault.message}. The job starts by itself then."
-        return trouble(record, "RuntimeNotFound", message, now=now)
+    def delete(self, key: str) -> None:
+        """Remove what a job without manifest has on the engine, its record and its status; logs stay.
 
-    def _converge(self, request: Request, plan: JobPlan, record: Record, saved: Record) -> float | None:
-        hands = self._hands(plan, record)
-        observed = self._observe(plan, hands, now_of(record, self._clock))
-        refusal = self._refusal(plan, record) if not record.finished else Refusal()
-        record = event_recorder.policy_in_force(
-            record, refusal, notes=lambda: hands.guard.notes(plan), now=now_of(record, self._clock)
+        What carries this folder's labels and has no record (lost, or left by a crash) is removed as well.
+
+        Raises:
+            EngineUnavailable: no engine answers.
+            EngineError: not everything could be removed.
+            StateError: a log could not be kept, or the record not be removed.
+        """
+        known = self._state.load(key)
+        self._reports.forget(key)
+        namespace, _, name = key.partition("/")
+        record = known or Record(namespace=namespace, name=name, uid="", created_at=self._clock())
+        plan = self._plan_if_valid(record)
+        context = self._engine.context(plan, record)
+        selector = job_selector(record.namespace, record.name, context.host.instance)
+        containers = tuple(context.engine.list_containers(selector))
+        if known is None and not containers and not context.engine.list_networks(selector):
+            self.snapshots.pop(key, None)
+            return
+        if containers:
+            stop_containers(plan, Remove(containers=containers, why="the manifest was removed"), context)
+        clean_up(record, context, claims=True)
+        self._state.forget(record)
+        self._capacity.remove(record.key)
+        self._plans.forget(record.key)
+        self.snapshots.pop(record.key, None)
+        _log.info("job deleted")
+
+    # -- the rounds of a pass
+
+    def _converge(
+        self, plan: JobPlan, record: Record, saved: Record, status_context: StatusContext
+    ) -> float | None:
+        """Decide and act until nothing is left to do now; returns when to make the next pass."""
+        context = self._engine.context(plan, record)
+        observed = self._observe(plan, record, context)
+        refusal = self._engine.policy_refusal(plan, record) if not record.finished else PolicyRefusal()
+        record = event_recorder.record_policy_effects(
+            record, refusal, notes=lambda: context.enforcer.read_only_notes(plan), now=self._now(record)
         )
-        observed = replace(observed, refusal=refusal)
         if not record.finished:
-            record = event_recorder.unheard(
-                record, _deafness(plan, observed, hands), now=now_of(record, self._clock)
-            )
+            problem = _open_progress_endpoints(plan, observed, context)
+            record = event_recorder.record_progress_unavailable(record, problem, now=self._now(record))
+        observed = replace(observed, refusal=refusal)
         requeue_at: float | None = None
-        for _ in range(MAX_PASSES):
-            decision = decide(plan, observed, record, now_of(record, self._clock), self.policy)
+        for _ in range(MAX_ROUNDS):
+            decision = decide(plan, observed, record, self._now(record), self.options)
             requeue_at = decision.requeue_at
-            record = self._with_log_tail(plan, decision.record, hands)
+            record = self._with_log_tail(plan, decision.record, context)
             if record.finished and not saved.finished:
-                # Who is told of the end finds what was printed before it.
+                # Logs are whole by the time the job's end is reported.
                 ended = [state.id for state in observed.containers if state.state == "exited"]
-                hands.logs.heard_out(ended, timeout=LAST_WORDS_TIMEOUT)
+                context.logs.wait_until_read(ended, timeout=LOG_END_TIMEOUT)
             if decision.actions != ONLY_ADMIT:
-                # The record first: an end that was told and then forgotten would be an end reversed.
-                told, saved = saved, self._save(record, saved)
-                self._tell(request, plan, observed, record, told)
-            self._ledger.follow(record)
-            after, seen, touched = self._acting.carry_out(plan, record, observed, decision.actions, hands)
-            rests = not touched and after == record and seen == observed
-            record, observed = after, seen
-            if rests or not decision.actions:
+                # The record first: an end that was reported and then forgotten would be an end reversed.
+                before, saved = saved, self._save(record, saved)
+                self._write_status(plan, observed, record, before, status_context)
+            self._capacity.sync(record)
+            last_record, last_observed = record, observed
+            record, observed, relist = self._executor.execute(
+                plan, record, observed, decision.actions, context
+            )
+            at_rest = not relist and record == last_record and observed == last_observed
+            if at_rest or not decision.actions:
                 break
-            if touched:
-                observed = replace(self._observe(plan, hands, now_of(record, self._clock)), refusal=refusal)
+            if relist:
+                observed = replace(self._observe(plan, record, context), refusal=refusal)
         else:
-            # Decision and engine disagree for now; nothing but time may tell of the next chance.
-            requeue_at = min(now_of(record, self._clock) + 1.0, requeue_at or math.inf)
+            # Decision and engine disagree for now, and nothing but time may change that.
+            requeue_at = min(self._now(record) + 1.0, requeue_at or math.inf)
         saved = self._save(record, saved)
-        self._tell(request, plan, observed, record, saved)
-        held = record.problem.retry_at if record.problem is not None else None
-        # Past its time it has been tried again in this pass, or nothing is waiting for it any more.
-        now = now_of(record, self._clock)
-        held = held if held is not None and held > now else None
-        again = min((t for t in (requeue_at, held) if t is not None), default=None)
-        return on_the_wall(again, record, self._clock) if again is not None else None
+        self._write_status(plan, observed, record, saved, status_context)
+        return self._next_pass_at(record, requeue_at)
 
-    def _observe(self, plan: JobPlan, hands: Hands, now: float) -> Observed:
-        """One listing; it succeeds as a whole or raises."""
-        mine = selector(plan.namespace, plan.name, hands.host.instance)
-        containers = tuple(hands.engine.list_containers(mine))
+    def _next_pass_at(self, record: Record, requeue_at: float | None) -> float | None:
+        """The earlier of the decision's time and the next try of a problem, by the wall clock."""
+        retry_at = record.problem.retry_at if record.problem is not None else None
+        if retry_at is not None and retry_at <= self._now(record):
+            # It was tried again in this pass, or nothing waits for it any more.
+            retry_at = None
+        earliest = min((t for t in (requeue_at, retry_at) if t is not None), default=None)
+        return to_wall_clock(earliest, record, self._clock) if earliest is not None else None
+
+    def _observe(self, plan: JobPlan, record: Record, context: ExecutionContext) -> Observed:
+        """List the job on the engine; it succeeds as a whole or raises."""
+        key = job_key(plan.namespace, plan.name)
+        selector = job_selector(plan.namespace, plan.name, context.host.instance)
+        containers = tuple(context.engine.list_containers(selector))
         for state in containers:
             if state.state in {"running", "paused"}:
-                hands.logs.attach(state.id, place_of(state))
-        networks = hands.engine.list_networks(mine)
+                context.logs.follow(state.id, log_location_of(state))
+        networks = context.engine.list_networks(selector)
+        self.snapshots[key] = snapshot(containers, networks)
         network = next((n for n in networks if n.name == plan.network), None)
         observed = Observed(containers=containers, network=network)
-        self.seen[f"{plan.namespace}/{plan.name}"] = digest(containers, networks)
-        activity = _activity(containers, hands, now) if stall_timeout(plan) is not None else {}
-        room = self._ledger.making_room_for(f"{plan.namespace}/{plan.name}")
-        probed = self._probe(plan, observed)
-        return replace(observed, probed=probed, activity=activity, make_room_for=room)
+        watches_stalls = stall_timeout(plan) is not None
+        return replace(
+            observed,
+            last_output=_last_output(containers, context, self._now(record)) if watches_stalls else {},
+            preempted_by=self._capacity.preempted_by(key),
+            probes=self._engine.probe(plan, observed),
+        )
 
-    def _with_log_tail(self, plan: JobPlan, record: Record, hands: Hands) -> Record:
-        """The last lines of the first failure's log, so that nobody has to open it to know why."""
+    def _with_log_tail(self, plan: JobPlan, record: Record, context: ExecutionContext) -> Record:
+        """Put the last lines of the first failure's log into the record, for the status to show."""
         failure = record.failure
         if failure is None or failure.log or failure.reason == "StartError":
             return record
-        place = replace(log_place(record, failure.container), attempt=failure.attempt)
-        # The others wait to be stopped meanwhile. One that is stalled runs on: there is no end to wait for.
+        location = replace(log_location(record, failure.container), attempt=failure.attempt)
+        # The others wait to be stopped meanwhile. A stalled container runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:
-            hands.logs.finish(failure.container_id, place, timeout=LAST_WORDS_TIMEOUT)
-        mask = Redactor(plan, hands.lookup).text
-        lines = tuple(mask(line) for line in hands.logs.tail(place, TAIL_LINES)) or ("(it printed nothing)",)
-        return with_last_words(record, lines)
+            context.logs.finish(failure.container_id, location, timeout=LOG_END_TIMEOUT)
+        mask = Redactor(plan, context.lookup).text
+        lines = tuple(mask(line) for line in context.logs.tail(location, LOG_TAIL_LINES))
+        return add_log_tail(record, lines or ("(it printed nothing)",))
 
-    def _delete(self, key: str, known: Record | None, now: float) -> None:
-        """The manifest is gone: everything the job has on the engine goes, logs stay.
+    # -- records, statuses, reports
 
-        What carries this folder's labels and has no record (lost, or left by a crash) goes as well.
-        """
-        if self._inbox is not None:
-            self._inbox.forget(key)
-        namespace, _, name = key.partition("/")
-        record = known or Record(namespace=namespace, name=name, uid="", created_at=now)
-        plan = self._plan_if_any(record)
-        hands = self._hands(plan, record)
-        mine = selector(record.namespace, record.name, hands.host.instance)
-        containers = tuple(hands.engine.list_containers(mine))
-        if known is None and not containers and not hands.engine.list_networks(mine):
-            self.seen.pop(key, None)
-            return
-        if containers:
-            stop.stop(plan, Remove(containers=containers, why="the manifest was removed"), hands)
-        stop.clean_up(record, hands, volumes=True)
-        self._outlet.forget(record)
-        self._ledger.drop(record.key)
-        self._planner.forget(record.key)
-        self.seen.pop(record.key, None)
-        _log.info("job deleted")
-
-    def _masked(self, record: Record, reported: dict[str, Any]) -> dict[str, Any]:
-        """A report without the job's secrets; metrics are words of the script's own."""
-        metrics = reported.get("metrics")
-        if not metrics:
-            return reported
-        plan = self._plan_if_any(record)
-        if plan is None:
-            # Nobody knows which secrets those would be.
-            return {key: value for key, value in reported.items() if key != "metrics"}
-        mask = Redactor(plan, self._hands(plan, record).lookup).text
-        return {**reported, "metrics": [{key: mask(text) for key, text in one.items()} for one in metrics]}
-
-    def _plan_if_any(self, record: Record) -> JobPlan | None:
-        try:
-            return self._planner.plan(record) if record.runtime else None
-        except PlanError:
-            return None
+    def _now(self, record: Record) -> float:
+        return record_now(record, self._clock)
 
     def _save(self, record: Record, saved: Record | None) -> Record:
         if record != saved:
-            self._outlet.save(record)
-        if self._inbox is not None:
-            self._inbox.saved(record)
+            self._state.save(record)
+        self._reports.discard_saved(record)
         return record
 
-    def _tell(
+    def _write_status(
         self,
-        request: Request,
         plan: JobPlan | None,
         observed: Observed | None,
         record: Record,
         before: Record | None,
+        status_context: StatusContext,
     ) -> None:
-        around = replace(request.surroundings, faults=request.faults)
-        document = present(plan, observed, record, around)
+        document = build_status(plan, observed, record, status_context)
         urgent = before is None or record.finished != before.finished
-        self._outlet.tell(record, document, urgent=urgent)
+        self._state.write_status(record, document, urgent=urgent)
+
+    def _apply_report(self, record: Record) -> Record:
+        return self._reports.apply_to(record, mask=lambda status: self._mask_report(record, status))
+
+    def _mask_report(self, record: Record, status: dict[str, Any]) -> dict[str, Any]:
+        """A progress report with the job's secrets masked in its metrics, which are free text."""
+        metrics = status.get("metrics")
+        if not metrics:
+            return status
+        plan = self._plan_if_valid(record)
+        if plan is None:
+            # Without a plan it is unknown which secrets those would be.
+            return {key: value for key, value in status.items() if key != "metrics"}
+        mask = Redactor(plan, self._engine.context(plan, record).lookup).text
+        return {**status, "metrics": [{key: mask(text) for key, text in one.items()} for one in metrics]}
+
+    def _plan_if_valid(self, record: Record) -> JobPlan | None:
+        try:
+            return self._plans.plan(record) if record.runtime else None
+        except PlanError:
+            return None
 
 
-def _deafness(plan: JobPlan, observed: Observed, hands: Hands) -> str:
-    """See that what runs is heard (a daemon that has just started), or say why it is not."""
+def _with_runtime(
+    record: Record, desired: DesiredJob, status_context: StatusContext, *, now: float
+) -> Record:
+    """Pin the runtime's revision in the record of a job that has none yet, or record why there is none."""
+    if record.runtime:
+        return record
+    if desired.runtime is not None:
+        return pin_runtime(record, desired.runtime).model_copy(update={"problem": None})
+    ref = desired.job.get("spec", {}).get("runtimeRef", {})
+    kind, name = ref.get("kind", "ClusterTrainingRuntime"), ref.get("name", "")
+    message = (
+        f"spec.runtimeRef: the {kind} {name!r} is not there; it must be created before the job. "
+        "Add it to the folder, and the job starts by itself."
+    )
+    for fault in status_context.faults:
+        if fault.reason == RUNTIME_NOT_FOUND and fault.path == "spec.runtimeRef":
+            # The runtime exists, and is wrong.
+            message = f"spec.runtimeRef: {fault.message}. The job starts by itself then."
+    return record_problem(record, "RuntimeNotFound", message, now=now)
+
+
+def _open_progress_endpoints(plan: JobPlan, observed: Observed, context: ExecutionContext) -> str:
+    """Open the endpoints of containers that run already (a daemon that has just started); why it cannot."""
     if observed.network is None:
         return ""
-    bridged = not any(i.host_network for i in plan.pods)
+    bridged = not any(pod.host_network for pod in plan.pods)
     running = bridged and any(c.state == "running" for c in observed.containers)
-    return hands.reach(plan, observed.network, running).trouble
+    return context.progress_endpoints(observed.network, running).problem
 
 
-def _activity(containers: Iterable[ContainerState], hands: Hands, now: float) -> dict[str, float]:
-    silent = {c.id: hands.logs.silence(c.id) for c in containers if c.state == "running"}
-    return {identifier: now - seconds for identifier, seconds in silent.items() if seconds is not None}
+def _last_output(
+    containers: Iterable[ContainerState], context: ExecutionContext, now: float
+) -> dict[str, float]:
+    """When each running container printed something last, where that is known."""
+    silence = {c.id: context.logs.seconds_since_output(c.id) for c in containers if c.state == "running"}
+    return {identifier: now - seconds for identifier, seconds in silence.items() if seconds is not None}

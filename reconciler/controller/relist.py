@@ -1,56 +1,81 @@
-"""The listing of everything that is this instance's, done again and again: what no event told of shows there.
+"""Lists everything that an instance has on the engine, to find changes that no event announced.
+
+A snapshot is the part of a listing that is compared, for one job; a job whose snapshot differs from the one
+of its last pass gets another pass, so that jobs at rest cost nothing.
 
 What can go wrong: an engine that is down is waited for; one that answers all else and cannot be listed would
-be waited for without end, so it is remembered since when.
+be waited for without end, so the time since when is kept for the service manager.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
-from reconciler.controller.snapshots import Digest, differing
-from reconciler.engines.protocol import Engine
+from reconciler.engines.protocol import ContainerState, Engine, NetworkState
 from reconciler.errors import EngineError
-from reconciler.names import LABEL_INSTANCE
+from reconciler.names import LABEL_INSTANCE, job_key_of
+
+Snapshot = frozenset[tuple[str, str]]
 
 _log = structlog.get_logger(__name__)
 
 
-class Relisting:
-    """Lists an instance's things, and remembers how that went."""
+def snapshot(containers: Iterable[ContainerState], networks: Iterable[NetworkState]) -> Snapshot:
+    """The containers and networks of a listing, and their states."""
+    return frozenset([(c.id, c.state) for c in containers] + [(n.name, "network") for n in networks])
+
+
+class Relister:
+    """Lists an instance's containers and networks, and remembers how that went.
+
+    Attributes:
+        error: why the engine could not be listed last time; "" when it could.
+        failing_since: since when the engine has answered but could not be listed, in monotonic seconds.
+    """
 
     def __init__(self) -> None:
-        #: Why the engine could not be listed last time; "": it could.
         self.error = ""
-        #: Since when the engine has answered but refused to be listed, in monotonic seconds.
-        self.refused_since: float | None = None
+        self.failing_since: float | None = None
 
-    def changed(self, engine: Engine, instance: str, seen: Mapping[str, Digest]) -> list[str] | None:
-        """Keys of the jobs that look different from what was seen of them last; None: it can't be listed."""
+    def changed_jobs(self, engine: Engine, instance: str, last: Mapping[str, Snapshot]) -> list[str] | None:
+        """Keys of the jobs whose snapshot differs from the last; None where the engine cannot be listed."""
         try:
-            mine = {LABEL_INSTANCE: instance}
-            containers = engine.list_containers(mine)
-            networks = engine.list_networks(mine)
+            containers = engine.list_containers({LABEL_INSTANCE: instance})
+            networks = engine.list_networks({LABEL_INSTANCE: instance})
         except EngineError as error:
-            _log.warning("resync failed", reason=str(error))
+            _log.warning("relist failed", reason=str(error))
             self.error = str(error)
-            self._note_refusal(engine)
+            self._check_answer(engine)
             return None
-        self.error, self.refused_since = "", None
-        return differing(containers, networks, seen)
+        self.error, self.failing_since = "", None
+        return _changed_jobs(containers, networks, last)
 
-    def broke(self) -> None:
-        """An error of this program kept the engine from being listed."""
-        self.refused_since = self.refused_since or time.monotonic()
+    def mark_failing(self) -> None:
+        """An engine that answers was not listed, by its own fault or an error of this program."""
+        self.failing_since = self.failing_since or time.monotonic()
 
-    def _note_refusal(self, engine: Engine) -> None:
-        """An engine that is down is waited for; one that answers all else and is not listed is told of."""
+    def _check_answer(self, engine: Engine) -> None:
         try:
             engine.info()
         except EngineError:
-            self.refused_since = None
+            self.failing_since = None
         else:
-            self.broke()
+            self.mark_failing()
+
+
+def _changed_jobs(
+    containers: Iterable[ContainerState], networks: Iterable[NetworkState], last: Mapping[str, Snapshot]
+) -> list[str]:
+    listed: dict[str, tuple[list[ContainerState], list[NetworkState]]] = {}
+    for container in containers:
+        listed.setdefault(job_key_of(container.labels), ([], []))[0].append(container)
+    for network in networks:
+        listed.setdefault(job_key_of(network.labels), ([], []))[1].append(network)
+    return [
+        key
+        for key in sorted(listed.keys() | last.keys())
+        if snapshot(*listed.get(key, ([], []))) != last.get(key, frozenset())
+    ]

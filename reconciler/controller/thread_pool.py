@@ -1,8 +1,8 @@
 """Threads that do not keep the program from ending.
 
-:class:`concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter ends: a daemon told to
-stop would wait out every grace period of containers being stopped. What such a thread was doing is found
-again by the next daemon; so these are daemon threads, and nobody waits for them.
+:class:`concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter ends: a daemon that is
+to stop would wait out every grace period of containers being stopped. What such a thread was doing the next
+daemon finds again; so these are daemon threads, which the interpreter does not wait for.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ T = TypeVar("T")
 _Task = tuple[Future[Any], Callable[[], Any]]
 
 
-class _Awaited(Future[T]):
-    """Waiting for its result is no idleness: the hands of the pool are looked at themselves."""
+class _PoolFuture(Future[T]):
+    """Waiting for its result is no sign of a hang: the liveness of the pool's threads is tracked itself."""
 
     def result(self, timeout: float | None = None) -> T:
-        """As every future's."""
-        with liveness.allow(liveness.WITHOUT_LIMIT, "waiting for a pool"):
+        """Wait for the result."""
+        with liveness.allow_time(liveness.NO_LIMIT, "waiting for a pool"):
             return super().result(timeout)
 
 
-class DaemonPool(Executor):
+class DaemonThreadPool(Executor):
     """An executor of at most ``width`` daemon threads, made as they are needed; first in, first out.
 
     Args:
@@ -47,18 +47,18 @@ class DaemonPool(Executor):
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have ``fn(*args, **kwargs)`` called; its result is the future's.
+        """Call ``fn(*args, **kwargs)`` in a thread; the future has its result.
 
         Raises:
             RuntimeError: the pool was shut down.
         """
-        future: Future[T] = _Awaited()
-        watch = liveness.of_this_thread()
+        future: Future[T] = _PoolFuture()
+        tracker = liveness.current_liveness()
 
         def call() -> T:
-            if watch is None:
+            if tracker is None:
                 return fn(*args, **kwargs)
-            with watch.work(f"a hand of the pool {self._name}"):
+            with tracker.track(f"a thread of the pool {self._name}"):
                 return fn(*args, **kwargs)
 
         with self._lock:
@@ -72,7 +72,7 @@ class DaemonPool(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
-        """Take no more; what has not begun is cancelled, what has is left alone: nobody waits."""
+        """Refuse further tasks and cancel those that have not begun; never waits for the others."""
         with self._lock:
             self._closed = True
             while True:
@@ -91,7 +91,7 @@ class DaemonPool(Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     result = call()
-                except BaseException as error:  # noqa: BLE001  (it is the caller's, through the future)
+                except BaseException as error:  # noqa: BLE001  (the caller gets it from the future)
                     future.set_exception(error)
                 else:
                     future.set_result(result)

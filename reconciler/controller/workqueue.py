@@ -1,7 +1,7 @@
-"""The work queue: keys, not tasks. A key is queued once, and worked on by one worker at a time.
+"""The work queue: keys, not tasks. A key is queued once, and processed by one worker at a time.
 
-The shape of controller-runtime's rate-limited queue: ``add`` while a key is being worked on makes it come
-again afterwards; an earlier time replaces a later one; failures back off per key, and success forgets them.
+As controller-runtime's rate-limited queue: ``add`` while a key is being processed queues it again afterwards;
+an earlier time replaces a later one; failures back off per key, and success forgets them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class WorkQueue:
         self._changed = threading.Condition()
         self._ready: deque[str] = deque()
         self._queued: set[str] = set()
-        self._working: set[str] = set()
+        self._processing: set[str] = set()
         self._again: set[str] = set()
         self._timers: list[tuple[float, int, str]] = []
         self._due: dict[str, float] = {}
@@ -37,12 +37,12 @@ class WorkQueue:
         self._closed = False
 
     def add(self, key: str) -> None:
-        """Work on the key as soon as a worker is free, and once more if one is at it now."""
+        """Queue the key for the next free worker; again afterwards where it is being processed now."""
         with self._changed:
             self._add(key)
 
     def add_at(self, key: str, when: float) -> None:
-        """Work on the key at a time (seconds since the epoch), unless an earlier one is set."""
+        """Queue the key at a time (seconds since the epoch), unless an earlier one is set."""
         with self._changed:
             due = self._due.get(key)
             if due is not None and due <= when:
@@ -52,7 +52,7 @@ class WorkQueue:
             self._changed.notify()
 
     def retry(self, key: str) -> float:
-        """Work on a key that failed again, after 0.5 s, 1 s, 2 s, ... 60 s; returns the delay."""
+        """Queue a key that failed again, after 0.5 s, 1 s, 2 s, ... 60 s; returns the delay."""
         with self._changed:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1
@@ -61,22 +61,22 @@ class WorkQueue:
         return delay
 
     def forget(self, key: str) -> None:
-        """The key did well: its next failure starts from the shortest delay."""
+        """Forget the key's failures: its next one starts from the shortest delay."""
         with self._changed:
             self._failures.pop(key, None)
 
     def get(self, timeout: float | None = None) -> str | None:
-        """The next key, now being worked on until :meth:`done`; None when closed or after ``timeout`` s."""
+        """The next key, processed until :meth:`done`; None when closed or after ``timeout`` seconds."""
         deadline = None if timeout is None else self._clock() + timeout
         with self._changed:
             while True:
-                self._ripen()
+                self._queue_due()
                 if self._closed:
                     return None
                 if self._ready:
                     key = self._ready.popleft()
                     self._queued.discard(key)
-                    self._working.add(key)
+                    self._processing.add(key)
                     return key
                 wait = self._next_wait(deadline)
                 if wait is not None and wait <= 0 and deadline is not None and self._clock() >= deadline:
@@ -84,43 +84,38 @@ class WorkQueue:
                 self._changed.wait(wait)
 
     def done(self, key: str) -> None:
-        """The worker is through with the key."""
+        """The worker has processed the key."""
         with self._changed:
-            self._working.discard(key)
+            self._processing.discard(key)
             if key in self._again:
                 self._again.discard(key)
                 self._add(key)
             self._changed.notify_all()
 
     def idle(self) -> bool:
-        """Nothing is ready or being worked on; delayed keys do not count."""
+        """Whether no key is ready or being processed; delayed keys do not count."""
         with self._changed:
-            self._ripen()
-            return not self._ready and not self._working
+            self._queue_due()
+            return not self._ready and not self._processing
 
     def close(self, *, patience: float = 0.0) -> None:
-        """Wake every worker; they get None.
+        """Give out no more keys: every waiting worker gets None.
 
         Args:
-            patience: seconds to wait at most for the keys that are being worked on.
+            patience: seconds to wait at most for the keys that are being processed.
         """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._working, timeout=patience)
+            self._changed.wait_for(lambda: not self._processing, timeout=patience)
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is given out any more."""
+        """Whether no key is given out any more."""
         return self._closed
 
-    def __len__(self) -> int:
-        """Keys that are ready or being worked on."""
-        with self._changed:
-            return len(self._ready) + len(self._working)
-
     def _add(self, key: str) -> None:
-        if key in self._working:
+        if key in self._processing:
             self._again.add(key)
             return
         if key not in self._queued:
@@ -128,7 +123,7 @@ class WorkQueue:
             self._ready.append(key)
             self._changed.notify()
 
-    def _ripen(self) -> None:
+    def _queue_due(self) -> None:
         now = self._clock()
         while self._timers and self._timers[0][0] <= now:
             when, _, key = heapq.heappop(self._timers)
@@ -138,5 +133,5 @@ class WorkQueue:
 
     def _next_wait(self, deadline: float | None) -> float | None:
         waits = [w for w in (self._timers[0][0] if self._timers else None, deadline) if w is not None]
-        # A wall clock may jump: never sleep longer than this before looking at it again.
+        # A wall clock may be set: never sleep longer than this before reading it again.
         return max(0.0, min([w - self._clock() for w in waits] + [5.0])) if waits else 5.0

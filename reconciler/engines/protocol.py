@@ -1,4 +1,4 @@
-"""What an engine must do: the one seam between the controller and Podman, Docker or plain processes.
+"""The Engine Protocol: the one interface between the controller and Podman, Docker or plain processes.
 
 Engines are thin. They hold no state that decides anything, never look at a job as a whole, and turn
 every failure into the tree of :mod:`reconciler.errors`. An error is never an empty list: a listing
@@ -20,7 +20,7 @@ ContainerStateName = Literal["created", "running", "paused", "stopping", "exited
 
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
-    """Who answered.
+    """The engine that answers, and its host.
 
     Attributes:
         name: ``podman``, ``docker`` or ``process``.
@@ -28,6 +28,7 @@ class EngineInfo:
         host: the socket or URL it was reached at; "" for processes.
         cpus: of the engine's host.
         memory: bytes, of the engine's host.
+        same_mounts: what this process mounts, the engine sees: both are on one host, in one mount namespace.
         details: what ``doctor`` shows (cgroup version, network backend, ...).
     """
 
@@ -37,18 +38,19 @@ class EngineInfo:
     rootless: bool = False
     cpus: float = 0
     memory: int = 0
-    #: What this process mounts, the engine sees: both are on one host, in one mount namespace.
     same_mounts: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkState:
-    """A network as the engine has it.
+    """A network as the engine reports it.
 
     Attributes:
         subnet: CIDR, ``10.89.3.0/24``; container addresses are taken from it, the gateway's and the
             first and last left out.
+        dns: containers on it resolve each other's names.
+        port: the network's own rendezvous port, where addresses do not tell jobs apart; None: the plan's.
     """
 
     id: str
@@ -56,15 +58,13 @@ class NetworkState:
     labels: Mapping[str, str]
     subnet: str
     gateway: str = ""
-    #: Whether containers resolve each other's names on it.
     dns: bool = True
-    #: A rendezvous port of the network's own, where addresses do not tell jobs apart; None: the plan's.
     port: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeState:
-    """A volume as the engine has it."""
+    """A volume as the engine reports it."""
 
     name: str
     labels: Mapping[str, str]
@@ -72,13 +72,13 @@ class VolumeState:
 
 @dataclass(frozen=True, kw_only=True)
 class ExitFacts:
-    """How a container ended.
+    """How a container exited.
 
     Attributes:
         code: exit status; 128 + signal for a signal; None when the engine does not know.
         oom_killed: the kernel killed it for memory.
         finished_at: seconds since the epoch.
-        error: the engine's own word (a command that does not exist, ...).
+        error: the engine's own message (a command that does not exist, ...).
     """
 
     code: int | None
@@ -89,11 +89,11 @@ class ExitFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerState:
-    """A container as the engine has it.
+    """A container as the engine reports it.
 
     Attributes:
-        exit: facts of the end, when ``state`` is ``exited``.
-        address: on the job's network; "" when the listing does not say.
+        exit: exit facts, when ``state`` is ``exited``.
+        address: on the job's network; "" where a listing does not say.
         started_at: seconds since the epoch; None before the first start.
     """
 
@@ -110,12 +110,12 @@ class ContainerState:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineEvent:
-    """Something happened to a labelled thing: a hint to look, never a fact to act on.
+    """A change of a container or network: a hint to list again, never a fact to act on.
 
     Attributes:
         kind: ``container`` or ``network``.
-        action: normalized: ``create start die remove oom pause unpause health`` or the engine's own word.
-        labels: of the thing.
+        action: normalized: ``create start die remove oom pause unpause health`` or the engine's own name.
+        labels: of the container or network.
     """
 
     kind: str
@@ -130,7 +130,7 @@ class EventStream(Protocol):
     def __iter__(self) -> Iterator[EngineEvent]: ...
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """Ends the iteration, from any thread."""
 
 
 class LogStream(Protocol):
@@ -139,12 +139,12 @@ class LogStream(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """Ends the iteration, from any thread."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PullProgress:
-    """How far a pull is: bytes so far and in all (0 unknown), and the engine's words."""
+    """Progress of a pull: bytes so far and in total (0 unknown), and the engine's message."""
 
     current: int = 0
     total: int = 0
@@ -165,57 +165,57 @@ class Engine(Protocol):
     name: str
 
     def info(self) -> EngineInfo:
-        """Ask who is there.
+        """Returns facts of the engine and its host.
 
         Raises:
-            EngineUnavailable: nobody answers; the message says what was tried and how to start it.
+            EngineUnavailable: no engine answers; the message says what was tried and how to start it.
         """
 
     def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
-        """All containers, running or not, that carry all the labels; exited ones with their exit facts."""
+        """Returns all containers that carry all the labels, running or not; exited ones with exit facts."""
 
     def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
-        """All networks that carry all the labels."""
+        """Returns all networks that carry all the labels."""
 
     def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
-        """All volumes that carry all the labels."""
+        """Returns all volumes that carry all the labels."""
 
     def inspect_container(self, name: str) -> ContainerState:
-        """One container by name or id, whoever owns it; with exit facts and address.
+        """Returns a container by name or id, whoever owns it; with exit facts and address.
 
         Raises:
             NotFound: there is none.
         """
 
     def inspect_network(self, name: str) -> NetworkState:
-        """One network by name, whoever owns it.
+        """Returns a network by name, whoever owns it.
 
         Raises:
             NotFound: there is none.
         """
 
     def create_network(self, spec: NetworkSpec) -> NetworkState:
-        """Create a bridge network with DNS and a subnet whose addresses can be given to containers.
+        """Creates a bridge network with DNS and a subnet whose addresses can be given to containers.
 
         Raises:
             Conflict: the name is taken.
         """
 
     def remove_network(self, name: str) -> None:
-        """Remove a network; one that is not there is no error."""
+        """Removes a network; a missing one is no error."""
 
     def create_volume(self, spec: VolumeSpec) -> None:
-        """Create a volume; one that exists with the same labels is no error.
+        """Creates a volume; one that exists with the same labels is no error.
 
         Raises:
             Conflict: the name is taken by a volume with other labels.
         """
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume; one that is not there is no error."""
+        """Removes a volume; a missing one is no error."""
 
     def create_container(self, spec: ContainerSpec) -> str:
-        """Create, not start, a container and check by inspect that it is what was asked for.
+        """Creates, but does not start, a container, and verifies by inspect that it is as specified.
 
         Returns:
             The container's id.
@@ -224,83 +224,86 @@ class Engine(Protocol):
             Conflict: the name is taken.
             NotFound: the image, network or a volume is missing.
             StartFailed: the spec can never start (unknown device, bad option).
-            Drifted: the engine made something else (the container is removed again).
+            Drifted: the engine created something else (the container is removed again).
         """
 
-    def bound_folder(self, mount: Mount) -> str | None:
-        """A volume's folder on this host, where a part of it (``sub_path``) is mounted by its path alone.
+    def sub_path_root(self, mount: Mount) -> str | None:
+        """Returns the volume's folder on this host where the engine mounts ``sub_path`` as a path below it.
 
-        None where the engine itself sees to it that the path leads to no other place, or nobody here can.
+        None where the engine itself keeps the path inside the volume, or this process cannot see the folder.
         """
 
     def start_container(self, container: str) -> None:
-        """Start a created container.
+        """Starts a created container.
 
         Raises:
             StartFailed: no such command, device, limit, address in use; the container is left as created.
-            NotFound: it is gone.
+            NotFound: the container is gone.
         """
 
     def stop_container(self, container: str, grace: float) -> None:
-        """TERM, then KILL after ``grace`` seconds; returns when it has ended. Gone or ended is no error."""
+        """Sends TERM, then KILL after ``grace`` seconds; returns when the container has exited.
+
+        A container that is gone or has exited is no error.
+        """
 
     def kill_container(self, container: str, signal: str) -> None:
-        """Send a signal (``SIGTERM``); gone or ended is no error."""
+        """Sends a signal (``SIGTERM``); a container that is gone or has exited is no error."""
 
     def unpause_container(self, container: str) -> None:
-        """Let a paused container go on; one that is not paused is no error."""
+        """Resumes a paused container; one that is not paused is no error."""
 
     def remove_container(self, container: str, *, force: bool = True) -> None:
-        """Remove a container, its anonymous volumes too; one that is not there is no error.
+        """Removes a container and its anonymous volumes; a missing one is no error.
 
         Args:
             container: its name or id.
-            force: end it if it runs.
+            force: kill it if it runs.
 
         Raises:
-            Conflict: it runs (or is paused), and is not to be ended.
+            Conflict: it runs (or is paused), and ``force`` is not set.
         """
 
     def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
-        """Run a command inside; returns exit status and output (at most 64 KiB).
+        """Runs a command in the container; returns exit status and output (at most 64 KiB).
 
         Raises:
-            EngineError: it could not be run, or took longer than ``timeout`` seconds.
+            EngineError: the command could not be run, or took longer than ``timeout`` seconds.
         """
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
-        """The container's output from its beginning (or the last ``tail`` lines).
+        """Returns the container's output from its beginning (or the last ``tail`` lines).
 
-        A follower ends when the container has ended and all was delivered. Following a container that
-        is created but not yet started waits for its start.
+        With ``follow`` the stream ends when the container has exited and all was delivered. Following a
+        container that is created but not yet started waits for its start.
 
         Raises:
-            NotFound: it is gone.
+            NotFound: the container is gone.
         """
 
     def image_exists(self, image: str) -> bool:
-        """Whether the image is in the engine's store."""
+        """Reports whether the image is in the engine's store."""
 
     def image_user(self, image: str) -> str | None:
-        """Whom the image has its containers run as (``1000:100``, ``app``; "" is root); None: not there."""
+        """Returns the user that an image sets (``1000:100``, ``app``; "" is root); None: no such image."""
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
     ) -> None:
-        """Pull an image, telling of progress on the way.
+        """Pulls an image and calls ``progress`` whenever it changes.
 
         Raises:
             ImageError: the message names image, registry and reason.
         """
 
     def events(self) -> EventStream:
-        """Follow events of containers and networks from now on; ends when the connection breaks."""
+        """Follows events of containers and networks from now on; ends when the connection breaks."""
 
     def limitations(self, spec: ContainerSpec) -> Sequence[str]:
-        """What this engine does not keep of a spec although it makes the container, each in a sentence."""
+        """Returns sentences on what this engine ignores of a spec although it creates the container."""
 
     def devices(self) -> Mapping[str, tuple[str, ...]]:
-        """Device classes the host offers by name: ``{"nvidia.com/gpu": ("0", "1")}`` (CDI inventory)."""
+        """Returns the host's devices by class: ``{"nvidia.com/gpu": ("0", "1")}`` (CDI inventory)."""
 
     def close(self) -> None:
-        """Release connections."""
+        """Closes all connections."""

@@ -1,7 +1,7 @@
-"""What is asked of an engine: networks, volumes and containers, everything resolved.
+"""Specifications of networks, volumes and containers that an engine is asked to create, everything resolved.
 
-In terms that Podman, Docker and plain processes share; each engine turns them into its own. What an engine
-has, and all that it can be asked to do, is in :mod:`reconciler.engines.protocol`.
+In terms that Podman, Docker and plain processes share; each engine translates them into its own. What an
+engine reports, and its calls, are in :mod:`reconciler.engines.protocol`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class NetworkSpec:
     """A bridge network with DNS.
 
     Attributes:
-        min_addresses: how many containers will want an address.
+        min_addresses: how many containers will need an address.
     """
 
     name: str
@@ -32,10 +32,10 @@ class Mount:
         kind: ``bind`` (``source`` a path on the engine's host), ``volume`` (``source`` a volume's
             name) or ``tmpfs``.
         size: bytes, for ``tmpfs``; None unlimited.
-        sub_path: inside the volume or bind.
+        sub_path: path inside the volume or bind that is mounted instead of the whole.
         relabel: for ``bind``: let SELinux-confined containers read it (only for folders that are this
             project's own: it changes the label on disk).
-        root: for a ``bind`` of a hostPath: the volume's path, of which ``source`` is the whole or a part.
+        root: for a ``bind`` of a hostPath: the volume's path; ``source`` is the same or lies inside it.
     """
 
     kind: Literal["bind", "volume", "tmpfs"]
@@ -50,21 +50,24 @@ class Mount:
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeSpec:
-    """A named volume; ``tmpfs_size``: kept in memory (bytes; 0 unlimited), None on disk.
+    """A named volume.
 
-    ``owner`` are labels that it is given besides; one that is there may lack them, but not have others.
+    Attributes:
+        tmpfs_size: bytes of a volume in memory (0 unlimited); None: on disk.
+        owner_labels: further labels for a new volume; an existing volume may lack them, but not have other
+            values.
     """
 
     name: str
     labels: Mapping[str, str]
     tmpfs_size: int | None = None
-    owner: Mapping[str, str] = field(default_factory=dict)
+    owner_labels: Mapping[str, str] = field(default_factory=dict)
 
-    def is_met_by(self, labels: Mapping[str, str] | None) -> bool:
-        """Whether a volume that is there already is this one."""
-        there = labels or {}
-        return all(there.get(key) == value for key, value in self.labels.items()) and all(
-            there.get(key, value) == value for key, value in self.owner.items()
+    def matches(self, labels: Mapping[str, str] | None) -> bool:
+        """Reports whether an existing volume with these labels is the one specified."""
+        existing = labels or {}
+        return all(existing.get(key) == value for key, value in self.labels.items()) and all(
+            existing.get(key, value) == value for key, value in self.owner_labels.items()
         )
 
 
@@ -73,7 +76,7 @@ class Security:
     """Security options, in the engine's terms.
 
     Attributes:
-        user: ``user``, ``user:group``; "": as the image has it.
+        user: ``user`` or ``user:group``; "": the image's.
     """
 
     user: str = ""
@@ -91,23 +94,23 @@ class Security:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerSpec:
-    """A container to make, everything resolved.
+    """A container to create.
 
     Attributes:
         entrypoint: replaces the image's entrypoint; None keeps it (Kubernetes ``command``). When it is
             set and ``command`` is None the image's own command is dropped, as in Kubernetes.
         command: replaces the image's command; None keeps it (Kubernetes ``args``).
-        network: name of the network to join at ``address``; "" when the namespace is shared.
+        network: name of the network to join at ``address``; "" where the namespace is shared.
         share_network_with: name of the container whose network (and hostname) is shared.
         host_network: use the host's network.
-        hosts: ``/etc/hosts``: name to address.
+        hosts: entries for ``/etc/hosts``: name to address.
         cpu_limit: CPUs; ``cpu_shares`` relative weight (1024 is one CPU).
         memory_limit: bytes.
         shm_size: bytes of ``/dev/shm``; None the engine's default.
         devices: assigned device names by class: ``{"nvidia.com/gpu": ("0", "1")}``.
-        ports: that it says it listens on.
-        host_user: uid and gid in the container that should be the engine's own user on the host, where the
-            engine runs as an ordinary user and can map them; the same for all that share a network.
+        ports: container ports that the manifest declares.
+        host_user: uid and gid in the container that are mapped to the engine's own user on the host, where
+            the engine runs as an ordinary user and can map them; the same for all that share a network.
         stop_grace: seconds between TERM and KILL.
     """
 

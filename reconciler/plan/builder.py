@@ -1,9 +1,9 @@
-"""From a TrainJob and its runtime to a plan, in upstream's order.
+"""Builds the plan of a TrainJob on its runtime, in upstream's order.
 
-1. runtime patches, laid over the runtime's template;
-2. the framework: counts of nodes, environment, ports, volumes;
-3. the job's own trainer and initializer sections;
-4. what this project adds (``MASTER_ADDR`` and its kin), then what JobSet and Job would add;
+1. runtime patches are applied to the runtime's template;
+2. the framework sets counts of nodes, environment, ports and volumes;
+3. the job's own trainer and initializer sections are applied;
+4. the environment of this project (``MASTER_ADDR`` and others) and of JobSet and Job is added;
 5. decoded data becomes plan types.
 
 Pure: the same job and runtime give the same plan.
@@ -12,109 +12,100 @@ Pure: the same job and runtime give the same plan.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Final
 
 from reconciler import names
-from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob, warn_meaningless
+from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob, find_unsupported_fields
+from reconciler.api.field_paths import pod_spec_path, replicated_job_path
+from reconciler.api.step_names import DATASET_INITIALIZER, MODEL_INITIALIZER, TRAINER
 from reconciler.errors import PlanError
-from reconciler.plan.draft import DATASET_INITIALIZER, MODEL_INITIALIZER, TRAINER, JobDraft, Raw, StepDraft
-from reconciler.plan.expansion import reference
-from reconciler.plan.frameworks import framework_of
+from reconciler.plan.draft import JobDraft, Raw, StepDraft
+from reconciler.plan.expansion import address_reference
+from reconciler.plan.field_warnings import FieldWarnings
+from reconciler.plan.frameworks.registry import select_framework
 from reconciler.plan.job_plan import HostEntry, JobPlan, PodPlan, StepPlan
 from reconciler.plan.job_policies import (
-    BACKOFF_LIMIT,
-    dependencies,
-    exit_rules,
-    failure_rules,
-    restart_policy,
-    success,
+    DEFAULT_BACKOFF_LIMIT,
+    plan_dependencies,
+    plan_exit_rules,
+    plan_failure_rules,
+    plan_restart_policy,
+    plan_success_policy,
     warn_job,
     warn_job_set,
 )
 from reconciler.plan.pod.partial_support import warn_pod
-from reconciler.plan.pod.pod_template import add_index, host_names, plan_pod
+from reconciler.plan.pod.pod_template import host_names, plan_pod
 from reconciler.plan.pod.pod_volumes import add_claimed_volumes
-from reconciler.plan.progress_reporting import add_reporting, own_token_path
-from reconciler.plan.strategic_merge import patched_template
-from reconciler.plan.trainer_overrides import add_rendezvous, lay_initializers, lay_trainer
-from reconciler.plan.warnings import Notices
+from reconciler.plan.pod.rendezvous_env import add_completion_index, add_rendezvous
+from reconciler.plan.progress_reporting import add_progress_reporting, token_field_path
+from reconciler.plan.strategic_merge import apply_patches
+from reconciler.plan.trainer_overrides import apply_initializers, apply_trainer
 
-#: Planning these takes seconds; a network has addresses for no more.
-MOST_PODS = 4096
-_ROLES = (TRAINER, DATASET_INITIALIZER, MODEL_INITIALIZER)
+#: Planning as many takes seconds; a network has no addresses for more.
+MAX_PODS: Final = 4096
+_ROLES: Final = (TRAINER, DATASET_INITIALIZER, MODEL_INITIALIZER)
 
 
 def build(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, *, uid: str = "") -> JobPlan:
-    """The plan of ``job`` on ``runtime``.
+    """Builds the plan of ``job`` on ``runtime``.
 
     Args:
-        job: an admitted TrainJob.
-        runtime: the one it names.
+        job: a TrainJob that passed admission.
+        runtime: the runtime it names.
         uid: of the TrainJob, for the downward API.
 
     Raises:
         PlanError: each is valid, but together they make no plan.
     """
-    draft = _draft(job, runtime, uid)
-    _refuse_crowd(draft)
-    framework = framework_of(draft.policy, draft.trainer.get("command"))
+    draft = _build_draft(job, runtime, uid)
+    _check_pod_count(draft)
+    framework = select_framework(draft.ml_policy, draft.trainer.get("command"))
     framework.apply(draft)
-    add_reporting(draft)
-    lay_trainer(draft)
-    lay_initializers(draft)
+    add_progress_reporting(draft)
+    apply_trainer(draft)
+    apply_initializers(draft)
     add_rendezvous(draft)
-    add_index(draft)
+    add_completion_index(draft)
     add_claimed_volumes(draft)
-    plan = _plan(draft, framework.name, job.as_manifest())
-    _refuse_shared_names(plan.pods)
+    plan = _plan_job(draft, framework.name, job.as_manifest())
+    _check_container_names(plan.pods)
     return plan
 
 
-def _refuse_crowd(draft: JobDraft) -> None:
-    """A number that no machine has room for is refused before anything is counted up to it."""
-    nodes = int(draft.trainer.get("numNodes") or 0)
-    pods = sum(max(step.pods, nodes if step.role == TRAINER else 0) * step.replicas for step in draft.steps)
-    if max(pods, nodes) > MOST_PODS:
-        raise PlanError(
-            f"The job has {max(pods, nodes):,} pods; one machine is given {MOST_PODS:,} at most.",
-            path="spec.trainer.numNodes" if nodes > MOST_PODS else "spec.runtimeRef",
-            remedy="Ask for fewer nodes.",
-        )
-
-
-def _draft(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, uid: str) -> JobDraft:
-    """The working copy: the runtime's template with the job's patches in it."""
-    manifest, blueprint = job.as_manifest(), copy.deepcopy(runtime.as_manifest())
+def _build_draft(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, uid: str) -> JobDraft:
+    """Returns the working copy: the runtime's template with the job's patches in it."""
+    manifest = job.as_manifest()
     spec = manifest["spec"]
-    blueprint_spec = blueprint.get("spec") or {}
-    template = patched_template(blueprint_spec.get("template") or {}, spec.get("runtimePatches") or ())
-    jobs = (template.get("spec") or {}).get("replicatedJobs") or []
-    if not jobs:
+    runtime_spec: Raw = copy.deepcopy(runtime.as_manifest()).get("spec") or {}
+    template = apply_patches(runtime_spec.get("template") or {}, spec.get("runtimePatches") or ())
+    replicated_jobs = (template.get("spec") or {}).get("replicatedJobs") or []
+    if not replicated_jobs:
         raise PlanError(
             f"The runtime {spec['runtimeRef']['name']!r} has no replicated jobs, so there is nothing to run.",
             path="spec.runtimeRef",
             remedy="Give it at least one under spec.template.spec.replicatedJobs.",
         )
-    policy = blueprint_spec.get("mlPolicy") or {}
+    policy = runtime_spec.get("mlPolicy") or {}
     return JobDraft(
         namespace=manifest["metadata"].get("namespace") or names.DEFAULT_NAMESPACE,
         name=manifest["metadata"]["name"],
         uid=uid,
         runtime=spec["runtimeRef"]["name"],
-        blueprint=blueprint_spec,
-        policy=policy,
+        runtime_spec=runtime_spec,
+        ml_policy=policy,
         trainer=dict(spec.get("trainer") or {}),
         initializer=spec.get("initializer") or {},
         template=template,
         steps=[
-            _step(raw, place, policy if "mlPolicy" in blueprint_spec else None)
-            for place, raw in enumerate(jobs)
+            _build_step(raw, position, policy if "mlPolicy" in runtime_spec else None)
+            for position, raw in enumerate(replicated_jobs)
         ],
     )
 
 
-def _step(raw: Raw, place: int, policy: Raw | None) -> StepDraft:
-    """A replicated job; its pods are its parallelism, a trainer's the policy's nodes."""
+def _build_step(raw: Raw, position: int, policy: Raw | None) -> StepDraft:
+    """Reads a replicated job; it has ``parallelism`` pods, the trainer ``numNodes`` of a policy."""
     template = raw.setdefault("template", {})
     spec = template.setdefault("spec", {})
     spec.setdefault("template", {}).setdefault("spec", {})
@@ -125,7 +116,7 @@ def _step(raw: Raw, place: int, policy: Raw | None) -> StepDraft:
     replicas = raw.get("replicas")
     return StepDraft(
         name=raw["name"],
-        place=place,
+        position=position,
         role=role,
         raw=raw,
         pods=max(1 if pods is None else int(pods), 1),
@@ -133,82 +124,101 @@ def _step(raw: Raw, place: int, policy: Raw | None) -> StepDraft:
     )
 
 
-def _plan(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
-    spec: dict[str, Any] = draft.template.get("spec") or {}
-    metadata = draft.template.get("metadata") or {}
-    notices = Notices("")
-    for path, message in (
-        *draft.warnings,
-        *warn_meaningless({**draft.blueprint, "template": draft.template}, "spec"),
-    ):
-        if path != own_token_path(draft):
-            notices.say(path, message)
-    warn_job_set(spec, notices.at("spec.template.spec"))
+def _check_pod_count(draft: JobDraft) -> None:
+    """Rejects a number of pods that no machine has room for, before anything is counted up to it."""
+    nodes = int(draft.trainer.get("numNodes") or 0)
+    pods = sum(max(step.pods, nodes if step.role == TRAINER else 0) * step.replicas for step in draft.steps)
+    if max(pods, nodes) > MAX_PODS:
+        raise PlanError(
+            f"The job has {max(pods, nodes):,} pods; one machine is given {MAX_PODS:,} at most.",
+            path="spec.trainer.numNodes" if nodes > MAX_PODS else "spec.runtimeRef",
+            remedy="Ask for fewer nodes.",
+        )
+
+
+def _plan_job(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
+    spec, metadata = draft.jobset_spec, draft.template.get("metadata") or {}
+    warnings = _job_warnings(draft)
     failure = spec.get("failurePolicy")
-    pod = next((s.pod for s in draft.steps if s.ranked), {})
-    operator, targets = success(spec)
-    ttl, deadline = spec.get("ttlSecondsAfterFinished"), manifest["spec"].get("activeDeadlineSeconds")
+    pod = draft.ranked_step.pod if draft.ranked_step is not None else {}
+    operator, targets = plan_success_policy(spec)
     return JobPlan(
         namespace=draft.namespace,
         name=draft.name,
         nodes=draft.nodes,
         network=names.network_name(draft.namespace, draft.name),
-        steps=tuple(_plan_step(draft, step, notices) for step in draft.steps),
+        steps=tuple(_plan_step(draft, step, warnings) for step in draft.steps),
         labels=dict(metadata.get("labels") or {}),
-        annotations={**(metadata.get("annotations") or {}), **_own_annotations(manifest)},
+        annotations={**(metadata.get("annotations") or {}), **_project_annotations(manifest)},
         framework=framework,
         port=names.MASTER_PORT,
         suspend=bool(manifest["spec"].get("suspend")),
         max_restarts=None if failure is None else int(failure.get("maxRestarts") or 0),
-        failure_rules=failure_rules(failure or {}),
+        failure_rules=plan_failure_rules(failure or {}),
         success_operator=operator,
         success_targets=targets,
         startup_in_order=(spec.get("startupPolicy") or {}).get("startupPolicyOrder") == "InOrder",
-        active_deadline=None if deadline is None else float(deadline),
-        ttl=None if ttl is None else float(ttl),
-        hosts=_hosts(draft),
+        active_deadline=_seconds(manifest["spec"].get("activeDeadlineSeconds")),
+        ttl=_seconds(spec.get("ttlSecondsAfterFinished")),
+        hosts=_host_entries(draft),
         priority_class=str(pod.get("priorityClassName") or ""),
         priority=pod.get("priority"),
-        warnings=notices.all,
+        warnings=warnings.all,
     )
 
 
-def _own_annotations(manifest: Raw) -> dict[str, str]:
-    """The TrainJob's annotations that this project reads; the others are the user's business."""
+def _job_warnings(draft: JobDraft) -> FieldWarnings:
+    """Returns the warnings of the framework, about unsupported fields, and about the JobSet's spec."""
+    warnings = FieldWarnings()
+    unsupported = find_unsupported_fields({**draft.runtime_spec, "template": draft.template}, "spec")
+    token = token_field_path(draft)
+    for path, message in (*draft.warnings, *unsupported):
+        if path != token:
+            warnings.add(path, message)
+    warn_job_set(draft.jobset_spec, warnings.child("spec.template.spec"))
+    return warnings
+
+
+def _project_annotations(manifest: Raw) -> dict[str, str]:
+    """Returns the annotations of the TrainJob that this project reads; it ignores all others."""
     annotations = manifest["metadata"].get("annotations") or {}
-    return {key: value for key, value in annotations.items() if key.startswith(names.PREFIX)}
+    return {key: value for key, value in annotations.items() if key.startswith(names.KEY_PREFIX)}
 
 
-def _plan_step(draft: JobDraft, step: StepDraft, notices: Notices) -> StepPlan:
-    at = notices.at(f"{step.path}")
-    job = at.at("template.spec")
-    warn_job(step, job)
-    warn_pod(step, job.at("template.spec"))
-    limit, deadline = step.job_spec.get("backoffLimit"), step.job_spec.get("activeDeadlineSeconds")
+def _plan_step(draft: JobDraft, step: StepDraft, warnings: FieldWarnings) -> StepPlan:
+    job_warnings = warnings.child(f"{replicated_job_path(step.position)}.template.spec")
+    pod_warnings = warnings.child(pod_spec_path(step.position))
+    warn_job(step, job_warnings)
+    warn_pod(step, pod_warnings)
+    limit = step.job_spec.get("backoffLimit")
     return StepPlan(
         name=step.name,
         role=step.role,
-        after=dependencies(step),
-        pods=tuple(plan_pod(draft, step, index, at) for index in range(step.count)),
-        backoff_limit=BACKOFF_LIMIT if limit is None else int(limit),
-        restart_policy=restart_policy(step),
-        active_deadline=None if deadline is None else float(deadline),
-        exit_rules=exit_rules(step, job),
+        after=plan_dependencies(step),
+        pods=tuple(plan_pod(draft, step, index, pod_warnings) for index in range(step.count)),
+        backoff_limit=DEFAULT_BACKOFF_LIMIT if limit is None else int(limit),
+        restart_policy=plan_restart_policy(step),
+        active_deadline=_seconds(step.job_spec.get("activeDeadlineSeconds")),
+        exit_rules=plan_exit_rules(step, job_warnings),
     )
 
 
-def _hosts(draft: JobDraft) -> tuple[HostEntry, ...]:
-    """An entry for every pod; ranks first."""
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _host_entries(draft: JobDraft) -> tuple[HostEntry, ...]:
+    """Returns a line of ``/etc/hosts`` for every pod; training nodes first."""
     steps = sorted(draft.steps, key=lambda step: not step.ranked)
     return tuple(
-        HostEntry(address=reference(step.name, index), names=host_names(draft, step, index))
+        HostEntry(address=address_reference(step.name, index), names=host_names(draft, step, index))
         for step in steps
         for index in range(step.count)
     )
 
 
-def _refuse_shared_names(pods: tuple[PodPlan, ...]) -> None:
-    """Refuse a job of which two containers would have the same name on the engine."""
+def _check_container_names(pods: tuple[PodPlan, ...]) -> None:
+    """Rejects a job of which two containers would have the same name on the engine."""
     seen: dict[str, str] = {}
     for pod in pods:
         for container in pod.containers:

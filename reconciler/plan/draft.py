@@ -1,9 +1,9 @@
-"""The working copy between manifests and plan: replicated jobs as decoded data that frameworks add to.
+"""The working copy between manifests and plan: replicated jobs as decoded data that plugins add to.
 
-A :class:`JobDraft` holds the runtime's template with the patches already in it. Frameworks and the
-job's own trainer and initializer sections write into its pods in Kubernetes' words (camelCase), as
-upstream's plugins do; afterwards :mod:`reconciler.plan.pod.pods` turns the result into plan types. It is
-the only mutable thing of the package and never leaves :func:`reconciler.plan.builder.build`.
+A :class:`JobDraft` holds the runtime's template with the patches already in it. Frameworks and the job's own
+trainer and initializer sections write into its pods in Kubernetes' words (camelCase), as upstream's plugins
+do; then :mod:`reconciler.plan.pod.pod_template` turns the result into plan types. The draft is the only
+mutable object of the package and never leaves :func:`reconciler.plan.builder.build`.
 """
 
 from __future__ import annotations
@@ -13,52 +13,41 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reconciler import names
-from reconciler.plan.expansion import reference
-from reconciler.plan.pod.pod_resources import gpus
+from reconciler.api.quantities import count_gpus
+from reconciler.api.step_names import NODE, TRAINER
+from reconciler.plan.expansion import address_reference
 
 Raw = dict[str, Any]
 
-TRAINER: Final = "trainer"
-DATASET_INITIALIZER: Final = "dataset-initializer"
-MODEL_INITIALIZER: Final = "model-initializer"
-#: Name of the container (and, as a rule, of the step) that trains.
-NODE: Final = "node"
-LAUNCHER: Final = "launcher"
-
-#: Where the index of a pod stands (batch/v1, Indexed): ranks of upstream's plugins refer to it.
+#: Field with the index of a pod (batch/v1, Indexed), to which upstream's plugins refer for ranks.
 INDEX_FIELD: Final = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 
 @dataclass(kw_only=True)
 class StepDraft:
-    """One replicated job.
+    """A replicated job.
 
     Attributes:
-        place: in the runtime's list, for paths in messages.
-        pods: pods of one Job of it.
-        replicas: Jobs of it; more than one only where the step is none of upstream's three.
-        ranked: its pods are training nodes.
-        leads: it starts the training but is no rank itself (the MPI launcher).
+        position: among the runtime's replicated jobs, for field paths.
+        pods: number of pods of one Job.
+        replicas: number of Jobs; above one only where the step is none of upstream's three.
+        ranked: its pods are training nodes and have a rank.
+        counts_as_node: it counts for the world size without a rank (an MPI launcher that is a node).
     """
 
     name: str
-    place: int
+    position: int
     role: str
     raw: Raw
     pods: int
     replicas: int = 1
     ranked: bool = False
-    leads: bool = False
+    counts_as_node: bool = False
 
     @property
     def count(self) -> int:
-        """How many pods the step has."""
+        """Number of pods of the step."""
         return self.pods * self.replicas
-
-    @property
-    def path(self) -> str:
-        """Field path of the replicated job in the runtime."""
-        return f"spec.template.spec.replicatedJobs[{self.place}]"
 
     @property
     def job_spec(self) -> Raw:
@@ -91,17 +80,17 @@ class StepDraft:
         return containers
 
     def container(self, name: str) -> Raw | None:
-        """The container of that name; init containers are none."""
+        """Returns the container of that name, init containers excluded."""
         return next((c for c in self.containers if c["name"] == name), None)
 
-    def every_container(self) -> Iterator[Raw]:
-        """Init containers, then containers."""
+    def all_containers(self) -> Iterator[Raw]:
+        """Yields init containers, then containers."""
         yield from self.init_containers
         yield from self.containers
 
     def add_volume(self, volume: Raw) -> None:
-        """Add a volume, in place of one of the same name."""
-        self.pod["volumes"] = _upserted(self.pod.get("volumes"), volume, lambda v: v["name"])
+        """Adds a volume, in place of one of the same name."""
+        self.pod["volumes"] = _upsert(self.pod.get("volumes"), volume, lambda v: v["name"])
 
 
 @dataclass(kw_only=True)
@@ -110,8 +99,8 @@ class JobDraft:
 
     Attributes:
         runtime: name of the runtime.
-        blueprint: the runtime's spec as it is.
-        policy: the runtime's ``mlPolicy``.
+        runtime_spec: the runtime's spec, unchanged.
+        ml_policy: the runtime's ``mlPolicy``.
         trainer: the job's ``spec.trainer``, a copy that frameworks may change (command, args).
         initializer: the job's ``spec.initializer``.
         template: the runtime's ``spec.template`` with the job's patches in it.
@@ -123,8 +112,8 @@ class JobDraft:
     name: str
     uid: str
     runtime: str
-    blueprint: Raw
-    policy: Raw
+    runtime_spec: Raw
+    ml_policy: Raw
     trainer: Raw
     initializer: Raw
     template: Raw
@@ -133,8 +122,14 @@ class JobDraft:
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
     def step(self, name: str) -> StepDraft | None:
-        """The step of that name."""
+        """Returns the step of that name."""
         return next((s for s in self.steps if s.name == name), None)
+
+    @property
+    def jobset_spec(self) -> Raw:
+        """The spec of the template, which is a JobSet's."""
+        spec: Raw = self.template.get("spec") or {}
+        return spec
 
     @property
     def trainer_step(self) -> StepDraft | None:
@@ -143,24 +138,24 @@ class JobDraft:
 
     @property
     def ranked_step(self) -> StepDraft | None:
-        """The step whose pods are ranks."""
+        """The step whose pods have ranks."""
         return next((s for s in self.steps if s.ranked), None)
 
     @property
     def master(self) -> str:
-        """Reference to the address of rank 0; "" where nothing is ranked."""
+        """Reference to the address of rank 0; "" where no step is ranked."""
         step = self.ranked_step
-        return reference(step.name, 0) if step else ""
+        return address_reference(step.name, 0) if step else ""
 
     @property
     def nodes(self) -> int:
-        """Training nodes: the world size."""
-        return sum(s.count for s in self.steps if s.ranked or s.leads)
+        """Number of training nodes: the world size."""
+        return sum(s.count for s in self.steps if s.ranked or s.counts_as_node)
 
     @property
     def subdomain(self) -> str:
-        """The domain of the pods' names: the job's name unless ``network.subdomain`` says otherwise."""
-        network = (self.template.get("spec") or {}).get("network") or {}
+        """Domain of the pods' names: the job's name unless ``network.subdomain`` is set."""
+        network = self.jobset_spec.get("network") or {}
         return str(network.get("subdomain") or self.name)
 
     @property
@@ -170,9 +165,9 @@ class JobDraft:
 
     @property
     def resources(self) -> Raw:
-        """Resources by which upstream counts a node's processes.
+        """Resources from which upstream counts a node's processes.
 
-        They are the job's own when it has any, else those of the runtime's ``node`` container: not the
+        They are the job's own if it has any, else those of the runtime's ``node`` container: not the
         merged ones, so that the same manifest gives the same counts here and on a cluster.
         """
         own = self.trainer.get("resourcesPerNode")
@@ -186,50 +181,49 @@ class JobDraft:
 
     @property
     def gpus(self) -> int:
-        """GPUs of a node."""
-        return gpus(self.resources)
+        """GPUs of a node: of any resource with ``gpu`` in its name, requests before limits."""
+        return count_gpus(self.resources.get("requests") or {}, self.resources.get("limits") or {})
 
-    def own_name(self, suffix: str) -> str:
-        """Name of an object that a framework makes for the job."""
+    def object_name(self, suffix: str) -> str:
+        """Returns the name of an object (ConfigMap, Secret, claim) that belongs to the job."""
         return f"{self.name}-{suffix}"
 
-    def qualified(self, suffix: str) -> str:
-        """Name of a thing of the job on the engine."""
-        return f"{names.qualified(self.namespace, self.name)}-{suffix}"
+    def engine_name(self, suffix: str) -> str:
+        """Returns the name of a container of the job on the engine."""
+        return f"{names.qualified_name(self.namespace, self.name)}-{suffix}"
 
 
 def set_env(container: Raw, *variables: Mapping[str, Any]) -> None:
-    """Set environment variables: in place where the name is there already, else at the end."""
+    """Sets environment variables, each in place of one of the same name or else at the end."""
     for variable in variables:
-        container["env"] = _upserted(container.get("env"), dict(variable), lambda v: v["name"])
+        container["env"] = _upsert(container.get("env"), dict(variable), lambda v: v["name"])
 
 
 def set_value(container: Raw, name: str, value: object) -> None:
-    """Set one environment variable to the text of ``value``."""
+    """Sets one environment variable to the text of ``value``."""
     set_env(container, {"name": name, "value": str(value)})
 
 
 def set_index(container: Raw, name: str) -> None:
-    """Set an environment variable to the pod's index in its step."""
+    """Sets an environment variable to the pod's index in its step."""
     set_env(container, {"name": name, "valueFrom": {"fieldRef": {"fieldPath": INDEX_FIELD}}})
 
 
 def set_mount(container: Raw, mount: Raw) -> None:
-    """Mount a volume, in place of what was mounted at the path."""
-    container["volumeMounts"] = _upserted(container.get("volumeMounts"), mount, lambda m: m["mountPath"])
+    """Mounts a volume, in place of what is mounted at the path."""
+    container["volumeMounts"] = _upsert(container.get("volumeMounts"), mount, lambda m: m["mountPath"])
 
 
 def set_port(container: Raw, port: int) -> None:
-    """Declare a port, once."""
-    container["ports"] = _upserted(
-        container.get("ports"), {"containerPort": port}, lambda p: p.get("containerPort")
-    )
+    """Declares a port, once."""
+    declared = {"containerPort": port}
+    container["ports"] = _upsert(container.get("ports"), declared, lambda p: p.get("containerPort"))
 
 
-def _upserted(items: list[Raw] | None, item: Raw, key: Callable[[Raw], Any]) -> list[Raw]:
+def _upsert(items: list[Raw] | None, item: Raw, key: Callable[[Raw], Any]) -> list[Raw]:
     result = list(items or ())
-    for place, present in enumerate(result):
+    for position, present in enumerate(result):
         if key(present) == key(item):
-            result[place] = item
+            result[position] = item
             return result
     return [*result, item]

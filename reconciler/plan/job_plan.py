@@ -1,9 +1,11 @@
-"""What a TrainJob and its runtime become: complete, serializable, free of any engine's types.
+"""The types of a plan: what a TrainJob and its runtime become; serializable and free of any engine's types.
 
-A :class:`JobPlan` has *steps* (upstream's replicated jobs) of *pods* (pods), of *containers*.
-Everything is frozen; nothing here has been resolved against an engine: addresses stand as
-``$(node-0.ip)`` (``$(<step>-<index>.ip)``), Secret and ConfigMap values as references.
+A :class:`JobPlan` has *steps* (upstream's replicated jobs), a step has *pods*, a pod has *containers*.
+Everything is frozen, and nothing has been resolved against an engine: an address is the reference
+``$(<step>-<index>.ip)``, the value of a Secret or ConfigMap a :class:`KeyRef`.
 :mod:`reconciler.plan.resolver` turns both into what an engine is given.
+
+Fields not at their defaults count for the hash in :mod:`reconciler.plan.plan_hash`: renames go in there.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ RestartPolicy = Literal["OnFailure", "Never", "Always"]
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRef:
-    """A key of a Secret or ConfigMap document of the same namespace."""
+    """A key of a Secret or ConfigMap of the job's namespace."""
 
     kind: Literal["Secret", "ConfigMap"]
     name: str
@@ -29,7 +31,7 @@ class KeyRef:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvVar:
-    """One environment variable: ``value`` (``$(NAME)`` and address references unexpanded) or ``ref``."""
+    """An environment variable: ``value`` (``$(NAME)`` and references unexpanded) or ``ref``."""
 
     name: str
     value: str = ""
@@ -38,7 +40,7 @@ class EnvVar:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvFrom:
-    """All keys of a Secret or ConfigMap as variables, each name prefixed."""
+    """Every key of a Secret or ConfigMap as a variable, its name prefixed."""
 
     kind: Literal["Secret", "ConfigMap"]
     name: str
@@ -48,13 +50,13 @@ class EnvFrom:
 
 @dataclass(frozen=True, kw_only=True)
 class MountPlan:
-    """A volume of the pod in a container.
+    """A volumeMount: a volume of the pod in a container.
 
     Attributes:
         volume: name of a :class:`VolumePlan` of the pod.
         path: absolute path in the container.
-        sub_path: folder or file inside the volume.
-        expand: ``sub_path`` is a ``subPathExpr``: ``$(NAME)`` in it stands for the container's variable.
+        sub_path: folder or file inside the volume that is mounted; "" is the whole volume.
+        expand: ``sub_path`` is a ``subPathExpr``, in which ``$(NAME)`` is the container's variable.
     """
 
     volume: str
@@ -66,7 +68,7 @@ class MountPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSource:
-    """One file of a ``files`` volume: literal ``content`` (address references unexpanded) or a reference."""
+    """A file of a ``files`` volume: ``content`` (references unexpanded) or ``ref``."""
 
     path: str
     content: str = ""
@@ -80,13 +82,13 @@ class VolumePlan:
 
     ``kind``:
         * ``scratch``: emptyDir; lives as long as the pod; ``name`` is unique per pod.
-        * ``memory``: emptyDir with medium Memory; ``size`` in bytes limits it.
-        * ``host``: hostPath; ``source`` is the path, ``host_type`` upstream's ``type``.
-        * ``named``: persistentVolumeClaim, or a JobSet volumeClaimPolicy; ``source`` is the volume's
-          name on the engine, shared by all that name it; ``retain`` keeps it when the job is deleted
-          (a claim of its own always stays, as on a cluster).
-        * ``files``: configMap, secret, projected, downwardAPI, and what plugins write (hostfile, keys).
-          ``all_of`` are Secrets or ConfigMaps of which every key is a file.
+        * ``memory``: emptyDir with medium Memory; ``size`` is its limit in bytes.
+        * ``host``: hostPath; ``source`` is the path, ``host_type`` its ``type``.
+        * ``named``: persistentVolumeClaim, or one of a JobSet volumeClaimPolicy; ``source`` is the volume's
+          name on the engine, shared by all pods that name it; ``retain`` keeps it when the job is deleted
+          (only a claim of a volumeClaimPolicy may go with the job, as on a cluster).
+        * ``files``: configMap, secret, projected, downwardAPI, and files of framework plugins (hostfile,
+          keys). ``all_keys_of`` are Secrets or ConfigMaps of which every key is a file.
     """
 
     name: str
@@ -96,23 +98,22 @@ class VolumePlan:
     size: int | None = None
     retain: bool = True
     files: tuple[FileSource, ...] = ()
-    all_of: tuple[EnvFrom, ...] = ()
+    all_keys_of: tuple[EnvFrom, ...] = ()
     default_mode: int = 0o644
-    #: The pod's own text of it, for ``plan -o json``.
+    #: The volume as in the pod's specification, for ``plan -o json``.
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResourcePlan:
-    """Requests and limits; the texts as merged, and what engines need of them.
+    """Requests and limits of a container.
 
     Attributes:
-        cpu_limit: CPUs (1.5 is one and a half); None is no limit.
-        cpu_request: CPUs, for shares and admission.
-        memory_limit: bytes.
-        memory_request: bytes.
-        devices: device class to count, ``{"nvidia.com/gpu": 2}``.
-        raw: ``{"requests": {...}, "limits": {...}}`` as in the manifest after merging.
+        cpu_limit: CPUs, fractions included; None is no limit.
+        cpu_request: CPUs, for CPU shares and the admission queue.
+        memory_limit: bytes; ``memory_request`` likewise.
+        devices: count by device class, ``{"nvidia.com/gpu": 2}``.
+        raw: ``{"requests": {...}, "limits": {...}}`` as merged from runtime and job.
     """
 
     cpu_limit: float | None = None
@@ -125,7 +126,7 @@ class ResourcePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbePlan:
-    """A readiness or startup probe; times in seconds. Exactly one of the actions is set."""
+    """A readiness or startup probe with exactly one action; times in seconds."""
 
     command: tuple[str, ...] = ()
     tcp_port: int | None = None
@@ -142,7 +143,7 @@ class ProbePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityPlan:
-    """Container and pod security context, merged (the container's wins)."""
+    """The pod's security context with the container's merged over it."""
 
     run_as_user: int | None = None
     run_as_group: int | None = None
@@ -169,9 +170,9 @@ class ContainerPlan:
     Attributes:
         name: its name on the engine.
         container: its name in the template.
-        kind: ``init`` runs to completion first; ``sidecar`` is an init container with restartPolicy
-            Always; everything else of the pod is ``main``.
-        primary: the one that owns the pod's name and, as a rule, its network namespace.
+        kind: ``init`` runs to completion before the next container starts; ``sidecar`` is an init container
+            with restartPolicy Always; all others are ``main``.
+        primary: it has the pod's name and, as a rule, owns the pod's network namespace.
         command: replaces the image's entrypoint; None keeps it. ``$(NAME)`` is unexpanded.
         args: replaces the image's command; None keeps it.
         env: in order; a later variable may refer to an earlier one.
@@ -200,14 +201,14 @@ class ContainerPlan:
     stdin: bool = False
 
     @property
-    def probed(self) -> bool:
-        """Whether it is only by a probe that it is known to be up, or ready."""
+    def has_probe(self) -> bool:
+        """Whether a probe decides if it has started or is ready."""
         return self.readiness is not None or self.startup is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostEntry:
-    """A line of ``/etc/hosts``; ``address`` may be ``$(<step>-<index>.ip)``."""
+    """A line of ``/etc/hosts``; ``address`` may be the reference ``$(<step>-<index>.ip)``."""
 
     address: str
     names: tuple[str, ...]
@@ -215,17 +216,16 @@ class HostEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class PodPlan:
-    """One pod of a step: one network namespace and address, its containers in the order they start.
+    """A pod of a step: one network namespace and address, and its containers in start order.
 
     Attributes:
-        index: in its step, from 0.
-        rank: node rank; None for steps that are no training nodes.
-        name: of the primary container on the engine.
+        index: of the pod within its step, from 0.
+        rank: node rank; None where the step's pods are no training nodes.
+        name: name of the primary container on the engine.
         hostname: at most 63 characters.
         aliases: further names on the job's network.
-        volumes: of the pod.
-        host_network: shares the host's network: no address of its own.
-        labels: of the pod template, merged; they go on its containers.
+        host_network: the pod has the host's network and no address of its own.
+        labels: of the pod template, merged; the pod's containers carry them. Likewise annotations.
     """
 
     step: str
@@ -255,10 +255,26 @@ class PodPlan:
         """The container that carries the pod's name."""
         return next(c for c in self.containers if c.primary)
 
+    @property
+    def network_owner(self) -> ContainerPlan:
+        """The container whose network namespace others join: the first native sidecar, else the primary."""
+        return next((c for c in self.containers if c.kind == "sidecar"), self.primary)
+
+    def joins_network(self, name: str) -> bool:
+        """Whether the container runs in the owner's network namespace: all that start after the owner.
+
+        Init containers before it run alone, at the pod's address; those after a native sidecar beside it.
+        """
+        order, owner = [c.name for c in self.containers], self.network_owner
+        position, start = order.index(name), order.index(owner.name)
+        if self.containers[position].kind != "init":
+            return position != start
+        return owner.kind == "sidecar" and position > start
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dependency:
-    """``dependsOn``: wait until the step ``name`` is Ready or Complete."""
+    """``dependsOn``: the step starts when the step ``name`` is Ready or Complete."""
 
     name: str
     status: DependsOnStatus
@@ -270,7 +286,7 @@ class ExitRule:
 
     Attributes:
         action: Ignore, Count, FailJob or FailIndex.
-        container: the container it is about; empty is any.
+        container: the container whose exit code counts; "" is any.
     """
 
     action: str
@@ -281,13 +297,14 @@ class ExitRule:
 
 @dataclass(frozen=True, kw_only=True)
 class StepPlan:
-    """One replicated job of the runtime's JobSet; "a job" in upstream's conditions and counts.
+    """A replicated job of the runtime's JobSet; a "Job" in upstream's conditions and counts.
 
     Attributes:
         role: upstream's ancestor step (``trainer``, ``dataset-initializer``, ``model-initializer``) or "".
-        completions: successes that make the step complete (batch/v1); the pod count unless set.
-        backoff_limit: failures tolerated in the step before it has failed (batch/v1: 6 unless set).
-        active_deadline: seconds from the step's start after which it has failed.
+        after: ``dependsOn``.
+        completions: successes that complete the step (batch/v1); None: as many as it has pods.
+        backoff_limit: failed containers that are tolerated before the step has failed.
+        active_deadline: seconds from the step's start until it has failed.
     """
 
     name: str
@@ -302,17 +319,17 @@ class StepPlan:
 
     @property
     def count(self) -> int:
-        """How many pods the step has."""
+        """Number of pods."""
         return len(self.pods)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRule:
-    """A JobSet ``failurePolicy`` rule: what a failed job of ``targets`` (empty: any) leads to.
+    """A rule of JobSet's ``failurePolicy``: the action when a Job of ``targets`` (empty: any step) fails.
 
     Attributes:
-        reasons: of the job's failure (``BackoffLimitExceeded``, ...); empty is any.
-        patterns: regular expressions, one of which the failure's message has to match; empty is any.
+        reasons: reasons of the failure it applies to (``BackoffLimitExceeded``, ...); empty is any.
+        patterns: regular expressions, one of which must match the failure's message; empty is any.
     """
 
     name: str
@@ -324,20 +341,22 @@ class FailureRule:
 
 @dataclass(frozen=True, kw_only=True)
 class JobPlan:
-    """Everything a strategy (containers here; a cluster or Slurm elsewhere) needs to run a job.
+    """The plan of a whole job: all that a container engine or a job engine needs to run it.
 
     Attributes:
-        nodes: training nodes, the world size.
+        nodes: number of training nodes, the world size.
         network: name of the job's network.
-        labels: of the job as a whole (the JobSet template's metadata, patched); likewise annotations.
+        labels: of the JobSet template, patched; annotations likewise, with the TrainJob's of this project.
+        framework: name of the framework plugin (:mod:`reconciler.plan.frameworks`).
+        port: rendezvous port, the value of ``MASTER_PORT``.
+        max_restarts: of the whole job (JobSet ``failurePolicy.maxRestarts``); None: no failurePolicy.
         success_operator: All or Any of ``success_targets`` (empty: every step).
-        startup_in_order: start each step when the one before is ready (JobSet ``startupPolicy``).
+        startup_in_order: each step starts when the one before is ready (JobSet ``startupPolicy``).
         active_deadline: seconds from creation, or from the last resume.
-        ttl: seconds after the end until containers and network go.
-        framework: torch, torchtune, jax, xgboost, mpi, flux or "plain".
-        port: rendezvous port, the same as ``MASTER_PORT``.
-        hosts: ``/etc/hosts`` entries that every container of the job gets.
-        warnings: fields accepted and without meaning on one host: ``(path, message)``.
+        ttl: seconds from the job's end until its containers and network are removed.
+        hosts: ``/etc/hosts`` entries of every container of the job.
+        priority_class: ``priorityClassName`` of the training pods; ``priority`` likewise.
+        warnings: fields that have no effect or a smaller one on one host: ``(path, message)``.
     """
 
     namespace: str
@@ -350,7 +369,6 @@ class JobPlan:
     framework: str = "plain"
     port: int = 29500
     suspend: bool = False
-    #: Whole-job restarts allowed (JobSet ``failurePolicy.maxRestarts``); None: no failurePolicy at all.
     max_restarts: int | None = None
     failure_rules: tuple[FailureRule, ...] = ()
     success_operator: Literal["All", "Any"] = "All"
@@ -359,16 +377,15 @@ class JobPlan:
     active_deadline: float | None = None
     ttl: float | None = None
     hosts: tuple[HostEntry, ...] = ()
-    #: ``priorityClassName`` and ``priority`` of the training pods.
     priority_class: str = ""
     priority: int | None = None
     warnings: tuple[tuple[str, str], ...] = ()
 
     def step(self, name: str) -> StepPlan:
-        """The step of that name.
+        """Returns the step of that name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: the job has no such step.
         """
         for step in self.steps:
             if step.name == name:
@@ -377,6 +394,6 @@ class JobPlan:
 
     @property
     def pods(self) -> tuple[PodPlan, ...]:
-        """All pods; training nodes first, by rank, so that addresses go out in that order."""
-        flat = [i for s in self.steps for i in s.pods]
-        return tuple(sorted(flat, key=lambda i: (i.rank is None, i.rank or 0)))
+        """All pods; training nodes first, by rank: the order in which addresses are assigned."""
+        pods = [pod for step in self.steps for pod in step.pods]
+        return tuple(sorted(pods, key=lambda pod: (pod.rank is None, pod.rank or 0)))

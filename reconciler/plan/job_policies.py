@@ -1,4 +1,4 @@
-"""How steps and the job as a whole end: policies of Job and JobSet."""
+"""Policies of Job and JobSet: when steps and the job as a whole complete, fail and restart."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from reconciler.plan.draft import StepDraft
+from reconciler.plan.field_warnings import FieldWarnings
 from reconciler.plan.job_plan import Dependency, ExitRule, FailureRule, RestartPolicy
-from reconciler.plan.warnings import Notices
 
-#: batch/v1's own.
-BACKOFF_LIMIT: Final = 6
-#: JobSet's, where Kubernetes itself says Always.
-RESTART_POLICY: Final = "OnFailure"
+#: The default of batch/v1.
+DEFAULT_BACKOFF_LIMIT: Final = 6
+#: The default of JobSet; a pod's own default is Always.
+DEFAULT_RESTART_POLICY: Final = "OnFailure"
 
-_NOT_DONE: Final = {
+_IGNORED_FIELDS: Final = {
     "backoffLimitPerIndex": "failures are counted for the step as a whole, not by index",
     "maxFailedIndexes": "failures are counted for the step as a whole, not by index",
-    "completionMode": "instances have an index all the same",
-    "successPolicy": "a step is complete when all of its instances are",
+    "completionMode": "pods have an index all the same",
+    "successPolicy": "a step is complete when all of its pods are",
 }
 
 
-def dependencies(step: StepDraft) -> tuple[Dependency, ...]:
-    """``dependsOn``."""
+def plan_dependencies(step: StepDraft) -> tuple[Dependency, ...]:
+    """Reads ``dependsOn``."""
     return tuple(
-        Dependency(name=wanted["name"], status=wanted["status"]) for wanted in step.raw.get("dependsOn") or ()
+        Dependency(name=entry["name"], status=entry["status"]) for entry in step.raw.get("dependsOn") or ()
     )
 
 
-def restart_policy(step: StepDraft) -> RestartPolicy:
-    """The pod's ``restartPolicy``."""
-    policy: RestartPolicy = step.pod.get("restartPolicy") or RESTART_POLICY
+def plan_restart_policy(step: StepDraft) -> RestartPolicy:
+    """Reads the pod's ``restartPolicy``."""
+    policy: RestartPolicy = step.pod.get("restartPolicy") or DEFAULT_RESTART_POLICY
     return policy
 
 
-def exit_rules(step: StepDraft, notices: Notices) -> tuple[ExitRule, ...]:
-    """``podFailurePolicy`` rules on exit codes, in order."""
+def plan_exit_rules(step: StepDraft, warnings: FieldWarnings) -> tuple[ExitRule, ...]:
+    """Reads the rules of ``podFailurePolicy`` on exit codes, in order."""
     rules = []
-    for place, rule in enumerate((step.job_spec.get("podFailurePolicy") or {}).get("rules") or ()):
+    for position, rule in enumerate((step.job_spec.get("podFailurePolicy") or {}).get("rules") or ()):
         codes = rule.get("onExitCodes")
         if codes:
             rules.append(
@@ -50,23 +50,24 @@ def exit_rules(step: StepDraft, notices: Notices) -> tuple[ExitRule, ...]:
                 )
             )
         else:
-            notices.say(f"podFailurePolicy.rules[{place}].onPodConditions", "no pod is disrupted on one host")
+            field = f"podFailurePolicy.rules[{position}].onPodConditions"
+            warnings.add(field, "no pod is disrupted on one host")
     return tuple(rules)
 
 
-def warn_job(step: StepDraft, notices: Notices) -> None:
-    """Say what of a Job's spec is not acted on."""
+def warn_job(step: StepDraft, warnings: FieldWarnings) -> None:
+    """Warns about fields of the Job's spec that have no effect; ``warnings`` is at the Job's spec."""
     spec = step.job_spec
-    for field, message in _NOT_DONE.items():
+    for field, message in _IGNORED_FIELDS.items():
         if spec.get(field) not in (None, "Indexed"):
-            notices.say(field, message)
+            warnings.add(field, message)
     completions = spec.get("completions")
     if completions is not None and step.role == "" and completions != (spec.get("parallelism") or 1):
-        notices.say("completions", "set to the parallelism, as Kubeflow Trainer does")
+        warnings.add("completions", "set to the parallelism, as Kubeflow Trainer does")
 
 
-def failure_rules(policy: Mapping[str, Any]) -> tuple[FailureRule, ...]:
-    """JobSet's ``failurePolicy.rules``, in order."""
+def plan_failure_rules(policy: Mapping[str, Any]) -> tuple[FailureRule, ...]:
+    """Reads JobSet's ``failurePolicy.rules``, in order."""
     return tuple(
         FailureRule(
             name=rule["name"],
@@ -79,17 +80,17 @@ def failure_rules(policy: Mapping[str, Any]) -> tuple[FailureRule, ...]:
     )
 
 
-def success(spec: Mapping[str, Any]) -> tuple[Literal["All", "Any"], tuple[str, ...]]:
-    """JobSet's ``successPolicy``: operator, and the steps it is about (none: every step)."""
+def plan_success_policy(spec: Mapping[str, Any]) -> tuple[Literal["All", "Any"], tuple[str, ...]]:
+    """Reads JobSet's ``successPolicy``: operator, and the steps it applies to (none: every step)."""
     policy = spec.get("successPolicy") or {}
     operator: Literal["All", "Any"] = "Any" if policy.get("operator") == "Any" else "All"
     return operator, tuple(policy.get("targetReplicatedJobs") or ())
 
 
-def warn_job_set(spec: Mapping[str, Any], notices: Notices) -> None:
-    """Say what of the JobSet's spec is not acted on."""
+def warn_job_set(spec: Mapping[str, Any], warnings: FieldWarnings) -> None:
+    """Warns about fields of the JobSet's spec that are treated as others; ``warnings`` is at that spec."""
     strategy = (spec.get("failurePolicy") or {}).get("restartStrategy")
     if strategy == "InPlaceRestart":
-        notices.say(
-            "failurePolicy.restartStrategy", "InPlaceRestart is done as Recreate: containers are made anew"
+        warnings.add(
+            "failurePolicy.restartStrategy", "InPlaceRestart is done as Recreate: containers are made again"
         )

@@ -1,18 +1,18 @@
-"""The JSON of ``plan -o json``: what would be made, with nothing asked of an engine.
+"""The JSON of ``plan -o json``: what would be created, without asking an engine. A public contract (DESIGN).
 
-Addresses stay references (``$(node-0.ip)``), values of Secrets are ``****``; those of ConfigMaps are
-shown where they can be looked up. Everything else is expanded as it will be when it runs.
+Addresses stay references (``$(node-0.ip)``), values of Secrets are ``****``, values of ConfigMaps are
+shown where they can be looked up. Everything else is expanded as when it runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler import names
 from reconciler.errors import PlanError
-from reconciler.plan.expansion import references
+from reconciler.plan.expansion import reference_values
 from reconciler.plan.job_plan import (
     ContainerPlan,
     EnvFrom,
@@ -23,45 +23,37 @@ from reconciler.plan.job_plan import (
     StepPlan,
     VolumePlan,
 )
-from reconciler.plan.resolver import LookedUp, Lookup, files_with, resolve_with
+from reconciler.plan.resolver import Lookup, LookupValues, expand_container, resolve_files
 
 MASK: Final = "****"
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """Values for reading: Secrets masked, ConfigMaps where there are any."""
+class _MaskedValues(LookupValues):
+    """Values for display: those of Secrets are masked, missing ones are placeholders."""
 
-    lookup: Lookup | None
-
-    def of_key(self, ref: KeyRef) -> bytes | None:
+    def get(self, ref: KeyRef) -> bytes | None:
         if ref.kind == "Secret":
             return MASK.encode()
         try:
-            return LookedUp(self.lookup).of_key(ref) if self.lookup else _absent(ref)
+            return super().get(ref)
         except PlanError:
-            return _absent(ref)
+            return f"<{ref.kind} {ref.name}/{ref.key}>".encode()
 
-    def of_all(self, source: EnvFrom) -> Mapping[str, bytes]:
-        data = self.lookup(source.kind, source.name) if self.lookup else None
-        if source.kind == "Secret":
-            return dict.fromkeys(data or (), MASK.encode())
-        return LookedUp(self.lookup).of_all(source) if self.lookup and data is not None else {}
+    def get_all(self, source: EnvFrom) -> Mapping[str, bytes]:
+        data = super().get_all(replace(source, optional=True))
+        return dict.fromkeys(data, MASK.encode()) if source.kind == "Secret" else data
 
 
-def _absent(ref: KeyRef) -> bytes:
-    return f"<{ref.kind} {ref.name}/{ref.key}>".encode()
-
-
-def render_job(plan: JobPlan, *, lookup: Lookup | None = None) -> dict[str, Any]:
-    """One entry of ``jobs``.
+def render_job(plan: JobPlan, *, lookup: Lookup) -> dict[str, Any]:
+    """Renders one entry of ``jobs``.
 
     Args:
         plan: the job.
         lookup: data of ConfigMaps (and names of Secrets' keys) by kind and name, in the job's namespace.
     """
-    values = _Shown(lookup)
-    known = references({}, plan.port)
+    values = _MaskedValues(lookup)
+    references = reference_values({}, plan.port)
     return {
         "namespace": plan.namespace,
         "name": plan.name,
@@ -73,7 +65,7 @@ def render_job(plan: JobPlan, *, lookup: Lookup | None = None) -> dict[str, Any]
         "annotations": dict(plan.annotations),
         "steps": [_step(step) for step in plan.steps],
         "containers": [
-            _container(plan, pod, container, known, values)
+            _container(plan, pod, container, references, values)
             for step in plan.steps
             for pod in step.pods
             for container in pod.containers
@@ -84,7 +76,7 @@ def render_job(plan: JobPlan, *, lookup: Lookup | None = None) -> dict[str, Any]
             for pod in step.pods[:1]
             for volume in pod.volumes
         ],
-        "files": dict(_files(plan, known, values)),
+        "files": dict(_files(plan, references, values)),
     }
 
 
@@ -92,7 +84,7 @@ def _step(step: StepPlan) -> dict[str, Any]:
     return {
         "name": step.name,
         "count": step.count,
-        "after": [{"name": wanted.name, "status": wanted.status} for wanted in step.after],
+        "after": [{"name": dependency.name, "status": dependency.status} for dependency in step.after],
         "role": step.role,
         "restartPolicy": step.restart_policy,
         "backoffLimit": step.backoff_limit,
@@ -103,10 +95,10 @@ def _container(
     plan: JobPlan,
     pod: PodPlan,
     container: ContainerPlan,
-    known: Mapping[str, str],
-    values: _Shown,
+    references: Mapping[str, str],
+    values: _MaskedValues,
 ) -> dict[str, Any]:
-    resolved = resolve_with(container, known=known, values=values)
+    resolved = expand_container(container, references=references, values=values)
     return {
         "name": container.name,
         "step": pod.step,
@@ -143,7 +135,7 @@ def _mount(mount: MountPlan) -> dict[str, Any]:
 
 
 def _project_labels(plan: JobPlan, pod: PodPlan, container: ContainerPlan) -> dict[str, str]:
-    """Labels of this project, but for those that only a run has (uid, pod, attempt, hash)."""
+    """Returns this project's labels, except those that only a run has (uid, instance, attempt, spec hash)."""
     labels = {
         names.LABEL_JOB: plan.name,
         names.LABEL_TRAINJOB: plan.name,
@@ -156,26 +148,27 @@ def _project_labels(plan: JobPlan, pod: PodPlan, container: ContainerPlan) -> di
     return labels if pod.rank is None else {**labels, names.LABEL_RANK: str(pod.rank)}
 
 
-def _files(plan: JobPlan, known: Mapping[str, str], values: _Shown) -> Iterator[tuple[str, str]]:
-    """Files by ``step:path``, as the containers of the step's first pod see them."""
+def _files(plan: JobPlan, references: Mapping[str, str], values: _MaskedValues) -> Iterator[tuple[str, str]]:
+    """Yields files by ``step:path``, as the containers of the step's first pod see them."""
     for step in plan.steps:
         for pod in step.pods[:1]:
             volumes = {volume.name: volume for volume in pod.volumes}
             for container in pod.containers:
                 for mount in container.mounts:
-                    yield from _mounted(step.name, mount, volumes[mount.volume], known, values)
+                    yield from _mounted_files(step.name, mount, volumes[mount.volume], references, values)
 
 
-def _mounted(
-    step: str, mount: MountPlan, volume: VolumePlan, known: Mapping[str, str], values: _Shown
+def _mounted_files(
+    step: str, mount: MountPlan, volume: VolumePlan, references: Mapping[str, str], values: _MaskedValues
 ) -> Iterator[tuple[str, str]]:
     if volume.kind != "files":
         return
-    for path, (content, _) in files_with(volume, known=known, values=values).items():
+    folder, sub_path = mount.path.rstrip("/"), mount.sub_path.rstrip("/")
+    for path, (content, _) in resolve_files(volume, references=references, values=values).items():
         text = content.decode("utf-8", errors="replace")
         if not mount.sub_path:
-            yield f"{step}:{mount.path.rstrip('/')}/{path}", text
+            yield f"{step}:{folder}/{path}", text
         elif path == mount.sub_path:
             yield f"{step}:{mount.path}", text
-        elif path.startswith(mount.sub_path.rstrip("/") + "/"):
-            yield f"{step}:{mount.path.rstrip('/')}/{path[len(mount.sub_path.rstrip('/')) + 1 :]}", text
+        elif path.startswith(f"{sub_path}/"):
+            yield f"{step}:{folder}/{path.removeprefix(f'{sub_path}/')}", text

@@ -1,9 +1,9 @@
 """How a training reports its progress: upstream's plugin TrainJobStatus.
 
-Every regular container of the trainer's step gets a URL, an authority's certificate and a token, both as
-files of a projected volume. The address stands as a reference, because it is the gateway of a network that
-does not exist yet, and the files are made by the controller. Where nobody could hear the training all of it
-is taken out again (:func:`without_reporting`): a script must not wait for a server that it cannot reach.
+Every regular container of the trainer's step gets a URL, the CA's certificate and a token, the last two as
+files of a projected volume. The address in the URL is a reference, because it is the gateway of a network
+that does not exist yet; the controller writes the files. Where the training cannot reach the endpoint,
+:func:`remove_pod_reporting` takes all of it out again: a script must not wait for a server in vain.
 """
 
 from __future__ import annotations
@@ -11,104 +11,104 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from reconciler.api.field_paths import pod_spec_path
 from reconciler.names import API_VERSION
 from reconciler.plan.draft import JobDraft, set_mount, set_value
+from reconciler.plan.expansion import PROGRESS_REFERENCE
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, StepPlan
 
 URL_VARIABLE: Final = "KUBEFLOW_TRAINER_SERVER_URL"
 CA_VARIABLE: Final = "KUBEFLOW_TRAINER_SERVER_CA_CERT"
 TOKEN_VARIABLE: Final = "KUBEFLOW_TRAINER_SERVER_TOKEN"  # noqa: S105  (a name)
-FOLDER: Final = "/var/run/secrets/kubeflow/trainer"
+MOUNT_PATH: Final = "/var/run/secrets/kubeflow/trainer"
 CA_FILE: Final = "ca.crt"
 TOKEN_FILE: Final = "token"  # noqa: S105  (a name)
-VOLUME: Final = "kubeflow-trainer-token"
+TOKEN_VOLUME: Final = "kubeflow-trainer-token"  # noqa: S105  (a name)
 TOKEN_SECONDS: Final = 3600
-#: Host and port at which the daemon listens for the pod.
-ADDRESS: Final = "progress.address"
 
 
-def audience(namespace: str, job: str) -> str:
-    """What a job's token is good for; behind ``/apis/`` it is the path of the endpoint as well."""
+def token_audience(namespace: str, job: str) -> str:
+    """Returns the audience of a job's token; after ``/apis/`` it is the path of the endpoint as well."""
     return f"{API_VERSION}/namespaces/{namespace}/trainjobs/{job}/status"
 
 
-def authority_name(job: str) -> str:
-    """Upstream's ConfigMap with the authority's certificate."""
+def ca_config_map_name(job: str) -> str:
+    """Returns upstream's ConfigMap with the CA's certificate."""
     return f"{job}-tls-config"
 
 
-def token_name(job: str) -> str:
-    """The Secret that stands for the token, which upstream has from the API server."""
+def token_secret_name(job: str) -> str:
+    """Returns the Secret that holds the token, which upstream gets from the API server."""
     return f"{job}-status-token"
 
 
-def add_reporting(draft: JobDraft) -> None:
-    """Give the containers of the trainer's step what they need, before the job's environment is laid over."""
+def add_progress_reporting(draft: JobDraft) -> None:
+    """Adds variables, mount and volume to the trainer's step; the job's own environment may override them."""
     step = draft.trainer_step
     if step is None:
         return
     for container in step.containers:
-        set_value(container, URL_VARIABLE, _url(draft.namespace, draft.name))
-        set_value(container, CA_VARIABLE, f"{FOLDER}/{CA_FILE}")
-        set_value(container, TOKEN_VARIABLE, f"{FOLDER}/{TOKEN_FILE}")
-        set_mount(container, {"name": VOLUME, "mountPath": FOLDER, "readOnly": True})
+        for name, value in _variables(draft.namespace, draft.name).items():
+            set_value(container, name, value)
+        set_mount(container, {"name": TOKEN_VOLUME, "mountPath": MOUNT_PATH, "readOnly": True})
     token = {
-        "audience": audience(draft.namespace, draft.name),
+        "audience": token_audience(draft.namespace, draft.name),
         "expirationSeconds": TOKEN_SECONDS,
         "path": TOKEN_FILE,
     }
-    certificate = {"name": authority_name(draft.name), "items": [{"key": CA_FILE, "path": CA_FILE}]}
+    certificate = {"name": ca_config_map_name(draft.name), "items": [{"key": CA_FILE, "path": CA_FILE}]}
     sources = [{"serviceAccountToken": token}, {"configMap": certificate}]
-    step.add_volume({"name": VOLUME, "projected": {"sources": sources}})
+    step.add_volume({"name": TOKEN_VOLUME, "projected": {"sources": sources}})
 
 
-def own_token_path(draft: JobDraft) -> str:
-    """Field path of the token, which has a meaning here although other accounts' tokens have none."""
+def token_field_path(draft: JobDraft) -> str:
+    """Returns the field path of the added token; unlike other service account tokens it has an effect."""
     step = draft.trainer_step
     names = [volume["name"] for volume in step.pod.get("volumes") or ()] if step is not None else []
-    if step is None or VOLUME not in names:
+    if step is None or TOKEN_VOLUME not in names:
         return ""
-    volume = f"{step.path}.template.spec.template.spec.volumes[{names.index(VOLUME)}]"
-    return f"{volume}.projected.sources[0].serviceAccountToken"
+    volume = f"volumes[{names.index(TOKEN_VOLUME)}]"
+    return f"{pod_spec_path(step.position)}.{volume}.projected.sources[0].serviceAccountToken"
 
 
-def reports(pod: PodPlan) -> bool:
-    """Whether the pod's containers are to report."""
-    return any(volume.name == VOLUME for volume in pod.volumes)
+def is_reporting(pod: PodPlan) -> bool:
+    """Whether the pod's containers are to report their progress."""
+    return any(volume.name == TOKEN_VOLUME for volume in pod.volumes)
 
 
-def without_reporting(pod: PodPlan, namespace: str, job: str) -> PodPlan:
-    """The pod without what :func:`add_reporting` gave it; what the user has set himself stays."""
-    ours = {
-        URL_VARIABLE: _url(namespace, job),
-        CA_VARIABLE: f"{FOLDER}/{CA_FILE}",
-        TOKEN_VARIABLE: f"{FOLDER}/{TOKEN_FILE}",
-    }
+def remove_reporting(plan: JobPlan) -> JobPlan:
+    """Returns the plan without what :func:`add_progress_reporting` added to any pod."""
 
-    def stripped(container: ContainerPlan) -> ContainerPlan:
+    def without(step: StepPlan) -> StepPlan:
+        if not any(is_reporting(pod) for pod in step.pods):
+            return step
+        pods = tuple(remove_pod_reporting(pod, plan.namespace, plan.name) for pod in step.pods)
+        return replace(step, pods=pods)
+
+    return replace(plan, steps=tuple(without(step) for step in plan.steps))
+
+
+def remove_pod_reporting(pod: PodPlan, namespace: str, job: str) -> PodPlan:
+    """Returns the pod without what :func:`add_progress_reporting` added; variables of the user's own stay."""
+    added = _variables(namespace, job)
+
+    def without(container: ContainerPlan) -> ContainerPlan:
         return replace(
             container,
-            env=tuple(v for v in container.env if v.ref is not None or ours.get(v.name) != v.value),
-            mounts=tuple(m for m in container.mounts if m.volume != VOLUME),
+            env=tuple(v for v in container.env if v.ref is not None or added.get(v.name) != v.value),
+            mounts=tuple(m for m in container.mounts if m.volume != TOKEN_VOLUME),
         )
 
     return replace(
         pod,
-        containers=tuple(stripped(c) for c in pod.containers),
-        volumes=tuple(v for v in pod.volumes if v.name != VOLUME),
+        containers=tuple(without(container) for container in pod.containers),
+        volumes=tuple(v for v in pod.volumes if v.name != TOKEN_VOLUME),
     )
 
 
-def plan_without_reporting(plan: JobPlan) -> JobPlan:
-    """The same for all pods of a job."""
-
-    def stripped(step: StepPlan) -> StepPlan:
-        if not any(reports(i) for i in step.pods):
-            return step
-        return replace(step, pods=tuple(without_reporting(i, plan.namespace, plan.name) for i in step.pods))
-
-    return replace(plan, steps=tuple(stripped(step) for step in plan.steps))
-
-
-def _url(namespace: str, job: str) -> str:
-    return f"https://$({ADDRESS})/apis/{audience(namespace, job)}"
+def _variables(namespace: str, job: str) -> dict[str, str]:
+    return {
+        URL_VARIABLE: f"https://{PROGRESS_REFERENCE}/apis/{token_audience(namespace, job)}",
+        CA_VARIABLE: f"{MOUNT_PATH}/{CA_FILE}",
+        TOKEN_VARIABLE: f"{MOUNT_PATH}/{TOKEN_FILE}",
+    }

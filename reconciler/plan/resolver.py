@@ -1,8 +1,8 @@
-"""From planned to real: variables expanded, addresses and values of Secrets and ConfigMaps filled in.
+"""From a plan to what an engine is given: variables expanded, references and values filled in.
 
-Kubernetes' rules for a container: variables of ``envFrom`` first, then ``env`` in order, each of which
-may refer to those before it; command and arguments refer to all of them. What a Secret, a ConfigMap or
-``envFrom`` holds is taken as it is.
+Kubernetes' rules for a container: variables of ``envFrom`` come first, then ``env`` in order, where each
+variable may refer to those before it; command and arguments may refer to all of them. Values from Secrets
+and ConfigMaps are not expanded. What can go wrong: a Secret, a ConfigMap or a key of one is missing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 from reconciler.errors import PlanError
-from reconciler.plan.expansion import expand, expand_references, references
+from reconciler.plan.expansion import expand, expand_references, reference_values
 from reconciler.plan.job_plan import (
     ContainerPlan,
     EnvFrom,
@@ -23,18 +23,17 @@ from reconciler.plan.job_plan import (
     PodPlan,
     VolumePlan,
 )
-from reconciler.plan.pod.volume_paths import file_name, inside
-from reconciler.plan.progress_reporting import ADDRESS
+from reconciler.plan.pod.volume_paths import validate_key, validate_path
 
-#: A Secret's or ConfigMap's data by kind and name, in the job's namespace; None: there is none.
+#: Data of a Secret or ConfigMap by kind and name, in the job's namespace; None: it does not exist.
 Lookup = Callable[[str, str], Mapping[str, bytes | str] | None]
 
-#: What Kubernetes takes for the name of a variable; other keys of an ``envFrom`` are passed over.
+#: What Kubernetes accepts as the name of a variable; other keys of an ``envFrom`` are skipped.
 _VARIABLE: Final = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resolved:
+class ResolvedContainer:
     """What a container runs with.
 
     Attributes:
@@ -42,7 +41,7 @@ class Resolved:
         args: command; None keeps the image's.
         env: by name.
         mounts: with ``sub_path`` expanded.
-        secret_names: variables whose values came from Secrets, not to be shown.
+        secret_names: variables whose values came from Secrets and must not be shown.
     """
 
     command: tuple[str, ...] | None
@@ -52,58 +51,49 @@ class Resolved:
     secret_names: frozenset[str] = frozenset()
 
 
-class Values(Protocol):
-    """Where the values of references come from."""
-
-    def of_key(self, ref: KeyRef) -> bytes | None:
-        """Value of a key; None when it is optional and not there.
-
-        Raises:
-            PlanError: it is not there and not optional.
-        """
-
-    def of_all(self, source: EnvFrom) -> Mapping[str, bytes]:
-        """All keys; none when it is optional and not there.
-
-        Raises:
-            PlanError: it is not there and not optional.
-        """
-
-
 @dataclass(frozen=True)
-class LookedUp:
-    """The real values."""
+class LookupValues:
+    """Values of Secrets and ConfigMaps, from a :data:`Lookup`."""
 
     lookup: Lookup
 
-    def of_key(self, ref: KeyRef) -> bytes | None:
-        """Value of a key."""
+    def get(self, ref: KeyRef) -> bytes | None:
+        """Returns the value of a key; None when it is optional and missing.
+
+        Raises:
+            PlanError: it is missing and not optional.
+        """
         data = self.lookup(ref.kind, ref.name)
         if data is not None and ref.key in data:
             return _as_bytes(data[ref.key])
         if ref.optional:
             return None
-        what = f"{ref.kind} {ref.name!r}"
         if data is None:
-            raise PlanError(f"The {what} is not there.", path="spec", remedy=_remedy(ref.kind, ref.name))
+            raise _missing(ref.kind, ref.name)
         raise PlanError(
-            f"The {what} has no key {ref.key!r}.",
+            f"The {ref.kind} {ref.name!r} has no key {ref.key!r}.",
             path="spec",
             remedy=f"It has {', '.join(sorted(data)) or 'none'}. Add the key, or make it optional.",
         )
 
-    def of_all(self, source: EnvFrom) -> Mapping[str, bytes]:
-        """All keys."""
+    def get_all(self, source: EnvFrom) -> Mapping[str, bytes]:
+        """Returns the values of all keys; none when the source is optional and missing.
+
+        Raises:
+            PlanError: the source is missing and not optional.
+        """
         data = self.lookup(source.kind, source.name)
         if data is not None:
             return {key: _as_bytes(value) for key, value in data.items()}
         if source.optional:
             return {}
-        raise PlanError(
-            f"The {source.kind} {source.name!r} is not there.",
-            path="spec",
-            remedy=_remedy(source.kind, source.name),
-        )
+        raise _missing(source.kind, source.name)
+
+
+def _missing(kind: str, name: str) -> PlanError:
+    where = "to the folder of manifests, in the job's namespace"
+    remedy = f"Add a {kind} document of the name {name!r} {where}."
+    return PlanError(f"The {kind} {name!r} is not there.", path="spec", remedy=remedy)
 
 
 def resolve_container(
@@ -116,28 +106,26 @@ def resolve_container(
     port: int | None = None,
     attempt: int = 0,
     progress: str = "",
-) -> Resolved:
-    """What one container runs with.
+) -> ResolvedContainer:
+    """Resolves a container.
 
     Args:
         plan: the job.
         pod: of the job.
         container: of the pod.
-        addresses: as :func:`reconciler.plan.addresses.plan_addresses` gives them.
+        addresses: from :func:`reconciler.plan.addresses.plan_addresses`.
         lookup: data of Secrets and ConfigMaps.
         port: the rendezvous port, where it is not the plan's.
-        attempt: restarts of the whole job so far.
-        progress: host and port at which the daemon hears of the training's progress.
+        attempt: number of restarts of the whole job.
+        progress: host and port of the daemon's progress endpoint.
 
     Raises:
-        PlanError: a Secret, ConfigMap or key is not there, or a ``subPathExpr`` leads out of its volume;
-            the message names it and who wants it.
+        PlanError: a Secret, ConfigMap or key is missing, or a ``subPathExpr`` leads out of its volume; the
+            message names the container and what is missing.
     """
-    known = references(addresses, port or plan.port, attempt=attempt)
-    if progress:
-        known[ADDRESS] = progress
+    references = reference_values(addresses, port or plan.port, attempt=attempt, progress=progress)
     try:
-        return resolve_with(container, known=known, values=LookedUp(lookup))
+        return expand_container(container, references=references, values=LookupValues(lookup))
     except PlanError as error:
         raise PlanError(
             f"The container {container.container!r} of {pod.name} cannot start: {error.message}",
@@ -146,91 +134,81 @@ def resolve_container(
         ) from error
 
 
-def resolve_with(container: ContainerPlan, *, known: Mapping[str, str], values: Values) -> Resolved:
-    """The same with references already looked up; for rendering, where secrets are masked."""
-    env, secret = _environment(container, known, values)
+def expand_container(
+    container: ContainerPlan, *, references: Mapping[str, str], values: LookupValues
+) -> ResolvedContainer:
+    """Resolves a container with values that may be masked, as for ``plan -o json``."""
+    env, secret_names = _environment(container, references, values)
 
     def words(text: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return None if text is None else tuple(expand(word, env, known) for word in text)
+        return None if text is None else tuple(expand(word, env, references) for word in text)
 
-    return Resolved(
+    return ResolvedContainer(
         command=words(container.command),
         args=words(container.args),
         env=env,
-        mounts=tuple(_mount(mount, env, known) for mount in container.mounts),
-        secret_names=frozenset(secret),
+        mounts=tuple(_expand_mount(mount, env, references) for mount in container.mounts),
+        secret_names=frozenset(secret_names),
     )
 
 
-def _mount(mount: MountPlan, env: Mapping[str, str], known: Mapping[str, str]) -> MountPlan:
+def _expand_mount(mount: MountPlan, env: Mapping[str, str], references: Mapping[str, str]) -> MountPlan:
     if not mount.expand:
         return mount
-    path = expand(mount.sub_path, env, known)
+    path = expand(mount.sub_path, env, references)
     try:
-        inside(path, what=f"the mount at {mount.path}")
+        validate_path(path, what=f"the mount at {mount.path}")
     except PlanError as error:
-        # What it expands to may be a secret.
+        # The expanded path may hold a secret: the message has the expression instead.
         message = f"The subPathExpr {mount.sub_path!r} of the mount at {mount.path} leads out of the volume."
         raise PlanError(message, path=error.path, remedy=error.remedy) from None
     return replace(mount, sub_path=path, expand=False)
 
 
 def _environment(
-    container: ContainerPlan, known: Mapping[str, str], values: Values
+    container: ContainerPlan, references: Mapping[str, str], values: LookupValues
 ) -> tuple[dict[str, str], set[str]]:
+    """Returns the variables, and the names of those with values from Secrets."""
     env: dict[str, str] = {}
     secret: set[str] = set()
     for source in container.env_from:
-        for key, value in values.of_all(source).items():
+        for key, value in values.get_all(source).items():
             name = source.prefix + key
             if _VARIABLE.match(name):
                 env[name] = _as_text(value)
                 (secret.add if source.kind == "Secret" else secret.discard)(name)
     for variable in container.env:
         if variable.ref is None:
-            env[variable.name] = expand(variable.value, env, known)
+            env[variable.name] = expand(variable.value, env, references)
             secret.discard(variable.name)
-        elif (found := values.of_key(variable.ref)) is not None:
+        elif (found := values.get(variable.ref)) is not None:
             env[variable.name] = _as_text(found)
             (secret.add if variable.ref.kind == "Secret" else secret.discard)(variable.name)
     return env, secret
 
 
 def resolve_files(
-    volume: VolumePlan, *, known: Mapping[str, str], lookup: Lookup
+    volume: VolumePlan, *, references: Mapping[str, str], values: LookupValues
 ) -> dict[str, tuple[bytes, int]]:
-    """Files of a ``files`` volume by path: content and mode.
+    """Resolves the files of a volume of kind ``files``: content and mode by path.
 
-    Args:
-        volume: of kind ``files``.
-        known: what references stand for (:func:`reconciler.plan.expansion.references`).
-        lookup: data of Secrets and ConfigMaps.
+    A later source of a path wins, as in projected volumes.
 
     Raises:
-        PlanError: a Secret, ConfigMap or key is not there.
+        PlanError: a Secret, ConfigMap or key is missing.
     """
-    return files_with(volume, known=known, values=LookedUp(lookup))
-
-
-def files_with(
-    volume: VolumePlan, *, known: Mapping[str, str], values: Values
-) -> dict[str, tuple[bytes, int]]:
-    """The same from any source of values; a later source of a path wins, as in projected volumes."""
     files: dict[str, tuple[bytes, int]] = {}
-    for source in volume.all_of:
-        for key, value in values.of_all(source).items():
-            files[file_name(key, what=f"the {source.kind} {source.name!r}")] = (value, volume.default_mode)
+    for source in volume.all_keys_of:
+        for key, value in values.get_all(source).items():
+            files[validate_key(key, what=f"the {source.kind} {source.name!r}")] = (value, volume.default_mode)
     for file in volume.files:
-        content = (
-            expand_references(file.content, known).encode() if file.ref is None else values.of_key(file.ref)
-        )
+        if file.ref is None:
+            content: bytes | None = expand_references(file.content, references).encode()
+        else:
+            content = values.get(file.ref)
         if content is not None:
             files[file.path] = (content, volume.default_mode if file.mode is None else file.mode)
     return files
-
-
-def _remedy(kind: str, name: str) -> str:
-    return f"Add a {kind} document of the name {name!r} to the folder of manifests, in the job's namespace."
 
 
 def _as_bytes(value: bytes | str) -> bytes:

@@ -1,7 +1,7 @@
-"""A plan as plain data and back: for records, and for engines that take a whole job.
+"""A plan as plain data and back, for engines that take a whole job.
 
-``from_data(to_data(plan)) == plan``. What can go wrong: data of another version; fields that are gone
-are an error, fields that came since have their defaults.
+``from_data(to_data(plan)) == plan``. What can go wrong: data of another version. A field that no longer
+exists is an error; a field that is newer than the data has its default.
 """
 
 from __future__ import annotations
@@ -25,21 +25,16 @@ def _adapter() -> TypeAdapter[JobPlan]:
 
 
 def to_data(plan: JobPlan, *, compact: bool = False) -> dict[str, Any]:
-    """The plan as JSON values.
-
-    Args:
-        plan: any plan.
-        compact: leave out what has its default value.
-    """
+    """Converts a plan to JSON values; ``compact`` leaves out fields at their defaults."""
     data: dict[str, Any] = _adapter().dump_python(plan, mode="json", exclude_defaults=compact)
     return data
 
 
 def from_data(data: Mapping[str, Any]) -> JobPlan:
-    """The plan that :func:`to_data` made ``data`` of.
+    """Converts the result of :func:`to_data` back to a plan.
 
     Raises:
-        PlanError: it is no plan.
+        PlanError: the data is no plan of this version.
     """
     try:
         return _adapter().validate_python(dict(data))

@@ -1,11 +1,11 @@
-"""Runtime patches laid over a runtime's template: Kubernetes' strategic merge, on decoded data.
+"""Runtime patches: Kubernetes' strategic merge, on decoded data.
 
 Upstream merges each patch of ``spec.runtimePatches`` into the job template of the replicated job it
 names with ``strategicpatch.StrategicMergePatch``. The rules that matter here: maps merge key by key,
 lists that have a merge key merge item by item, every other list is replaced as a whole.
 
-What can go wrong: a patch may leave an object that Kubernetes would refuse (a volume of two kinds);
-that is said here, because nothing after this would notice.
+What can go wrong: a patch may leave an object that Kubernetes would reject (a volume of two kinds). That is
+an error here, because nothing after the merge would notice.
 """
 
 from __future__ import annotations
@@ -34,8 +34,34 @@ MERGE_KEYS: Final[Mapping[str, str]] = {
 }
 
 
-def merged(original: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """``patch`` laid over ``original``; neither is changed.
+def apply_patches(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Applies the job's ``runtimePatches``, in order, to a copy of the runtime's ``spec.template``.
+
+    Labels and annotations of a patch's template belong to the job as a whole; everything else goes into the
+    replicated job of the same name. Admission rejects a patch for a replicated job that the runtime lacks, so
+    it is skipped here.
+    """
+    result = copy.deepcopy(dict(template))
+    for patch in patches:
+        layer = (patch.get("trainingRuntimeSpec") or {}).get("template") or {}
+        metadata = layer.get("metadata") or {}
+        own = {k: v for k, v in metadata.items() if k in ("labels", "annotations") and v}
+        if own:
+            result["metadata"] = merge(result.get("metadata") or {}, own)
+        for job in (layer.get("spec") or {}).get("replicatedJobs") or ():
+            if job.get("template"):
+                _patch_job(result, job)
+    return result
+
+
+def _patch_job(template: dict[str, Any], patch: Mapping[str, Any]) -> None:
+    for job in template.get("spec", {}).get("replicatedJobs") or ():
+        if job.get("name") == patch["name"]:
+            job["template"] = merge(job.get("template") or {}, patch["template"])
+
+
+def merge(original: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Merges ``patch`` over ``original``; neither is changed.
 
     Absent values do nothing: upstream decodes a patch into types before it merges, and there a null
     or an empty list is the same as a field that is not there.
@@ -46,43 +72,43 @@ def merged(original: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, A
             continue
         before = result.get(key)
         if isinstance(value, Mapping) and isinstance(before, Mapping):
-            result[key] = merged(before, value)
+            result[key] = merge(before, value)
         elif isinstance(value, list) and isinstance(before, list) and key in MERGE_KEYS:
-            result[key] = _merged_list(before, value, key)
+            result[key] = _merge_list(before, value, key)
         else:
             result[key] = copy.deepcopy(value)
     return result
 
 
-def _merged_list(original: list[Any], patch: list[Any], field: str) -> list[Any]:
-    """Merge by key, in Kubernetes' order: new items come as early as the order of both lists allows.
+def _merge_list(original: list[Any], patch: list[Any], field: str) -> list[Any]:
+    """Merges by key, in Kubernetes' order: new items come as early as the order of both lists allows.
 
     The order counts for ``env``, where a variable may refer to those before it.
     """
     key = MERGE_KEYS[field]
     before = {item[key]: item for item in original}
-    places = {item[key]: place for place, item in enumerate(original)}
+    positions = {item[key]: position for position, item in enumerate(original)}
     patched = [
-        _merged_item(before[item[key]], item, field) if item[key] in before else copy.deepcopy(item)
+        _merge_item(before[item[key]], item, field) if item[key] in before else copy.deepcopy(item)
         for item in patch
     ]
     names = {item[key] for item in patched}
     untouched = [item for item in original if item[key] not in names]
     result: list[Any] = []
     while untouched and patched:
-        place = places.get(patched[0][key])
-        first = place is not None and places[untouched[0][key]] < place
+        position = positions.get(patched[0][key])
+        first = position is not None and positions[untouched[0][key]] < position
         result.append((untouched if first else patched).pop(0))
     return result + untouched + patched
 
 
-def _merged_item(original: Mapping[str, Any], patch: Mapping[str, Any], field: str) -> dict[str, Any]:
+def _merge_item(original: Mapping[str, Any], patch: Mapping[str, Any], field: str) -> dict[str, Any]:
     if field == "env":
         # A value and a valueFrom exclude each other: what the patch brings replaces what was there.
         original = {
             k: v for k, v in original.items() if k == "name" or not {"value", "valueFrom"} & set(patch)
         }
-    result = merged(original, patch)
+    result = merge(original, patch)
     if field == "volumes" and len(kinds := [k for k in result if k != "name"]) > 1:
         raise PlanError(
             f"The runtime patches make the volume {result['name']!r} both {' and '.join(sorted(kinds))}.",
@@ -90,29 +116,3 @@ def _merged_item(original: Mapping[str, Any], patch: Mapping[str, Any], field: s
             remedy="Kubernetes allows one kind for a volume: give the patch's volume another name.",
         )
     return result
-
-
-def patched_template(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The runtime's ``spec.template`` with the job's ``runtimePatches`` laid over it in their order.
-
-    Labels and annotations of the patches' template belong to the job as a whole; everything else goes
-    into the replicated job of the same name. A patch for a job the runtime lacks is refused at
-    admission, so it is passed over here.
-    """
-    result = copy.deepcopy(dict(template))
-    for patch in patches:
-        layer = (patch.get("trainingRuntimeSpec") or {}).get("template") or {}
-        metadata = layer.get("metadata") or {}
-        own = {k: v for k, v in metadata.items() if k in ("labels", "annotations") and v}
-        if own:
-            result["metadata"] = merged(result.get("metadata") or {}, own)
-        for job in (layer.get("spec") or {}).get("replicatedJobs") or ():
-            if job.get("template"):
-                _patch_job(result, job)
-    return result
-
-
-def _patch_job(template: dict[str, Any], patch: Mapping[str, Any]) -> None:
-    for job in template.get("spec", {}).get("replicatedJobs") or ():
-        if job.get("name") == patch["name"]:
-            job["template"] = merged(job.get("template") or {}, patch["template"])

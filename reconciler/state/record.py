@@ -1,7 +1,7 @@
-"""A job's record: what must outlive its containers, and nothing that the engine can be asked.
+"""A job's record: what must outlive its containers, and nothing that the engine can be asked for.
 
-Pure data; :mod:`reconciler.state.record_store` has it on disk. The status sidecar is its view; either one is
-enough (:mod:`reconciler.state.record_recovery`).
+Pure data, stored by :mod:`reconciler.state.record_store`. The status sidecar is its view; either one is
+enough (:mod:`reconciler.state.record_recovery`). Field names are on disk: a renamed field is a lost one.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-EVENTS_KEPT = 50
+from reconciler.state.record_events import EventRecord, append_event
 
 
-class _Data(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ExitRecord(_Data):
+class ExitRecord(_Frozen):
     """How one run of a container ended.
 
     Attributes:
-        code: exit status, 128 + signal for a signal; None unknown (removed by hand).
+        code: exit status, 128 + signal for a signal; None: unknown (removed by hand).
         reason: Completed, Error, OOMKilled, StartError, Removed, Stopped, DeadlineExceeded or Stalled.
         finished_at: seconds since the epoch.
     """
@@ -33,20 +33,20 @@ class ExitRecord(_Data):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the container did its work."""
+        """Whether the exit status is 0."""
         return self.code == 0
 
 
-class ContainerRecord(_Data):
+class ContainerRecord(_Frozen):
     """One container of the current attempt, across its restarts.
 
     Attributes:
-        restart: number of the run that is wanted now; containers labelled lower are stale.
-        container_id: of that run, once seen.
-        failures: runs that failed in this attempt (grows the back-off).
-        result: how the wanted run ended; None while it has not.
-        start_error: why the engine refused to start the wanted run; settled into a result.
-        not_before: earliest start of the wanted run, seconds since the epoch.
+        restart: number of the desired run; containers labelled lower are out of date.
+        container_id: of that run, once observed.
+        failures: runs that failed in this attempt (they lengthen the back-off).
+        result: how the desired run ended; None while it has not.
+        start_error: why the engine refused to start the desired run; becomes its result.
+        not_before: earliest start of the desired run, seconds since the epoch.
     """
 
     restart: int = 0
@@ -60,8 +60,8 @@ class ContainerRecord(_Data):
     started_at: float | None = None
 
 
-class Failure(_Data):
-    """The first failure of an attempt: what a person wants to know without opening a log."""
+class Failure(_Frozen):
+    """The first failure of an attempt, with what a person needs to know without opening a log."""
 
     attempt: int = 0
     step: str
@@ -76,7 +76,7 @@ class Failure(_Data):
     log: tuple[str, ...] = ()
 
 
-class Condition(_Data):
+class Condition(_Frozen):
     """A Kubernetes condition; ``at`` is its last transition, seconds since the epoch."""
 
     type: str
@@ -86,18 +86,8 @@ class Condition(_Data):
     at: float
 
 
-class EventRecord(_Data):
-    """Something worth telling; ``type`` is Normal or Warning."""
-
-    at: float
-    type: str = "Normal"
-    reason: str
-    message: str
-    count: int = 1
-
-
-class Problem(_Data):
-    """What keeps the job from going on right now; tried again with back-off."""
+class Problem(_Frozen):
+    """What keeps the job from progressing now; tried again with back-off."""
 
     reason: str
     message: str
@@ -106,40 +96,42 @@ class Problem(_Data):
     retry_at: float = 0.0
 
 
-class Timeline(_Data):
-    """What moments were taken by: the wall clock is ``ahead`` of the time since the start ``boot``."""
+class Timeline(_Frozen):
+    """The clock of recorded times: the wall clock is ``ahead`` of the time since the start ``boot``."""
 
     boot: str
     ahead: float
 
 
-class Record(_Data):
-    """Everything about a job that its manifest and the engine cannot tell.
+class Record(_Frozen):
+    """Everything about a job that neither its manifest nor the engine has.
 
     Attributes:
         job: the TrainJob document as accepted (immutable fields never change while it lives).
         runtime: the runtime document as it was at the job's first start; empty before.
         file: the manifest it came from, as an absolute path.
-        attempt: number of the current gang, from 0; every gang restart and every resume is one more.
-        restarts: gang restarts so far; ``counted_restarts`` those that count towards maxRestarts.
-        step_restarts: the same of each step by itself since the last gang restart (JobSet's ``RestartJob``);
-            ``counted_step_restarts`` those that count towards maxRestarts.
-        timeline: what the moments below were taken by (:mod:`reconciler.controller.clock`).
-        clock_from: what the deadline counts from: creation, or the last resume; the time to live: the end.
+        attempt: number of the current attempt, from 0; every restart of the whole job and every resume adds
+            one.
+        restarts: restarts of the whole job so far; ``counted_restarts``: those that count towards
+            maxRestarts.
+        step_restarts: restarts of each step alone since the whole job last restarted (JobSet's
+            ``RestartJob``); ``counted_step_restarts``: those that count towards maxRestarts.
+        timeline: the clock of the times below (:mod:`reconciler.controller.clock`).
+        clock_from: start of the deadline (creation, or the last resume); of the time to live, the end.
         steps_done: step to ``succeeded`` or ``failed``, of this attempt.
         step_failures: failures counted towards a step's backoffLimit.
-        step_started: step to the time its first container was wanted.
+        step_started: step to the time at which its first container was desired.
         conditions: upstream's, in the order they first appeared.
         admitted: holds its ``share`` of the host (one that is queued asks for it); ``devices`` are those
-            assigned, per instance and class.
-        preempted: had to make room, and waits to be admitted again.
+            assigned, per pod and class.
+        preempted: made room for another job, and waits to be admitted again.
         queued: why it waits for admission; "" when it does not.
-        rerun: the token of the last rerun that was honoured.
-        rejected: the last refused change, said once.
+        rerun: token of the last rerun that was carried out.
+        rejected: why the last change was refused; reported once.
         rejected_path: the first field that it would have changed.
-        rejected_at: since when it has been refused.
-        refused_under: digest of the policy that has refused the job; another one judges it anew.
-        recovered: it was made from the sidecar and has not met the engine since.
+        rejected_at: when it was refused first, seconds since the epoch.
+        refused_under: digest of the policy that refused the job; another policy checks it again.
+        recovered: made from the sidecar, and not compared with the engine since.
     """
 
     version: int = 1
@@ -200,21 +192,21 @@ class Record(_Data):
         return f"{self.namespace}/{self.name}"
 
     def condition(self, kind: str) -> Condition | None:
-        """The condition of that type."""
+        """The condition of that type, True or not."""
         return next((c for c in self.conditions if c.type == kind), None)
 
     def is_true(self, kind: str) -> bool:
-        """Whether the condition stands and is True."""
+        """Whether the condition is there and True."""
         found = self.condition(kind)
         return found is not None and found.status == "True"
 
     @property
     def finished(self) -> bool:
-        """Complete or Failed: final."""
+        """Whether the job is Complete or Failed, which is final."""
         return self.is_true("Complete") or self.is_true("Failed")
 
     def container(self, name: str) -> ContainerRecord:
-        """The record of a container; an empty one before it is known."""
+        """The record of a container; an empty one before there is any."""
         return self.containers.get(name) or ContainerRecord()
 
     def with_container(self, name: str, **changes: Any) -> Record:
@@ -233,11 +225,6 @@ class Record(_Data):
         return self.model_copy(update={"conditions": changed})
 
     def with_event(self, reason: str, message: str, *, now: float, kind: str = "Normal") -> Record:
-        """A copy with the event told; one equal to the last is counted instead of repeated."""
-        if self.events:
-            last = self.events[-1]
-            if (last.reason, last.message, last.type) == (reason, message, kind):
-                again = last.model_copy(update={"count": last.count + 1, "at": now})
-                return self.model_copy(update={"events": (*self.events[:-1], again)})
+        """A copy with the event appended; one equal to the last is counted instead of repeated."""
         event = EventRecord(at=now, type=kind, reason=reason, message=message)
-        return self.model_copy(update={"events": (*self.events, event)[-EVENTS_KEPT:]})
+        return self.model_copy(update={"events": append_event(self.events, event)})

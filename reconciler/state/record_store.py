@@ -1,6 +1,6 @@
 """Records on disk: one JSON file per job, ``<state>/records/<instance>/<namespace>/<name>.json``.
 
-What can go wrong: a record from a newer version (unknown fields are kept out, never a crash), a torn write
+What can go wrong: a record from a newer version (unknown fields are ignored, never an error), a torn write
 (atomic writes make that impossible short of a broken disk: then the record counts as lost), a full disk
 (``StateError``, the job waits: nothing is started that could not be remembered).
 """
@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from pydantic import ValidationError
 
+from reconciler.config.settings import Settings
 from reconciler.errors import StateError
 from reconciler.state.atomic_files import read_if_exists, write_atomically
 from reconciler.state.record import Record
@@ -28,9 +30,10 @@ class RecordStore:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def _path(self, key: str) -> Path:
-        namespace, name = key.split("/", 1)
-        return self._root / namespace / f"{name}.json"
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The records of the instance that the settings name."""
+        return cls(settings.state_dir / "records" / settings.instance)
 
     def load(self, key: str) -> Record | None:
         """The record, or None when there is none or it cannot be used (broken disk, foreign format).
@@ -47,7 +50,7 @@ class RecordStore:
             return None
 
     def save(self, record: Record) -> None:
-        """Write the record for good.
+        """Write the record durably.
 
         Raises:
             StateError: the disk refuses.
@@ -60,19 +63,23 @@ class RecordStore:
         write_atomically(path, record.model_dump_json(exclude_defaults=True).encode(), mode=0o600)
 
     def delete(self, key: str) -> None:
-        """Forget a job. One that is not there is no error."""
+        """Delete a job's record; one that is not there is no error."""
         self._path(key).unlink(missing_ok=True)
 
     def keys(self) -> Iterator[str]:
         """``namespace/name`` of every record."""
-        for namespace in _names(self._root):
-            for name in _names(self._root / namespace):
+        for namespace in _list_names(self._root):
+            for name in _list_names(self._root / namespace):
                 if name.endswith(".json"):
                     yield f"{namespace}/{name.removesuffix('.json')}"
 
+    def _path(self, key: str) -> Path:
+        namespace, name = key.split("/", 1)
+        return self._root / namespace / f"{name}.json"
 
-def _names(folder: Path) -> list[str]:
-    """What is in a folder, sorted; a :class:`Path` for each of a thousand records would be slow."""
+
+def _list_names(folder: Path) -> list[str]:
+    """Names in a folder, sorted; a :class:`Path` for each of a thousand records would be slow."""
     try:
         return sorted(os.listdir(folder))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):

@@ -1,44 +1,26 @@
-"""Status sidecars as commands and clients read them: found by content, parsed leniently.
+"""Reads status sidecars for commands and clients: found by content, parsed leniently.
 
 Sidecars are written by a daemon that may be older or newer than the reader, or be lost, or be edited by
-hand: what is missing reads as nothing, and a file that cannot be read at all is a :class:`Problem` beside
-the others' statuses, never an exception that hides them.
+hand: what is missing reads as nothing, and a file that cannot be read at all is an :class:`UnreadableSidecar`
+beside the others' statuses, never an exception that hides them.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from reconciler.common.yaml_errors import MISFIT, MISFITS
 from reconciler.names import DEFAULT_NAMESPACE, job_key
-
-SUFFIX: Final = ".status.yaml"
-#: Phases that a job does not leave by itself.
-FINISHED: Final = frozenset({"Complete", "Failed"})
-ENDED: Final = FINISHED | {"Invalid"}
-PHASES: Final = (
-    "Pending",
-    "Queued",
-    "Pulling",
-    "Initializing",
-    "Running",
-    "Restarting",
-    "Suspended",
-    "Complete",
-    "Failed",
-    "Invalid",
-)
+from reconciler.state.phases import FINISHED_PHASES
+from reconciler.state.sidecar_files import list_sidecars, parse_documents
+from reconciler.state.timestamps import parse_time
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeStatus:
-    """One node of a job, as the sidecar has it; empty where it says nothing."""
+    """One entry of ``status.nodes``; empty where the sidecar says nothing."""
 
     rank: int | None
     name: str
@@ -56,11 +38,8 @@ class NodeStatus:
 
     @property
     def ready(self) -> bool:
-        """Runs, or has ended well: what upstream counts as ready."""
-        state = self.state.lower()
-        return state in {"running", "ready", "succeeded", "completed"} or (
-            state in {"exited", "terminated"} and self.exit_code == 0
-        )
+        """Whether it runs, or has ended well: what upstream counts as ready."""
+        return self.state == "running" or (self.state == "exited" and self.exit_code == 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +50,6 @@ class ObjectStatus:
         file: the sidecar's path.
         written_at: when the file was last written, seconds since the epoch.
         raw: the whole document.
-        created_at: of the object, seconds since the epoch.
     """
 
     kind: str
@@ -98,38 +76,38 @@ class ObjectStatus:
 
     @property
     def phase(self) -> str:
-        """One of :data:`PHASES`; "" when the sidecar does not say."""
+        """One of :data:`~reconciler.state.phases.PHASES`; "" when the sidecar does not say."""
         return _text(self.status.get("phase"))
 
     @property
     def attempt(self) -> int:
-        """Number of the current gang."""
+        """Number of the current attempt."""
         return _integer(self.status.get("attempt")) or 0
 
     @property
     def created_at(self) -> float | None:
-        """Seconds since the epoch."""
+        """When the object was accepted, seconds since the epoch."""
         return parse_time(self.metadata.get("creationTimestamp"))
 
     @property
     def conditions(self) -> tuple[Mapping[str, Any], ...]:
         """Upstream's conditions, in the file's order."""
-        return _mappings(self.status.get("conditions"))
+        return mappings_in(self.status.get("conditions"))
 
     @property
     def events(self) -> tuple[Mapping[str, Any], ...]:
-        """Oldest first."""
-        return _mappings(self.status.get("events"))
+        """Events, oldest first."""
+        return mappings_in(self.status.get("events"))
 
     @property
     def errors(self) -> tuple[Mapping[str, Any], ...]:
         """Faults of the manifest."""
-        return _mappings(self.status.get("errors"))
+        return mappings_in(self.status.get("errors"))
 
     @property
     def nodes(self) -> tuple[NodeStatus, ...]:
-        """By rank."""
-        return nodes_of(self.status)
+        """Nodes, by rank."""
+        return parse_nodes(self.status)
 
     def condition(self, kind: str) -> Mapping[str, Any] | None:
         """The condition of that type when it is True."""
@@ -141,28 +119,26 @@ class ObjectStatus:
     def started_at(self) -> float | None:
         """When the first node started, seconds since the epoch."""
         own = parse_time(self.status.get("startTime"))
-        return (
-            own if own is not None else min((n.started_at for n in self.nodes if n.started_at), default=None)
-        )
+        if own is not None:
+            return own
+        return min((n.started_at for n in self.nodes if n.started_at), default=None)
 
     @property
     def finished_at(self) -> float | None:
         """When the job ended for good, seconds since the epoch; None while it has not."""
-        if self.phase not in FINISHED:
+        if self.phase not in FINISHED_PHASES:
             return None
         condition = self.condition(self.phase)
         own = parse_time(self.status.get("completionTime"))
         if own is None and condition is not None:
             own = parse_time(condition.get("lastTransitionTime"))
-        return (
-            own
-            if own is not None
-            else max((n.finished_at for n in self.nodes if n.finished_at), default=None)
-        )
+        if own is not None:
+            return own
+        return max((n.finished_at for n in self.nodes if n.finished_at), default=None)
 
     @property
     def message(self) -> str:
-        """The one sentence that says most: a fault, the end's reason, else the newest warning."""
+        """The sentence that says most: a fault, the end's reason, else the newest warning."""
         if self.errors:
             return _text(self.errors[0].get("message"))
         if own := _text(self.status.get("message")):
@@ -172,24 +148,24 @@ class ObjectStatus:
             if found is not None:
                 return _text(found.get("message"))
         newest = self.events[-1] if self.events else {}
-        unsettled = self.phase in {"Pending", "Queued", "Pulling", "Initializing", "Restarting", ""}
-        return _text(newest.get("message")) if newest.get("type") == "Warning" or unsettled else ""
+        starting = self.phase in {"Pending", "Queued", "Pulling", "Initializing", "Restarting", ""}
+        return _text(newest.get("message")) if newest.get("type") == "Warning" or starting else ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """A sidecar that cannot be read."""
+class UnreadableSidecar:
+    """A sidecar that cannot be read, and why."""
 
     file: Path
     message: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statuses:
+class SidecarStatuses:
     """All sidecars below a folder."""
 
     objects: tuple[ObjectStatus, ...]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[UnreadableSidecar, ...] = ()
 
     def jobs(self) -> dict[str, ObjectStatus]:
         """TrainJobs by ``namespace/name``; of two sidecars for one job the one written last."""
@@ -200,19 +176,8 @@ class Statuses:
         return found
 
 
-def nodes_of(status: Mapping[str, Any]) -> tuple[NodeStatus, ...]:
-    """``status.nodes``, by rank."""
-    nodes = [_node(entry) for entry in _mappings(status.get("nodes"))]
-    return tuple(sorted(nodes, key=lambda node: (node.rank is None, node.rank or 0, node.name)))
-
-
-def status_root(specs: Path, status_dir: Path | None) -> Path:
-    """The folder below which sidecars are."""
-    return specs if status_dir is None else status_dir
-
-
 class SidecarReader:
-    """Reads every sidecar below a folder, again and again; an unchanged file is not parsed twice.
+    """Reads every sidecar below a folder repeatedly; an unchanged file is not parsed again.
 
     Args:
         root: a folder that is not there has no sidecars.
@@ -220,40 +185,26 @@ class SidecarReader:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._known: dict[Path, tuple[tuple[int, int, int], list[ObjectStatus]]] = {}
+        self._cache: dict[Path, tuple[tuple[int, int, int], list[ObjectStatus]]] = {}
 
-    def read(self) -> Statuses:
-        """What all sidecars say now."""
-        known: dict[Path, tuple[tuple[int, int, int], list[ObjectStatus]]] = {}
-        problems: list[Problem] = []
-        for path in sidecar_files(self.root):
+    def read(self) -> SidecarStatuses:
+        """Read all sidecars as they are now."""
+        cache: dict[Path, tuple[tuple[int, int, int], list[ObjectStatus]]] = {}
+        problems: list[UnreadableSidecar] = []
+        for path in list_sidecars(self.root):
             try:
                 stat = path.stat()
-                mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-                old = self._known.get(path)
-                known[path] = old if old is not None and old[0] == mark else (mark, read_sidecar(path))
+                signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                old = self._cache.get(path)
+                unchanged = old is not None and old[0] == signature
+                cache[path] = old if old is not None and unchanged else (signature, read_sidecar(path))
             except FileNotFoundError:
                 continue  # removed between listing and reading
             except (OSError, ValueError) as error:
-                problems.append(Problem(file=path, message=f"{path} cannot be read: {error}"))
-        self._known = known
-        objects = tuple(entry for _, entries in known.values() for entry in entries)
-        return Statuses(objects=objects, problems=tuple(problems))
-
-
-def sidecar_files(root: Path) -> Iterator[Path]:
-    """Paths of all sidecars below a folder, sorted; symlinked folders are followed once."""
-    seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        here = os.stat(folder)  # noqa: PTH116  (os.walk gives text)
-        if (here.st_dev, here.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.endswith(SUFFIX) and not name.startswith("."):
-                yield Path(folder, name)
+                problems.append(UnreadableSidecar(file=path, message=f"{path} cannot be read: {error}"))
+        self._cache = cache
+        objects = tuple(entry for _, entries in cache.values() for entry in entries)
+        return SidecarStatuses(objects=objects, problems=tuple(problems))
 
 
 def read_sidecar(path: Path) -> list[ObjectStatus]:
@@ -263,15 +214,7 @@ def read_sidecar(path: Path) -> list[ObjectStatus]:
         OSError: it cannot be read.
         ValueError: it is no YAML.
     """
-    import yaml  # noqa: PLC0415  (not for --help)
-
     written_at = path.stat().st_mtime
-    try:
-        documents = list(yaml.load_all(path.read_bytes(), Loader=_loader()))
-    except yaml.YAMLError as error:
-        raise ValueError(str(error).replace("\n", " ")) from None
-    except MISFITS:
-        raise ValueError(MISFIT) from None
     return [
         ObjectStatus(
             kind=_text(document.get("kind")),
@@ -281,35 +224,19 @@ def read_sidecar(path: Path) -> list[ObjectStatus]:
             written_at=written_at,
             raw=document,
         )
-        for document in documents
-        if isinstance(document, dict)
+        for document in parse_documents(path.read_bytes())
     ]
 
 
-@cache
-def _loader() -> Any:
-    """The safe loader of libyaml where there is one; times stay texts, as JSON has them."""
-    import yaml  # noqa: PLC0415
-
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    resolvers = {
-        first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:timestamp"]
-        for first, rules in base.yaml_implicit_resolvers.items()
-    }
-    return type("SidecarLoader", (base,), {"yaml_implicit_resolvers": resolvers})
+def parse_nodes(status: Mapping[str, Any]) -> tuple[NodeStatus, ...]:
+    """``status.nodes``, by rank."""
+    nodes = [_node(entry) for entry in mappings_in(status.get("nodes"))]
+    return tuple(sorted(nodes, key=lambda node: (node.rank is None, node.rank or 0, node.name)))
 
 
-def parse_time(value: Any) -> float | None:
-    """Seconds since the epoch from RFC 3339 text (or a number); None when it is neither."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, (int, float)):
-        return float(value)
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def mappings_in(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """The mappings in a list; what is none is left out."""
+    return tuple(v for v in value if isinstance(v, Mapping)) if isinstance(value, list) else ()
 
 
 def _node(entry: Mapping[str, Any]) -> NodeStatus:
@@ -341,10 +268,6 @@ def _devices(value: Any) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _mappings(value: Any) -> tuple[Mapping[str, Any], ...]:
-    return tuple(v for v in value if isinstance(v, Mapping)) if isinstance(value, list) else ()
 
 
 def _text(value: Any) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.api import Document, Fault, Loaded, check, load
-from reconciler.api.yaml_dump import dump_all
+from reconciler.api import Document, Fault, LoadedFile, check, dump, load
 
 API = "trainer.kubeflow.org/v1alpha1"
 ANCESTOR = "trainer.kubeflow.org/trainjob-ancestor-step"
@@ -84,8 +83,8 @@ def patch(pod: dict[str, Any], *, job: str = "node", manager: str = "acme.io/x")
     }
 
 
-def loaded(*objects: Any, file: str = "f.yaml") -> Loaded:
-    return load(dump_all(objects).encode(), file)
+def loaded(*objects: Any, file: str = "f.yaml") -> LoadedFile:
+    return load(dump(*objects).encode(), file)
 
 
 def document(obj: Any) -> Document:
@@ -95,7 +94,7 @@ def document(obj: Any) -> Document:
 
 
 def faults(*objects: Any) -> list[Fault]:
-    """Every fault of objects that are applied together."""
+    """Every fault of objects that are loaded and checked together."""
     result = loaded(*objects)
     own = [fault for found in result.documents for fault in found.faults]
     return [*result.faults, *own, *check(result.documents)]

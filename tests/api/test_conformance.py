@@ -1,4 +1,4 @@
-"""What upstream accepts and rejects: every case of conformance/validation.yaml."""
+"""Every case of conformance/validation.yaml has the verdict of upstream's admission."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.api import Fault, Loaded, check, check_update, load
+from reconciler.api import Fault, LoadedFile, check, check_update, load
 
 FOLDER = Path(__file__).parents[3] / "shared" / "conformance"
 FILE = FOLDER / "validation.yaml"
@@ -46,12 +46,12 @@ def _numbered(value: Any, index: int) -> Any:
     return value.replace("${i}", str(index)) if isinstance(value, str) else value
 
 
-def _load(case: dict[str, Any]) -> Loaded:
+def _load(case: dict[str, Any]) -> LoadedFile:
     text = case.get("raw") or yaml.safe_dump_all(expand(case["manifests"]), sort_keys=False)
     return load(text.encode(), "case.yaml")
 
 
-def _faults(case: dict[str, Any], loaded: Loaded) -> list[Fault]:
+def _faults(case: dict[str, Any], loaded: LoadedFile) -> list[Fault]:
     own = [fault for document in loaded.documents for fault in document.faults]
     found = [*loaded.faults, *own, *check(loaded.documents)]
     if "update_of" in case:
@@ -67,7 +67,7 @@ def test_the_conformance_data_is_there() -> None:
 
 
 @pytest.mark.parametrize("case", _cases(), ids=lambda case: case["name"])
-def test_verdict_and_reasons_are_upstreams(case: dict[str, Any]) -> None:
+def test_a_case_has_upstreams_verdict_and_reasons(case: dict[str, Any]) -> None:
     # Act
     loaded = _load(case)
     found = _faults(case, loaded)
@@ -124,7 +124,7 @@ PLANS = (
 
 
 @pytest.mark.parametrize("case", PLANS, ids=lambda case: case["name"])
-def test_what_upstream_plans_is_admitted(case: dict[str, Any]) -> None:
+def test_jobs_that_upstream_plans_are_valid(case: dict[str, Any]) -> None:
     # Act
     loaded = load(yaml.safe_dump_all([case["runtime"], case["trainjob"]]).encode(), "case.yaml")
 

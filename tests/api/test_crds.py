@@ -1,4 +1,4 @@
-"""crds/ is what the models say, and covers every field of upstream's schema."""
+"""crds/ is generated from the models, and has every field of upstream's schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob
-from reconciler.api.crds import definitions, structural_schema
+from reconciler.api.crds import build_crds, build_structural_schema
 from tests.api.manifests import runtime, trainjob
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ UPSTREAM = {
     ClusterTrainingRuntime: FOLDER / "schema" / "clustertrainingruntime.schema.json",
     TrainingRuntime: FOLDER / "schema" / "clustertrainingruntime.schema.json",
 }
-#: What server-side apply alone looks at, and a field that this project requires.
+#: Used by server-side apply only; and `required`, which has `spec` in addition here.
 IGNORED = {"description", "x-kubernetes-map-type", "required"}
 
 
@@ -30,9 +30,9 @@ def _file(name: str) -> Any:
     return yaml.load((ROOT / "crds" / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
-def test_the_files_are_those_that_the_models_generate():
-    assert {path.name for path in (ROOT / "crds").glob("*.yaml")} == set(definitions())
-    for name, definition in definitions().items():
+def test_the_files_are_generated_from_the_models():
+    assert {path.name for path in (ROOT / "crds").glob("*.yaml")} == set(build_crds())
+    for name, definition in build_crds().items():
         assert _file(name) == definition, "run scripts/generate_crds.py"
 
 
@@ -60,12 +60,12 @@ def _flat(schema: dict[str, Any], path: str = "") -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("model", UPSTREAM, ids=lambda model: model.__name__)
 @pytest.mark.skipif(not FOLDER.exists(), reason="the conformance data is not beside this checkout")
-def test_every_field_of_upstreams_schema_is_there_with_its_type_bounds_and_rules(model):
+def test_every_field_has_the_type_bounds_and_rules_of_upstreams_schema(model):
     # Arrange
     upstream = _flat(json.loads(UPSTREAM[model].read_text(encoding="utf-8")))
 
     # Act
-    own = _flat(structural_schema(model))
+    own = _flat(build_structural_schema(model))
 
     # Assert
     assert set(own) == set(upstream)
@@ -83,8 +83,8 @@ def _required(schema: dict[str, Any], path: str = "") -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("model", UPSTREAM, ids=lambda model: model.__name__)
 @pytest.mark.skipif(not FOLDER.exists(), reason="the conformance data is not beside this checkout")
-def test_what_upstream_requires_is_required_and_spec_besides(model):
-    own = _required(structural_schema(model))
+def test_upstreams_required_fields_and_spec_are_required(model):
+    own = _required(build_structural_schema(model))
     assert own.pop("") == ["spec"]
     assert own == _required(json.loads(UPSTREAM[model].read_text(encoding="utf-8")))
 
@@ -93,7 +93,7 @@ def test_what_upstream_requires_is_required_and_spec_besides(model):
 def _schemas() -> dict[str, Any]:
     return {
         definition["spec"]["names"]["kind"]: definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        for definition in definitions().values()
+        for definition in build_crds().values()
     }
 
 
@@ -121,7 +121,7 @@ def test_upstreams_runtimes_and_examples_fit_the_crds(path):
         runtime(policy={"mpi": {"mpiImplementation": "Intel"}}),
     ],
 )
-def test_what_the_models_refuse_the_crds_refuse(obj):
+def test_what_the_models_reject_the_crds_reject(obj):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(_schemas()[obj["kind"]]).validate(obj)
 

@@ -207,7 +207,7 @@ class Storm:
     def until_connected(self, daemon: Daemon, *, seconds: float = 60) -> None:
         """Wait until the daemon has found its engine; most kills before that would hit nothing."""
         deadline = time.monotonic() + seconds
-        while "using container engine" not in daemon.text():
+        while "engine connected" not in daemon.text():
             assert daemon.process.poll() is None, daemon.text()
             assert time.monotonic() < deadline, f"no engine found:\n{daemon.text()[-2000:]}"
             time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Workspaces for programs that use the client: a folder of their own, an engine, and Python run in it."""
+"""Workspaces for programs that use the client: a folder, an engine, and Python run in the folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _engines() -> Iterator[None]:
 
 @pytest.fixture
 def make_workspace(_engines: None, tmp_path: Path) -> Iterator[MakeWorkspace]:
-    """Makes a workspace on an engine; what it leaves there is removed at the end, also after a failure."""
+    """Makes a workspace on an engine; its leftovers there are removed at the end, also after a failure."""
     made: list[Workspace] = []
 
     def make(engine: str, *, image: str = "base") -> Workspace:
@@ -55,7 +55,7 @@ def _url(engine: str, image: str) -> str:
 
 
 def ensure_named_torch_image(engine: str, url: str) -> None:
-    """The test image with PyTorch under the name that the text uses; a real one is left as it is."""
+    """Tags the test image with PyTorch by the name that the text uses; a real image is left as it is."""
     local = images.ensure_torch_image(engine, url=url)
     client = docker.DockerClient(base_url=url, timeout=120)
     try:
@@ -69,7 +69,7 @@ def ensure_named_torch_image(engine: str, url: str) -> None:
 def run_python(
     workspace: Workspace, program: Path, *arguments: str, timeout: float = 120, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program in the workspace's folder and environment, to its end."""
+    """Runs a program in the workspace's folder and environment, to its end."""
     environment = (
         workspace.environment | {"PYTHONWARNINGS": "default", "TMPDIR": str(workspace.root)} | variables
     )
@@ -87,7 +87,7 @@ def run_python(
 
 
 #: The base image as both clients can use it: no torchrun (the base's needs PyTorch), and initializers that
-#: write down what they were told.
+#: write their environment to a file.
 CLIENT_IMAGE = f"{images.REPOSITORY}:client"
 _INITIALIZER = """\
 import os, sys
@@ -101,9 +101,9 @@ with open(out + "/fetched.txt", "w") as file:
 """
 _SETUP = f"""
 rm -f /usr/local/bin/torchrun
-for what in dataset model; do
-    mkdir -p /app/pkg/initializers/$what
-    cat > /app/pkg/initializers/$what/__main__.py <<'PYTHON'
+for name in dataset model; do
+    mkdir -p /app/pkg/initializers/$name
+    cat > /app/pkg/initializers/$name/__main__.py <<'PYTHON'
 {_INITIALIZER}PYTHON
 done
 """

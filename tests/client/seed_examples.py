@@ -26,7 +26,7 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """All of them in order. One of the text's fences is never closed: the next heading closes it."""
+    """Returns all blocks in order. One of the text's fences is never closed: the next heading closes it."""
     found: list[Block] = []
     language, heading, first = "", "", 0
     lines: list[str] = []
@@ -52,5 +52,5 @@ def blocks(text: str) -> list[Block]:
 
 
 def with_client_imported(code: str) -> str:
-    """The one change that moving over takes."""
+    """Returns the code with the import line changed, the one change that it needs."""
     return code.replace("from kubeflow.trainer", "from reconciler.client")

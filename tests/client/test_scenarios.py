@@ -1,7 +1,7 @@
-"""What users do, done by this client and by the peer's on the same engine: where the peer passes, this passes.
+"""The same scenarios by this client and by the kubeflow SDK's on the same engine: what passes there passes here.
 
-The peer runs in an environment of its own. What it does not manage is said here and nowhere else: on Podman it
-yields a generator's name in place of a log.
+The SDK runs in an environment of its own. Its known failure: on Podman it yields a generator's name in place
+of a log.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import pytest
 import yaml
 
 from tests.client.conftest import CLIENT_IMAGE, MakeWorkspace, ensure_client_image
-from tests.client.peer import peer_python
+from tests.client.kubeflow_sdk import sdk_python
 from tests.support import manifests
 from tests.support.workspaces import Workspace
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(290)]
 
-OURS, PEER = "reconciler.client", "kubeflow.trainer"
-PROGRAM = Path(__file__).with_name("scenarios.py")
+OURS, SDK = "reconciler.client", "kubeflow.trainer"
+PROGRAM = Path(__file__).with_name("client_scenarios.py")
 Results = dict[str, Any]
 
 
 def _interpreter(package: str) -> str:
-    return sys.executable if package == OURS else peer_python()
+    return sys.executable if package == OURS else sdk_python()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -63,10 +63,10 @@ def _write_runtime(folder: Path, name: str, image: str) -> None:
 _cache: dict[tuple[str, str], Results] = {}
 
 
-#: It asks the engine anew for everything, and answers any trouble with less: what it fails at, beside the
-#: containers of other tests, asks nothing of this project.
+#: The SDK reads everything from the engine, and reports engine errors as missing objects: it may fail beside
+#: the containers of other tests, which requires nothing of this project.
 _MAY_FAIL = pytest.mark.xfail(
-    raises=(AssertionError, subprocess.TimeoutExpired), strict=False, reason="the peer fails"
+    raises=(AssertionError, subprocess.TimeoutExpired), strict=False, reason="the SDK fails"
 )
 
 
@@ -77,9 +77,7 @@ def _pair(package: str, engine: str) -> Any:
     return pytest.param((package, engine), id=f"{package}-{engine}", marks=marks)
 
 
-@pytest.fixture(
-    params=[_pair(package, engine) for package in (OURS, PEER) for engine in ("podman", "docker")]
-)
+@pytest.fixture(params=[_pair(package, engine) for package in (OURS, SDK) for engine in ("podman", "docker")])
 def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
     """A client and the engine it works on."""
     package, engine = request.param
@@ -98,7 +96,7 @@ def engine(pair: tuple[str, str]) -> str:
 
 @pytest.fixture
 def results(package: str, engine: str, make_workspace: MakeWorkspace, server: str) -> Results:
-    """What came of all scenarios, run once for each client and engine."""
+    """Results of all scenarios, run once for each client and engine."""
     if (package, engine) not in _cache:
         workspace = make_workspace(engine)
         ensure_client_image(engine, workspace.url)
@@ -135,18 +133,18 @@ def _run(workspace: Workspace, package: str, server: str) -> Results:
 
 
 def _done(results: Results, package: str, scenario: str) -> Any:
-    """A scenario's result. What the peer cannot do here asks nothing of this project."""
+    """A scenario's result; skips the test where the SDK fails, which requires nothing of this project."""
     raised = results[scenario].get("raised")
-    if raised and package == PEER:
-        pytest.skip(f"the peer fails: {raised}")
+    if raised and package == SDK:
+        pytest.skip(f"the SDK fails: {raised}")
     assert raised is None
     return results[scenario]
 
 
 def _lines(result: Results, package: str, engine: str) -> list[str]:
-    """The log without the rank before each line, and without what the peer's own script says."""
-    if package == PEER and engine == "podman":
-        pytest.skip("the peer yields no log on Podman ('<generator object ...>')")
+    """The log without the rank before each line, and without the output of the SDK's own script."""
+    if package == SDK and engine == "podman":
+        pytest.skip("the SDK yields no log on Podman ('<generator object ...>')")
     log = [line for line in result["log"] if "aster node" not in line]
     return [line.split("] ", 1)[1] if line.startswith("[") else line for line in log]
 
@@ -159,13 +157,13 @@ def _nodes(count: int) -> list[list[str]]:
     ("scenario", "nodes", "runtime"),
     [
         ("one_node", 1, "plain-file"),
-        ("two_nodes_with_arguments_and_environment", 2, "plain-file"),
+        ("two_nodes_with_arguments_and_env", 2, "plain-file"),
         ("four_nodes", 4, "plain-file"),
-        ("an_image_of_ones_own", 1, "plain-broken"),
-        ("a_runtime_object", 1, "plain-http"),
+        ("own_image", 1, "plain-broken"),
+        ("runtime_object", 1, "plain-http"),
     ],
 )
-def test_a_function_is_trained_to_its_end(
+def test_function_is_trained_to_its_end(
     results: Results, package: str, engine: str, *, scenario: str, nodes: int, runtime: str
 ) -> None:
     result = _done(results, package, scenario)
@@ -174,29 +172,29 @@ def test_a_function_is_trained_to_its_end(
     steps = [step for step in result["steps"] if step[0].startswith("node")]
     assert steps == _nodes(nodes)
     assert result["created"]
-    said = "hello it's $you, FLAVOUR=sweet & sour" if nodes == 2 else "hello nobody, FLAVOUR=None"
-    assert _lines(result, package, engine) == [said] * nodes
+    line = "hello it's $you, FLAVOUR=sweet & sour" if nodes == 2 else "hello nobody, FLAVOUR=None"
+    assert _lines(result, package, engine) == [line] * nodes
 
 
-def test_a_failure_is_raised_with_node_exit_code_and_last_lines(
+def test_failure_is_raised_with_node_exit_code_and_last_lines(
     results: Results, package: str, engine: str
 ) -> None:
-    result = _done(results, package, "a_failing_function")
+    result = _done(results, package, "failing_function")
 
     assert result["status"] == "Failed"
     assert "TrainJob JOB is Failed" in result["message"]
     assert "exit code 3" in result["message"] or "exit_code=3" in result["message"]
-    if (package, engine) != (PEER, "podman"):
+    if (package, engine) != (SDK, "podman"):
         assert "    about to fail" in result["message"]
     if package == OURS:
         assert "(rank " in result["message"]
         assert all(line[:3] in ("[0]", "[1]") for line in result["log"])
 
 
-def test_packages_that_cannot_be_had_fail_the_job(results: Results, package: str, engine: str) -> None:
-    message = _done(results, package, "packages_that_do_not_exist")["message"]
+def test_missing_packages_fail_the_job(results: Results, package: str, engine: str) -> None:
+    message = _done(results, package, "missing_packages")["message"]
 
-    if (package, engine) != (PEER, "podman"):
+    if (package, engine) != (SDK, "podman"):
         assert "ERROR: Failed to install Python packages: no-such-package" in message
 
 
@@ -205,7 +203,7 @@ def test_waiting_listing_and_deleting(results: Results, package: str) -> None:
 
     assert result["running"] == "Running"
     assert result["steps"] == [["node-0", "Running"], ["node-1", "Running"]]
-    assert result["told"]
+    assert result["callbacks"]
     assert result["listed"] == "Running"
     assert (result["of_runtime"], result["of_another"]) == (True, False)
     assert "Timeout waiting for TrainJob JOB to reach status: {'Complete'}" in result["timeout"]
@@ -213,8 +211,8 @@ def test_waiting_listing_and_deleting(results: Results, package: str) -> None:
     assert result["left"] == []
 
 
-def test_what_is_not_there_is_a_value_error(results: Results, package: str) -> None:
-    result = _done(results, package, "what_is_not_there")
+def test_missing_objects_are_value_errors(results: Results, package: str) -> None:
+    result = _done(results, package, "missing_objects")
 
     assert set(result) == {"get_job", "delete_job", "get_job_logs", "get_runtime", "wait", "polling"}
     assert "No TrainJob with name no-such-job" in result["get_job"]
@@ -223,7 +221,7 @@ def test_what_is_not_there_is_a_value_error(results: Results, package: str) -> N
     assert "Polling interval must be strictly less than timeout" in result["polling"]
 
 
-def test_runtimes_of_files_and_servers_come_with_built_in_ones(results: Results, package: str) -> None:
+def test_runtimes_of_files_and_servers_are_listed_with_built_in_ones(results: Results, package: str) -> None:
     result = _done(results, package, "runtimes")
 
     assert {"plain-file", "plain-http", "plain-broken", "torch-distributed"} <= set(result["names"])
@@ -246,18 +244,18 @@ def test_initializers_share_a_workspace_with_the_nodes(results: Results, package
     ]
 
 
-def test_an_initializer_that_fails_says_why(results: Results, package: str, engine: str) -> None:
-    message = _done(results, package, "an_initializer_that_fails")["message"]
+def test_failing_initializer_has_its_log_in_the_message(results: Results, package: str, engine: str) -> None:
+    message = _done(results, package, "failing_initializer")["message"]
 
     assert "dataset-initializer" in message
     assert "exit code 1" in message
-    if (package, engine) != (PEER, "podman"):
+    if (package, engine) != (SDK, "podman"):
         assert "there is no such dataset" in message
 
 
-def test_packages_of_a_runtime_are_printed(results: Results, package: str, engine: str) -> None:
-    printed = _done(results, package, "packages_of_a_runtime")["printed"]
+def test_runtime_packages_are_printed(results: Results, package: str, engine: str) -> None:
+    printed = _done(results, package, "runtime_packages")["printed"]
 
-    if (package, engine) != (PEER, "podman"):
+    if (package, engine) != (SDK, "podman"):
         assert "Python: 3.11" in printed
         assert "pip not found" in printed

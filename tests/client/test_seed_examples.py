@@ -37,13 +37,13 @@ def _blocks(language: str) -> list[Block]:
 
 
 def _write(workspace: Workspace, examples: list[Block]) -> list[str]:
-    """One file a block; on Docker with the one line changed that the text says is to be changed."""
+    """One file a block; on Docker with the one line changed that the text names."""
     paths = []
     for block in examples:
         code = with_client_imported(block.code)
         if workspace.engine == "docker":
             code = code.replace('container_runtime="podman"', 'container_runtime="docker"')
-        # One of the text's Python blocks ends with a line of shell, which is run as such further down.
+        # One of the text's Python blocks ends with a shell command, which another test runs as such.
         code = "".join(f"{line}\n" for line in code.splitlines() if not line.startswith("podman rm"))
         path = workspace.root / f"line_{block.line}.py"
         path.write_text(code)
@@ -65,7 +65,7 @@ def workspace(request: pytest.FixtureRequest, make_workspace: MakeWorkspace) -> 
     return make_workspace(request.param, image="torch")
 
 
-def test_the_text_has_the_examples_that_are_run_here() -> None:
+def test_text_has_the_examples_that_are_run_here() -> None:
     python = _blocks("python")
     assert len(python) == 14
     assert sum("client.train(" in block.code for block in python) == 3

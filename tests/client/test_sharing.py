@@ -1,4 +1,4 @@
-"""Clients, daemons and the end of processes: who runs the jobs of a folder, and what is left when they go."""
+"""Clients and daemons on one folder: which process runs its jobs, and what remains when it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import json, sys, time
 from reconciler.client import ContainerBackendConfig, CustomTrainer, TrainerClient
 from reconciler.client.options import Name
 
-def until_told(seconds=30):
+def wait_for_flag(seconds=30):
     import os, signal, sys, time
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print("rank", os.environ["RANK"], "is up", flush=True)
@@ -56,12 +56,19 @@ def program(workspace: Workspace, name: str, body: str) -> Path:
     return path
 
 
-def test_jobs_outlive_the_process_and_the_next_one_goes_on_with_them(workspace: Workspace) -> None:
+def run_client(workspace: Workspace, job: str, body: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end, which must be a success; see HEAD for its names."""
+    done = run_python(workspace, program(workspace, "client", body), job)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_jobs_outlive_the_process_and_the_next_one_continues(workspace: Workspace) -> None:
     job = unique("outlive")
     first = program(
         workspace,
         "first",
-        "TrainerClient().train('rt', trainer=CustomTrainer(until_told), options=[Name(job)])\n",
+        "TrainerClient().train('rt', trainer=CustomTrainer(wait_for_flag), options=[Name(job)])\n",
     )
     second = program(
         workspace,
@@ -84,44 +91,41 @@ def test_jobs_outlive_the_process_and_the_next_one_goes_on_with_them(workspace: 
     eventually(lambda: not workspace.containers(job), "containers removed")
 
 
-def test_a_daemon_on_the_folder_does_the_work(workspace: Workspace) -> None:
+def test_daemon_on_the_folder_runs_the_jobs(workspace: Workspace) -> None:
     job = unique("daemon")
     (workspace.root / "flags" / "go").touch()
-    # An engine that nobody has: the client must not need one.
-    client = program(
-        workspace,
-        "client",
-        "client = TrainerClient(ContainerBackendConfig(container_host='unix:///nowhere.sock'))\n"
-        "client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)])\n"
-        "print(client.wait_for_job_status(job, timeout=60).status)\n"
-        "client.delete_job(job)\n",
-    )
-
     with workspace.daemon():
         eventually(lambda: workspace.cli("get", "jobs").returncode == 0, "a daemon")
         eventually(
             lambda: list((workspace.root / "state/reconciler/locks").glob("*.lock")), "the daemon's lock"
         )
-        done = run_python(workspace, client, job)
+        # An address without an engine: the client must not need one.
+        done = run_client(
+            workspace,
+            job,
+            "client = TrainerClient(ContainerBackendConfig(container_host='unix:///nowhere.sock'))\n"
+            "client.train('rt', trainer=CustomTrainer(wait_for_flag), options=[Name(job)])\n"
+            "print(client.wait_for_job_status(job, timeout=60).status)\n"
+            "client.delete_job(job)\n",
+        )
 
-    assert done.returncode == 0, done.stderr
     assert done.stdout == "Complete\n"
     assert "Waiting for" not in done.stderr
     assert not (workspace.specs / f"{job}.yaml").exists()
     assert not (workspace.specs / f"{job}.status.yaml").exists()
 
 
-def test_a_client_takes_over_when_the_one_that_runs_the_jobs_ends(workspace: Workspace) -> None:
-    job = unique("heir")
+def test_client_takes_over_when_the_one_that_runs_the_jobs_ends(workspace: Workspace) -> None:
+    job = unique("successor")
     starter = program(
         workspace,
         "starter",
-        "TrainerClient().train('rt', trainer=CustomTrainer(until_told), options=[Name(job)])\n"
+        "TrainerClient().train('rt', trainer=CustomTrainer(wait_for_flag), options=[Name(job)])\n"
         "sys.stdin.readline()\n",
     )
-    heir = program(
+    successor = program(
         workspace,
-        "heir",
+        "successor",
         "client = TrainerClient()\n"
         "client.wait_for_job_status(job, status={'Running'}, timeout=60)\n"
         "print('running', flush=True)\n"
@@ -130,7 +134,7 @@ def test_a_client_takes_over_when_the_one_that_runs_the_jobs_ends(workspace: Wor
 
     with (
         _started(workspace, starter, job) as first,
-        _started(workspace, heir, job, after=f"{job}.status.yaml") as second,
+        _started(workspace, successor, job, after=f"{job}.status.yaml") as second,
     ):
         assert second.stdout is not None
         assert second.stdout.readline() == "running\n"
@@ -153,75 +157,66 @@ def _started(workspace: Workspace, path: Path, job: str, *, after: str = "") -> 
     )
 
 
-def test_of_a_folder_that_nobody_named_only_clients_jobs_are_run(workspace: Workspace) -> None:
+def test_in_the_default_folder_only_jobs_of_clients_run(workspace: Workspace) -> None:
     job, other = unique("mine"), unique("lying-there")
     workspace.write("other.yaml", shell(other, "rt", "echo never"))
     (workspace.root / "flags" / "go").touch()
-    client = program(
+    done = run_client(
         workspace,
-        "client",
+        job,
         "import os\ndel os.environ['RECONCILER_SPECS']\n"
         "with TrainerClient() as client:\n"
-        "    client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)])\n"
+        "    client.train('rt', trainer=CustomTrainer(wait_for_flag), options=[Name(job)])\n"
         "    print(client.wait_for_job_status(job, timeout=60).status)\n"
         "    print(sorted((each.name, each.status) for each in client.list_jobs()))\n",
     )
 
-    done = run_python(workspace, client, job)
-
-    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["Complete", str([(other, "Created"), (job, "Complete")])]
     assert workspace.containers(other) == []
     assert not (workspace.specs / "other.status.yaml").exists()
 
 
-def test_a_folder_works_with_one_engine_at_a_time(workspace: Workspace) -> None:
+def test_folder_has_one_engine_at_a_time(workspace: Workspace) -> None:
     job = unique("engine")
-    client = program(
+    done = run_client(
         workspace,
-        "client",
+        job,
         "client = TrainerClient()\n"
-        "client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)])\n"
+        "client.train('rt', trainer=CustomTrainer(wait_for_flag), options=[Name(job)])\n"
         "client.wait_for_job_status(job, status={'Running'}, timeout=60)\n"
         "other = TrainerClient(ContainerBackendConfig(container_runtime='process'))\n"
-        "try:\n    other.train('rt', trainer=CustomTrainer(until_told))\n"
+        "try:\n    other.train('rt', trainer=CustomTrainer(wait_for_flag))\n"
         "except ValueError as error:\n    print(error)\n"
         "open('flags/go', 'w').close()\n"
         "client.wait_for_job_status(job, timeout=60)\n",
     )
 
-    done = run_python(workspace, client, job)
-
-    assert done.returncode == 0, done.stderr
     assert f"run on podman: {job}." in done.stdout
     assert "use another folder for process" in done.stdout
 
 
-def test_without_an_engine_nothing_is_written(workspace: Workspace) -> None:
-    client = program(
+def test_no_manifest_is_written_without_an_engine(workspace: Workspace) -> None:
+    done = run_client(
         workspace,
-        "client",
+        "no-engine",
         "client = TrainerClient(ContainerBackendConfig(container_host='unix:///nowhere.sock'))\n"
-        "try:\n    client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)])\n"
+        "try:\n    client.train('rt', trainer=CustomTrainer(wait_for_flag), options=[Name(job)])\n"
         "except RuntimeError as error:\n    print(type(error).__name__, error)\n"
         "print(client.list_jobs())\n",
     )
 
-    done = run_python(workspace, client, "no-engine")
-
-    assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("NoEngine ")
     assert "/nowhere.sock" in done.stdout
     assert done.stdout.endswith("[]\n")
     assert not (workspace.specs / "no-engine.yaml").exists()
 
 
-def test_of_two_that_take_a_name_at_once_one_is_refused(workspace: Workspace) -> None:
+def test_name_used_by_several_clients_at_once_is_given_once(workspace: Workspace) -> None:
     job = unique("race")
     (workspace.root / "flags" / "go").touch()
-    client = program(
+    done = run_client(
         workspace,
-        "client",
+        job,
         "import threading\n"
         "clients = [TrainerClient() for _ in range(4)]\n"
         "[client.get_runtime('rt') for client in clients]\n"
@@ -229,7 +224,7 @@ def test_of_two_that_take_a_name_at_once_one_is_refused(workspace: Workspace) ->
         "def go(client):\n"
         "    ready.wait()\n"
         "    try:\n"
-        "        seen.append(client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)]))\n"
+        "        seen.append(client.train('rt', trainer=CustomTrainer(wait_for_flag), options=[Name(job)]))\n"
         "    except ValueError as error:\n"
         "        seen.append(str(error).partition('.')[0])\n"
         "threads = [threading.Thread(target=go, args=[client]) for client in clients]\n"
@@ -239,24 +234,21 @@ def test_of_two_that_take_a_name_at_once_one_is_refused(workspace: Workspace) ->
         "print(clients[0].wait_for_job_status(job, timeout=60).status)\n",
     )
 
-    done = run_python(workspace, client, job)
-
-    assert done.returncode == 0, done.stderr
     seen, status = done.stdout.splitlines()
     assert json.loads(seen) == [*[f"There is a TrainJob {job} already"] * 3, job]
     assert status == "Complete"
 
 
-def test_what_a_finished_job_never_had_is_said_at_once(workspace: Workspace) -> None:
+def test_missing_steps_of_a_finished_job_are_errors_at_once(workspace: Workspace) -> None:
     job = unique("asked")
     (workspace.root / "flags" / "go").touch()
-    client = program(
+    done = run_client(
         workspace,
-        "client",
+        job,
         "client = TrainerClient()\n"
-        "client.train('rt', trainer=CustomTrainer(until_told), options=[Name(job)])\n"
+        "client.train('rt', trainer=CustomTrainer(wait_for_flag), options=[Name(job)])\n"
         "client.wait_for_job_status(job, timeout=60)\n"
-        "for ask in (\n"
+        "for call in (\n"
         "    lambda: client.get_job_logs(job, step='dataset-initializer'),\n"
         "    lambda: client.get_job_logs(job, node_index=2, follow=True),\n"
         "    lambda: client.wait_for_job_status(job, status={'Running'}),\n"
@@ -264,24 +256,21 @@ def test_what_a_finished_job_never_had_is_said_at_once(workspace: Workspace) -> 
         "    lambda: client.train(3),\n"
         "):\n"
         "    try:\n"
-        "        print('answered', ask())\n"
+        "        print('returned', call())\n"
         "    except (ValueError, TimeoutError) as error:\n"
         "        print(error)\n"
         "print(list(client.get_job_logs(job, node_index=1)))\n"
         "print([each.name for each in client.list_jobs('rt')], client.list_jobs('torch-distributed'))\n",
     )
 
-    done = run_python(workspace, client, job)
-
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.replace(job, "JOB").splitlines()
-    assert said[:3] == [
+    lines = done.stdout.replace(job, "JOB").splitlines()
+    assert lines[:3] == [
         "The job JOB has no step dataset-initializer. It has: node-0, node-1.",
         "The job JOB has no step node-2. It has: node-0, node-1.",
         "TrainJob JOB is Complete, and will not reach status: {'Running'}.",
     ]
-    assert said[3].startswith("Expected status set() must be a subset of")
-    assert said[4:] == [
+    assert lines[3].startswith("Expected status set() must be a subset of")
+    assert lines[4:] == [
         "runtime must be a runtime or the name of one, not 3.",
         "['rank 1 is up\\n']",
         "['JOB'] []",

@@ -1,4 +1,4 @@
-"""Who hangs and who only takes long, on a clock of the test's own; threads are real."""
+"""Which threads hang and which only take long, on a clock of the test's own; threads are real."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from reconciler.common.liveness import MARGIN, WITHOUT_LIMIT, Liveness, allow
-from reconciler.controller.thread_pool import DaemonPool
+from reconciler.common.liveness import CALL_MARGIN, NO_LIMIT, Liveness, allow_time
+from reconciler.controller.thread_pool import DaemonThreadPool
 
 
 class Clock:
@@ -21,17 +21,17 @@ class Clock:
 
 @contextmanager
 def thread(target: Callable[[threading.Event], None]) -> Iterator[None]:
-    """A thread that has taken up its work, and ends with the block."""
-    at_it, go = threading.Event(), threading.Event()
+    """A thread that has begun its task, and ends with the block."""
+    begun, go = threading.Event(), threading.Event()
 
     def run() -> None:
-        target(at_it)
-        at_it.set()
+        target(begun)
+        begun.set()
         go.wait(10)
 
     one = threading.Thread(target=run, daemon=True)
     one.start()
-    assert at_it.wait(10)
+    assert begun.wait(10)
     try:
         yield
     finally:
@@ -46,11 +46,11 @@ def clock() -> Clock:
 
 @pytest.fixture
 def liveness(clock: Clock) -> Liveness:
-    return Liveness(patience=60, clock=clock)
+    return Liveness(work_limit=60, clock=clock)
 
 
-def test_work_without_a_sign_is_overdue_when_patience_is_over(clock: Clock, liveness: Liveness) -> None:
-    with liveness.work("the pass over default/demo"):
+def test_a_task_without_a_sign_is_overdue_after_the_limit(clock: Clock, liveness: Liveness) -> None:
+    with liveness.track("the pass over default/demo"):
         clock.now += 60
         assert liveness.overdue() == []
         clock.now += 1
@@ -60,10 +60,10 @@ def test_work_without_a_sign_is_overdue_when_patience_is_over(clock: Clock, live
 
 
 def test_a_call_has_its_own_limit_and_its_end_is_a_sign(clock: Clock, liveness: Liveness) -> None:
-    with liveness.work("the pass"):
+    with liveness.track("the pass"):
         clock.now += 59
-        with allow(180, "a call"):
-            clock.now += 180 + MARGIN
+        with allow_time(180, "a call"):
+            clock.now += 180 + CALL_MARGIN
             assert liveness.overdue() == []
             clock.now += 1
             assert liveness.overdue() == ["a call for 211 s"]
@@ -71,18 +71,18 @@ def test_a_call_has_its_own_limit_and_its_end_is_a_sign(clock: Clock, liveness: 
         assert liveness.overdue() == []
 
 
-def test_a_call_of_a_thread_without_work_is_nobodys_concern(clock: Clock, liveness: Liveness) -> None:
-    with allow(1, "a pull"):
+def test_a_call_in_a_thread_without_a_task_is_not_watched(clock: Clock, liveness: Liveness) -> None:
+    with allow_time(1, "a pull"):
         clock.now += 3600
         assert liveness.overdue() == []
 
 
-def test_another_threads_work_counts_as_well(clock: Clock, liveness: Liveness) -> None:
+def test_tasks_of_other_threads_are_watched(clock: Clock, liveness: Liveness) -> None:
     ended = threading.Event()
 
-    def work(at_it: threading.Event) -> None:
-        with liveness.work("the listing"):
-            at_it.set()
+    def work(begun: threading.Event) -> None:
+        with liveness.track("the listing"):
+            begun.set()
             ended.wait(10)
 
     with thread(work):
@@ -92,28 +92,30 @@ def test_another_threads_work_counts_as_well(clock: Clock, liveness: Liveness) -
     assert found == ["the listing for 61 s"]
 
 
-def test_who_waits_for_a_pool_is_not_overdue_but_its_hands_are(clock: Clock, liveness: Liveness) -> None:
-    pool, gate, at_it = DaemonPool(1, "stop"), threading.Event(), threading.Event()
+def test_a_thread_that_waits_for_a_pool_is_not_overdue_but_the_pools_thread_is(
+    clock: Clock, liveness: Liveness
+) -> None:
+    pool, gate, begun = DaemonThreadPool(1, "stop"), threading.Event(), threading.Event()
 
-    def hand() -> None:
-        at_it.set()
+    def block() -> None:
+        begun.set()
         gate.wait(10)
 
-    def work(_at_it: threading.Event) -> None:
-        with liveness.work("the pass"):
-            future = pool.submit(hand)
-            _at_it.set()
+    def work(submitted: threading.Event) -> None:
+        with liveness.track("the pass"):
+            future = pool.submit(block)
+            submitted.set()
             future.result()
 
     with thread(work):
-        assert at_it.wait(10)
+        assert begun.wait(10)
         clock.now += 61
         found = liveness.overdue()
         gate.set()
-    assert found == ["a hand of the pool stop for 61 s"]
+    assert found == ["a thread of the pool stop for 61 s"]
 
 
-def test_as_long_as_it_takes_is_never_overdue(clock: Clock, liveness: Liveness) -> None:
-    with liveness.work("the pass"), allow(WITHOUT_LIMIT, "the rest of a log"):
+def test_a_step_without_limit_is_never_overdue(clock: Clock, liveness: Liveness) -> None:
+    with liveness.track("the pass"), allow_time(NO_LIMIT, "the rest of a log"):
         clock.now += 1e9
         assert liveness.overdue() == []

@@ -1,4 +1,4 @@
-"""Variables from a file, read again and again."""
+"""Variables from a file, read more than once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def file(path: Path, text: str, **environ: str) -> EnvironmentFile:
     return EnvironmentFile(path=path, environ=environ)
 
 
-def test_lines_comments_and_quotes(tmp_path: Path) -> None:
+def test_lines_comments_and_quotes_are_parsed(tmp_path: Path) -> None:
     text = "# one\n; two\n\nA=1\nB = no name has a blank\n"
-    with pytest.raises(ConfigError, match=r"x\.env:5: this is no line of the form NAME=value"):
+    with pytest.raises(ConfigError, match=r"x\.env:5: this line is not of the form NAME=value"):
         file(tmp_path / "x.env", text).apply()
 
     one = file(tmp_path / "x.env", 'A= 1 \nB="a \\"b\\" $C"\nC=\'d # e\'\nD=\nE=f=g\n')
@@ -26,7 +26,7 @@ def test_lines_comments_and_quotes(tmp_path: Path) -> None:
     assert dict(one.environ) == {"A": "1", "B": 'a "b" $C', "C": "d # e", "D": "", "E": "f=g"}
 
 
-def test_what_the_process_was_started_with_wins(tmp_path: Path) -> None:
+def test_variables_of_the_process_win(tmp_path: Path) -> None:
     one = file(tmp_path / "x.env", "A=file\nB=file\n", A="process")
     one.apply()
     one.apply()
@@ -34,7 +34,7 @@ def test_what_the_process_was_started_with_wins(tmp_path: Path) -> None:
     assert dict(one.environ) == {"A": "process", "B": "file"}
 
 
-def test_what_is_not_in_the_file_any_more_goes_and_an_undo_brings_it_back(tmp_path: Path) -> None:
+def test_variables_removed_from_the_file_are_unset_and_undo_restores_them(tmp_path: Path) -> None:
     one = file(tmp_path / "x.env", "A=1\nB=1\n", OTHER="x")
     one.apply()
     (tmp_path / "x.env").write_text("B=2\nC=2\n")
@@ -48,7 +48,7 @@ def test_what_is_not_in_the_file_any_more_goes_and_an_undo_brings_it_back(tmp_pa
 
 
 @pytest.mark.parametrize("text", ['A="x', "A='", "just words", "1A=x"])
-def test_a_line_that_is_none_changes_nothing_and_is_named(tmp_path: Path, text: str) -> None:
+def test_a_malformed_line_is_reported_and_changes_nothing(tmp_path: Path, text: str) -> None:
     one = file(tmp_path / "x.env", "B=1\n")
     one.apply()
     (tmp_path / "x.env").write_text(f"B=2\n{text}\n")
@@ -59,23 +59,23 @@ def test_a_line_that_is_none_changes_nothing_and_is_named(tmp_path: Path, text: 
     assert dict(one.environ) == {"B": "1"}
 
 
-def test_a_missing_file_is_a_fault_unless_it_need_not_be_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_unless_optional(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--env-file=-"):
-        EnvironmentFile.named(str(tmp_path / "none")).apply()
+        EnvironmentFile.from_option(str(tmp_path / "none")).apply()
 
-    one = EnvironmentFile.named(f"-{tmp_path / 'none'}")
+    one = EnvironmentFile.from_option(f"-{tmp_path / 'none'}")
     one.environ = {}
     one.apply()
     assert dict(one.environ) == {}
 
 
-def test_a_fault_in_a_value_is_found_in_the_file(tmp_path: Path) -> None:
+def test_an_error_about_a_variable_is_given_its_place_in_the_file(tmp_path: Path) -> None:
     one = file(tmp_path / "x.env", "\nRECONCILER_RESYNC=soon\n")
     one.apply()
 
-    told = one.located(ConfigError("RECONCILER_RESYNC: 'soon' is no time.", remedy="Try 30s."))
-    other = one.located(ConfigError("RECONCILER_ENGINE: 'x' is none."))
+    located = one.locate(ConfigError("RECONCILER_RESYNC: 'soon' is no time.", remedy="Try 30s."))
+    other = one.locate(ConfigError("RECONCILER_ENGINE: 'x' is none."))
 
-    assert told.message == f"{tmp_path}/x.env:2: RECONCILER_RESYNC: 'soon' is no time."
-    assert told.remedy == "Try 30s."
+    assert located.message == f"{tmp_path}/x.env:2: RECONCILER_RESYNC: 'soon' is no time."
+    assert located.remedy == "Try 30s."
     assert other.message == "RECONCILER_ENGINE: 'x' is none."

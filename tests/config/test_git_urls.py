@@ -1,11 +1,11 @@
-"""What may be followed: the forms there are, and the texts that would give git orders."""
+"""The accepted forms of repositories, and the texts that git would execute."""
 
 from __future__ import annotations
 
 import pytest
 
 from reconciler.config.git_urls import parse_path, parse_ref, parse_url, redact
-from reconciler.config.settings import Settings, load_settings
+from reconciler.config.settings import load_settings
 from reconciler.errors import ConfigError
 
 ENVIRON = {"HOME": "/nowhere"}
@@ -23,13 +23,13 @@ ENVIRON = {"HOME": "/nowhere"}
         ("http://[::1]:80/b", "http://[::1]:80/b", "http"),
     ],
 )
-def test_the_forms_that_are_followed(text, location, scheme):
+def test_supported_urls_are_parsed(text, location, scheme):
     found = parse_url(text)
 
     assert (found.location, found.scheme) == (location, scheme)
 
 
-def test_credentials_travel_apart_and_are_in_no_repr():
+def test_credentials_are_kept_apart_and_out_of_the_repr():
     found = parse_url("https://me:s%40cret-token@example.com/b.git")
 
     assert (found.user, found.password) == ("me", "s@cret-token")
@@ -62,7 +62,7 @@ def test_credentials_travel_apart_and_are_in_no_repr():
         "",
     ],
 )
-def test_texts_that_would_give_git_orders_are_refused(text):
+def test_unsupported_and_dangerous_urls_are_refused(text):
     with pytest.raises(ValueError, match=r"."):
         parse_url(text)
 
@@ -70,7 +70,7 @@ def test_texts_that_would_give_git_orders_are_refused(text):
 @pytest.mark.parametrize(
     "text", ["main", "v1.0", "team/branch", "refs/heads/main", "HEAD", "a" * 40, "überall"]
 )
-def test_refs_that_are_names(text):
+def test_valid_refs_are_accepted(text):
     assert parse_ref(text) == text
 
 
@@ -79,7 +79,7 @@ def test_refs_that_are_names(text):
     [*("--upload-pack=x", "-f", "+main", "a:b", "a..b", "a b", "@{u}", "x~1", "x^", "a*", "a//b", "/a", "a/"),
      *("x.lock", ".x", "a/.b", "a\\b", "a\nb", "")],
 )  # fmt: skip
-def test_refs_that_are_none_are_refused(text):
+def test_invalid_refs_are_refused(text):
     with pytest.raises(ValueError, match="branch, tag or commit"):
         parse_ref(text)
 
@@ -91,14 +91,14 @@ def test_paths_stay_within_the_repository():
             parse_path(bad)
 
 
-def test_messages_lose_users_and_secrets():
+def test_redaction_removes_users_and_secrets():
     said = "unable to access 'https://me:abcdef@h/x': abcdef, also as a%2Fb+cd"
 
     assert redact(said, ["abcdef", "a/b+cd"]) == "unable to access 'https://h/x': ***, also as a%2Fb+cd"
     assert redact("pw a%2Fb%2Bcd", ["a/b+cd"]) == "pw ***"
 
 
-def test_a_refused_url_is_shown_without_its_password():
+def test_the_message_about_a_refused_url_has_no_password():
     with pytest.raises(ConfigError) as caught:
         load_settings({"git": "ftp://me:hunter22@example.com/x"}, environ=ENVIRON)
 
@@ -106,7 +106,7 @@ def test_a_refused_url_is_shown_without_its_password():
     assert "--git" in str(caught.value)
 
 
-def test_the_instance_is_that_of_url_and_path_whatever_the_ref_and_credentials():
+def test_the_instance_depends_on_url_and_path_not_on_ref_and_credentials():
     def instance(url: str, **more: str) -> str:
         return load_settings({"git": url, **more}, environ=ENVIRON).instance
 
@@ -116,7 +116,7 @@ def test_the_instance_is_that_of_url_and_path_whatever_the_ref_and_credentials()
     assert one != instance("https://example.com/y", git_path="specs")
 
 
-def test_every_command_derives_the_same_folders():
+def test_folders_of_a_followed_repository_are_derived():
     settings = load_settings(
         {"git": "https://example.com/x", "git_path": "a/b", "instance": "me"}, environ=ENVIRON
     )
@@ -127,7 +127,7 @@ def test_every_command_derives_the_same_folders():
     assert settings.git_folder == place
 
 
-def test_a_folder_and_a_repository_in_one_place_are_a_contradiction(tmp_path):
+def test_a_folder_and_a_repository_in_one_source_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="Both a folder"):
         load_settings({"git": "https://example.com/x", "specs": "y"}, environ=ENVIRON)
 
@@ -138,9 +138,5 @@ def test_a_flag_for_a_folder_wins_over_a_repository_in_the_file(tmp_path):
     plain = load_settings({"specs": "y"}, environ=ENVIRON, folder=tmp_path)
     followed = load_settings(environ={**ENVIRON, "RECONCILER_PATH": "z"}, folder=tmp_path)
 
-    assert (plain.git, str(plain.specs)) == (None, "y")
+    assert (plain.git, plain.git_folder, str(plain.specs)) == (None, None, "y")
     assert (followed.git_ref, followed.git_interval, followed.git_path) == ("dev", 300, "z")
-
-
-def test_plain_folders_are_as_they_were():
-    assert Settings().git_folder is None

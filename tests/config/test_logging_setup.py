@@ -1,4 +1,4 @@
-"""The log: forms, bound context, secrets."""
+"""The log: formats, bound context, secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import logging
 import pytest
 import structlog
 
-from reconciler.config.logging_setup import configure
+from reconciler.config.logging_setup import configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +27,9 @@ def lines(stream: io.StringIO) -> list[dict]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_json_lines_carry_what_was_bound_first_and_in_order():
+def test_json_lines_begin_with_the_bound_context_in_order():
     stream = io.StringIO()
-    configure(form="json", stream=stream)
+    configure_logging(log_format="json", stream=stream)
     structlog.contextvars.bind_contextvars(reconcile_id="r1", job="default/demo")
 
     structlog.get_logger("x").bind(rank=2, container="demo-node-2").info("started", seconds=1.5)
@@ -40,9 +40,9 @@ def test_json_lines_carry_what_was_bound_first_and_in_order():
     assert line["timestamp"].endswith("Z")
 
 
-def test_libraries_come_out_in_the_same_form_from_warning_on():
+def test_libraries_are_logged_in_the_same_format_from_warning_on():
     stream = io.StringIO()
-    configure(form="json", level="debug", stream=stream)
+    configure_logging(log_format="json", level="debug", stream=stream)
     structlog.contextvars.bind_contextvars(job="default/demo")
 
     logging.getLogger("urllib3.connectionpool").debug("no news")
@@ -53,9 +53,9 @@ def test_libraries_come_out_in_the_same_form_from_warning_on():
 
 
 @pytest.mark.parametrize(("level", "count"), [("debug", 3), ("info", 2), ("error", 0)])
-def test_levels_hold_for_both(level, count):
+def test_the_level_applies_to_structlog_and_logging(level, count):
     stream = io.StringIO()
-    configure(form="json", level=level, stream=stream)
+    configure_logging(log_format="json", level=level, stream=stream)
 
     structlog.get_logger("x").debug("a")
     structlog.get_logger("x").info("b")
@@ -66,7 +66,7 @@ def test_levels_hold_for_both(level, count):
 
 def test_secrets_are_masked():
     stream = io.StringIO()
-    configure(form="json", stream=stream)
+    configure_logging(log_format="json", stream=stream)
 
     structlog.get_logger("x").info("login", registry_password="hush", auth_token="hush")
 
@@ -75,7 +75,7 @@ def test_secrets_are_masked():
 
 def test_an_exception_is_one_line_of_json():
     stream = io.StringIO()
-    configure(form="json", stream=stream)
+    configure_logging(log_format="json", stream=stream)
 
     try:
         int("bad")
@@ -86,9 +86,9 @@ def test_an_exception_is_one_line_of_json():
     assert line["exception"][0]["exc_type"] == "ValueError"
 
 
-def test_the_console_form_is_for_people():
+def test_the_console_format_is_plain_text():
     stream = io.StringIO()
-    configure(form="console", stream=stream)
+    configure_logging(log_format="console", stream=stream)
 
     structlog.get_logger("x").info("started", job="demo")
 
@@ -97,10 +97,10 @@ def test_the_console_form_is_for_people():
     assert "\x1b" not in stream.getvalue()
 
 
-def test_setting_up_twice_says_nothing_twice():
+def test_configuring_twice_logs_once():
     first, second = io.StringIO(), io.StringIO()
-    configure(form="json", stream=first)
-    configure(form="json", stream=second)
+    configure_logging(log_format="json", stream=first)
+    configure_logging(log_format="json", stream=second)
 
     structlog.get_logger("x").info("once")
 

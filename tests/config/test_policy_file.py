@@ -1,4 +1,4 @@
-"""``policy:`` of reconciler.yaml: what it may say, and the sentence for what it may not."""
+"""``policy:`` of reconciler.yaml: its rules, and the message for each fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from reconciler.config.policy import Policy, capability, matches, within
+from reconciler.config.policy import Policy, is_in_ranges, matches_any, normalize_capability
 from reconciler.config.settings import Settings, load_settings
 from reconciler.errors import ConfigError
 
@@ -32,7 +32,7 @@ def test_without_a_policy_the_defaults_deny_what_gives_the_host_away(tmp_path: P
     assert policy(tmp_path, "policy:\n") == default
 
 
-def test_a_path_is_relative_to_the_file(tmp_path: Path) -> None:
+def test_host_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     found = policy(tmp_path, "policy:\n  hostPaths:\n  - {path: data, readOnly: true}\n  - path: /srv\n")
 
     assert [(p.path, p.read_only) for p in found.host_paths] == [(f"{tmp_path}/data", True), ("/srv", False)]
@@ -41,12 +41,12 @@ def test_a_path_is_relative_to_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("policy:\n  privilegd: true\n", "yaml:2: policy.privilegd is no rule (did you mean privileged?)"),
+        ("policy:\n  privilegd: true\n", "yaml:2: policy.privilegd is not a rule (did you mean privileged?)"),
         (
             "policy:\n  hostPaths:\n  - path: /a\n    readonly: true\n",
-            "yaml:4: policy.hostPaths[0].readonly is no",
+            "yaml:4: policy.hostPaths[0].readonly is not",
         ),
-        ("policy:\n  images: {alow: []}\n", "yaml:2: policy.images.alow is no rule (did you mean allow?)"),
+        ("policy:\n  images: {alow: []}\n", "yaml:2: policy.images.alow is not a rule (did you mean allow?)"),
         ("policy:\n  privileged: maybe\n", "yaml:2: policy.privileged: 'maybe' must be"),
         ("policy:\n  hostPaths: /srv\n", "yaml:2: policy.hostPaths: '/srv' must be a list"),
         ("policy:\n  hostPaths:\n  - readOnly: true\n", "yaml:3: policy.hostPaths[0].path is missing"),
@@ -60,23 +60,23 @@ def test_a_path_is_relative_to_the_file(tmp_path: Path) -> None:
         ("policy: yes\n", "yaml:1: policy: True must be a mapping"),
         ("policy:\n  hostPID: true\n  hostPID: false\n", "yaml:3: policy.hostPID is given twice"),
         ("policy: {}\npolicy: {}\n", "yaml:2: policy is given twice"),
-        ("policies: {}\n", "policies is no setting (did you mean policy?)"),
+        ("policies: {}\n", "policies is not a setting (did you mean policy?)"),
     ],
 )
-def test_what_is_wrong_is_said_with_file_line_and_key(tmp_path: Path, text: str, said: str) -> None:
+def test_a_fault_names_file_line_and_key(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load(tmp_path, text)
 
     assert said in str(refused.value)
 
 
-def test_a_policy_cannot_be_changed() -> None:
+def test_a_policy_is_frozen() -> None:
     with pytest.raises(ValidationError):
         Policy().privileged = True  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
-    ("text", "pattern", "is_one"),
+    ("text", "pattern", "matched"),
     [
         ("ghcr.io/kubeflow/trainer", "ghcr.io/kubeflow/*", True),
         ("ghcr.io/kubeflow/a/b", "ghcr.io/kubeflow/*", False),
@@ -88,19 +88,21 @@ def test_a_policy_cannot_be_changed() -> None:
         ("axb", "a.b", False),
     ],
 )
-def test_a_pattern_is_about_the_whole(text: str, pattern: str, *, is_one: bool) -> None:
-    assert matches(text, (pattern,)) is is_one
+def test_a_pattern_matches_the_whole_text(text: str, pattern: str, *, matched: bool) -> None:
+    assert matches_any(text, (pattern,)) is matched
 
 
-def test_a_long_name_does_not_take_long() -> None:
+def test_matching_a_long_name_is_fast() -> None:
     begin = time.process_time()
 
-    assert not matches("a" * 500, ("**a" * 30 + "b",))
-    assert matches("a" * 500, ("**a" * 30 + "**",))
+    assert not matches_any("a" * 500, ("**a" * 30 + "b",))
+    assert matches_any("a" * 500, ("**a" * 30 + "**",))
     assert time.process_time() - begin < 10
 
 
-def test_capabilities_and_ids_have_one_spelling() -> None:
-    assert {capability(name) for name in ("CAP_SYS_ADMIN", "sys_admin", "Sys_Admin")} == {"SYS_ADMIN"}
-    assert within(1000, ("0", "1000-1999"))
-    assert not within(2000, ("0", "1000-1999"))
+def test_capabilities_are_normalized_and_ids_compared_as_numbers() -> None:
+    assert {normalize_capability(name) for name in ("CAP_SYS_ADMIN", "sys_admin", "Sys_Admin")} == {
+        "SYS_ADMIN"
+    }
+    assert is_in_ranges(1000, ("0", "1000-1999"))
+    assert not is_in_ranges(2000, ("0", "1000-1999"))

@@ -1,4 +1,4 @@
-"""Daemon threads as an executor."""
+"""A pool of daemon threads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
-from reconciler.controller.thread_pool import DaemonPool
+from reconciler.controller.thread_pool import DaemonThreadPool
 
 
 def test_results_and_errors_come_back_through_the_future() -> None:
-    pool = DaemonPool(2, "test")
+    pool = DaemonThreadPool(2, "test")
 
     assert pool.submit(lambda: 7).result(timeout=5) == 7
     with pytest.raises(ZeroDivisionError):
@@ -20,7 +20,7 @@ def test_results_and_errors_come_back_through_the_future() -> None:
 
 
 def test_no_more_than_width_run_at_once_and_the_rest_follow_in_order() -> None:
-    pool = DaemonPool(2, "test")
+    pool = DaemonThreadPool(2, "test")
     gate, two_in = threading.Event(), threading.Barrier(3)
     order: list[int] = []
 
@@ -40,7 +40,7 @@ def test_no_more_than_width_run_at_once_and_the_rest_follow_in_order() -> None:
 
 
 def test_shutdown_cancels_what_has_not_begun_and_refuses_more() -> None:
-    pool = DaemonPool(1, "test")
+    pool = DaemonThreadPool(1, "test")
     gate, begun = threading.Event(), threading.Event()
     running = pool.submit(lambda: (begun.set(), gate.wait(5)))
     begun.wait(timeout=5)
@@ -58,9 +58,9 @@ def test_shutdown_cancels_what_has_not_begun_and_refuses_more() -> None:
 def test_a_busy_pool_does_not_keep_the_program_from_ending() -> None:
     program = (
         "import threading\n"
-        "from reconciler.controller.thread_pool import DaemonPool\n"
+        "from reconciler.controller.thread_pool import DaemonThreadPool\n"
         "begun = threading.Event()\n"
-        "pool = DaemonPool(1, 't')\n"
+        "pool = DaemonThreadPool(1, 't')\n"
         "pool.submit(lambda: (begun.set(), threading.Event().wait()))\n"
         "begun.wait()\n"
     )

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.controller.statemachine.decide import Policy
-from tests.controller.timelines import World, plan_of
+from reconciler.controller.statemachine.decide import DecisionOptions
+from tests.controller.timelines import SimulatedJob, plan_of
 
 FILE = Path(__file__).parents[3] / "shared" / "conformance" / "status.yaml"
 CASES = yaml.safe_load(FILE.read_text()) if FILE.exists() else []
 
-#: Told by the folder and the daemon, not by the decision: tests/controller/test_reconciler.py has these.
+#: Need the folder and the daemon, not the decision alone: see tests/controller/test_reconciler.py.
 OF_THE_DAEMON = {"runtime-missing", "runtime-edited-while-suspended", "managed-by-another-controller"}
 
 
@@ -23,39 +23,39 @@ def _play(case: dict[str, Any]) -> None:
     spec = dict(case["trainjob"].get("spec") or {})
     plan = plan_of(case["runtime"], spec=spec)
     ttl = plan.ttl is not None
-    world = World.of(plan, policy=Policy(auto_remove=not ttl), now=1000.0)
+    job = SimulatedJob.accepted(plan, options=DecisionOptions(auto_remove=not ttl), now=1000.0)
     up = True
     for entry in case["timeline"]:
         until = 1000.0 + entry["t"]
         if up:
-            world.advance(until)
-        world.now = until
+            job.advance(until)
+        job.now = until
         match entry.get("event"):
             case "create":
-                world.converge()
+                job.converge()
             case "start":
                 for name in entry["containers"]:
-                    world.start(f"demo-{name}")
+                    job.start(f"demo-{name}")
             case "exit":
-                world.exit(f"demo-{entry['container']}", entry["code"])
+                job.exit(f"demo-{entry['container']}", entry["code"])
             case "edit":
                 spec |= entry["spec"]
-                world.plan = replace(world.plan, suspend=bool(spec.get("suspend")))
-                world.converge()
+                job.plan = replace(job.plan, suspend=bool(spec.get("suspend")))
+                job.converge()
             case "daemon-stop":
                 up = False
             case "daemon-start":
                 up = True
-                world.converge()
+                job.converge()
             case "runtime-delete":
-                world.converge()
+                job.converge()
         if "expect" in entry:
-            world.converge()
-            _check(world, entry["expect"])
+            job.converge()
+            _check(job, entry["expect"])
 
 
-def _check(world: World, expect: dict[str, Any]) -> None:
-    status = world.status()
+def _check(job: SimulatedJob, expect: dict[str, Any]) -> None:
+    status = job.status()
     if "conditions" in expect:
         found = {c["type"]: c for c in status["conditions"]}
         assert set(found) == {c["type"] for c in expect["conditions"]}
@@ -70,11 +70,11 @@ def _check(world: World, expect: dict[str, Any]) -> None:
     for step, wanted in expect.get("jobs", {}).items():
         assert counts[step] == wanted, step
     if "running" in expect:
-        assert world.running() == {f"demo-{n}" for n in expect["running"]}
+        assert job.running() == {f"demo-{n}" for n in expect["running"]}
     for name in expect.get("never_started", ()):
-        assert f"demo-{name}" not in world.ever_started
+        assert f"demo-{name}" not in job.ever_started
     if "on_engine" in expect:
-        assert bool(world.containers or world.network) == expect["on_engine"]
+        assert bool(job.containers or job.network) == expect["on_engine"]
     if "restarts" in expect:
         assert status["restarts"] == expect["restarts"]
 

@@ -126,11 +126,3 @@ def test_a_waiting_worker_is_woken_by_a_new_key() -> None:
     queue.add("a")
     worker.join(10)
     assert got == ["a"]
-
-
-def test_the_length_counts_ready_and_worked_on() -> None:
-    queue, _ = queue_at()
-    queue.add("a")
-    queue.add("b")
-    queue.get(timeout=0)
-    assert len(queue) == 2

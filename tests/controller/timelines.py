@@ -1,13 +1,13 @@
 """Plays a timeline of container starts and exits against the pure decision, on a clock of its own.
 
-No engine here: containers are entries of a dict, made by ``Launch`` and brought up by the timeline's ``start``.
-What is proven is the decision; that engines do as told is the business of tests/engines and tests/e2e.
+There is no engine: containers are entries of a dict, created by ``Launch`` and started by the timeline. This
+tests the decision; tests/engines and tests/e2e test what engines do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from reconciler.controller.statemachine.actions import (
     Admit,
@@ -18,10 +18,9 @@ from reconciler.controller.statemachine.actions import (
     Remove,
     Stop,
 )
-from reconciler.controller.statemachine.decide import Policy, decide
-from reconciler.controller.statemachine.image_state import ImageState
-from reconciler.controller.statemachine.observation import Observed
-from reconciler.controller.status.status_builder import Surroundings, present
+from reconciler.controller.statemachine.decide import Decision, DecisionOptions, decide
+from reconciler.controller.statemachine.observation import ImageState, Observed
+from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.engines.protocol import ContainerState, ExitFacts, NetworkState
 from reconciler.names import (
     LABEL_ATTEMPT,
@@ -35,6 +34,18 @@ from reconciler.plan.job_plan import ContainerPlan, Dependency, FailureRule, Job
 from reconciler.state.record import Record
 
 MAX_PASSES = 30
+
+
+def node(count: int = 1, **fields: Any) -> dict[str, Any]:
+    """A step of training nodes."""
+    return {"name": "node", "containers": count, **fields}
+
+
+def simulate(*steps: dict[str, Any], options: DecisionOptions | None = None, **runtime: Any) -> SimulatedJob:
+    """A job whose first containers are created."""
+    job = SimulatedJob.accepted(plan_of({"steps": list(steps), **runtime}), options=options)
+    job.converge()
+    return job
 
 
 def plan_of(
@@ -78,7 +89,7 @@ def plan_of(
 def _step(job: str, step: dict[str, Any], image: str) -> StepPlan:
     name = step["name"]
     after = tuple(Dependency(name=a["name"], status=a["status"]) for a in step.get("after", ()))
-    instances = tuple(
+    pods = tuple(
         PodPlan(
             step=name,
             index=i,
@@ -102,21 +113,22 @@ def _step(job: str, step: dict[str, Any], image: str) -> StepPlan:
         name=name,
         role=name if name.endswith("-initializer") else ("trainer" if name == "node" else ""),
         after=after,
-        pods=instances,
+        pods=pods,
         backoff_limit=step.get("backoffLimit", 6),
         restart_policy=step.get("restartPolicy", "OnFailure"),
         completions=step.get("completions"),
         active_deadline=step.get("activeDeadlineSeconds"),
+        exit_rules=step.get("exitRules", ()),
     )
 
 
 @dataclass
-class World:
-    """A job, its record and pretended containers; ``now`` moves only by ``advance``."""
+class SimulatedJob:
+    """A job, its record and simulated containers; ``now`` moves only by ``advance``."""
 
     plan: JobPlan
     record: Record
-    policy: Policy = field(default_factory=Policy)
+    options: DecisionOptions = field(default_factory=DecisionOptions)
     now: float = 1000.0
     containers: dict[str, ContainerState] = field(default_factory=dict)
     network: NetworkState | None = None
@@ -126,10 +138,10 @@ class World:
     ids: int = 0
 
     @classmethod
-    def of(cls, plan: JobPlan, *, policy: Policy | None = None, now: float = 1000.0) -> World:
+    def accepted(cls, plan: JobPlan, *, options: DecisionOptions | None = None, now: float = 1000.0) -> Self:
         """A job that was just accepted."""
         record = Record(namespace=plan.namespace, name=plan.name, uid="u1", created_at=now, clock_from=now)
-        return cls(plan=plan, record=record, policy=policy or Policy(), now=now)
+        return cls(plan=plan, record=record, options=options or DecisionOptions(), now=now)
 
     def observed(self) -> Observed:
         """What an engine would list."""
@@ -138,11 +150,16 @@ class World:
         }
         return Observed(containers=tuple(self.containers.values()), network=self.network, images=images)
 
+    def decide(self, observed: Observed | None = None, *, now: float | None = None) -> Decision:
+        """The decision now, by what the engine lists or what is given, without acting on it."""
+        seen = observed if observed is not None else self.observed()
+        return decide(self.plan, seen, self.record, now if now is not None else self.now, self.options)
+
     def converge(self) -> None:
-        """Decide and do until nothing is left to do now."""
+        """Decide and act until nothing is left to do now."""
         for _ in range(MAX_PASSES):
             before = dict(self.containers), self.record
-            decision = decide(self.plan, self.observed(), self.record, self.now, self.policy)
+            decision = self.decide()
             self.record, self.requeue_at = decision.record, decision.requeue_at
             for action in decision.actions:
                 self._do(action)
@@ -188,7 +205,12 @@ class World:
 
     def status(self) -> dict[str, Any]:
         """The status as the sidecar would show it now."""
-        return present(self.plan, self.observed(), self.record, Surroundings())["status"]
+        return build_status(self.plan, self.observed(), self.record, StatusContext())["status"]
+
+    def end(self) -> tuple[str, str]:
+        """Type and reason of the condition that says how the job ended."""
+        (end,) = [c for c in self.status()["conditions"] if c["type"] in {"Complete", "Failed"}]
+        return end["type"], end["reason"]
 
     def running(self) -> set[str]:
         """Names of the containers that run."""
@@ -224,11 +246,11 @@ class World:
                 self.record = self.record.model_copy(update={"cleaned": True})
 
     def _launch(self, action: Launch) -> None:
-        instance = self.plan.step(action.step).pods[action.index]
+        pod = self.plan.step(action.step).pods[action.index]
         for name in action.containers:
             if name in self.containers:
                 continue
-            container = next(c for c in instance.containers if c.name == name)
+            container = next(c for c in pod.containers if c.name == name)
             self.ids += 1
             self.log.append(f"launch {name}")
             self.containers[name] = ContainerState(

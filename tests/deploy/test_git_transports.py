@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.config.git_urls import parse_url
 from reconciler.config.settings import Settings
-from reconciler.sources.git.git_source import GitSource, SourceState
+from reconciler.sources.git.git_source import GitSource, RepositoryState
 from tests.deploy.git_fixtures import Follow, _engines, follow, repository
 from tests.support.flags import Flags
 from tests.support.git_servers import GitHttp, GitSsh, ServerMissing, command_lines, traces
@@ -46,9 +46,9 @@ def commit(repository: Repository) -> str:
     return repository.commit()
 
 
-def look(url: str, folder: Path, **settings: object) -> SourceState:
+def look(url: str, folder: Path, **settings: object) -> RepositoryState:
     chosen = dataclasses.replace(Settings(git=parse_url(url), state_dir=folder / "state"), **settings)
-    state = GitSource(chosen, runtimes=lambda: (), clock=time.time).look()
+    state = GitSource(chosen, runtimes=lambda: (), clock=time.time).sync()
     assert TOKEN not in f"{state}"
     assert traces(folder / "state", TOKEN) == []
     return state

@@ -1,4 +1,4 @@
-"""The webhook: who has the secret makes the daemon look at once, nobody else does."""
+"""The webhook: a call with the secret makes the daemon sync at once, no other call does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRET = "a-secret-of-the-webhook"
 def port_of(daemon: Daemon) -> int:
     def look() -> int:
         lines = [json.loads(line) for line in daemon.text().splitlines() if line.startswith("{")]
-        return next((line["port"] for line in lines if "waiting for calls" in line["event"]), 0)
+        return next((line["port"] for line in lines if line["event"] == "webhook opened"), 0)
 
     return eventually(look, "the webhook is open")
 
@@ -55,7 +55,7 @@ def signature(body: bytes, secret: str = SECRET) -> str:
 
 
 def push(repository: Repository) -> str:
-    """Commit another job; its name."""
+    """Commits another job and returns its name."""
     job = unique("pushed")
     repository.put("specs/rt.yaml", runtime("rt", "unused"))
     repository.put(f"specs/{job}.yaml", shell(job, "rt", "true"))
@@ -63,7 +63,7 @@ def push(repository: Repository) -> str:
     return job
 
 
-def test_a_call_with_the_secret_looks_at_once_and_others_do_not(
+def test_call_with_the_secret_syncs_at_once_and_others_do_not(
     repository: Repository, follow: Follow, tmp_path
 ) -> None:
     (tmp_path / "secret").write_text(SECRET + "\n")
@@ -102,7 +102,7 @@ def test_a_call_with_the_secret_looks_at_once_and_others_do_not(
         assert SECRET not in daemon.text()
 
 
-def test_without_a_secret_one_is_made_and_kept(repository: Repository, follow: Follow) -> None:
+def test_missing_secret_is_created_and_stored(repository: Repository, follow: Follow) -> None:
     workspace = follow(repository.url, INTERVAL="1h", GIT_WEBHOOK="127.0.0.1:0")
     push(repository)
     with workspace.daemon() as daemon:
@@ -114,8 +114,8 @@ def test_without_a_secret_one_is_made_and_kept(repository: Repository, follow: F
         assert secret not in daemon.text()
 
 
-def test_beyond_this_machine_only_signatures_count(tmp_path: Path) -> None:
-    """A token would cross the network in the clear; a signature tells nothing."""
+def test_only_signatures_count_beyond_this_machine(tmp_path: Path) -> None:
+    """A token would cross the network in the clear; a signature reveals nothing."""
     address = own_address()
     with socket.socket() as free:
         free.bind((address, 0))
@@ -127,15 +127,15 @@ def test_beyond_this_machine_only_signatures_count(tmp_path: Path) -> None:
         git_webhook=f"{address}:{port}",
         git_webhook_secret_file=tmp_path / "secret",
     )
-    looks: list[int] = []
-    hook = Webhook(settings, look=lambda: looks.append(1))
+    syncs: list[int] = []
+    hook = Webhook(settings, on_push=lambda: syncs.append(1))
     try:
         assert call(port, {"Authorization": f"Bearer {SECRET}"}, host=address) == 403
         assert call(port, {"X-Gitlab-Token": SECRET}, host=address) == 403
         assert call(port, {"X-Hub-Signature-256": signature(b"wrong")}, host=address) == 403
-        assert looks == []
+        assert syncs == []
         assert call(port, {"X-Hub-Signature-256": signature(b"{}")}, host=address) == 202
-        assert looks == [1]
+        assert syncs == [1]
     finally:
         hook.close()
 
@@ -151,9 +151,7 @@ def own_address() -> str:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9444", "localhost:9444", "127.0.0.1", "127.0.0.1:99999"])
-def test_an_address_that_is_everybodys_or_none_is_refused(
-    repository: Repository, follow: Follow, address: str
-) -> None:
+def test_address_of_no_single_host_is_refused(repository: Repository, follow: Follow, address: str) -> None:
     workspace: Followed = follow(repository.url, GIT_WEBHOOK=address)
 
     done = workspace.cli("run", "--once")

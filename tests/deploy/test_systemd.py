@@ -18,7 +18,7 @@ import docker
 import pytest
 import yaml
 
-from reconciler.config.settings import instance_of
+from reconciler.config.settings import derive_instance
 from tests.support import engines, images
 from tests.support.booted import BootError, Machine, booted
 from tests.support.manifests import runtime, shell
@@ -86,7 +86,7 @@ def service(machine: Machine, engine: PrivateEngine, tmp_path: Path) -> Iterator
     """A service to be installed, with jobs on Podman; what it leaves is removed."""
     folder = f"{machine.home}/{unique('jobs')}"
     options = ("--engine", "podman", "--container-host", engine.url, "--resync", "2")
-    workspace = Workspace(tmp_path, "podman", engine.url, instance=instance_of(Path(folder)))
+    workspace = Workspace(tmp_path, "podman", engine.url, instance=derive_instance(Path(folder)))
     with _installable(machine, folder, options) as one:
         yield one
     workspace.clean()

@@ -55,7 +55,7 @@ def faults(texts: Iterable[tuple[str, str]]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_examples_in_the_help_are_commands_that_there_are(name: str) -> None:
+def test_examples_in_the_help_are_valid(name: str) -> None:
     command = app.get_command(click.Context(app), name)
     assert command is not None
 
@@ -63,17 +63,19 @@ def test_examples_in_the_help_are_commands_that_there_are(name: str) -> None:
     assert faults([(name, command.epilog or "")]) == []
 
 
-def test_commands_on_pages_are_those_that_there_are() -> None:
+def test_commands_on_pages_are_valid() -> None:
     shown = [
         (b.place, b.text) for page in pages() for b in blocks(page) if b.language in SHELL | {"", "text"}
     ]
-    said = [(page.name, "\n".join(re.findall(r"`(reconciler [^`]+)`", page.read_text()))) for page in pages()]
+    inline = [
+        (page.name, "\n".join(re.findall(r"`(reconciler [^`]+)`", page.read_text()))) for page in pages()
+    ]
 
-    assert sum(len(list(calls(text))) for _, text in [*shown, *said]) > 40
-    assert faults([*shown, *said]) == []
+    assert sum(len(list(calls(text))) for _, text in [*shown, *inline]) > 40
+    assert faults([*shown, *inline]) == []
 
 
-def test_shell_blocks_are_shell_also_where_they_are_not_run() -> None:
+def test_shell_blocks_parse() -> None:
     for page in pages():
         for block in blocks(page):
             if block.language in SHELL:

@@ -157,7 +157,7 @@ def test_a_runtime_that_is_wrong_is_not_called_missing(processes: Workspace) -> 
 
     assert processes.phase(job) == "Pending"
     message = processes.status(job)["message"]
-    assert "is not valid itself; mend it first" in message
+    assert "is not valid itself; fix it first" in message
     assert "is not there" not in message
 
 

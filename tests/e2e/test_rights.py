@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.host.rootless_limits import Rights, rights
 from reconciler.engines.podman.podman_engine import PodmanEngine
+from reconciler.engines.podman.rootless_limits import UserPrivileges, detect_privileges
 from tests.support import images
 from tests.support.manifests import runtime, shell
 from tests.support.workspaces import Workspace, unique
@@ -26,10 +26,10 @@ def workspace(make_workspace) -> Workspace:  # type: ignore[no-untyped-def]
     return made
 
 
-def given(workspace: Workspace) -> Rights:
+def given(workspace: Workspace) -> UserPrivileges:
     engine = PodmanEngine(workspace.url)
     try:
-        return rights(engine.info())
+        return detect_privileges(engine.info())
     finally:
         engine.close()
 

@@ -1,4 +1,4 @@
-"""Benches on each engine. An engine that can't be had on this machine is skipped, with the reason."""
+"""Test benches on each engine. An engine that this machine lacks is skipped, with the reason."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.engines.docker.docker_engine import DockerEngine
-from reconciler.engines.host.rootless_limits import rights
 from reconciler.engines.podman.podman_engine import PodmanEngine
-from reconciler.engines.process.process_engine import ProcessEngine
+from reconciler.engines.podman.rootless_limits import detect_privileges
 from reconciler.engines.protocol import Engine
 from tests.support import engines, images
 from tests.support.benches import Abilities, Bench
@@ -30,7 +29,7 @@ def _engines() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def engine_url(_engines: None) -> Callable[[str], str]:
-    """Address of a running engine that has the test image."""
+    """Returns the address of a running engine that has the test image."""
     known: dict[str, str] = {}
 
     def find(kind: str) -> str:
@@ -47,12 +46,14 @@ def engine_url(_engines: None) -> Callable[[str], str]:
 
 @pytest.fixture
 def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[MakeBench]:
-    """Makes a bench on an engine; what it leaves there is removed at the end, also after a failure."""
+    """Creates a bench on an engine; its objects are removed at the end, also after a failure."""
     made: list[Bench] = []
 
     def make(kind: str) -> Bench:
         engine: Engine
         if kind == "process":
+            from reconciler.engines.process.process_engine import ProcessEngine  # noqa: PLC0415
+
             engine = ProcessEngine(tmp_path / "processes")
             bench = Bench(engine, "", PROCESS)
         else:
@@ -72,7 +73,7 @@ def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[Mak
 
 @functools.cache
 def _abilities(kind: str, url: str) -> Abilities:
-    """What this one can do here: an ordinary user's Podman sets limits only through delegated controllers."""
+    """Returns what the engine can do here: rootless Podman sets limits only through delegated controllers."""
     engine = PodmanEngine(url) if kind == "podman" else DockerEngine(url)
     try:
         info = engine.info()
@@ -80,10 +81,10 @@ def _abilities(kind: str, url: str) -> Abilities:
         engine.close()
     if kind == "docker":
         return Abilities()
-    given = rights(info)
-    limits = not given.rootless or {"cpu", "memory"} <= given.controllers
+    privileges = detect_privileges(info)
+    limits = not privileges.rootless or {"cpu", "memory"} <= privileges.controllers
     # Under cgroup v1 such a container has no cgroup to be paused by.
-    pause = not given.rootless or given.cgroup_version == "2"
+    pause = not privileges.rootless or privileges.cgroup_version == "2"
     return Abilities(limits=limits, pause=pause, devices=True, rootless=info.rootless)
 
 
@@ -95,7 +96,7 @@ def bench(request: pytest.FixtureRequest, make_bench: MakeBench) -> Bench:
 
 @pytest.fixture(params=["podman", "docker"])
 def containers(request: pytest.FixtureRequest, make_bench: MakeBench) -> Bench:
-    """A bench on each engine that has images and isolation: what processes have no counterpart of."""
+    """A bench on each engine that has images and isolation, which processes lack."""
     return make_bench(request.param)
 
 

@@ -46,7 +46,7 @@ def test_a_file_is_mounted(containers: Bench, tmp_path: Path) -> None:
     assert printed == "content"
 
 
-def test_read_only_mounts_refuse_writing(containers: Bench, tmp_path: Path) -> None:
+def test_read_only_mounts_cannot_be_written(containers: Bench, tmp_path: Path) -> None:
     volume = containers.volume()
     mounts = (
         Mount(kind="bind", source=str(tmp_path), target="/bind", read_only=True),
@@ -61,7 +61,7 @@ def test_read_only_mounts_refuse_writing(containers: Bench, tmp_path: Path) -> N
     assert printed.split() == ["refused"] * 3
 
 
-def test_a_volume_keeps_what_was_written_for_the_next_container(bench: Bench, target: str) -> None:
+def test_a_volume_keeps_files_for_the_next_container(bench: Bench, target: str) -> None:
     volume = bench.volume()
     mounts = (Mount(kind="volume", source=volume, target=target),)
 
@@ -77,13 +77,13 @@ def test_any_user_may_write_to_a_volume(containers: Bench) -> None:
     assert containers.run("touch /data/x && echo written", mounts=mounts, security=NOBODY) == "written\n"
 
 
-def test_a_volume_hides_what_the_image_has_there(containers: Bench) -> None:
+def test_a_volume_hides_the_images_files(containers: Bench) -> None:
     mounts = (Mount(kind="volume", source=containers.volume(), target="/etc/apt"),)
 
     assert containers.run("ls -A /etc/apt", mounts=mounts) == ""
 
 
-def test_a_volume_in_memory_has_its_size(containers: Bench) -> None:
+def test_a_volume_in_memory_has_the_size(containers: Bench) -> None:
     volume = containers.volume(tmpfs_size=8 << 20)
     mounts = (Mount(kind="volume", source=volume, target="/data"),)
 
@@ -94,7 +94,7 @@ def test_a_volume_in_memory_has_its_size(containers: Bench) -> None:
     assert printed.split() == ["tmpfs", str(8 << 10)]
 
 
-def test_a_tmpfs_has_its_size_and_is_for_everybody(containers: Bench) -> None:
+def test_a_tmpfs_has_the_size_and_is_world_writable(containers: Bench) -> None:
     mounts = (Mount(kind="tmpfs", target="/scratch", size=4 << 20),)
     script = (
         "df -k /scratch | tail -1 | awk '{print $1, $2}'; cp /bin/true /scratch/t && /scratch/t && echo runs"
@@ -105,7 +105,7 @@ def test_a_tmpfs_has_its_size_and_is_for_everybody(containers: Bench) -> None:
     assert printed.split() == ["tmpfs", str(4 << 10), "runs"]
 
 
-def test_a_tmpfs_at_dev_shm_is_its_size(containers: Bench) -> None:
+def test_a_tmpfs_at_dev_shm_sets_the_size(containers: Bench) -> None:
     mounts = (Mount(kind="tmpfs", target="/dev/shm", size=5 << 20),)
 
     printed = containers.run("df -k /dev/shm | tail -1 | awk '{print $2}'", mounts=mounts)
@@ -130,7 +130,7 @@ def test_a_volume_at_dev_shm_is_used(containers: Bench) -> None:
     assert printed.split() == [str(6 << 10)]
 
 
-def test_a_sub_path_of_a_volume_is_made_and_mounted(bench: Bench, target: str) -> None:
+def test_a_sub_path_of_a_volume_is_created_and_mounted(bench: Bench, target: str) -> None:
     volume = bench.volume()
     part = Mount(kind="volume", source=volume, target=target, sub_path="a/b")
     whole = Mount(kind="volume", source=volume, target=target)
@@ -141,7 +141,7 @@ def test_a_sub_path_of_a_volume_is_made_and_mounted(bench: Bench, target: str) -
     assert printed == "deep\n"
 
 
-def test_a_sub_path_of_a_folder_is_made_and_mounted(bench: Bench, tmp_path: Path, target: str) -> None:
+def test_a_sub_path_of_a_bind_is_created_and_mounted(bench: Bench, tmp_path: Path, target: str) -> None:
     source = tmp_path / "source"
     source.mkdir()
     mount = Mount(kind="bind", source=str(source), target=target, sub_path="a/b")
@@ -164,7 +164,7 @@ def test_a_sub_path_cannot_lead_out(containers: Bench, tmp_path: Path, sub_path:
         )
 
 
-def test_a_folder_that_is_not_there_is_named(containers: Bench, tmp_path: Path) -> None:
+def test_a_missing_folder_fails_the_start(containers: Bench, tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
 
     with pytest.raises(StartFailed, match=missing) as failed:
@@ -173,7 +173,7 @@ def test_a_folder_that_is_not_there_is_named(containers: Bench, tmp_path: Path) 
     assert failed.value.remedy
 
 
-def test_a_volume_that_is_not_there_is_not_found(containers: Bench) -> None:
+def test_a_missing_volume_is_not_found(containers: Bench) -> None:
     mount = Mount(kind="volume", source=containers.name("no-volume"), target="/data")
 
     with pytest.raises(NotFound, match="no-volume"):
@@ -184,7 +184,7 @@ def test_a_volume_that_is_not_there_is_not_found(containers: Bench) -> None:
     assert containers.name("no-volume") not in names
 
 
-def test_a_volume_of_the_same_labels_is_reused(bench: Bench) -> None:
+def test_a_volume_with_the_same_labels_is_reused(bench: Bench) -> None:
     name = bench.volume()
 
     bench.engine.create_volume(VolumeSpec(name=name, labels=bench.labels))
@@ -194,14 +194,14 @@ def test_a_volume_of_the_same_labels_is_reused(bench: Bench) -> None:
     assert listed[0].labels.items() >= bench.labels.items()
 
 
-def test_a_volume_of_other_labels_is_a_conflict(bench: Bench) -> None:
+def test_a_volume_with_other_labels_is_a_conflict(bench: Bench) -> None:
     name = bench.volume()
 
     with pytest.raises(Conflict, match=name):
         bench.engine.create_volume(VolumeSpec(name=name, labels={LABEL: "somebody-else"}))
 
 
-def test_removing_a_volume_that_is_used_fails_and_keeps_it(containers: Bench) -> None:
+def test_a_volume_in_use_is_not_removed(containers: Bench) -> None:
     from reconciler.errors import EngineError  # noqa: PLC0415
 
     volume = containers.volume()

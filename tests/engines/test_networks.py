@@ -14,7 +14,7 @@ from tests.support.benches import Bench, address
 pytestmark = pytest.mark.engine
 
 
-def test_a_network_tells_its_subnet_and_labels(bench: Bench) -> None:
+def test_a_network_has_subnet_and_labels(bench: Bench) -> None:
     made = bench.network()
 
     subnet = ipaddress.IPv4Network(made.subnet)
@@ -26,7 +26,7 @@ def test_a_network_tells_its_subnet_and_labels(bench: Bench) -> None:
     assert found.labels.items() >= bench.labels.items()
 
 
-def test_a_network_has_room_for_all_that_were_announced(bench: Bench) -> None:
+def test_a_network_has_room_for_min_addresses(bench: Bench) -> None:
     made = bench.network(min_addresses=600)
 
     assert ipaddress.IPv4Network(made.subnet).num_addresses >= 603
@@ -41,7 +41,7 @@ def test_networks_made_at_once_do_not_overlap(bench: Bench) -> None:
         assert not any(one.overlaps(other) for other in subnets[index + 1 :])
 
 
-def test_a_container_has_the_address_it_was_given(containers: Bench) -> None:
+def test_a_container_gets_the_specified_address(containers: Bench) -> None:
     network = containers.network()
     wanted = address(network, 5)
 
@@ -50,7 +50,7 @@ def test_a_container_has_the_address_it_was_given(containers: Bench) -> None:
     assert wanted in printed
 
 
-def test_a_running_container_tells_its_address(bench: Bench) -> None:
+def test_inspect_reports_the_address(bench: Bench) -> None:
     network = bench.network()
     wanted = address(network, 1)
     container = bench.start(script="sleep 60", network=network.name, address=wanted)
@@ -59,7 +59,7 @@ def test_a_running_container_tells_its_address(bench: Bench) -> None:
     assert bench.engine.inspect_container(container).address == wanted
 
 
-def test_an_address_can_be_given_again_after_a_removal(bench: Bench) -> None:
+def test_an_address_is_free_after_the_removal(bench: Bench) -> None:
     network = bench.network()
     wanted = address(network, 0)
     for _ in range(2):
@@ -123,12 +123,12 @@ def test_a_taken_name_is_a_conflict(bench: Bench) -> None:
     assert len(bench.engine.list_networks(bench.labels)) == 1
 
 
-def test_a_network_that_is_not_there_is_not_found(bench: Bench) -> None:
+def test_a_missing_network_is_not_found(bench: Bench) -> None:
     with pytest.raises(NotFound, match="nobody"):
         bench.engine.inspect_network(bench.name("nobody"))
 
 
-def test_only_what_carries_all_labels_is_listed(bench: Bench) -> None:
+def test_only_objects_with_all_labels_are_listed(bench: Bench) -> None:
     mine = {**bench.labels, "reconciler-test/part": "a b=c"}
     bench.engine.create_network(NetworkSpec(name=bench.name("mine"), labels=mine))
     bench.engine.create_network(NetworkSpec(name=bench.name("other"), labels=bench.labels))

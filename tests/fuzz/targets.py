@@ -20,24 +20,25 @@ import yaml
 from reconciler import names
 from reconciler.api import Document, check, load
 from reconciler.api.name_syntax import (
-    label_1035_problem,
-    label_1123_problem,
-    label_key_problem,
-    subdomain_problem,
+    validate_label_1035,
+    validate_label_1123,
+    validate_label_key,
+    validate_subdomain,
 )
-from reconciler.api.quantities import MAXIMUM, canonical, is_quantity, parse, whole
+from reconciler.api.quantities import MAXIMUM, canonicalize, is_quantity, parse, to_int
 from reconciler.common.durations import parse_duration
-from reconciler.common.yaml_errors import MISFITS
-from reconciler.config.policy import Policy, matches
-from reconciler.config.policy_file import read_policy
-from reconciler.controller.enforcement.host_paths import look
-from reconciler.controller.enforcement.path_pinning import make_inside, open_held
-from reconciler.engines.host import image_names
-from reconciler.errors import ConfigError, PlanError, PolicyRefused
-from reconciler.plan import build
-from reconciler.plan.policy.host_mounts import Grounds, Prefix, rule_on_mount
-from reconciler.plan.policy.violations import repository, violations
-from reconciler.sources.runtimes.builtin_runtimes import builtin_runtimes
+from reconciler.common.yaml_errors import YAML_VALUE_ERRORS
+from reconciler.config.policy import Policy, matches_any
+from reconciler.config.policy_file import parse_policy
+from reconciler.controller.enforcement.host_paths import inspect_path
+from reconciler.controller.enforcement.path_pinning import create_path, open_pinned
+from reconciler.engines.host import image_references
+from reconciler.errors import ConfigError, PlanError, PolicyDenied
+from reconciler.plan.builder import build
+from reconciler.plan.policy.container_rules import image_repository
+from reconciler.plan.policy.host_mounts import AllowedHostPath, HostPaths, check_mount
+from reconciler.plan.policy.violations import find_violations
+from reconciler.sources.runtimes.builtin_runtimes import load_builtin_runtimes
 
 Target = Callable[[bytes], str]
 #: Nothing may be so large that a status could not show it.
@@ -65,7 +66,7 @@ def manifest(data: bytes) -> str:
             with suppress(PlanError):
                 plan = build(document.model, runtime.model)
                 if not any(v.kind == "host" for i in plan.pods for v in i.volumes):
-                    violations(plan, Policy(), Grounds(), {})
+                    find_violations(plan, Policy(), HostPaths(), {})
     return _shape(f.message for f in faults)
 
 
@@ -77,12 +78,12 @@ def policy(data: bytes) -> str:
         if node is None:
             return "empty"
         decoded = loader.construct_document(node)
-    except (yaml.YAMLError, *MISFITS):
+    except (yaml.YAMLError, *YAML_VALUE_ERRORS):
         return "no yaml"
     if not isinstance(node, yaml.MappingNode):
         return "no mapping"
     try:
-        made = read_policy(node, decoded, Path("/w/reconciler.yaml"))
+        made = parse_policy(node, decoded, Path("/w/reconciler.yaml"))
     except ConfigError as error:
         said = error.message
     else:
@@ -99,25 +100,25 @@ def words(data: bytes) -> str:
     text = data.decode("utf-8", errors="surrogateescape")
     said = [
         bool(problem(text))
-        for problem in (label_1035_problem, label_1123_problem, label_key_problem, subdomain_problem)
+        for problem in (validate_label_1035, validate_label_1123, validate_label_key, validate_subdomain)
     ]
-    if not label_1035_problem(text):
-        assert re.fullmatch(r"[a-z0-9.-]+", names.qualified("default", text))
+    if not validate_label_1035(text):
+        assert re.fullmatch(r"[a-z0-9.-]+", names.qualified_name("default", text))
         assert len(names.host_name(text)) <= 63
     said.append(is_quantity(text))
     if is_quantity(text):
         assert abs(parse(text)) <= MAXIMUM
-        assert parse(canonical(text)) == parse(text)
-        whole(text)
+        assert parse(canonicalize(text)) == parse(text)
+        to_int(text)
     try:
         said.append(parse_duration(text) >= 0)
     except ValueError:
         said.append(False)
-    full = image_names.full_name(text)
-    assert full.startswith(image_names.registry_of(text))
-    said.append(repository(text.partition("@")[0]).startswith("docker.io/"))
+    full = image_references.full_name(text)
+    assert full.startswith(image_references.registry_of(text))
+    said.append(image_repository(text.partition("@")[0]).startswith("docker.io/"))
     left, _, right = text.partition("\n")
-    said.append(matches(left[:100], (right[:20],)))
+    said.append(matches_any(left[:100], (right[:20],)))
     return str(said)
 
 
@@ -133,19 +134,19 @@ def paths(data: bytes) -> str:
         *links, path = text.split("\n")[:12]
         for line in links:
             _link(base, line)
-        grounds = Grounds(
+        grounds = HostPaths(
             workspace=str(ground),
             manifests=str(ground / "specs"),
-            kept={"state": str(base / "state")},
-            prefixes=(Prefix(real=str(base / "extra"), read_only=True),),
+            protected={"state": str(base / "state")},
+            allowed=(AllowedHostPath(real=str(base / "extra"), read_only=True),),
         )
         shown = str(ground) + "/" + path if not path.startswith("/") else str(base) + path
         if "\0" in shown or len(shown) > 2000:
             return "no path"
-        facts = look(shown)
-        ruling = rule_on_mount(facts, facts, Policy(), grounds, shown=shown, writes=True)
-        if ruling.refusal is not None:
-            return ruling.refusal[0] + facts.kind
+        facts = inspect_path(shown)
+        ruling = check_mount(facts, facts, Policy(), grounds, manifest_path=shown, writable=True)
+        if ruling.denial is not None:
+            return ruling.denial[0] + facts.kind
         real = os.path.realpath(shown)
         assert facts.real == real, (facts, real)
         allowed = any(real == top or real.startswith(top + "/") for top in (str(ground), str(base / "extra")))
@@ -155,10 +156,10 @@ def paths(data: bytes) -> str:
         if f"{real}/".startswith(f"{ground}/specs/"):
             assert ruling.read_only
         if facts.identity is not None:
-            os.close(open_held(facts.real, facts.identity))
+            os.close(open_pinned(facts.real, facts.identity))
             return f"held {facts.kind} {ruling.read_only}"
-        with suppress(OSError, PolicyRefused):
-            make_inside(facts.real, folder=True)
+        with suppress(OSError, PolicyDenied):
+            create_path(facts.real, folder=True)
             assert os.path.realpath(facts.real) == facts.real
         return "made"
 
@@ -181,7 +182,7 @@ def _link(base: Path, line: str) -> None:
 
 @cache
 def _runtimes() -> list[Document]:
-    return builtin_runtimes()
+    return load_builtin_runtimes()
 
 
 @cache

@@ -39,7 +39,7 @@ class Clock:
         """Off by so many seconds; returns when the daemon has noticed."""
         self._put(by)
         self._times += 1
-        eventually(lambda: daemon.text().count("the clock was set") >= self._times, "the daemon notices")
+        eventually(lambda: daemon.text().count("clock changed") >= self._times, "the daemon notices")
 
 
 def test_jobs_go_on_when_the_clock_is_set(processes: Workspace) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.engine
 def test_a_second_daemon_says_who_holds_the_folder(processes: Workspace) -> None:
     processes.write("rt.yaml", Flags(processes).runtime())
     with processes.daemon() as daemon:
-        eventually(lambda: "using container engine" in daemon.text(), "the daemon is up")
+        eventually(lambda: "engine connected" in daemon.text(), "the daemon is up")
 
         second = processes.cli("run", "--once")
 
@@ -33,7 +33,7 @@ def test_a_second_daemon_says_who_holds_the_folder(processes: Workspace) -> None
 def test_a_killed_daemons_lock_is_free_at_once(processes: Workspace) -> None:
     processes.write("rt.yaml", Flags(processes).runtime())
     with processes.daemon() as daemon:
-        eventually(lambda: "using container engine" in daemon.text(), "the daemon is up")
+        eventually(lambda: "engine connected" in daemon.text(), "the daemon is up")
         daemon.kill()
 
     assert processes.cli("run", "--once").returncode == 0
@@ -146,7 +146,7 @@ def test_a_full_disk_for_statuses_stops_no_job_and_is_made_up_for(
     processes.write("j.yaml", flags.runtime(), shell(job, "rt", f"{flags.note('ran')}{flags.wait()}"))
     with processes.daemon("--status-dir", str(tiny_disk)) as daemon:
         flags.until_noted(1)
-        eventually(lambda: "status not written" in daemon.text(), "the daemon says so")
+        eventually(lambda: "status write failed" in daemon.text(), "the daemon says so")
         flags.raise_flag()
         filler.unlink()
         sidecar = tiny_disk / "j.status.yaml"
@@ -168,7 +168,7 @@ def test_a_full_disk_for_records_starts_nothing_that_it_could_not_remember(
     (records / "records").symlink_to(tiny_disk)
     processes.write("j.yaml", flags.runtime(), shell(job, "rt", flags.note("ran")))
     with processes.daemon() as daemon:
-        eventually(lambda: "could not reconcile" in daemon.text(), "the daemon says so")
+        eventually(lambda: "reconcile failed" in daemon.text(), "the daemon says so")
         started = flags.notes()
         filler.unlink()
         processes.until_phase(job, "Complete")

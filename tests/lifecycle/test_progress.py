@@ -1,4 +1,4 @@
-"""Trainings that report their progress, from inside containers, to the daemon that runs them."""
+"""Trainings report their progress, from inside containers, to the daemon that runs them."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ def status_of(percent: int, **metrics: float) -> dict[str, Any]:
 
 
 def reporter(flags: Flags) -> str:
-    """Path of the script, where nodes and test see it."""
+    """Writes the script; returns its path inside the nodes."""
     (flags.folder / "report.py").write_text(REPORT)
     return f"{flags.inside}/report.py"
 
 
 def report(flags: Flags, body: dict[str, Any] | str) -> str:
-    """Shell: send a report."""
+    """Returns the shell command that sends a report."""
     text = body if isinstance(body, str) else json.dumps(body)
     return f"python3 {reporter(flags)} '{text}'; "
 
 
 def answers(workspace: Workspace, job: str) -> list[int]:
-    """Codes of the answers that the training has had."""
+    """Returns the status codes of the answers to the training."""
     return [int(line.split()[1]) for line in workspace.log(job, 0).splitlines() if line.startswith("ANSWER")]
 
 
 def percent(workspace: Workspace, job: str) -> int:
-    """As its status says; -1 while it says nothing."""
+    """Returns the percentage in the job's status; -1 while there is none."""
     return int((workspace.status(job).get("trainerStatus") or {}).get("progressPercentage", -1))
 
 
-def test_a_training_reports_and_its_status_shows_it(workspace: Workspace) -> None:
+def test_reported_progress_is_in_the_status(workspace: Workspace) -> None:
     job = unique("report")
     flags = Flags(workspace)
     script = report(flags, status_of(40, loss=0.5)) + flags.wait() + report(flags, status_of(100, loss=0.1))
@@ -87,13 +87,13 @@ def test_a_training_reports_and_its_status_shows_it(workspace: Workspace) -> Non
         "metrics": [{"name": "loss", "value": "0.5"}],
         "lastUpdatedTime": "2026-01-02T03:04:05Z",
     }
-    # The last report came just before the end, and is not lost over it.
+    # The last report, sent just before the end, is not lost.
     assert final["trainerStatus"]["progressPercentage"] == 100
     assert answers(workspace, job) == [200, 200]
     assert "Warning" not in {event["type"] for event in final["events"] if event["reason"] != "EngineLimits"}
 
 
-def test_the_folder_of_the_token_cannot_be_written(containers: Workspace) -> None:
+def test_token_folder_is_read_only(containers: Workspace) -> None:
     job = unique("readonly")
     folder = "/var/run/secrets/kubeflow/trainer"
     script = f"ls {folder} && ! touch {folder}/token && ! touch {folder}/x"
@@ -103,18 +103,18 @@ def test_the_folder_of_the_token_cannot_be_written(containers: Workspace) -> Non
     assert containers.log(job, 0).split()[:2] == ["ca.crt", "token"]
 
 
-def test_a_job_that_runs_through_a_crash_of_the_daemon_still_reports(workspace: Workspace) -> None:
+def test_job_reports_after_a_crash_of_the_daemon(workspace: Workspace) -> None:
     _reports_after(workspace, "kill")
 
 
-def test_a_job_that_runs_through_a_restart_of_the_daemon_still_reports(processes: Workspace) -> None:
+def test_job_reports_after_a_restart_of_the_daemon(processes: Workspace) -> None:
     _reports_after(processes, "stop")
 
 
 def _reports_after(workspace: Workspace, end: str) -> None:
     job = unique("through")
     flags = Flags(workspace)
-    # The daemon is back as soon as it hears the job; who listens where is seen from inside alone.
+    # The daemon is back once it answers the job; only the container can see whether it listens.
     second = report(flags, status_of(90)).rstrip("; ")
     again = f"until {second} | grep 'ANSWER 200'; do sleep 0.2; done; "
     script = report(flags, status_of(10)) + flags.wait() + again + flags.wait("end")
@@ -132,7 +132,7 @@ def _reports_after(workspace: Workspace, end: str) -> None:
     assert answers(workspace, job) == [200, 200]
 
 
-def test_a_job_that_is_run_again_reports_again(workspace: Workspace) -> None:
+def test_rerun_job_reports_again(workspace: Workspace) -> None:
     job = unique("again")
     flags = Flags(workspace)
     script = f"percent=10; [ -e {flags.inside}/first ] && percent=20; touch {flags.inside}/first; "
@@ -142,7 +142,7 @@ def test_a_job_that_is_run_again_reports_again(workspace: Workspace) -> None:
     with workspace.daemon():
         workspace.until_phase(job, "Complete")
         first = percent(workspace, job)
-        # In between nothing of the network is left but its name.
+        # Between the runs nothing of the network is left but its name.
         assert workspace.cli("rerun", job).returncode == 0
         eventually(lambda: percent(workspace, job) == 20, "the report of the second run")
         workspace.until_phase(job, "Complete")
@@ -150,10 +150,10 @@ def test_a_job_that_is_run_again_reports_again(workspace: Workspace) -> None:
     assert first == 10
 
 
-def test_progress_counts_as_life(processes: Workspace) -> None:
+def test_progress_reports_prevent_a_stall(processes: Workspace) -> None:
     job = unique("alive")
     flags = Flags(processes)
-    # Silent but for its reports, three times as long as silence is taken.
+    # No output but reports, for three times the stall timeout.
     script = "".join(report(flags, status_of(n)) + "sleep 1; " for n in range(9))
     quiet = f"exec >/dev/null 2>&1; {script}"
     manifest = annotated(shell(job, "rt", quiet), **{"stall-timeout": "4s"})
@@ -163,7 +163,7 @@ def test_progress_counts_as_life(processes: Workspace) -> None:
     assert percent(processes, job) == 8
 
 
-def test_people_see_progress_as_lines_where_there_is_no_terminal(processes: Workspace) -> None:
+def test_progress_is_printed_as_lines_without_a_terminal(processes: Workspace) -> None:
     job = unique("lines")
     flags = Flags(processes)
     script = report(flags, status_of(40, loss=0.123456789)) + flags.wait() + report(flags, status_of(100))
@@ -181,7 +181,7 @@ def test_people_see_progress_as_lines_where_there_is_no_terminal(processes: Work
     assert "100%" in waited.stderr
 
 
-def test_a_clients_callbacks_are_given_the_progress(containers: Workspace) -> None:
+def test_client_callbacks_receive_the_progress(containers: Workspace) -> None:
     job = unique("callbacks")
     flags = Flags(containers)
     script = report(flags, status_of(40, loss=0.5)) + flags.wait() + report(flags, status_of(100))
@@ -208,24 +208,24 @@ def test_a_clients_callbacks_are_given_the_progress(containers: Workspace) -> No
     assert f"{job}: Running  40% 90s left  loss=0.5" in done.stderr
 
 
-#: Tells of each progress once, and lets the training go on after the first.
+#: Prints each progress once, and lets the training continue after the first.
 WATCH = """
 import json, pathlib
 from reconciler.client import ProgressBar, TrainerClient
 
-told = [None]
+seen = [None]
 
-def tell(job):
-    if job.progress and job.progress != told[-1]:
-        told.append(job.progress)
+def show(job):
+    if job.progress and job.progress != seen[-1]:
+        seen.append(job.progress)
         print(json.dumps(dict(job.progress)), flush=True)
         pathlib.Path("{flag}").touch()
 
-TrainerClient().wait_for_job_status("{job}", timeout=100, callbacks=[tell, ProgressBar()])
+TrainerClient().wait_for_job_status("{job}", timeout=100, callbacks=[show, ProgressBar()])
 """
 
 
-# -- what users report with
+# -- libraries that report
 
 SDK = """
 import time
@@ -254,7 +254,7 @@ callback.on_train_end(None, state, control)
 
 
 def packaged(workspace: Workspace, site: Path) -> dict[str, Any]:
-    """A runtime whose nodes have a folder of Python packages."""
+    """Returns a runtime whose nodes have a folder of Python packages."""
     mounts = [{"name": "site", "mountPath": "/opt/packages", "readOnly": True}]
     return Flags(workspace).runtime(
         container={"volumeMounts": mounts, "env": [{"name": "PYTHONPATH", "value": "/opt/packages"}]},
@@ -263,7 +263,7 @@ def packaged(workspace: Workspace, site: Path) -> dict[str, Any]:
 
 
 def own_site(folder: Path) -> Path:
-    """This project's package, without what it needs besides."""
+    """Copies this project's package, without its dependencies."""
     shutil.copytree(ROOT / "reconciler", folder / "reconciler", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
@@ -274,7 +274,7 @@ def python(job: str, code: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["kubeflow.trainer", "reconciler.client"])
-def test_the_kubeflow_sdk_and_this_client_report_alike(containers: Workspace, package: str) -> None:
+def test_kubeflow_sdk_and_this_client_report_alike(containers: Workspace, package: str) -> None:
     job = unique("sdk")
     site = kubeflow_site() if package == "kubeflow.trainer" else own_site(containers.root / "site")
     code = SDK.replace("kubeflow.trainer", package)
@@ -294,7 +294,7 @@ def test_the_kubeflow_sdk_and_this_client_report_alike(containers: Workspace, pa
 
 
 @pytest.mark.slow
-def test_the_callback_of_transformers_reports_unchanged(containers: Workspace) -> None:
+def test_transformers_callback_reports_unchanged(containers: Workspace) -> None:
     job = unique("callback")
     containers.write("j.yaml", packaged(containers, transformers_site()), python(job, CALLBACK))
 

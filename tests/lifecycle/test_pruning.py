@@ -73,9 +73,7 @@ def test_a_folder_lost_all_at_once_prunes_nothing(workspace: Workspace, loss: st
             workspace.specs.mkdir()
         daemon.kill()
     with workspace.daemon("--resync", "1"):
-        eventually(
-            lambda: "using container engine" in _log_of(workspace), "the second daemon has found its engine"
-        )
+        eventually(lambda: "engine connected" in _log_of(workspace), "the second daemon has found its engine")
         if loss == "emptied":
             workspace.specs.rmdir()
         aside.rename(workspace.specs)
@@ -125,7 +123,7 @@ def test_manifests_that_are_all_gone_at_once_remove_nothing_until_they_are_back(
         flags.until_noted(2)
         for path in containers.specs.iterdir():
             path.unlink()
-        eventually(lambda: "the manifests are gone; nothing is removed" in daemon.text(), "it is said")
+        eventually(lambda: "manifests missing" in daemon.text(), "it is said")
         daemon.kill()
         for path, data in manifests.items():
             path.write_bytes(data)

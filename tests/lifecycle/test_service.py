@@ -50,7 +50,7 @@ def test_a_stop_takes_less_than_a_second_and_leaves_jobs_alone(workspace: Worksp
         took = [seconds_to_stop(daemon)]
     while min(took) > STOP_SECONDS and len(took) < TRIES:
         with workspace.daemon() as daemon:
-            eventually(lambda d=daemon: "using container engine" in d.text(), "the daemon is up")
+            eventually(lambda d=daemon: "engine connected" in d.text(), "the daemon is up")
             took.append(seconds_to_stop(daemon))
 
     print(workspace.engine, "stopped in", [round(t, 2) for t in took], "s")
@@ -227,7 +227,7 @@ def test_a_hangup_changes_what_can_change_and_refuses_the_rest(processes: Worksp
         text = daemon.text()
         assert "max-jobs: 1 -> 2" in text
         assert "restart-scope: container -> gang" in text
-        assert "take a restart" in text
+        assert "settings need a restart" in text
         assert "address-pool: none -> 10.9.0.0/16" in text
 
         variables.write_text("RECONCILER_RESTART_SCOPE=everything\n")

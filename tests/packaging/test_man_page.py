@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from reconciler.cli.main import COMMANDS
-from reconciler.config.options import OPTIONS
+from reconciler.config.settings import OPTIONS
 from tests.packaging.builds import ROOT
 
 PAGE = ROOT / "man" / "reconciler.1"

@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob
-from reconciler.plan import build
+from reconciler.plan.builder import build
 from reconciler.plan.job_plan import ContainerPlan, JobPlan
-from reconciler.plan.progress_reporting import plan_without_reporting
+from reconciler.plan.plan_json import render_job
+from reconciler.plan.progress_reporting import remove_reporting
 
 CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance"
 API = "trainer.kubeflow.org/v1alpha1"
@@ -101,14 +102,16 @@ def patch(job: str = "node", *, manager: str = "acme.io/x", **pod_spec: Any) -> 
 
 def plan_of(job: Mapping[str, Any], of: Mapping[str, Any] | None = None, *, uid: str = "u-1") -> JobPlan:
     """The plan of decoded manifests, without what every training reports by (test_reporting has that)."""
-    return plan_without_reporting(full_plan_of(job, of, uid=uid))
+    return remove_reporting(full_plan_of(job, of, uid=uid))
 
 
 def full_plan_of(job: Mapping[str, Any], of: Mapping[str, Any] | None = None, *, uid: str = "u-1") -> JobPlan:
     """The plan of decoded manifests."""
-    blueprint = dict(of or runtime())
-    model = ClusterTrainingRuntime if blueprint["kind"] == "ClusterTrainingRuntime" else TrainingRuntime
-    return build(TrainJob.model_validate(dict(job)), model.model_validate(blueprint), uid=uid)
+    runtime_manifest = dict(of or runtime())
+    model = (
+        ClusterTrainingRuntime if runtime_manifest["kind"] == "ClusterTrainingRuntime" else TrainingRuntime
+    )
+    return build(TrainJob.model_validate(dict(job)), model.model_validate(runtime_manifest), uid=uid)
 
 
 def only(plan: JobPlan, step_name: str = "node", name: str = "node", index: int = 0) -> ContainerPlan:
@@ -120,3 +123,19 @@ def only(plan: JobPlan, step_name: str = "node", name: str = "node", index: int 
 def env(container_plan: ContainerPlan) -> dict[str, str]:
     """Values of its variables, unexpanded."""
     return {v.name: v.value for v in container_plan.env}
+
+
+def rendered_job(plan: JobPlan) -> dict[str, Any]:
+    """The job as ``plan -o json`` shows it, without Secrets and ConfigMaps."""
+    return render_job(plan, lookup=lambda _kind, _name: None)
+
+
+def rendered(plan: JobPlan, name: str) -> dict[str, Any]:
+    """The container of that engine name in it."""
+    return next(c for c in rendered_job(plan)["containers"] if c["name"] == name)
+
+
+def rendered_env(plan: JobPlan, name: str) -> dict[str, str]:
+    """Its environment, expanded."""
+    variables: dict[str, str] = rendered(plan, name)["env"]
+    return variables

@@ -1,4 +1,4 @@
-"""Every case of upstream's plan behaviour, read in place."""
+"""The conformance data of upstream's plans, read in place."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.plan import from_data, render_job, spec_hash, to_data
 from reconciler.plan.job_plan import JobPlan
-from tests.plan.manifests import CONFORMANCE, documents, load, plan_of
+from reconciler.plan.plan_hash import spec_hash
+from reconciler.plan.serialization import from_data, to_data
+from tests.plan.manifests import CONFORMANCE, documents, load, plan_of, rendered_job
 
 PLAN_CASES = CONFORMANCE / "plan.yaml"
 RUNTIMES = sorted((CONFORMANCE / "runtimes").rglob("*.yaml"))
@@ -50,11 +51,11 @@ def _holds(expected: Any, got: Any, where: str) -> None:
 
 @needs_data
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_plans_what_upstream_makes(case: dict[str, Any]) -> None:
+def test_plan_is_upstreams(case: dict[str, Any]) -> None:
     expect = case["expect"]
 
     plan = plan_of(case["trainjob"], case["runtime"])
-    shown = render_job(plan)
+    shown = rendered_job(plan)
 
     assert shown["nodes"] == expect["nodes"]
     _check_steps(expect, shown)

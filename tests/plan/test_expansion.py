@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.plan.expansion import HOST, expand, expand_references, reference, references
+from reconciler.plan.expansion import HOST, address_reference, expand, expand_references, reference_values
 
-KNOWN = references({("node", 0): "10.0.0.2", ("data-init", 11): "10.0.0.3", HOST: "10.0.0.1"}, 29500)
+KNOWN = reference_values({("node", 0): "10.0.0.2", ("data-init", 11): "10.0.0.3", HOST: "10.0.0.1"}, 29500)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ KNOWN = references({("node", 0): "10.0.0.2", ("data-init", 11): "10.0.0.3", HOST
         ("$(node-7.ip)", "$(node-7.ip)"),
     ],
 )
-def test_expands_as_kubernetes_does(text: str, expanded: str) -> None:
+def test_expand_follows_kubernetes(text: str, expanded: str) -> None:
     assert expand(text, {"LR": "0.1", "REF": "$(LR)"}, KNOWN) == expanded
 
 
@@ -38,18 +38,18 @@ def test_a_variable_hides_a_reference_of_its_name() -> None:
     assert expand("$(node-0.ip)", {"node-0.ip": "mine"}, KNOWN) == "mine"
 
 
-def test_files_keep_every_other_dollar() -> None:
+def test_expand_references_keeps_every_other_dollar() -> None:
     text = "host=$(hostname) $$ $(LR) $(node-0.ip)"
 
     assert expand_references(text, KNOWN) == "host=$(hostname) $$ $(LR) 10.0.0.2"
 
 
-def test_a_reference_stands_for_its_instance() -> None:
-    assert expand(reference("data-init", 11), {}, KNOWN) == "10.0.0.3"
+def test_an_address_reference_becomes_the_pods_address() -> None:
+    assert expand(address_reference("data-init", 11), {}, KNOWN) == "10.0.0.3"
 
 
 @given(st.text(alphabet="$()ab-", max_size=20))
-def test_never_fails_and_text_without_dollars_stays(text: str) -> None:
+def test_expand_never_fails_and_keeps_text_without_dollars(text: str) -> None:
     expanded = expand(text, {"a": "1"}, {})
 
     assert "$" in text or expanded == text

@@ -1,4 +1,4 @@
-"""How steps and jobs end."""
+"""Policies of Job and JobSet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_defaults_are_upstreams() -> None:
     assert (plan.active_deadline, plan.ttl, plan.startup_in_order, plan.suspend) == (None, None, False, False)
 
 
-def test_limits_of_a_step_are_taken_over_zero_too() -> None:
+def test_limits_of_a_step_are_planned_zero_included() -> None:
     plan = plan_of(trainjob(), node({"backoffLimit": 0, "activeDeadlineSeconds": 60}, restartPolicy="Never"))
 
     only = plan.step("node")
@@ -51,7 +51,7 @@ def test_exit_rules_keep_their_order() -> None:
     assert any("onPodConditions" in path for path, _ in plan.warnings)
 
 
-def test_policies_of_the_jobset() -> None:
+def test_policies_of_the_jobset_are_planned() -> None:
     jobset = {
         "failurePolicy": {
             "maxRestarts": 2,
@@ -88,31 +88,33 @@ def test_policies_of_the_jobset() -> None:
     assert any(path.endswith("restartStrategy") for path, _ in plan.warnings)
 
 
-def test_a_failure_policy_without_restarts_is_not_none() -> None:
+def test_a_failure_policy_without_max_restarts_allows_none() -> None:
     assert plan_of(trainjob(), runtime(jobset={"failurePolicy": {}})).max_restarts == 0
 
 
 def test_dependencies() -> None:
-    blueprint = runtime(
+    runtime_manifest = runtime(
         step("prep", container("prep")), step("node", dependsOn=[{"name": "prep", "status": "Complete"}])
     )
 
-    assert plan_of(trainjob(), blueprint).step("node").after == (Dependency(name="prep", status="Complete"),)
+    assert plan_of(trainjob(), runtime_manifest).step("node").after == (
+        Dependency(name="prep", status="Complete"),
+    )
 
 
 @pytest.mark.parametrize("field", ["backoffLimitPerIndex", "maxFailedIndexes"])
-def test_what_is_counted_otherwise_is_said(field: str) -> None:
+def test_ignored_limits_per_index_give_a_warning(field: str) -> None:
     plan = plan_of(trainjob(), node({field: 1}))
 
     assert [path.rpartition(".")[2] for path, _ in plan.warnings] == [field]
 
 
-def test_completions_beside_the_parallelism_are_said_to_follow_it() -> None:
-    blueprint = runtime(
+def test_completions_other_than_the_parallelism_give_a_warning() -> None:
+    runtime_manifest = runtime(
         step("warm", container("warm"), job={"parallelism": 2, "completions": 5}), step("node")
     )
 
-    plan = plan_of(trainjob(), blueprint)
+    plan = plan_of(trainjob(), runtime_manifest)
 
     assert plan.step("warm").count == 2
     assert [path.rpartition(".")[2] for path, _ in plan.warnings] == ["completions"]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.plan import spec_hash
-from reconciler.plan.plan_json import render_job
-from reconciler.plan.progress_reporting import plan_without_reporting
+from reconciler.plan.progress_reporting import remove_reporting
 from reconciler.plan.resolver import resolve_container
-from tests.plan.manifests import container, env, full_plan_of, only, runtime, step, trainjob
+from tests.plan.manifests import container, env, full_plan_of, only, rendered_job, runtime, step, trainjob
 
 PATH = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/team/trainjobs/demo/status"
 FOLDER = "/var/run/secrets/kubeflow/trainer"
@@ -19,7 +17,7 @@ def two_steps() -> dict:
     )
 
 
-def test_every_regular_container_of_the_trainer_and_no_other_gets_upstreams_variables() -> None:
+def test_every_regular_container_of_the_trainer_gets_upstreams_variables() -> None:
     plan = full_plan_of(trainjob(namespace="team"), two_steps())
 
     for name in ("node", "helper"):
@@ -33,8 +31,8 @@ def test_every_regular_container_of_the_trainer_and_no_other_gets_upstreams_vari
     assert not plan.warnings
 
 
-def test_the_plan_shows_upstreams_volume_a_reference_for_the_address_and_no_secret() -> None:
-    shown = render_job(full_plan_of(trainjob(namespace="team")))
+def test_the_rendered_plan_has_upstreams_volume_an_address_reference_and_no_secret() -> None:
+    shown = rendered_job(full_plan_of(trainjob(namespace="team")))
 
     (node,) = shown["containers"]
     assert node["env"]["KUBEFLOW_TRAINER_SERVER_URL"] == f"https://$(progress.address){PATH}"
@@ -55,7 +53,7 @@ def test_the_plan_shows_upstreams_volume_a_reference_for_the_address_and_no_secr
     ]
 
 
-def test_the_address_is_filled_in_where_it_is_known() -> None:
+def test_the_progress_address_is_resolved() -> None:
     plan = full_plan_of(trainjob(namespace="team"))
 
     resolved = resolve_container(
@@ -70,21 +68,15 @@ def test_the_address_is_filled_in_where_it_is_known() -> None:
     assert resolved.env["KUBEFLOW_TRAINER_SERVER_URL"] == f"https://10.0.0.1:20123{PATH}"
 
 
-def test_the_users_own_variable_wins_and_stays_where_nobody_can_be_heard() -> None:
+def test_the_jobs_own_variable_wins_and_stays_when_reporting_is_removed() -> None:
     own = [{"name": "KUBEFLOW_TRAINER_SERVER_URL", "value": "https://mine.example/status"}]
     plan = full_plan_of(trainjob({"env": own}))
 
-    silent = plan_without_reporting(plan)
+    removed = remove_reporting(plan)
 
     assert env(only(plan))["KUBEFLOW_TRAINER_SERVER_URL"] == "https://mine.example/status"
-    assert {k: v for k, v in env(only(silent)).items() if k.startswith("KUBEFLOW_")} == {
+    assert {k: v for k, v in env(only(removed)).items() if k.startswith("KUBEFLOW_")} == {
         "KUBEFLOW_TRAINER_SERVER_URL": "https://mine.example/status"
     }
-    assert only(silent).mounts == ()
-    assert silent.pods[0].volumes == ()
-
-
-def test_whether_the_training_can_be_heard_makes_no_container_stale() -> None:
-    plan = full_plan_of(trainjob())
-
-    assert spec_hash(plan) == spec_hash(plan_without_reporting(plan))
+    assert only(removed).mounts == ()
+    assert removed.pods[0].volumes == ()

@@ -1,4 +1,4 @@
-"""From planned to real."""
+"""Containers and files with references and values filled in."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from reconciler.errors import PlanError
-from reconciler.plan import plan_addresses, resolve_container, resolve_files
-from reconciler.plan.expansion import references
+from reconciler.plan.addresses import plan_addresses
+from reconciler.plan.expansion import reference_values
 from reconciler.plan.job_plan import EnvFrom, FileSource, KeyRef, VolumePlan
-from reconciler.plan.resolver import Resolved
+from reconciler.plan.resolver import LookupValues, ResolvedContainer, resolve_container, resolve_files
 from tests.plan.manifests import container, only, plan_of, runtime, step, trainjob
 
 DATA: dict[tuple[str, str], Mapping[str, bytes | str]] = {
@@ -26,12 +26,11 @@ def lookup(kind: str, name: str) -> Mapping[str, bytes | str] | None:
 
 def resolve(
     nodes: int = 1, port: int | None = None, pod: dict[str, Any] | None = None, **node: Any
-) -> Resolved:
+) -> ResolvedContainer:
     plan = plan_of(trainjob({"numNodes": nodes}), runtime(step("node", container(**node), pod=pod)))
     addresses = plan_addresses(plan, "10.0.0.0/24", "10.0.0.1")
-    instance = plan.pods[-1]
     return resolve_container(
-        plan, instance, only(plan, index=nodes - 1), addresses=addresses, lookup=lookup, port=port
+        plan, plan.pods[-1], only(plan, index=nodes - 1), addresses=addresses, lookup=lookup, port=port
     )
 
 
@@ -43,7 +42,7 @@ def secret(name: str, key: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": key, **more}}}
 
 
-def test_addresses_are_filled_in_on_every_rank_rank_0_too() -> None:
+def test_every_rank_has_the_address_of_rank_0() -> None:
     for nodes in (1, 3):
         env = resolve(nodes).env
 
@@ -51,13 +50,13 @@ def test_addresses_are_filled_in_on_every_rank_rank_0_too() -> None:
         assert env["RANK"] == env["PET_NODE_RANK"] == str(nodes - 1)
 
 
-def test_a_port_of_the_jobs_own_replaces_the_plans_everywhere() -> None:
+def test_another_port_replaces_the_plans_everywhere() -> None:
     env = resolve(port=31000, args=["$(MASTER_ADDR):$(MASTER_PORT)"]).env
 
     assert (env["MASTER_PORT"], env["PET_MASTER_PORT"]) == ("31000", "31000")
 
 
-def test_jobsets_count_of_restarts_is_the_attempt() -> None:
+def test_jobsets_restart_attempt_is_the_attempt() -> None:
     path = "metadata.labels['jobset.sigs.k8s.io/restart-attempt']"
     tries = {"name": "TRIES", "valueFrom": {"fieldRef": {"fieldPath": path}}}
     plan = plan_of(trainjob(), runtime(step("node", container(env=[tries]))))
@@ -85,13 +84,13 @@ def test_commands_refer_to_variables_of_every_source() -> None:
     assert got.args == ("me", "$(T)", "$(GONE)")
 
 
-def test_what_the_image_says_stays_where_the_manifest_is_silent() -> None:
+def test_command_and_args_of_the_image_stay_unless_the_manifest_sets_them() -> None:
     got = resolve()
 
     assert (got.command, got.args) == (None, None)
 
 
-def test_values_of_secrets_are_taken_as_they_are_and_known_to_be_secret() -> None:
+def test_values_of_secrets_are_not_expanded_and_known_to_be_secret() -> None:
     got = resolve(
         env=[variable("A", "1"), secret("T", "token")], envFrom=[{"secretRef": {"name": "s"}, "prefix": "S_"}]
     )
@@ -101,20 +100,20 @@ def test_values_of_secrets_are_taken_as_they_are_and_known_to_be_secret() -> Non
     assert "top" not in repr(got)
 
 
-def test_own_variables_win_over_those_of_a_source() -> None:
+def test_env_wins_over_env_from() -> None:
     got = resolve(env=[variable("LEVEL", "debug")], envFrom=[{"configMapRef": {"name": "c"}}])
 
     assert got.env["LEVEL"] == "debug"
 
 
-def test_keys_that_are_no_names_of_variables_are_passed_over() -> None:
+def test_keys_that_are_no_variable_names_are_skipped() -> None:
     env = resolve(envFrom=[{"configMapRef": {"name": "c"}}]).env
 
     assert "LEVEL" in env
     assert not {"no name", "9"} & env.keys()
 
 
-def test_optional_references_may_be_absent() -> None:
+def test_optional_references_may_be_missing() -> None:
     got = resolve(
         env=[secret("T", "gone", optional=True)],
         envFrom=[{"configMapRef": {"name": "gone", "optional": True}}],
@@ -130,7 +129,7 @@ def test_optional_references_may_be_absent() -> None:
         ({"envFrom": [{"configMapRef": {"name": "gone"}}]}, "The ConfigMap 'gone' is not there"),
     ],
 )
-def test_a_missing_reference_names_who_wants_what(node: dict[str, Any], message: str) -> None:
+def test_a_missing_reference_names_the_container_and_the_key(node: dict[str, Any], message: str) -> None:
     with pytest.raises(PlanError, match=message) as missing:
         resolve(**node)
 
@@ -149,12 +148,16 @@ def test_a_sub_path_expression_is_expanded_and_kept_inside() -> None:
 
 
 class TestFiles:
-    known = references({("node", 0): "10.0.0.2"}, 29500)
+    references = reference_values({("node", 0): "10.0.0.2"}, 29500)
 
     def files(self, **fields: Any) -> dict[str, tuple[bytes, int]]:
-        return resolve_files(VolumePlan(name="v", kind="files", **fields), known=self.known, lookup=lookup)
+        return resolve_files(
+            VolumePlan(name="v", kind="files", **fields),
+            references=self.references,
+            values=LookupValues(lookup),
+        )
 
-    def test_content_has_addresses_and_modes(self) -> None:
+    def test_content_has_references_expanded_and_a_mode(self) -> None:
         files = (FileSource(path="hostfile", content="$(node-0.ip) $(A)", mode=0o444), FileSource(path="x"))
 
         assert self.files(files=files) == {"hostfile": (b"10.0.0.2 $(A)", 0o444), "x": (b"", 0o644)}
@@ -164,19 +167,19 @@ class TestFiles:
 
         got = self.files(
             files=(FileSource(path="d/me", ref=ref),),
-            all_of=(EnvFrom(kind="Secret", name="s"),),
+            all_keys_of=(EnvFrom(kind="Secret", name="s"),),
             default_mode=0o400,
         )
 
         assert got == {"token": (b"top $(A)", 0o400), "user": (b"me", 0o400), "d/me": (b"me", 0o400)}
 
-    def test_a_key_that_is_no_file_name_is_refused(self) -> None:
+    def test_a_key_that_is_no_file_name_is_an_error(self) -> None:
         with pytest.raises(PlanError, match="The key 'no name' of the ConfigMap 'c' cannot be a file's name"):
-            self.files(all_of=(EnvFrom(kind="ConfigMap", name="c"),))
+            self.files(all_keys_of=(EnvFrom(kind="ConfigMap", name="c"),))
 
-    def test_a_missing_secret_is_said_unless_it_is_optional(self) -> None:
+    def test_a_missing_secret_is_an_error_unless_it_is_optional(self) -> None:
         ref = KeyRef(kind="Secret", name="gone", key="k")
 
         with pytest.raises(PlanError, match="The Secret 'gone' is not there"):
             self.files(files=(FileSource(path="x", ref=ref),))
-        assert self.files(all_of=(EnvFrom(kind="Secret", name="gone", optional=True),)) == {}
+        assert self.files(all_keys_of=(EnvFrom(kind="Secret", name="gone", optional=True),)) == {}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import PlanError
-from reconciler.plan.strategic_merge import merged, patched_template
+from reconciler.plan.strategic_merge import apply_patches, merge
 from tests.plan.manifests import container, env, only, patch, plan_of, runtime, step, trainjob
 
 names = st.sampled_from("abcdef")
@@ -19,7 +19,7 @@ env_lists = st.lists(
 
 
 def test_maps_merge_key_by_key() -> None:
-    assert merged({"nodeSelector": {"a": "1", "b": "2"}}, {"nodeSelector": {"b": "3"}}) == {
+    assert merge({"nodeSelector": {"a": "1", "b": "2"}}, {"nodeSelector": {"b": "3"}}) == {
         "nodeSelector": {"a": "1", "b": "3"}
     }
 
@@ -27,7 +27,7 @@ def test_maps_merge_key_by_key() -> None:
 def test_lists_without_a_merge_key_are_replaced() -> None:
     before = {"tolerations": [{"key": "a"}], "args": ["x", "y"]}
 
-    after = merged(before, {"tolerations": [{"key": "b"}], "args": ["z"]})
+    after = merge(before, {"tolerations": [{"key": "b"}], "args": ["z"]})
 
     assert after == {"tolerations": [{"key": "b"}], "args": ["z"]}
 
@@ -35,13 +35,13 @@ def test_lists_without_a_merge_key_are_replaced() -> None:
 def test_absent_values_change_nothing() -> None:
     before = {"tolerations": [{"key": "a"}], "serviceAccountName": "sa"}
 
-    assert merged(before, {"tolerations": [], "serviceAccountName": None}) == before
+    assert merge(before, {"tolerations": [], "serviceAccountName": None}) == before
 
 
 def test_mounts_merge_by_path_and_keep_the_rest_of_an_item() -> None:
     before = {"volumeMounts": [{"name": "a", "mountPath": "/a", "readOnly": True}]}
 
-    after = merged(before, {"volumeMounts": [{"name": "b", "mountPath": "/a"}]})
+    after = merge(before, {"volumeMounts": [{"name": "b", "mountPath": "/a"}]})
 
     assert after == {"volumeMounts": [{"name": "b", "mountPath": "/a", "readOnly": True}]}
 
@@ -50,7 +50,7 @@ def test_new_items_come_before_later_items_of_the_runtime() -> None:
     # As strategicpatch does it: what the patch does not name is put in where both orders allow.
     before = {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}
 
-    after = merged(before, {"env": [{"name": "A", "value": "x"}, {"name": "N", "value": "n"}]})
+    after = merge(before, {"env": [{"name": "A", "value": "x"}, {"name": "N", "value": "n"}]})
 
     assert [v["name"] for v in after["env"]] == ["A", "N", "B"]
 
@@ -59,17 +59,17 @@ def test_a_value_and_a_reference_replace_each_other() -> None:
     reference = {"secretKeyRef": {"name": "s", "key": "k"}}
     before = {"env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": reference}]}
 
-    after = merged(before, {"env": [{"name": "A", "valueFrom": reference}, {"name": "B", "value": "2"}]})
+    after = merge(before, {"env": [{"name": "A", "valueFrom": reference}, {"name": "B", "value": "2"}]})
 
     assert after["env"] == [{"name": "A", "valueFrom": reference}, {"name": "B", "value": "2"}]
 
 
-def test_a_volume_of_two_kinds_is_refused() -> None:
-    blueprint = runtime(step("node", container(), pod={"volumes": [{"name": "data", "emptyDir": {}}]}))
+def test_a_volume_of_two_kinds_is_an_error() -> None:
+    runtime_manifest = runtime(step("node", container(), pod={"volumes": [{"name": "data", "emptyDir": {}}]}))
     job = trainjob(runtimePatches=[patch(volumes=[{"name": "data", "hostPath": {"path": "/srv"}}])])
 
     with pytest.raises(PlanError, match="'data' both emptyDir and hostPath") as refused:
-        plan_of(job, blueprint)
+        plan_of(job, runtime_manifest)
 
     assert refused.value.path == "spec.runtimePatches"
 
@@ -79,17 +79,19 @@ def test_patches_apply_in_order() -> None:
         patch(manager="a.io/x", containers=[{"name": "side", "env": [{"name": "A", "value": "1"}]}]),
         patch(manager="b.io/x", containers=[{"name": "side", "env": [{"name": "A", "value": "2"}]}]),
     ]
-    blueprint = runtime(step("node", container(), container("side")))
+    runtime_manifest = runtime(step("node", container(), container("side")))
 
-    plan = plan_of(trainjob(runtimePatches=patches), blueprint)
+    plan = plan_of(trainjob(runtimePatches=patches), runtime_manifest)
 
     assert env(only(plan, name="side"))["A"] == "2"
 
 
-def test_a_patch_reaches_only_the_job_it_names() -> None:
-    blueprint = runtime(step("node"), step("other", container("other")))
+def test_a_patch_applies_only_to_the_replicated_job_it_names() -> None:
+    runtime_manifest = runtime(step("node"), step("other", container("other")))
 
-    plan = plan_of(trainjob(runtimePatches=[patch("other", terminationGracePeriodSeconds=5)]), blueprint)
+    plan = plan_of(
+        trainjob(runtimePatches=[patch("other", terminationGracePeriodSeconds=5)]), runtime_manifest
+    )
 
     assert plan.step("other").pods[0].termination_grace == 5
     assert plan.step("node").pods[0].termination_grace == 30
@@ -101,7 +103,7 @@ def test_labels_of_a_patch_belong_to_the_job_as_a_whole() -> None:
         "trainingRuntimeSpec": {"template": {"metadata": {"labels": {"team": "ml"}}}},
     }
 
-    template = patched_template({"metadata": {"labels": {"tier": "a"}}, "spec": {}}, [layer])
+    template = apply_patches({"metadata": {"labels": {"tier": "a"}}, "spec": {}}, [layer])
 
     assert template["metadata"]["labels"] == {"tier": "a", "team": "ml"}
 
@@ -111,7 +113,7 @@ def test_merging_changes_neither_side_and_keeps_every_name_once(before: list, af
     original, layer = {"env": before}, {"env": after}
     kept = copy.deepcopy((original, layer))
 
-    result = merged(original, layer)["env"]
+    result = merge(original, layer)["env"]
 
     assert (original, layer) == kept
     assert sorted(v["name"] for v in result) == sorted({v["name"] for v in (*before, *after)})
@@ -120,8 +122,8 @@ def test_merging_changes_neither_side_and_keeps_every_name_once(before: list, af
 
 @given(env_lists)
 def test_merging_twice_is_merging_once(layer: list) -> None:
-    once = merged({"env": [{"name": "a", "value": "0"}, {"name": "z", "value": "0"}]}, {"env": layer})
+    once = merge({"env": [{"name": "a", "value": "0"}, {"name": "z", "value": "0"}]}, {"env": layer})
 
-    assert {v["name"]: v["value"] for v in merged(once, {"env": layer})["env"]} == {
+    assert {v["name"]: v["value"] for v in merge(once, {"env": layer})["env"]} == {
         v["name"]: v["value"] for v in once["env"]
     }

@@ -1,4 +1,4 @@
-"""Workspaces on each engine, as the end-to-end tests have them."""
+"""The end-to-end tests' workspaces on each engine."""
 
 from tests.e2e.conftest import (  # noqa: F401  (fixtures)
     _engines,

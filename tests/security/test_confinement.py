@@ -1,4 +1,4 @@
-"""What every container runs with, by default; and that what people do in containers still works."""
+"""What containers may do by default and on request, and that common operations still work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bits(status: str, key: str) -> int:
     return int(line.split()[1], 16)
 
 
-def test_no_new_privileges_few_capabilities_and_manifests_only_to_be_read(containers: Workspace) -> None:
+def test_default_privileges_and_capabilities_and_read_only_manifests(containers: Workspace) -> None:
     job = unique("plain")
     volumes = [
         {"name": "m", "hostPath": {"path": str(containers.specs)}},
@@ -53,7 +53,7 @@ def test_no_new_privileges_few_capabilities_and_manifests_only_to_be_read(contai
     assert "ReadOnly: " in containers.said(job)
 
 
-def test_who_asks_gets_privileges_and_capabilities_back_as_far_as_the_policy_goes(
+def test_requested_privileges_are_granted_within_the_policy(
     containers: Workspace,
 ) -> None:
     job = unique("asks")
@@ -70,7 +70,7 @@ def test_who_asks_gets_privileges_and_capabilities_back_as_far_as_the_policy_goe
     assert bits(said, "CapEff") >> 19 & 1, "SYS_PTRACE was asked for, and is in the policy"
 
 
-def test_a_link_swapped_in_under_the_engine_never_escapes(containers: Workspace) -> None:
+def test_link_swapped_in_under_the_engine_is_never_mounted(containers: Workspace) -> None:
     secret = containers.root.parent / f"{containers.root.name}-secret"
     secret.mkdir()
     (secret / "key").write_text(CANARY)
@@ -105,9 +105,9 @@ def test_a_link_swapped_in_under_the_engine_never_escapes(containers: Workspace)
             for job in jobs:
                 eventually(
                     lambda job=job: (
-                        containers.phase(job) in {"Complete", "Failed"} or held_back(containers, job)
+                        containers.phase(job) in {"Complete", "Failed"} or waits_for_recheck(containers, job)
                     ),
-                    f"{job} comes to an end, or is held back",
+                    f"{job} comes to an end, or waits for the next check",
                     seconds=90,
                 )
     finally:
@@ -118,16 +118,16 @@ def test_a_link_swapped_in_under_the_engine_never_escapes(containers: Workspace)
     assert CANARY not in said
     left = containers.root / "state" / "reconciler" / "held"
     mounts = Path("/proc/self/mountinfo").read_text()
-    assert str(left) not in mounts, "what was held is let go"
+    assert str(left) not in mounts, "what was pinned is released"
 
 
-def held_back(workspace: Workspace, job: str) -> bool:
-    """Whether the swap was seen, and the job waits to be judged anew."""
+def waits_for_recheck(workspace: Workspace, job: str) -> bool:
+    """Whether the swap was detected, and the job waits for the next check."""
     events = workspace.status(job).get("events") or []
     return any(e["reason"] == "PolicyViolation" for e in events)
 
 
-def test_a_folder_below_is_mounted_with_what_is_mounted_in_it(containers: Workspace) -> None:
+def test_sub_path_of_a_host_path_is_mounted(containers: Workspace) -> None:
     job = unique("below")
     data = containers.root / "data" / "deep"
     data.mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_a_folder_below_is_mounted_with_what_is_mounted_in_it(containers: Worksp
     assert (data / "out").read_text() == "out\n"
 
 
-def test_a_refused_job_runs_once_the_policy_or_the_manifest_lets_it(containers: Workspace) -> None:
+def test_refused_job_runs_once_the_policy_allows_it(containers: Workspace) -> None:
     job = unique("later")
     context = {"securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}}
     containers.write("j.yaml", runtime("rt", images.reference(), container=context), shell(job, "rt", "true"))
@@ -163,7 +163,7 @@ def test_a_refused_job_runs_once_the_policy_or_the_manifest_lets_it(containers: 
     assert "the policy that had refused it changed" in containers.said(job)
 
 
-def test_a_stricter_policy_leaves_alone_what_runs_and_says_so(containers: Workspace) -> None:
+def test_stricter_policy_keeps_running_jobs_and_adds_an_event(containers: Workspace) -> None:
     job = unique("runs")
     flags = containers.root / "flags"
     flags.mkdir()
@@ -182,7 +182,7 @@ def test_a_stricter_policy_leaves_alone_what_runs_and_says_so(containers: Worksp
     containers.configure(policy={})
 
     with containers.daemon():
-        eventually(lambda: "PolicyChanged" in containers.said(job), "the stricter policy is told")
+        eventually(lambda: "PolicyChanged" in containers.said(job), "the event for the stricter policy")
         assert containers.phase(job) == "Running"
         (flags / "go").touch()
         containers.until_phase(job, "Complete", seconds=90)

@@ -1,4 +1,4 @@
-"""A canary secret is used by jobs in every way there is, and then looked for in every output."""
+"""Jobs use a canary secret in every possible way; no output may contain it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FROM_SECRET = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "token", 
 
 
 def parts() -> dict[str, Any]:
-    """The secret as a variable, all of it as variables, and as files."""
+    """Parts of a runtime that use the secret as a variable, as all variables, and as files."""
     return {
         "container": {
             "env": [FROM_SECRET, {"name": "URL", "value": "https://u:$(TOKEN)@example.com"}],
@@ -39,8 +39,8 @@ def parts() -> dict[str, Any]:
     }
 
 
-def everything_shown(workspace: Workspace, job: str) -> dict[str, str]:
-    """What each command prints."""
+def command_outputs(workspace: Workspace, job: str) -> dict[str, str]:
+    """Returns what each command prints."""
     commands = (
         ("get", "jobs", "-o", "yaml"),
         ("get", "jobs", "-o", "wide"),
@@ -58,14 +58,14 @@ def everything_shown(workspace: Workspace, job: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker", "process"])
-def test_no_output_tells_a_secret(make_workspace: Any, engine: str) -> None:
+def test_no_output_contains_a_secret(make_workspace: Any, engine: str) -> None:
     workspace = make_workspace(engine)
     workspace.settings["LOG_LEVEL"] = "debug"
     prints, missing = unique("prints"), unique("missing")
     rt = runtime("rt", images.reference(), **parts())
     script = "cat /s/file; echo $TOKEN $URL; exit 3" if engine != "process" else "echo $TOKEN $URL; exit 3"
     workspace.write("secret.yaml", SECRET)
-    # One prints it and fails, so that its last words are told; the engine quotes the other's command.
+    # One prints it and fails, so that its last output is shown; the engine quotes the other's command.
     workspace.write(
         "j.yaml", rt, shell(prints, "rt", script), trainjob(missing, "rt", "/no/such/$(TOKEN)", "$(URL)")
     )
@@ -75,11 +75,11 @@ def test_no_output_tells_a_secret(make_workspace: Any, engine: str) -> None:
         log = daemon.text()
 
     assert CANARY in workspace.log(prints, 0), "the kept log is what the program printed"
-    assert "****" in json.dumps(workspace.status(prints)), "its last words are told, masked"
+    assert "****" in json.dumps(workspace.status(prints)), "its last output is shown, masked"
     found = {"daemon log": log}
     if engine == "podman":
-        # What the commands print is of no engine.
-        found |= everything_shown(workspace, prints)
+        # What the commands print does not depend on the engine.
+        found |= command_outputs(workspace, prints)
     found |= {str(p): p.read_text() for p in workspace.specs.glob("*.status.yaml")}
     records = workspace.root / "state" / "reconciler" / "records"
     found |= {str(p): p.read_text(errors="replace") for p in records.rglob("*.json")}
@@ -103,7 +103,7 @@ urllib.request.urlopen(request, context=trusted, timeout=20)
 """
 
 
-def test_progress_that_is_reported_with_a_secret_is_told_without(processes: Workspace) -> None:
+def test_secret_in_a_progress_report_is_masked(processes: Workspace) -> None:
     job = unique("reports")
     rt = runtime("rt", images.reference(), container={"env": [FROM_SECRET]})
     processes.write("secret.yaml", SECRET)
@@ -112,7 +112,7 @@ def test_progress_that_is_reported_with_a_secret_is_told_without(processes: Work
     done = processes.cli("run", "--wait")
 
     assert done.returncode == 0, processes.log(job, 0)
-    shown = {**everything_shown(processes, job), "status": json.dumps(processes.status(job))}
+    shown = {**command_outputs(processes, job), "status": json.dumps(processes.status(job))}
     assert [name for name, text in shown.items() if CANARY in text] == []
     assert processes.status(job)["trainerStatus"]["metrics"] == [
         {"name": "****", "value": "0.5"},
@@ -125,7 +125,7 @@ def test_progress_that_is_reported_with_a_secret_is_told_without(processes: Work
     assert not any(CANARY in text for text in records)
 
 
-def test_the_list_of_processes_does_not_tell_it(make_workspace: Any) -> None:
+def test_process_list_does_not_contain_a_secret(make_workspace: Any) -> None:
     workspace = make_workspace("process")
     job = unique("ps")
     flag = workspace.root / "go"
@@ -145,7 +145,7 @@ def test_the_list_of_processes_does_not_tell_it(make_workspace: Any) -> None:
     assert CANARY not in listed
 
 
-def test_what_lies_on_disk_is_for_its_owner_alone(make_workspace: Any) -> None:
+def test_files_on_disk_are_readable_by_their_owner_only(make_workspace: Any) -> None:
     workspace = make_workspace("podman")
     job = unique("modes")
     flags = workspace.root / "flags"
@@ -171,7 +171,7 @@ def test_what_lies_on_disk_is_for_its_owner_alone(make_workspace: Any) -> None:
 
 
 def readable_by_others(folder: Path) -> list[Path]:
-    """Files that another user could open, going down from ``folder``."""
+    """Returns the files below ``folder`` that another user could open."""
     found: list[Path] = []
     for path in folder.iterdir():
         mode = stat.S_IMODE(path.lstat().st_mode)
@@ -204,7 +204,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", sorted(BROKEN))
-def test_a_fault_in_a_secret_does_not_quote_it(fault: str) -> None:
+def test_fault_in_a_secret_does_not_quote_it(fault: str) -> None:
     text = BROKEN[fault].replace("CANARY", CANARY)
 
     loaded = load(text, "secret.yaml")
@@ -215,7 +215,7 @@ def test_a_fault_in_a_secret_does_not_quote_it(fault: str) -> None:
     assert "4711815" not in "\n".join(said)
 
 
-def test_credentials_of_a_registry_are_not_told(processes: Workspace) -> None:
+def test_registry_credentials_are_not_shown(processes: Workspace) -> None:
     # The process engine needs no image: the Secret itself is what is read.
     config = json.dumps({"auths": {"registry.invalid": {"auth": f"not-base64-{CANARY}"}}})
     secret = {**SECRET, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": config}}
@@ -224,7 +224,7 @@ def test_credentials_of_a_registry_are_not_told(processes: Workspace) -> None:
     processes.write("j.yaml", secret, rt, shell(job, "rt", "true"))
 
     with processes.daemon() as daemon:
-        eventually(lambda: processes.status(job), "the job is told of")
+        eventually(lambda: processes.status(job), "the job has a status")
         processes.until_phase(job, "Complete", "Failed", "Pending")
         said = daemon.text()
 

@@ -8,8 +8,8 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.shrinking import play_once, report, shrink
-from tests.simulation.walking import EPISODE, steps_of
+from tests.simulation.random_walk import EPISODE, steps_of
+from tests.simulation.shrinker import play_once, report, shrink
 
 SHRINK_SECONDS = 120.0
 

@@ -24,16 +24,16 @@ from reconciler.engines.protocol import (
 from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
 from tests.simulation.faults import Faults
-from tests.simulation.world import Box, Net, World
+from tests.simulation.world import SimulatedContainer, SimulatedNetwork, World
 
 
 class Witness(Protocol):
     """Told of each thing the daemon does to the world, just before it takes effect."""
 
     def creates(self, spec: ContainerSpec) -> None: ...
-    def starts(self, box: Box) -> None: ...
+    def starts(self, container: SimulatedContainer) -> None: ...
     def touches(self, kind: str, name: str, labels: Mapping[str, str]) -> None: ...
-    def removes(self, box: Box) -> None: ...
+    def removes(self, container: SimulatedContainer) -> None: ...
 
 
 class Output:
@@ -66,7 +66,7 @@ class SimulatedEngine:
     world: World
     faults: Faults
     witness: Witness
-    refuses: Callable[[Box], str] = lambda _box: ""
+    refuses: Callable[[SimulatedContainer], str] = lambda _container: ""
     name: str = "simulated"
 
     def _answering(self) -> None:
@@ -82,7 +82,7 @@ class SimulatedEngine:
     def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
         with self.faults.point("list_containers", ""):
             self._answering()
-            return [box.view() for box in self.world.carrying(labels)]
+            return [container.view() for container in self.world.carrying(labels)]
 
     def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
         with self.faults.point("list_networks", ""):
@@ -101,7 +101,7 @@ class SimulatedEngine:
 
     def inspect_container(self, name: str) -> ContainerState:
         with self.faults.point("inspect_container", name):
-            return self._box(name).view()
+            return self._container(name).view()
 
     def inspect_network(self, name: str) -> NetworkState:
         with self.faults.point("inspect_network", name):
@@ -119,18 +119,20 @@ class SimulatedEngine:
                 raise Conflict(f"The network {spec.name} exists.")
             number = next(self.world.ids)
             prefix = f"10.{number // 250 % 250}.{number % 250}"
-            net = Net(f"n{number}", spec.name, dict(spec.labels), f"{prefix}.0/24", f"{prefix}.1")
-            self.world.networks[spec.name] = net
+            network = SimulatedNetwork(
+                f"n{number}", spec.name, dict(spec.labels), f"{prefix}.0/24", f"{prefix}.1"
+            )
+            self.world.networks[spec.name] = network
             self.world.tell("network", "create", spec.name, spec.labels)
-            return _state(net)
+            return _state(network)
 
     def remove_network(self, name: str) -> None:
         with self.faults.point("remove_network", name):
             self._answering()
-            net = self.world.networks.get(name)
-            if net is not None:
-                self.witness.touches("network", name, net.labels)
-                users = [b.name for b in self.world.boxes.values() if b.live and b.spec.network == name]
+            network = self.world.networks.get(name)
+            if network is not None:
+                self.witness.touches("network", name, network.labels)
+                users = [b.name for b in self.world.containers.values() if b.live and b.spec.network == name]
                 if users:
                     raise EngineError(f"The network {name} is in use by {users}.")
                 self.world.remove_network(name)
@@ -138,8 +140,8 @@ class SimulatedEngine:
     def create_volume(self, spec: VolumeSpec) -> None:
         with self.faults.point("create_volume", spec.name):
             self._answering()
-            own = self.world.volumes.setdefault(spec.name, {**spec.labels, **spec.owner})
-            if not spec.is_met_by(own):
+            own = self.world.volumes.setdefault(spec.name, {**spec.labels, **spec.owner_labels})
+            if not spec.matches(own):
                 raise Conflict(f"The volume {spec.name} exists with other labels.")
 
     def remove_volume(self, name: str) -> None:
@@ -147,7 +149,9 @@ class SimulatedEngine:
             self._answering()
             if name in self.world.volumes:
                 self.witness.touches("volume", name, self.world.volumes[name])
-                users = [b for b in self.world.boxes.values() if any(m.source == name for m in b.spec.mounts)]
+                users = [
+                    b for b in self.world.containers.values() if any(m.source == name for m in b.spec.mounts)
+                ]
                 if users:
                     raise EngineError(f"The volume {name} is in use by {users[0].name}.")
                 del self.world.volumes[name]
@@ -166,78 +170,80 @@ class SimulatedEngine:
             if spec.share_network_with and self.world.find(spec.share_network_with) is None:
                 raise NotFound(f"There is no container {spec.share_network_with} to share with.")
             self.witness.creates(spec)
-            box = Box(f"c{next(self.world.ids):06d}", spec.name, spec, self.world.clock(), dict(spec.labels))
-            self.world.boxes[box.id] = box
-            self.world.tell("container", "create", box.name, box.labels)
-            return box.id
+            container = SimulatedContainer(
+                f"c{next(self.world.ids):06d}", spec.name, spec, self.world.clock(), dict(spec.labels)
+            )
+            self.world.containers[container.id] = container
+            self.world.tell("container", "create", container.name, container.labels)
+            return container.id
 
     def start_container(self, container: str) -> None:
         with self.faults.point("start_container", container):
-            box = self._box(container)
-            if box.live:
+            found = self._container(container)
+            if found.live:
                 return
-            owner = box.spec.share_network_with
+            owner = found.spec.share_network_with
             shared = self.world.find(owner) if owner else None
             if owner and (shared is None or not shared.live):
                 raise StartFailed(f"{owner}, whose network is to be shared, does not run.")
-            taken = [b for b in self.world.boxes.values() if b.live and _same_address(b, box)]
+            taken = [b for b in self.world.containers.values() if b.live and _same_address(b, found)]
             if taken:
-                raise Conflict(f"The address {box.spec.address} is in use by {taken[0].name}.")
-            if why := self.refuses(box):
+                raise Conflict(f"The address {found.spec.address} is in use by {taken[0].name}.")
+            if why := self.refuses(found):
                 raise StartFailed(why)
-            self.witness.touches("container", box.name, box.labels)
-            self.witness.starts(box)
-            self.world.start(box)
+            self.witness.touches("container", found.name, found.labels)
+            self.witness.starts(found)
+            self.world.start(found)
 
     def stop_container(self, container: str, grace: float) -> None:
         with self.faults.point("stop_container", container):
             self._answering()
-            box = self.world.find(container)
-            if box is None:
+            found = self.world.find(container)
+            if found is None:
                 return
-            self.witness.touches("container", box.name, box.labels)
-            if not box.fate.heeds_term and box.live:
+            self.witness.touches("container", found.name, found.labels)
+            if not found.behaviour.stops_on_term and found.live:
                 # The others go on meanwhile; only ends are let happen, nobody is told of pulls here.
                 self.world.now += min(grace, 0.5)
-            self.world.end(box, 143 if box.fate.heeds_term else 137)
+            self.world.end(found, 143 if found.behaviour.stops_on_term else 137)
 
     def kill_container(self, container: str, signal: str) -> None:
         with self.faults.point("kill_container", container):
             self._answering()
-            box = self.world.find(container)
-            if box is not None:
-                self.witness.touches("container", box.name, box.labels)
-                self.world.end(box, 137 if signal == "SIGKILL" else 143)
+            found = self.world.find(container)
+            if found is not None:
+                self.witness.touches("container", found.name, found.labels)
+                self.world.end(found, 137 if signal == "SIGKILL" else 143)
 
     def unpause_container(self, container: str) -> None:
         with self.faults.point("unpause_container", container):
             self._answering()
-            box = self.world.find(container)
-            if box is not None:
-                self.witness.touches("container", box.name, box.labels)
-                self.world.unpause(box)
+            found = self.world.find(container)
+            if found is not None:
+                self.witness.touches("container", found.name, found.labels)
+                self.world.unpause(found)
 
     def remove_container(self, container: str, *, force: bool = True) -> None:
         with self.faults.point("remove_container", container):
             self._answering()
-            box = self.world.find(container)
-            if box is not None:
-                if box.live and not force:
-                    raise Conflict(f"The container {box.name} is running.")
-                self.witness.touches("container", box.name, box.labels)
-                self.witness.removes(box)
-                self.world.remove(box)
+            found = self.world.find(container)
+            if found is not None:
+                if found.live and not force:
+                    raise Conflict(f"The container {found.name} is running.")
+                self.witness.touches("container", found.name, found.labels)
+                self.witness.removes(found)
+                self.world.remove(found)
 
     def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
         with self.faults.point("exec", container):
-            box = self._box(container)
-            if not box.live:
-                raise EngineError(f"{box.name} does not run.")
+            found = self._container(container)
+            if not found.live:
+                raise EngineError(f"{found.name} does not run.")
             return 0, " ".join(command).encode()
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
         with self.faults.point("logs", container):
-            return Output(self._box(container).printed)
+            return Output(self._container(container).printed)
 
     # -- images and the rest
 
@@ -246,7 +252,7 @@ class SimulatedEngine:
             self._answering()
             return image in self.world.images
 
-    def bound_folder(self, mount: Mount) -> str | None:
+    def sub_path_root(self, mount: Mount) -> str | None:
         return None
 
     def image_user(self, image: str) -> str | None:
@@ -278,20 +284,24 @@ class SimulatedEngine:
     def close(self) -> None:
         pass
 
-    def _box(self, name: str) -> Box:
+    def _container(self, name: str) -> SimulatedContainer:
         self._answering()
-        box = self.world.find(name)
-        if box is None:
+        container = self.world.find(name)
+        if container is None:
             raise NotFound(f"There is no container {name}.")
-        return box
+        return container
 
 
-def _state(net: Net) -> NetworkState:
+def _state(network: SimulatedNetwork) -> NetworkState:
     return NetworkState(
-        id=net.id, name=net.name, labels=dict(net.labels), subnet=net.subnet, gateway=net.gateway
+        id=network.id,
+        name=network.name,
+        labels=dict(network.labels),
+        subnet=network.subnet,
+        gateway=network.gateway,
     )
 
 
-def _same_address(one: Box, other: Box) -> bool:
+def _same_address(one: SimulatedContainer, other: SimulatedContainer) -> bool:
     here, there = one.spec, other.spec
     return bool(here.address) and (here.network, here.address) == (there.network, there.address)

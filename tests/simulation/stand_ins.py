@@ -13,13 +13,17 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from reconciler.controller.engine_session import Attachment
-from reconciler.controller.nodeservices.log_collector import LogPlace
-from reconciler.controller.statemachine.image_state import ImageState
-from reconciler.controller.statemachine.observation import Observed, Probed, identity
+from reconciler.controller.engine_session import ConnectedEngine
+from reconciler.controller.statemachine.observation import (
+    ImageState,
+    Observed,
+    ProbeResults,
+    container_identity,
+)
 from reconciler.engines.protocol import EngineInfo, RegistryAuth
 from reconciler.errors import EngineError, NotFound
 from reconciler.plan.job_plan import JobPlan
+from reconciler.state.log_paths import LogLocation
 from tests.simulation.engine import SimulatedEngine
 from tests.simulation.world import World
 
@@ -28,32 +32,33 @@ PULL_RETRY = 10.0
 LOG_TRIES = 20
 
 
-class Logs:
+class SimulatedLogCollector:
     """Reads a container's log when it is asked to finish it."""
 
     def __init__(self, engine: SimulatedEngine, log_dir: Path) -> None:
         self._engine = engine
         self._log_dir = log_dir
 
-    def path(self, place: LogPlace) -> Path:
+    def path(self, place: LogLocation) -> Path:
         path = place.path(self._log_dir)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def attach(self, container_id: str, place: LogPlace) -> None:
+    def follow(self, container_id: str, place: LogLocation) -> None:
         """The real one starts a thread here; ends are all that matters to decisions."""
 
-    def heard_out(self, containers: object, *, timeout: float) -> None:
+    def wait_until_read(self, containers: object, *, timeout: float) -> None:
         """Nobody reads on the side here."""
 
-    def finish(self, container_id: str, place: LogPlace, *, timeout: float) -> bool:
+    def finish(self, container_id: str, place: LogLocation, *, timeout: float) -> bool:
         where = (place.namespace, place.job, place.attempt, place.container)
         misses = 0
         for _ in range(LOG_TRIES):
             try:
                 data = b"".join(self._engine.logs(container_id, follow=False))
             except NotFound:
-                # The real one reads while the container is there; a 404 that was none must not cost a log here.
+                # The real one reads while the container is there; a 404 that was none must not cost a log
+                # here.
                 misses += 1
                 if misses > 2:
                     return container_id in self._engine.world.kept.get(where, {})
@@ -64,19 +69,19 @@ class Logs:
             return True
         return False
 
-    def tail(self, place: LogPlace, lines: int) -> list[str]:
+    def tail(self, place: LogLocation, lines: int) -> list[str]:
         where = (place.namespace, place.job, place.attempt, place.container)
         data = b"".join(self._engine.world.kept.get(where, {}).values())
         return data.decode().splitlines()[-lines:]
 
-    def silence(self, container_id: str) -> float | None:
+    def seconds_since_output(self, container_id: str) -> float | None:
         return None
 
     def close(self, *, timeout: float = 5.0) -> None:
         pass
 
 
-class Puller:
+class SimulatedImagePuller:
     """Pulls take three seconds of the world's time."""
 
     def __init__(self, engine: SimulatedEngine, on_change: Callable[[str], None]) -> None:
@@ -130,14 +135,14 @@ class Puller:
         pass
 
 
-class Prober:
+class SimulatedProbeRunner:
     """A container is ready when it has run for as long as its probe's initial delay."""
 
     def __init__(self, world: World, wake: Callable[[str, float], None]) -> None:
         self._world = world
         self._wake = wake
 
-    def probed(self, plan: JobPlan, observed: Observed, addresses: Mapping[Any, str]) -> Probed:
+    def sync(self, plan: JobPlan, observed: Observed, addresses: Mapping[Any, str]) -> ProbeResults:
         delays = {
             (i.step, i.index, c.container): c.readiness.initial_delay
             for i in plan.pods
@@ -146,20 +151,20 @@ class Prober:
         }
         found = set()
         for state in observed.containers:
-            delay = delays.get(identity(state))
+            delay = delays.get(container_identity(state))
             if delay is None or state.state != "running" or state.started_at is None:
                 continue
             if self._world.clock() >= state.started_at + delay:
                 found.add(state.id)
             else:
                 self._wake(f"{plan.namespace}/{plan.name}", state.started_at + delay)
-        return Probed(ready=frozenset(found))
+        return ProbeResults(ready=frozenset(found))
 
     def close(self) -> None:
         pass
 
 
-class InTurn:
+class InlineExecutor:
     """An executor that does the first task at once and the others, in any order, when a result is wanted.
 
     So the orders in which threads could have come are all played, the first one's promise (rank 0 exists
@@ -192,7 +197,7 @@ class InTurn:
 
 
 class _Later(Future[Any]):
-    def __init__(self, executor: InTurn) -> None:
+    def __init__(self, executor: InlineExecutor) -> None:
         super().__init__()
         self._executor = executor
 
@@ -202,26 +207,22 @@ class _Later(Future[Any]):
         return super().result(timeout)
 
 
-class SimulatedAttachment(Attachment):
-    """:class:`Attachment` without threads: the driver delivers events and finishes pulls."""
+class SimulatedConnection(ConnectedEngine):
+    """:class:`ConnectedEngine` without threads: the driver finishes pulls and wakes for probes."""
 
     def __init__(
-        self, engine: Any, info: EngineInfo, *, instance: str, on_key: Any, on_image: Any, **options: Any
+        self, engine: Any, info: EngineInfo, *, log_dir: Path, clock: Any, on_probe: Any, on_image: Any
     ) -> None:
         self.engine = engine
         self.info = info
-        self.logs: Any = Logs(engine, options["log_dir"])
-        self.puller: Any = Puller(engine, on_image)
+        self.logs: Any = SimulatedLogCollector(engine, log_dir)
+        self.image_puller: Any = SimulatedImagePuller(engine, on_image)
         self.wakes: list[tuple[float, str]] = []
-        self.prober: Any = Prober(engine.world, lambda key, when: self.wakes.append((when, key)))
-        self.launching: Any = InTurn(None)
-        self.stopping: Any = InTurn(None)
-        self._instance = instance
-        self._on_key = on_key
-
-    def heard(self, labels: Mapping[str, str]) -> None:
-        """An event has arrived."""
-        self._heard(dict(labels))
+        self.probe_runner: Any = SimulatedProbeRunner(
+            engine.world, lambda key, when: self.wakes.append((when, key))
+        )
+        self.launch_pool: Any = InlineExecutor(None)
+        self.stop_pool: Any = InlineExecutor(None)
 
     def close(self) -> None:
-        """There is nothing that runs beside."""
+        """No thread runs."""

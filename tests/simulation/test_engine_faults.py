@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, NotFound
-from tests.simulation.disk import full_disk
 from tests.simulation.faults import Point, Side, once
+from tests.simulation.file_faults import full_disk
 from tests.simulation.scenarios import SCENARIOS, Scenario, differences, undisturbed
-from tests.simulation.site import site
+from tests.simulation.simulated_host import simulated_host
 
 FILES = {"write", "unlink", "rmtree"}
 FAULTS: dict[str, tuple[Side, Callable[[], Exception]]] = {
@@ -64,6 +64,6 @@ def _differences(  # noqa: PLR0917  (a test's own helper)
     make: Callable[[], Exception],
     oracle: dict[str, Any],
 ) -> list[str]:
-    with site(folder, fate=scenario.fate) as host:
+    with simulated_host(folder, behaviour=scenario.behaviour) as host:
         found = differences(host, scenario, oracle, once(point.number, side, make))
         return [f"{side} {point}: {one}" for one in found]

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.engines.protocol import EngineEvent
 from tests.simulation.scenarios import SCENARIOS, Scenario, end_state, undisturbed
-from tests.simulation.site import Site, site
+from tests.simulation.simulated_host import SimulatedHost, simulated_host
 
 
 class Messenger:
@@ -21,15 +21,15 @@ class Messenger:
         how: ``lost``, ``doubled``, or ``late`` (ten seconds).
     """
 
-    def __init__(self, host: Site, number: int, how: str) -> None:
+    def __init__(self, host: SimulatedHost, number: int, how: str) -> None:
         self.seen = 0
         self._host = host
         self._number = number
         self._how = how
         self._late: list[tuple[float, EngineEvent]] = []
 
-    def hear(self) -> None:
-        """In place of the host's own."""
+    def deliver(self) -> None:
+        """Replaces the host's own delivery."""
         world = self._host.world
         events, world.events = world.events, []
         due = [e for at, e in self._late if at <= world.now]
@@ -43,7 +43,7 @@ class Messenger:
             elif self._how == "late":
                 self._late.append((world.now + 10, event))
         for event in due:
-            self._host.attachment.heard(event.labels)
+            self._host.controller.informer.handle_event(event.labels)
 
 
 @pytest.mark.parametrize("how", ["lost", "doubled", "late"])
@@ -67,21 +67,21 @@ def test_no_single_event_is_needed(scenario: Scenario, how: str, ram_folder: Pat
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 def test_without_any_event_a_resync_finds_everything(scenario: Scenario, ram_folder: Path) -> None:
     oracle, _ = undisturbed(ram_folder / "oracle", scenario)
-    with site(ram_folder / "deaf", fate=scenario.fate) as host:
-        host.hear = host.world.events.clear
+    with simulated_host(ram_folder / "deaf", behaviour=scenario.behaviour) as host:
+        host.deliver_events = host.world.events.clear
         scenario.before(host)
         scenario.act(host)
         host.run(scenario.after)
-        host.check_rest()
+        host.check_at_rest()
         assert end_state(host) == oracle
 
 
 def _play(folder: Path, scenario: Scenario, number: int, how: str) -> tuple[dict[str, Any], int]:
-    with site(folder, fate=scenario.fate) as host:
+    with simulated_host(folder, behaviour=scenario.behaviour) as host:
         scenario.before(host)
         messenger = Messenger(host, number, how)
-        host.hear = messenger.hear
+        host.deliver_events = messenger.deliver
         scenario.act(host)
         host.run(scenario.after)
-        host.check_rest()
+        host.check_at_rest()
         return end_state(host), messenger.seen

@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.faults import Killed, Point, Side, once
 from tests.simulation.scenarios import PODS, SCENARIOS, Scenario, differences, undisturbed
-from tests.simulation.site import site
+from tests.simulation.simulated_host import simulated_host
 
 
 @pytest.mark.parametrize("scenario", [*SCENARIOS, PODS], ids=str)
@@ -26,7 +26,7 @@ def test_a_kill_at_any_point_changes_nothing_in_the_end(scenario: Scenario, ram_
 def _differences(
     folder: Path, scenario: Scenario, point: Point, side: Side, oracle: dict[str, Any]
 ) -> list[str]:
-    with site(folder, fate=scenario.fate) as host:
+    with simulated_host(folder, behaviour=scenario.behaviour) as host:
         found = differences(host, scenario, oracle, once(point.number, side, Killed))
         assert host.kills == 1, f"nothing was killed {side} {point}"
         return [f"killed {side} {point}: {one}" for one in found]

@@ -7,12 +7,12 @@ from pathlib import Path
 from reconciler.config.policy import Policy
 from tests.simulation.faults import Killed, Point, Side
 from tests.simulation.manifests import job, runtime, step
-from tests.simulation.site import Site, site
-from tests.simulation.world import Fate
+from tests.simulation.simulated_host import SimulatedHost, simulated_host
+from tests.simulation.world import ContainerBehaviour
 
 
-def _submit(host: Site) -> None:
-    """A job of one node that mounts a folder of the host: its containers are made anew by each daemon."""
+def _submit(host: SimulatedHost) -> None:
+    """A job of one node that mounts a folder of the host: its containers are made again by each daemon."""
     (data := host.settings.specs.parent / "data").mkdir()
     host.apply(
         runtime(
@@ -38,21 +38,23 @@ def test_a_container_that_starts_just_before_its_removal_is_kept(ram_folder: Pat
         if point.what == "start_container" and not host.kills:
             raise Killed
         if point.what == "remove_container" and not kept:
-            box = host.box("demo-node-0")
-            kept.append(box.id)
-            host.world.start(box)
+            container = host.container("demo-node-0")
+            kept.append(container.id)
+            host.world.start(container)
 
     policy = Policy.model_validate({"hostPaths": [{"path": str(ram_folder / "data")}]})
-    with site(ram_folder, fate=lambda _box: Fate(lasts=60), policy=policy) as host:
+    with simulated_host(
+        ram_folder, behaviour=lambda _container: ContainerBehaviour(duration=60), policy=policy
+    ) as host:
         host.faults.injector = late
 
         _submit(host)
         host.run(30)
 
-        box = host.box("demo-node-0")
+        container = host.container("demo-node-0")
         assert host.kills == 1
-        assert [box.id] == kept
-        assert (box.state, box.printed) == ("running", b"demo-node-0 started\n")
+        assert [container.id] == kept
+        assert (container.state, container.printed) == ("running", b"demo-node-0 started\n")
         host.run(60)
-        host.check_rest()
+        host.check_at_rest()
         assert host.status("demo")["status"]["phase"] == "Complete"

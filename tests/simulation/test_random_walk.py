@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.shrinking import play_once, report, shrink
-from tests.simulation.walking import EPISODE, steps_of
+from tests.simulation.random_walk import EPISODE, steps_of
+from tests.simulation.shrinker import play_once, report, shrink
 
 STEPS = 100_000
 SHARDS = 10
@@ -46,13 +46,14 @@ def test_a_walk_plays_again_as_it_was() -> None:
 
 def test_the_rules_notice_a_daemon_that_forgets_rank_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch itself works: a controller with a known bug does not pass."""
-    from reconciler.controller.executor import launch as launching  # noqa: PLC0415
+    from reconciler.controller.executor import executor, launch  # noqa: PLC0415
 
-    monkeypatch.setattr(launching, "_may_follow", lambda _first: True)
-    launch = launching.launch
+    monkeypatch.setattr(launch._Launcher, "rank_0_created", lambda _self: True)
     monkeypatch.setattr(
-        launching,
-        "launch",
-        lambda plan, record, net, launches, hands: launch(plan, record, net, launches[::-1], hands),
+        executor,
+        "launch_pods",
+        lambda plan, record, network, launches, context: launch.launch_pods(
+            plan, record, network, launches[::-1], context
+        ),
     )
     assert "created before rank 0" in "".join(play_once(seed, steps_of(seed)) for seed in range(3))

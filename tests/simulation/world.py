@@ -1,7 +1,7 @@
 """What outlives the daemon: containers, networks, volumes, images, and a clock that only this moves.
 
-A container's end is decided when it starts (``fate``), so that a run without faults and one with them train
-the same way, and the one can be the other's oracle.
+A container's end is decided when it starts (``behaviour``), so that a run without faults and one with them
+train the same way, and the one can be the other's oracle.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ LIVE = frozenset({"running", "paused"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fate:
+class ContainerBehaviour:
     """What a started container will do.
 
     Attributes:
-        lasts: seconds of running time until it ends by itself.
+        duration: seconds of running time until it ends by itself.
         code: its exit status then.
         oom: the kernel kills it for memory.
-        heeds_term: ends on SIGTERM at once (with 143); else it takes KILL.
+        stops_on_term: ends on SIGTERM at once (with 143); else it takes KILL.
     """
 
-    lasts: float = 60.0
+    duration: float = 60.0
     code: int = 0
     oom: bool = False
-    heeds_term: bool = True
+    stops_on_term: bool = True
 
 
 @dataclass
-class Box:
+class SimulatedContainer:
     """A container."""
 
     id: str
@@ -48,7 +48,7 @@ class Box:
     state: ContainerStateName = "created"
     exit: ExitFacts | None = None
     started_at: float | None = None
-    fate: Fate = field(default_factory=Fate)
+    behaviour: ContainerBehaviour = field(default_factory=ContainerBehaviour)
     ends_at: float | None = None
     left: float = 0.0
     printed: bytes = b""
@@ -74,7 +74,7 @@ class Box:
 
 
 @dataclass
-class Net:
+class SimulatedNetwork:
     """A network."""
 
     id: str
@@ -95,10 +95,10 @@ class World:
         kept: logs on disk: container id to bytes, by place.
     """
 
-    fate: Callable[[Box], Fate] = lambda _box: Fate()
+    behaviour: Callable[[SimulatedContainer], ContainerBehaviour] = lambda _container: ContainerBehaviour()
     now: float = START
-    boxes: dict[str, Box] = field(default_factory=dict)
-    networks: dict[str, Net] = field(default_factory=dict)
+    containers: dict[str, SimulatedContainer] = field(default_factory=dict)
+    networks: dict[str, SimulatedNetwork] = field(default_factory=dict)
     volumes: dict[str, dict[str, str]] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     registry: set[str] = field(default_factory=set)
@@ -115,7 +115,7 @@ class World:
         """How far the host's clock is ahead of the time since its start."""
         return Timeline(boot=str(self.boots), ahead=START + self.skew)
 
-    def on(self, timeline: Timeline) -> float:
+    def now_on(self, timeline: Timeline) -> float:
         """The time as it would be had nobody set the clock since."""
         return timeline.ahead + self.now - START
 
@@ -129,69 +129,71 @@ class World:
 
     # -- finding
 
-    def find(self, name: str) -> Box | None:
+    def find(self, name: str) -> SimulatedContainer | None:
         """By name or id."""
-        return self.boxes.get(name) or next((b for b in self.boxes.values() if b.name == name), None)
+        return self.containers.get(name) or next(
+            (b for b in self.containers.values() if b.name == name), None
+        )
 
-    def carrying(self, labels: Mapping[str, str]) -> list[Box]:
+    def carrying(self, labels: Mapping[str, str]) -> list[SimulatedContainer]:
         """Containers that carry all the labels."""
-        return [b for b in self.boxes.values() if all(b.labels.get(k) == v for k, v in labels.items())]
+        return [b for b in self.containers.values() if all(b.labels.get(k) == v for k, v in labels.items())]
 
     # -- what happens
 
-    def start(self, box: Box) -> None:
+    def start(self, container: SimulatedContainer) -> None:
         """It runs from now on."""
-        box.state = "running"
-        box.exit = None
-        box.started_at = self.clock()
-        box.fate = self.fate(box)
-        box.ends_at = self.now + box.fate.lasts
-        box.printed += f"{box.name} started\n".encode()
-        self.tell("container", "start", box.name, box.labels)
+        container.state = "running"
+        container.exit = None
+        container.started_at = self.clock()
+        container.behaviour = self.behaviour(container)
+        container.ends_at = self.now + container.behaviour.duration
+        container.printed += f"{container.name} started\n".encode()
+        self.tell("container", "start", container.name, container.labels)
 
-    def end(self, box: Box, code: int | None, *, oom: bool = False) -> None:
+    def end(self, container: SimulatedContainer, code: int | None, *, oom: bool = False) -> None:
         """It has ended."""
-        if not box.live:
+        if not container.live:
             return
-        box.printed += f"{box.name} ends with {code}\n".encode()
-        box.state = "exited"
-        box.ends_at = None
-        box.exit = ExitFacts(code=code, oom_killed=oom, finished_at=self.clock())
+        container.printed += f"{container.name} ends with {code}\n".encode()
+        container.state = "exited"
+        container.ends_at = None
+        container.exit = ExitFacts(code=code, oom_killed=oom, finished_at=self.clock())
         if oom:
-            self.tell("container", "oom", box.name, box.labels)
-        self.tell("container", "die", box.name, box.labels)
+            self.tell("container", "oom", container.name, container.labels)
+        self.tell("container", "die", container.name, container.labels)
 
-    def pause(self, box: Box) -> None:
+    def pause(self, container: SimulatedContainer) -> None:
         """Frozen: its remaining time does not pass."""
-        if box.state == "running" and box.ends_at is not None:
-            box.state, box.left, box.ends_at = "paused", box.ends_at - self.now, None
-            self.tell("container", "pause", box.name, box.labels)
+        if container.state == "running" and container.ends_at is not None:
+            container.state, container.left, container.ends_at = "paused", container.ends_at - self.now, None
+            self.tell("container", "pause", container.name, container.labels)
 
-    def unpause(self, box: Box) -> None:
+    def unpause(self, container: SimulatedContainer) -> None:
         """It goes on."""
-        if box.state == "paused":
-            box.state, box.ends_at = "running", self.now + box.left
-            self.tell("container", "unpause", box.name, box.labels)
+        if container.state == "paused":
+            container.state, container.ends_at = "running", self.now + container.left
+            self.tell("container", "unpause", container.name, container.labels)
 
-    def remove(self, box: Box) -> None:
+    def remove(self, container: SimulatedContainer) -> None:
         """Gone, running or not."""
-        self.end(box, 137)
-        self.boxes.pop(box.id, None)
-        self.tell("container", "remove", box.name, box.labels)
+        self.end(container, 137)
+        self.containers.pop(container.id, None)
+        self.tell("container", "remove", container.name, container.labels)
 
     def remove_network(self, name: str) -> None:
         """Gone; what was on it runs on without."""
-        net = self.networks.pop(name, None)
-        if net is not None:
-            self.tell("network", "remove", name, net.labels)
+        network = self.networks.pop(name, None)
+        if network is not None:
+            self.tell("network", "remove", name, network.labels)
 
     def reboot(self) -> None:
         """The host went down and came up: everything that ran has ended, events are lost."""
-        for box in list(self.boxes.values()):
-            if box.live:
-                box.state = "exited"
-                box.ends_at = None
-                box.exit = ExitFacts(code=137, finished_at=self.clock())
+        for container in list(self.containers.values()):
+            if container.live:
+                container.state = "exited"
+                container.ends_at = None
+                container.exit = ExitFacts(code=137, finished_at=self.clock())
         self.boots += 1
         self.events.clear()
         self.pulls.clear()
@@ -205,7 +207,7 @@ class World:
 
     def next_end(self) -> float | None:
         """When the next container ends or the next pull is through."""
-        ends = [b.ends_at for b in self.boxes.values() if b.ends_at is not None]
+        ends = [b.ends_at for b in self.containers.values() if b.ends_at is not None]
         return min([*ends, *self.pulls.values()], default=None)
 
     def advance(self, until: float) -> list[str]:
@@ -213,9 +215,13 @@ class World:
         pulled: list[str] = []
         while (due := self.next_end()) is not None and due <= until:
             self.now = max(self.now, due)
-            for box in list(self.boxes.values()):
-                if box.ends_at is not None and box.ends_at <= self.now:
-                    self.end(box, 137 if box.fate.oom else box.fate.code, oom=box.fate.oom)
+            for container in list(self.containers.values()):
+                if container.ends_at is not None and container.ends_at <= self.now:
+                    self.end(
+                        container,
+                        137 if container.behaviour.oom else container.behaviour.code,
+                        oom=container.behaviour.oom,
+                    )
             for image in [i for i, at in self.pulls.items() if at <= self.now]:
                 del self.pulls[image]
                 pulled.append(image)

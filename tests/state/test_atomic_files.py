@@ -1,23 +1,15 @@
-"""Atomic files and the folder lock."""
+"""A file is written whole or not at all."""
 
 import os
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from reconciler.errors import StateError
 from reconciler.sources.folder.manifest_files import is_manifest_name
-from reconciler.state.atomic_files import (
-    TEMPORARY_PREFIX,
-    FileLock,
-    FolderLock,
-    read_if_exists,
-    remove_if_exists,
-    write_atomically,
-)
+from reconciler.state.atomic_files import TEMPORARY_PREFIX, read_if_exists, remove_if_exists, write_atomically
 
 
 def test_a_file_is_written_whole_with_its_mode_and_folders(tmp_path):
@@ -57,7 +49,7 @@ def test_a_new_file_takes_no_name_that_is_in_use(tmp_path):
     assert path.stat().st_nlink == 1
 
 
-def test_a_full_disk_is_said_in_a_sentence_with_a_remedy():
+def test_a_full_disk_is_reported_with_a_remedy():
     """/dev/full answers every write with ENOSPC, but cannot be renamed onto: use a full tmpfs instead."""
     if os.getuid() != 0:
         pytest.skip("mounting a small file system needs root")
@@ -93,14 +85,14 @@ def test_temporary_files_are_no_manifests():
     assert not is_manifest_name(f"{TEMPORARY_PREFIX}job.yaml-1a2b.tmp")
 
 
-def test_reading_what_is_not_there_gives_none_and_what_cannot_be_read_an_error(tmp_path):
+def test_a_missing_file_reads_as_none_and_an_unreadable_one_is_an_error(tmp_path):
     assert read_if_exists(tmp_path / "none") is None
     assert read_if_exists(tmp_path / "none" / "below") is None
     with pytest.raises(StateError, match="Cannot read"):
         read_if_exists(tmp_path)
 
 
-def test_removing_what_is_not_there_is_no_error(tmp_path):
+def test_removing_a_missing_file_is_no_error(tmp_path):
     path = tmp_path / "x"
     path.write_text("x")
 
@@ -109,52 +101,3 @@ def test_removing_what_is_not_there_is_no_error(tmp_path):
     remove_if_exists(path / "below")
 
     assert not path.exists()
-
-
-def test_a_lock_tells_a_second_process_who_holds_it(tmp_path):
-    path = tmp_path / "lock"
-    program = (
-        "import sys, pathlib\n"
-        "from reconciler.errors import StateError\n"
-        "from reconciler.state.atomic_files import FileLock\n"
-        "try: FileLock(pathlib.Path(sys.argv[1])).acquire(command='second', since='later')\n"
-        "except StateError as e: print(e)\n"
-        "else: print('taken')\n"
-    )
-
-    def second() -> str:
-        command = [sys.executable, "-c", program, str(path)]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
-
-    with FileLock(path).acquire(command="reconciler run --specs x", since="2026-01-01T00:00:00Z"):
-        refused = second()
-    allowed = second()
-
-    assert f"pid {os.getpid()}" in refused
-    assert '"reconciler run --specs x", since 2026-01-01T00:00:00Z' in refused
-    assert str(path) in refused
-    assert allowed == "taken\n"
-
-
-def test_a_lock_is_free_again_once_released(tmp_path):
-    lock = FileLock(tmp_path / "lock").acquire(command="a", since="now")
-    lock.release()
-    lock.release()
-
-    with FileLock(tmp_path / "lock").acquire(command="b", since="now") as again:
-        assert '"b"' in again.holder()
-    assert Path(tmp_path / "lock").read_text() == ""
-
-
-def test_a_folder_is_locked_whatever_the_state_folder(tmp_path: Path) -> None:
-    held = FolderLock(tmp_path).acquire()
-
-    with pytest.raises(StateError, match="Another daemon works on the folder"):
-        FolderLock(tmp_path).acquire()
-
-    held.release()
-    FolderLock(tmp_path).acquire().release()
-
-
-def test_a_folder_that_is_not_there_has_no_lock(tmp_path: Path) -> None:
-    FolderLock(tmp_path / "absent").acquire().release()

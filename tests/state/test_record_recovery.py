@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.state.record_recovery import recover
+from reconciler.state.record_recovery import recover_record
 
 SIDECAR: dict[str, Any] = yaml.safe_load("""
 apiVersion: trainer.kubeflow.org/v1alpha1
@@ -28,7 +28,7 @@ CREATED = 1767225600.0
 
 
 def test_identity_counts_and_times_come_back() -> None:
-    record = recover(SIDECAR)
+    record = recover_record(SIDECAR)
     assert record is not None
     assert (record.key, record.uid, record.generation, record.observed_generation) == (
         "team/demo",
@@ -41,21 +41,21 @@ def test_identity_counts_and_times_come_back() -> None:
     assert record.recovered
 
 
-def test_conditions_that_are_told_while_they_hold_are_not_the_records() -> None:
+def test_conditions_that_are_not_recorded_are_ignored() -> None:
     told = [*SIDECAR["status"]["conditions"], {"type": "SourceReady", "status": "True"}, {"type": "Blocked"}]
-    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "conditions": told}})
+    record = recover_record({**SIDECAR, "status": {**SIDECAR["status"], "conditions": told}})
     assert record is not None
     assert [condition.type for condition in record.conditions] == ["Suspended"]
 
 
 def test_the_deadline_counts_from_the_resume() -> None:
-    record = recover(SIDECAR)
+    record = recover_record(SIDECAR)
     assert record is not None
     assert record.clock_from == CREATED + 60
 
 
 def test_finished_steps_do_not_run_again() -> None:
-    record = recover(SIDECAR)
+    record = recover_record(SIDECAR)
     assert record is not None
     assert record.steps_done == {"prepare": "succeeded"}
 
@@ -63,8 +63,8 @@ def test_finished_steps_do_not_run_again() -> None:
 @pytest.mark.parametrize(
     ("told", "recovered"), [({"progressPercentage": 40}, {"progressPercentage": 40}), ("40%", {}), (None, {})]
 )
-def test_what_was_last_reported_comes_back(told: Any, recovered: dict[str, Any]) -> None:
-    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "trainerStatus": told}})
+def test_the_trainer_status_comes_back(told: Any, recovered: dict[str, Any]) -> None:
+    record = recover_record({**SIDECAR, "status": {**SIDECAR["status"], "trainerStatus": told}})
     assert record is not None
     assert record.trainer_status == recovered
 
@@ -79,17 +79,17 @@ def test_how_a_job_ended_comes_back(kind: str) -> None:
         "lastTransitionTime": "2026-01-01T01:00:00Z",
     }
     document = {**SIDECAR, "status": {**SIDECAR["status"], "conditions": [ended]}}
-    record = recover(document)
+    record = recover_record(document)
     assert record is not None
     assert record.finished
     (condition,) = record.conditions
     assert (condition.reason, condition.message, condition.at) == ("R", "M", CREATED + 3600)
 
 
-def test_odd_facts_are_stepped_over() -> None:
+def test_malformed_fields_are_ignored() -> None:
     ended = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T01:00:00Z"}
     odd = {"failure": {"step": 3}, "events": ["x", {"time": "soon"}], "nodes": ["y", {}], "network": "z"}
-    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "conditions": [ended], **odd}})
+    record = recover_record({**SIDECAR, "status": {**SIDECAR["status"], "conditions": [ended], **odd}})
     assert record is not None
     assert (record.failure, record.containers, record.subnet) == (None, {}, "")
     assert [event.reason for event in record.events] == ["Recovered"]
@@ -97,7 +97,7 @@ def test_odd_facts_are_stepped_over() -> None:
 
 def test_times_may_be_yaml_timestamps() -> None:
     metadata = yaml.safe_load("{name: demo, uid: u1, creationTimestamp: 2026-01-01T00:00:00Z}")
-    record = recover({"metadata": metadata, "status": {}})
+    record = recover_record({"metadata": metadata, "status": {}})
     assert record is not None
     assert (record.namespace, record.created_at) == ("default", CREATED)
 
@@ -114,20 +114,20 @@ def test_times_may_be_yaml_timestamps() -> None:
     ],
     ids=["empty", "invalid-job", "no-uid", "no-time", "no-status", "nonsense"],
 )
-def test_a_document_that_tells_too_little_recovers_nothing(document: dict[str, Any]) -> None:
-    assert recover(document) is None
+def test_an_incomplete_document_recovers_nothing(document: dict[str, Any]) -> None:
+    assert recover_record(document) is None
 
 
 @pytest.mark.parametrize("odd", [-1, True, "3", None, 2.5])
-def test_odd_numbers_count_as_none(odd: Any) -> None:
-    record = recover({**SIDECAR, "status": {**SIDECAR["status"], "attempt": odd}})
+def test_malformed_numbers_are_ignored(odd: Any) -> None:
+    record = recover_record({**SIDECAR, "status": {**SIDECAR["status"], "attempt": odd}})
     assert record is not None
     assert record.attempt == 0
 
 
-def test_odd_lists_are_stepped_over() -> None:
+def test_malformed_list_entries_are_ignored() -> None:
     status = {**SIDECAR["status"], "conditions": ["x", {"status": "True"}], "jobsStatus": [None, "y"]}
-    record = recover({**SIDECAR, "status": status})
+    record = recover_record({**SIDECAR, "status": status})
     assert record is not None
     assert record.conditions == ()
     assert record.steps_done == {}

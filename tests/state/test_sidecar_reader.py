@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.state import sidecar_reader
-from reconciler.state.sidecar_reader import SidecarReader, parse_time, read_sidecar, status_root
+from reconciler.state.sidecar_reader import SidecarReader, read_sidecar
+from reconciler.state.timestamps import parse_time
 
 DOCUMENT = """\
 apiVersion: trainer.kubeflow.org/v1alpha1
@@ -28,7 +28,7 @@ status:
 """
 
 
-def test_everything_said_is_found_and_times_stay_text(tmp_path):
+def test_every_field_is_read_and_times_stay_text(tmp_path):
     path = tmp_path / "job.status.yaml"
     path.write_text(DOCUMENT)
 
@@ -57,7 +57,7 @@ junk = st.recursive(
 
 
 @given(status=junk, metadata=junk)
-def test_a_strange_document_reads_as_nothing(status, metadata):
+def test_a_malformed_document_reads_as_empty(status, metadata):
     found = sidecar_reader.ObjectStatus(
         kind="TrainJob",
         namespace="n",
@@ -126,23 +126,3 @@ def test_links_that_form_a_loop_are_followed_once(tmp_path):
 
 def test_a_folder_that_is_not_there_has_no_sidecars(tmp_path):
     assert SidecarReader(tmp_path / "none").read().objects == ()
-
-
-def test_sidecars_are_beside_the_manifests_unless_a_folder_is_named(tmp_path):
-    assert status_root(tmp_path, None) == tmp_path
-    assert status_root(tmp_path, tmp_path / "s") == tmp_path / "s"
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("1970-01-01T00:00:10Z", 10),
-        ("1970-01-01T01:00:00+01:00", 0),
-        (5, 5),
-        ("soon", None),
-        (None, None),
-        (True, None),
-    ],
-)
-def test_times(value, seconds):
-    assert parse_time(value) == seconds

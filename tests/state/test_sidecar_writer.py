@@ -9,15 +9,8 @@ import pytest
 import yaml
 
 from reconciler.errors import StateError
-from reconciler.state.sidecar_writer import (
-    INTERVAL,
-    KEPT_PARSED,
-    WITHHELD,
-    SidecarWriter,
-    document_key,
-    read_sidecar,
-    sidecar_path,
-)
+from reconciler.state.sidecar_files import document_key, load_documents
+from reconciler.state.sidecar_writer import MAX_PARSED_FILES, WITHHELD_RETRY, WRITE_INTERVAL, SidecarWriter
 
 
 class Clock:
@@ -46,28 +39,28 @@ def put(sidecars: SidecarWriter, path: Path, name: str, phase: str, *, urgent: b
 
 
 def phases(path: Path) -> dict[str, str]:
-    return {d["metadata"]["name"]: d["status"]["phase"] for d in read_sidecar(path)}
+    return {d["metadata"]["name"]: d["status"]["phase"] for d in load_documents(path)}
 
 
-def test_nothing_is_made_while_the_manifest_is_not_there_and_all_is_told_once_it_is_back(tmp_path) -> None:
+def test_no_sidecar_is_made_until_its_manifest_is_back(tmp_path) -> None:
     sidecars, clock, errors = writer()
     manifest = tmp_path / "specs" / "deep" / "a.yaml"
     path = manifest.with_name("a.status.yaml")
     made = document("a", "Running")
 
     sidecars.put(path, document_key(made), made, manifest=manifest, urgent=True)
-    assert sidecars.flush() == WITHHELD
+    assert sidecars.flush() == WITHHELD_RETRY
     assert not (tmp_path / "specs").exists()
 
     manifest.parent.mkdir(parents=True)
     manifest.touch()
-    clock.now += WITHHELD
+    clock.now += WITHHELD_RETRY
     sidecars.flush()
     assert phases(path) == {"a": "Running"}
     assert not errors
 
 
-def test_a_status_that_is_there_is_kept_up_though_its_manifest_has_gone(tmp_path) -> None:
+def test_an_existing_sidecar_is_updated_though_its_manifest_has_gone(tmp_path) -> None:
     sidecars, _, _ = writer()
     manifest, path = tmp_path / "a.yaml", tmp_path / "a.status.yaml"
     manifest.touch()
@@ -78,26 +71,7 @@ def test_a_status_that_is_there_is_kept_up_though_its_manifest_has_gone(tmp_path
     assert phases(path) == {"a": "Failed"}
 
 
-@pytest.mark.parametrize(
-    ("manifest", "status_dir", "wanted"),
-    [
-        ("/specs/a.yaml", None, "/specs/a.status.yaml"),
-        ("/specs/a.b.yml", None, "/specs/a.b.status.yaml"),
-        ("/specs/sub/a.JSON", None, "/specs/sub/a.status.yaml"),
-        ("/specs/sub/a.yaml", "/status", "/status/sub/a.status.yaml"),
-        ("/elsewhere/a.yaml", "/status", "/status/a.status.yaml"),
-    ],
-)
-def test_the_sidecar_is_beside_the_manifest_or_in_the_same_tree(
-    manifest: str, status_dir: str | None, wanted: str
-) -> None:
-    found = sidecar_path(
-        Path(manifest), specs=Path("/specs"), status_dir=Path(status_dir) if status_dir else None
-    )
-    assert found == Path(wanted)
-
-
-def test_the_first_change_is_written_at_once_and_later_ones_are_gathered(tmp_path: Path) -> None:
+def test_the_first_change_is_written_at_once_and_later_ones_together(tmp_path: Path) -> None:
     sidecars, clock, _ = writer()
     path = tmp_path / "a.status.yaml"
     clock.now = 10.0
@@ -105,13 +79,13 @@ def test_the_first_change_is_written_at_once_and_later_ones_are_gathered(tmp_pat
     assert phases(path) == {"a": "Pending"}
     put(sidecars, path, "a", "Running")
     assert phases(path) == {"a": "Pending"}
-    assert sidecars.flush() == pytest.approx(INTERVAL)
-    clock.now = 10.0 + INTERVAL
+    assert sidecars.flush() == pytest.approx(WRITE_INTERVAL)
+    clock.now = 10.0 + WRITE_INTERVAL
     assert sidecars.flush() is None
     assert phases(path) == {"a": "Running"}
 
 
-def test_what_is_urgent_does_not_wait(tmp_path: Path) -> None:
+def test_an_urgent_change_is_written_at_once(tmp_path: Path) -> None:
     sidecars, _, _ = writer()
     path = tmp_path / "a.status.yaml"
     put(sidecars, path, "a", "Pending")
@@ -129,19 +103,19 @@ def test_an_unchanged_document_is_not_written_again(tmp_path: Path) -> None:
     assert path.stat().st_ino == before
 
 
-def test_objects_of_one_file_share_a_sidecar_and_leave_one_by_one(tmp_path: Path) -> None:
+def test_objects_of_one_file_share_a_sidecar_and_are_removed_one_by_one(tmp_path: Path) -> None:
     sidecars, _, _ = writer()
     path = tmp_path / "both.status.yaml"
     put(sidecars, path, "a", "Running", urgent=True)
     put(sidecars, path, "b", "Failed", urgent=True)
     assert phases(path) == {"a": "Running", "b": "Failed"}
-    sidecars.drop(path, "TrainJob/default/a")
+    sidecars.remove(path, "TrainJob/default/a")
     assert phases(path) == {"b": "Failed"}
-    sidecars.drop(path, "TrainJob/default/b")
+    sidecars.remove(path, "TrainJob/default/b")
     assert not path.exists()
 
 
-def test_a_new_daemon_keeps_what_the_one_before_told_of_others(tmp_path: Path) -> None:
+def test_a_new_daemon_keeps_the_documents_of_the_one_before(tmp_path: Path) -> None:
     path = tmp_path / "both.status.yaml"
     first, _, _ = writer()
     put(first, path, "a", "Complete", urgent=True)
@@ -150,7 +124,7 @@ def test_a_new_daemon_keeps_what_the_one_before_told_of_others(tmp_path: Path) -
     assert phases(path) == {"a": "Complete", "b": "Running"}
 
 
-def test_objects_the_manifest_does_not_define_any_more_go(tmp_path: Path) -> None:
+def test_objects_that_are_not_retained_are_removed(tmp_path: Path) -> None:
     sidecars, _, _ = writer()
     path = tmp_path / "both.status.yaml"
     put(sidecars, path, "a", "Complete", urgent=True)
@@ -168,7 +142,7 @@ def test_a_removed_sidecar_is_written_again(tmp_path: Path) -> None:
     assert phases(path) == {"a": "Running"}
 
 
-def test_a_write_that_failed_is_told_and_tried_again(tmp_path: Path) -> None:
+def test_a_failed_write_is_reported_and_tried_again(tmp_path: Path) -> None:
     sidecars, clock, errors = writer()
     folder = tmp_path / "folder"
     folder.write_text("a file is in the way")
@@ -199,11 +173,11 @@ def test_rewriting_a_removed_sidecar_is_tried_again_too(tmp_path: Path) -> None:
 
 def many(sidecars: SidecarWriter, folder: Path) -> None:
     """More files than are kept as data."""
-    for number in range(KEPT_PARSED + 1):
+    for number in range(MAX_PARSED_FILES + 1):
         put(sidecars, folder / f"{number}.status.yaml", f"job-{number}", "Complete")
 
 
-def test_a_file_that_was_not_looked_at_for_long_keeps_all_its_objects(tmp_path: Path) -> None:
+def test_a_file_that_was_not_used_for_long_keeps_all_its_objects(tmp_path: Path) -> None:
     sidecars, _, _ = writer()
     path = tmp_path / "both.status.yaml"
     put(sidecars, path, "a", "Complete", urgent=True)
@@ -240,12 +214,6 @@ def test_what_could_not_be_written_is_kept_however_many_follow(tmp_path: Path) -
     sidecars.flush()
 
     assert phases(folder / "a.status.yaml") == {"a": "Complete"}
-
-
-def test_a_sidecar_that_does_not_parse_tells_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "a.status.yaml"
-    path.write_text("{{{{")
-    assert read_sidecar(path) == []
 
 
 def test_the_text_is_plain_yaml_in_the_order_given(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.names import PREFIX
+from reconciler.names import KEY_PREFIX
 
 API = "trainer.kubeflow.org/v1alpha1"
 
@@ -89,5 +89,5 @@ def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
 
 def annotated(document: dict[str, Any], **annotations: str) -> dict[str, Any]:
     """The document with annotations of this project's prefix, dashes written as underscores."""
-    own = {PREFIX + name.replace("_", "-"): value for name, value in annotations.items()}
+    own = {KEY_PREFIX + name.replace("_", "-"): value for name, value in annotations.items()}
     return {**document, "metadata": {**document["metadata"], "annotations": own}}

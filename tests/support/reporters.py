@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.peer import peer_python
+from tests.client.kubeflow_sdk import sdk_python
 from tests.support import engines
 
 #: The first releases with ``KubeflowCallback`` are of 2026.
@@ -24,7 +24,7 @@ PYTHON = "3.11"
 
 def kubeflow_site() -> Path:
     """Folder with the kubeflow SDK; skips the test where it can't be had."""
-    found = sorted(Path(peer_python()).parents[1].glob("lib/python3.*/site-packages"))
+    found = sorted(Path(sdk_python()).parents[1].glob("lib/python3.*/site-packages"))
     if not found or found[0].parent.name != f"python{PYTHON}":
         pytest.skip(f"the kubeflow SDK is installed for another Python than the image's {PYTHON}")
     return found[0]

@@ -1,32 +1,32 @@
-"""One decoded mapping to a :class:`~reconciler.api.loading.document.Document`: kind, metadata, schema.
+"""One composed YAML document to :class:`~reconciler.api.loading.document.Document`: kind, metadata, schema.
 
-Everything that can be said of an object by itself is said here, all of it at once; what needs other
-objects is in :mod:`reconciler.api.validation.admission`. Kinds of other API groups pass unread: a folder may hold what
-else its owner applies.
+Every fault of an object by itself is reported here, all of them at once; what needs other objects is in
+:mod:`reconciler.api.validation.admission`. Kinds of other API groups are not validated: a folder may also
+hold what its owner applies to a cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
-from reconciler.api.faults import Fault
-from reconciler.api.field_paths import Path, render
-from reconciler.api.loading.composer import Composed, Place, Problem
+from reconciler.api.faults import NOT_RENDERED, Fault, format_value
+from reconciler.api.field_paths import FieldPath, render
+from reconciler.api.label_rules import check_labels
 from reconciler.api.loading.document import Document
-from reconciler.api.loading.schema_messages import faults_of, shown
-from reconciler.api.loading.templates import NOT_RENDERED, unrendered
+from reconciler.api.loading.fractional_quantities import find_fractions
+from reconciler.api.loading.schema_messages import describe_errors
+from reconciler.api.loading.templates import check_template
+from reconciler.api.loading.yaml_composer import FieldLocation, YamlDocument, YamlFault
 from reconciler.api.models.base import Model
 from reconciler.api.models.core.secret_configmap import ConfigMap, Secret
 from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
 from reconciler.api.models.trainjob import TrainJob
-from reconciler.api.name_syntax import label_1035_problem, label_1123_problem, subdomain_problem
-from reconciler.api.validation.fractional_quantities import fractions
-from reconciler.api.validation.labels import map_errors
+from reconciler.api.name_syntax import validate_label_1035, validate_label_1123, validate_subdomain
 from reconciler.names import API_GROUP, API_VERSION, DEFAULT_NAMESPACE
 
 _KINDS: Final[dict[str, type[Model]]] = {
@@ -35,50 +35,48 @@ _KINDS: Final[dict[str, type[Model]]] = {
     "ClusterTrainingRuntime": ClusterTrainingRuntime,
 }
 _CORE_KINDS: Final[dict[str, type[Model]]] = {"Secret": Secret, "ConfigMap": ConfigMap}
-#: The first Training Operator's jobs, which people still have lying about.
+#: The jobs of the first Training Operator, for a warning that points to TrainJob.
 _OLD_JOBS: Final = frozenset({"PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob", "MXJob"})
 _LISTS: Final = frozenset({"List", *(f"{kind}List" for kind in (*_KINDS, *_CORE_KINDS))})
 
+_Finding: TypeAlias = tuple[FieldPath, str]
 
-_Found = tuple[Path, str]
 
-
-def documents_of(composed: Composed, file: str) -> Iterator[Document]:
-    """The objects of one YAML document: itself, or the items where it is a list."""
-    value, place = composed.value, composed.place
+def decode(composed: YamlDocument, file: str) -> Iterator[Document]:
+    """Yields the objects of one YAML document: itself, or the items where it is a list."""
+    value, location = composed.value, composed.location
     items = value.get("items") if isinstance(value, dict) and _text(value.get("kind")) in _LISTS else None
     if not isinstance(items, list):
-        yield _document(value, place, file, composed.problems)
+        yield _decode_object(value, location, file, composed.faults)
         return
     for index, item in enumerate(items):
-        prefix: Path = ("items", index)
-        problems = tuple(
-            replace(problem, path=problem.path[2:])
-            for problem in composed.problems
-            if problem.path[:2] == prefix
+        prefix: FieldPath = ("items", index)
+        faults = tuple(
+            replace(fault, path=fault.path[2:]) for fault in composed.faults if fault.path[:2] == prefix
         )
-        yield _document(item, place.at(*prefix), file, problems)
+        yield _decode_object(item, location.at(prefix), file, faults)
 
 
-def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]) -> Document:
+def _decode_object(
+    value: Any, location: FieldLocation, file: str, text_faults: Sequence[YamlFault]
+) -> Document:
     raw = value if isinstance(value, dict) else {}
     kind, version = _text(raw.get("kind")), _text(raw.get("apiVersion"))
     given = raw.get("metadata")
     metadata: dict[str, Any] = given if isinstance(given, dict) else {}
-    errors: list[_Found] = []
-    warnings: list[_Found] = []
-    recipe = unrendered(raw, kind=kind, version=version, file=file)
-    model_class = _class_of(kind, version, errors, warnings) if recipe is None else None
+    errors: list[_Finding] = []
+    warnings: list[_Finding] = []
     model = None
-    if model_class is not None:
-        errors += _metadata_errors(metadata, kind) if isinstance(given, dict) else ()
-        model = _validated(raw, model_class, errors)
-        warnings += _own_warnings(raw, metadata, kind)
+    template = check_template(raw, kind=kind, version=version, file=file)
     if not isinstance(value, dict):
-        # A text that is no manifest may be anything, a password file's content, too.
-        what = "a text" if isinstance(value, str) else shown(value)
+        # A text that is no manifest may be anything, even the content of a password file: it is not shown.
+        what = "a text" if isinstance(value, str) else format_value(value)
         message = f"Invalid value: {what}: a manifest is an object with apiVersion, kind, metadata"
-        errors = [((), message)]
+        errors.append(((), message))
+    elif template is None and (model_class := _find_model(kind, version, errors, warnings)) is not None:
+        errors += _check_metadata(metadata, kind) if isinstance(given, dict) else ()
+        model = _validate(raw, model_class, errors)
+        warnings += _find_warnings(raw, metadata, kind)
     cluster_scoped = kind == "ClusterTrainingRuntime"
     document = Document(
         kind=kind,
@@ -86,40 +84,35 @@ def _document(value: Any, place: Place, file: str, problems: tuple[Problem, ...]
         namespace="" if cluster_scoped else _text(metadata.get("namespace")) or DEFAULT_NAMESPACE,
         name=_text(metadata.get("name")),
         file=file,
-        line=place.line,
+        line=location.line,
         raw=raw,
-        place=place,
+        location=location,
     )
-    twice = [
-        replace(document.error(render(problem.path), problem.message), line=problem.line)
-        for problem in problems
+    faults = [
+        replace(document.error(render(fault.path), fault.message), line=fault.line) for fault in text_faults
     ]
-    faults = [*twice, *_faults(document, errors, "error"), *_faults(document, warnings, "warning")]
-    if recipe is not None:
-        severity, path, message = recipe
-        say = document.error if severity == "error" else document.warning
-        faults.append(say(path, message, reason=NOT_RENDERED))
-    return replace(document, model=None if errors or twice else model, faults=tuple(faults))
+    faults += _sort(document.error(render(path), message) for path, message in errors)
+    faults += _sort(document.warning(render(path), message) for path, message in warnings)
+    if template is not None:
+        severity, field, message = template
+        make = document.error if severity == "error" else document.warning
+        faults.append(make(field, message, reason=NOT_RENDERED))
+    return replace(document, model=None if errors or text_faults else model, faults=tuple(faults))
 
 
-def _faults(document: Document, found: list[_Found], severity: str) -> Iterator[Fault]:
-    """One fault for each, in the order of their lines, nothing said twice."""
-    make: Callable[[str, str], Fault] = document.error if severity == "error" else document.warning
-    faults = dict.fromkeys(make(render(path), message) for path, message in found)
-    yield from sorted(faults, key=lambda fault: fault.line)
+def _sort(faults: Iterator[Fault]) -> list[Fault]:
+    """Returns the faults in the order of their lines, without repetitions."""
+    return sorted(dict.fromkeys(faults), key=lambda fault: fault.line)
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _class_of(
-    kind: str,
-    version: str,
-    errors: list[_Found],
-    warnings: list[_Found],
+def _find_model(
+    kind: str, version: str, errors: list[_Finding], warnings: list[_Finding]
 ) -> type[Model] | None:
-    """The model of a document's kind; None, perhaps with an error, where there is none."""
+    """Returns the model of a kind; None, and perhaps an error, where there is none."""
     for name, text in (("apiVersion", version), ("kind", kind)):
         if not text:
             example = API_VERSION if name == "apiVersion" else "TrainJob"
@@ -135,7 +128,7 @@ def _class_of(
         )
     elif group == API_GROUP:
         if kind not in _KINDS:
-            errors.append((("kind",), _unknown_kind(kind, version)))
+            errors.append((("kind",), _describe_unknown_kind(kind, version)))
         return _KINDS.get(kind)
     elif kind in _KINDS:
         errors.append(
@@ -149,53 +142,54 @@ def _class_of(
     return _CORE_KINDS.get(kind) if version == "v1" else None
 
 
-def _unknown_kind(kind: str, version: str) -> str:
+def _describe_unknown_kind(kind: str, version: str) -> str:
     names = {name.lower(): name for name in _KINDS}
     close = get_close_matches(kind.lower(), names, n=1)
     remedy = f'did you mean "{names[close[0]]}"?' if close else f"known kinds: {', '.join(_KINDS)}"
     return f'no matches for kind "{kind}" in version "{version}"; {remedy}'
 
 
-def _validated(raw: dict[str, Any], model_class: type[Model], errors: list[_Found]) -> Any:
+def _validate(raw: dict[str, Any], model_class: type[Model], errors: list[_Finding]) -> Any:
+    """Returns the model, or None and adds the schema's errors, for each path at most one."""
     try:
-        return model_class.model_validate(_without_nulls(raw))
+        return model_class.model_validate(_remove_nulls(raw))
     except ValidationError as error:
-        said = {path for path, _ in errors}
-        told = faults_of(error, model_class, secret=model_class is Secret)
-        errors += [(path, message) for path, message in told if path not in said]
+        reported = {path for path, _ in errors}
+        found = describe_errors(error, model_class, secret=model_class is Secret)
+        errors += [(path, message) for path, message in found if path not in reported]
         return None
 
 
-def _without_nulls(value: Any) -> Any:
-    """A null field is an absent one, as Kubernetes has it; a null in a list stays, and is an error."""
+def _remove_nulls(value: Any) -> Any:
+    """Returns decoded data without null fields, as Kubernetes reads it; a null in a list is an error."""
     if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+        return {key: _remove_nulls(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list):
-        return [_without_nulls(inner) for inner in value]
+        return [_remove_nulls(inner) for inner in value]
     return value
 
 
-def _metadata_errors(metadata: dict[str, Any], kind: str) -> Iterator[_Found]:
+def _check_metadata(metadata: dict[str, Any], kind: str) -> Iterator[_Finding]:
     name, namespace = metadata.get("name"), metadata.get("namespace")
     if name is None or name == "":
-        remedy = "; generateName makes a new job at every look, so it cannot be used in a folder"
+        remedy = "; generateName would make a new job at every reading, so it cannot be used in a folder"
         yield (
             ("metadata", "name"),
             f"Required value: name is required{remedy if metadata.get('generateName') else ''}",
         )
     elif isinstance(name, str):
-        problem = label_1035_problem(name) if kind == "TrainJob" else subdomain_problem(name)
+        problem = validate_label_1035(name) if kind == "TrainJob" else validate_subdomain(name)
         if problem:
-            yield ("metadata", "name"), f"Invalid value: {shown(name)}: metadata.name {problem}"
-    if isinstance(namespace, str) and namespace and (problem := label_1123_problem(namespace)):
-        yield ("metadata", "namespace"), f"Invalid value: {shown(namespace)}: {problem}"
-    yield from map_errors(metadata, ("metadata",))
+            yield ("metadata", "name"), f"Invalid value: {format_value(name)}: metadata.name {problem}"
+    if isinstance(namespace, str) and namespace and (problem := validate_label_1123(namespace)):
+        yield ("metadata", "namespace"), f"Invalid value: {format_value(namespace)}: {problem}"
+    yield from check_labels(metadata, ("metadata",))
 
 
-def _own_warnings(raw: dict[str, Any], metadata: dict[str, Any], kind: str) -> Iterator[_Found]:
+def _find_warnings(raw: dict[str, Any], metadata: dict[str, Any], kind: str) -> Iterator[_Finding]:
     if kind == "ClusterTrainingRuntime" and metadata.get("namespace"):
         yield ("metadata", "namespace"), "a ClusterTrainingRuntime is in no namespace; the field is ignored"
     if metadata.get("finalizers"):
         yield ("metadata", "finalizers"), "has no effect here: no controller here acts on it"
-    for path, value in fractions(raw) if kind != "Secret" else ():
+    for path, value in find_fractions(raw) if kind != "Secret" else ():
         yield path, f'{value} is not in quotes: a cluster takes a fraction only as text; write "{value}"'

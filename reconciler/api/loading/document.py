@@ -1,14 +1,14 @@
-"""What loading a file gives: its documents, each with its faults and the lines of its fields."""
+"""Documents of a file, each with its faults and the lines of its fields."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api import field_paths
 from reconciler.api.faults import Fault
-from reconciler.api.loading.composer import Place
+from reconciler.api.loading.yaml_composer import FieldLocation
 
 if TYPE_CHECKING:
     from reconciler.api.models.core.secret_configmap import ConfigMap, Secret
@@ -26,11 +26,11 @@ class Document:
         namespace: ``default`` where the manifest names none; empty for a cluster-scoped kind.
         name: empty when it is missing.
         file: path of the file as given.
-        line: 1-based, where the object begins.
+        line: 1-based, of the object's first line.
         raw: as decoded (YAML 1.1 as Kubernetes reads it).
-        model: the object, None when it is invalid or of a kind that is not this project's business.
-        faults: its own errors (decode, schema) and warnings.
-        place: lines of its fields.
+        model: the object, None when it is invalid or of a kind that is not read here.
+        faults: its own errors (decoding, schema) and warnings.
+        location: lines of its fields.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Document:
     raw: Mapping[str, Any]
     model: TrainJob | ClusterTrainingRuntime | TrainingRuntime | Secret | ConfigMap | None = None
     faults: tuple[Fault, ...] = ()
-    place: Place = field(default_factory=lambda: Place(0), repr=False, compare=False)
+    location: FieldLocation = field(default_factory=lambda: FieldLocation(0), repr=False, compare=False)
 
     @property
     def object(self) -> str:
@@ -55,11 +55,11 @@ class Document:
         return all(fault.severity != "error" for fault in self.faults)
 
     def line_of(self, path: str) -> int:
-        """Line of a field path (``spec.trainer.env[0].name``), or of the nearest parent that is there."""
-        return self.place.find(field_paths.parse(path))
+        """Returns the line of a field (``spec.trainer.env[0].name``), or of its nearest existing parent."""
+        return self.location.at(field_paths.parse(path)).line
 
     def error(self, path: str, message: str, *, reason: str = "") -> Fault:
-        """An error of this document at ``path``."""
+        """Returns an error of this document at ``path``."""
         return Fault(
             file=self.file,
             line=self.line_of(path),
@@ -70,20 +70,12 @@ class Document:
         )
 
     def warning(self, path: str, message: str, *, reason: str = "") -> Fault:
-        """A warning of this document at ``path``."""
-        return Fault(
-            file=self.file,
-            line=self.line_of(path),
-            path=path,
-            message=message,
-            object=self.object,
-            severity="warning",
-            reason=reason,
-        )
+        """Returns a warning of this document at ``path``."""
+        return replace(self.error(path, message, reason=reason), severity="warning")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded:
+class LoadedFile:
     """A file's documents, and the faults that belong to none of them (syntax, size, encoding).
 
     With such a fault the file may be half-written: what it held before should be left as it is.

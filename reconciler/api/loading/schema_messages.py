@@ -1,29 +1,29 @@
-"""pydantic's errors as sentences in Kubernetes's words, with a remedy where one helps.
+"""Messages for pydantic's errors, in the words of Kubernetes and with a remedy where one helps.
 
-Kubernetes users know ``unknown field``, ``Required value``, ``Invalid value``, ``Unsupported value``: the
-first words are theirs, what follows says what to do.
+A message begins as Kubernetes begins it (``unknown field``, ``Required value``, ``Invalid value``,
+``Unsupported value``); what follows says what to do.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.api.field_paths import Path, render
+from reconciler.api.faults import format_value
+from reconciler.api.field_paths import FieldPath, render
 from reconciler.api.models.base import Model
 from reconciler.api.models.core.container import Container
 from reconciler.api.models.core.pod import PodSpec
 from reconciler.api.models.core.secret_configmap import NOT_BASE64
-from reconciler.api.models.model_fields import fields_of, model_at
+from reconciler.api.models.model_fields import find_model, get_fields
 from reconciler.api.models.runtime_patch import ContainerPatch, PodSpecPatch
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-_SHOWN: Final = 80
+#: pydantic's error type -> the type that the schema wants.
 _TYPES: Final = {
     "tuple_type": "array",
     "string_type": "string",
@@ -37,8 +37,8 @@ _TYPES: Final = {
     "int_or_string": "integer or string",
 }
 
-#: Fields that existed once, or that people expect: the end of their path, and what to write instead.
-_GONE: Final = {
+#: The end of the path of a field that older versions had, or that people expect -> what to write instead.
+_REPLACED_FIELDS: Final = {
     "spec.podTemplateOverrides": "it was replaced by spec.runtimePatches (manager, trainingRuntimeSpec)",
     "spec.podSpecOverrides": "it was replaced by spec.runtimePatches (manager, trainingRuntimeSpec)",
     "spec.datasetConfig": "it is spec.initializer.dataset now",
@@ -61,49 +61,40 @@ _NUMBER_WORDS: Final = {
 }
 
 
-def faults_of(
+def describe_errors(
     error: ValidationError, root: type[Model], *, secret: bool = False
-) -> Iterator[tuple[Path, str]]:
-    """Path and sentence of everything that a validation error reports.
+) -> Iterator[tuple[FieldPath, str]]:
+    """Yields path and message of everything that a validation error reports.
 
     Args:
-        error: what validating a document raised.
-        root: the model it was validated against, to say which fields there are.
-        secret: values may be nobody's to read: none is shown.
+        error: the error of validating a document.
+        root: the model that it was validated against, to name the fields there are.
+        secret: no message may show a value.
     """
     for details in error.errors(include_url=False):
-        path: Path = details["loc"]
+        path: FieldPath = details["loc"]
         if secret and details["type"] != "extra_forbidden":
-            yield path, _without_value(details)
-            continue
-        if details["type"] == "items":
+            yield path, _describe_without_value(details)
+        elif details["type"] == "items":
             for index, message in details["ctx"]["items"]:
                 yield (*path, index), message
         else:
-            yield path, _sentence(details, path, root)
+            yield path, _describe(details, path, root)
 
 
-def shown(value: Any) -> str:
-    """A value as JSON, cut to a readable length."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-    except (TypeError, ValueError):
-        text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-def _sentence(details: ErrorDetails, path: Path, root: type[Model]) -> str:
+def _describe(details: ErrorDetails, path: FieldPath, root: type[Model]) -> str:
     kind, value, limits = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown_field(path, root)
+        return _describe_unknown_field(path, root)
     if kind in _TYPES:
-        return _wrong_type(kind, value)
-    say = _SENTENCES.get(kind)
-    return f"Invalid value: {shown(value)}: {details['msg']}" if say is None else say(value, limits)
+        return _describe_wrong_type(kind, value)
+    if (format_message := _MESSAGES.get(kind)) is not None:
+        return format_message(value, limits)
+    return f"Invalid value: {format_value(value)}: {details['msg']}"
 
 
-def _without_value(details: ErrorDetails) -> str:
-    """A sentence that tells no more of a value than its type."""
+def _describe_without_value(details: ErrorDetails) -> str:
+    """Returns a message that shows of a value no more than its type."""
     if details["type"] == "missing":
         return "Required value: the field is required"
     if details["type"] == NOT_BASE64:
@@ -111,12 +102,12 @@ def _without_value(details: ErrorDetails) -> str:
     wanted = _TYPES.get(details["type"])
     if wanted is None:
         return "Invalid value (it is not shown)"
-    return f"Invalid value: must be of type {wanted}, not {_type_of(details['input'])} (it is not shown)"
+    return f"Invalid value: must be of type {wanted}, not {_name_type(details['input'])} (it is not shown)"
 
 
-def _wrong_type(kind: str, value: Any) -> str:
+def _describe_wrong_type(kind: str, value: Any) -> str:
     wanted = _TYPES[kind]
-    sentence = f"Invalid value: {shown(value)}: must be of type {wanted}, not {_type_of(value)}"
+    sentence = f"Invalid value: {format_value(value)}: must be of type {wanted}, not {_name_type(value)}"
     if wanted == "integer" and isinstance(value, str):
         if value in _NUMBER_WORDS:
             return f"{sentence}; {_NUMBER_WORDS[value]}"
@@ -126,12 +117,12 @@ def _wrong_type(kind: str, value: Any) -> str:
     if wanted == "boolean":
         return f"{sentence}; write true or false without quotes"
     if wanted == "array" and isinstance(value, str):
-        return f"{sentence}; write a list, as in {shown(value.split()[:4] or [''])}"
+        return f"{sentence}; write a list, as in {format_value(value.split()[:4] or [''])}"
     return sentence
 
 
-def _type_of(value: Any) -> str:
-    """The JSON schema's name of a value's type."""
+def _name_type(value: Any) -> str:
+    """Returns the name of a value's type in JSON schema."""
     for types, name in (
         (bool, "boolean"),
         (int, "integer"),
@@ -145,79 +136,82 @@ def _type_of(value: Any) -> str:
     return "null"
 
 
-def _unknown_field(path: Path, root: type[Model]) -> str:
+def _describe_unknown_field(path: FieldPath, root: type[Model]) -> str:
     *parent, name = path
     sentence = f'unknown field "{render(path)}"'
     text = render(part for part in path if not isinstance(part, int))
-    for ending, remedy in _GONE.items():
+    for ending, remedy in _REPLACED_FIELDS.items():
         if text == ending or text.endswith("." + ending):
             return f"{sentence}; {remedy}"
-    model = model_at(root, tuple(parent))
+    model = find_model(root, tuple(parent))
     if model is None:
         return sentence
-    if (wide := _WIDE.get(model)) is not None and name in fields_of(wide):
-        allowed = ", ".join(sorted(fields_of(model)))
+    if (patched := _PATCHED.get(model)) is not None and name in get_fields(patched):
+        allowed = ", ".join(sorted(get_fields(model)))
         return f"{sentence}: a patch may set only {allowed}; set it in the runtime or in spec.trainer"
-    close = get_close_matches(str(name).lower(), {known.lower(): known for known in fields_of(model)}, n=1)
-    if close:
-        known = next(known for known in fields_of(model) if known.lower() == close[0])
-        return f'{sentence}; did you mean "{known}"?'
-    return f"{sentence}; known here: {', '.join(sorted(fields_of(model))) or 'no fields'}"
+    known = {field.lower(): field for field in get_fields(model)}
+    if close := get_close_matches(str(name).lower(), known, n=1):
+        return f'{sentence}; did you mean "{known[close[0]]}"?'
+    return f"{sentence}; known here: {', '.join(sorted(known.values())) or 'no fields'}"
 
 
-#: What a patch's narrow type is a part of: a field known there is refused with another remedy.
-_WIDE: Final[dict[type[Model], type[Model]]] = {ContainerPatch: Container, PodSpecPatch: PodSpec}
+#: Type of a patch -> type that it patches, whose other fields a patch may not set.
+_PATCHED: Final[dict[type[Model], type[Model]]] = {ContainerPatch: Container, PodSpecPatch: PodSpec}
 
 
-def _unsupported(value: Any, limits: dict[str, Any]) -> str:
-    return f"Unsupported value: {shown(value)}: supported values: {limits['expected']}".replace("'", '"')
+def _format_unsupported(value: Any, limits: dict[str, Any]) -> str:
+    return f"Unsupported value: {format_value(value)}: supported values: {limits['expected']}".replace(
+        "'", '"'
+    )
 
 
-def _short(value: Any, limits: dict[str, Any]) -> str:
+def _format_short(value: Any, limits: dict[str, Any]) -> str:
     least = limits.get("min_length", 1)
     if value == "":
         return 'Invalid value: "": must not be empty'
-    return f"Invalid value: {shown(value)}: must have at least {least} characters or items"
+    return f"Invalid value: {format_value(value)}: must have at least {least} characters or items"
 
 
-def _too_many(value: Any, limits: dict[str, Any]) -> str:
+def _format_too_many(value: Any, limits: dict[str, Any]) -> str:
     most = limits["max_length"]
     return f"Too many: {limits.get('actual_length', len(value))}: must have at most {most} items"
 
 
-def _too_long(value: Any, limits: dict[str, Any]) -> str:
+def _format_too_long(value: Any, limits: dict[str, Any]) -> str:
     return f"Too long: may not be more than {limits['max_length']} characters (it has {len(value)})"
 
 
-_Sentence = Callable[[Any, dict[str, Any]], str]
-_SENTENCES: Final[dict[str, _Sentence]] = {
+_Format = Callable[[Any, dict[str, Any]], str]
+_MESSAGES: Final[dict[str, _Format]] = {
     "missing": lambda _value, _limits: "Required value: the field is required",
-    "literal_error": _unsupported,
+    "literal_error": _format_unsupported,
     "greater_than_equal": lambda value, limits: (
-        f"Invalid value: {shown(value)}: should be greater than or equal to {limits['ge']}"
+        f"Invalid value: {format_value(value)}: should be greater than or equal to {limits['ge']}"
     ),
     "less_than_equal": lambda value, limits: (
-        f"Invalid value: {shown(value)}: should be less than or equal to {limits['le']}"
+        f"Invalid value: {format_value(value)}: should be less than or equal to {limits['le']}"
     ),
-    "less_than": lambda value, limits: f"Invalid value: {shown(value)}: should be less than {limits['lt']}",
-    "string_too_short": _short,
-    "too_short": _short,
-    "string_too_long": _too_long,
-    "too_long": _too_many,
+    "less_than": lambda value, limits: (
+        f"Invalid value: {format_value(value)}: should be less than {limits['lt']}"
+    ),
+    "string_too_short": _format_short,
+    "too_short": _format_short,
+    "string_too_long": _format_too_long,
+    "too_long": _format_too_many,
     "string_pattern_mismatch": lambda value, limits: (
-        f"Invalid value: {shown(value)}: should match {limits['pattern']}"
+        f"Invalid value: {format_value(value)}: should match {limits['pattern']}"
     ),
     "rule": lambda value, limits: (
         f"Invalid value: {limits['message']}"
         if isinstance(value, dict | Model | list | tuple)
-        else f"Invalid value: {shown(value)}: {limits['message']}"
+        else f"Invalid value: {format_value(value)}: {limits['message']}"
     ),
     "quantity": lambda value, _limits: (
-        f"Invalid value: {shown(value)}: not a Kubernetes quantity; write a number and one of "
+        f"Invalid value: {format_value(value)}: not a Kubernetes quantity; write a number and one of "
         "m, k, M, G, T, Ki, Mi, Gi, Ti, as in 500m or 4Gi"
     ),
     "timestamp": lambda value, _limits: (
-        f"Invalid value: {shown(value)}: must be an RFC 3339 time, as in 2026-01-31T12:00:00Z"
+        f"Invalid value: {format_value(value)}: must be an RFC 3339 time, as in 2026-01-31T12:00:00Z"
     ),
-    "finite_number": lambda value, _limits: f"Invalid value: {shown(value)}: must be a finite number",
+    "finite_number": lambda value, _limits: f"Invalid value: {format_value(value)}: must be a finite number",
 }

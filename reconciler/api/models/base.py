@@ -1,10 +1,10 @@
-"""What all models share: strict scalars, Kubernetes's list types, and rules that stand in the CRDs too.
+"""Base of the models: strict scalars, Kubernetes's list types, and rules that are also written into the CRDs.
 
-Kubernetes decodes strictly: a quoted number is no integer and ``1`` is no boolean, so the scalars here
-refuse what pydantic would convert. Lists that Kubernetes treats as maps (``x-kubernetes-list-type: map``)
-carry :class:`ListMap`, which refuses a key given twice. A CEL rule of upstream's CRDs is a :class:`Rule`: its
-text goes into ``crds/``, its Python form checks; they stand side by side because nothing else would notice
-when they drift apart.
+Kubernetes decodes strictly (a quoted number is no integer, ``1`` is no boolean), so the scalars here reject
+what pydantic would convert. A list that Kubernetes treats as a map (``x-kubernetes-list-type: map``) has a
+:class:`ListMap`, which rejects a key given twice. A CEL rule of upstream's CRDs is a :class:`Rule`, with its
+text for ``crds/`` and the check in Python side by side, because nothing else would notice a difference
+between them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from reconciler.api.name_syntax import is_timestamp
 from reconciler.api.quantities import PATTERN as QUANTITY_PATTERN
-from reconciler.api.quantities import canonical, is_quantity
+from reconciler.api.quantities import canonicalize, is_quantity
 
-#: Names whose capitals no rule gives back.
+#: Names whose capitals do not follow from the attribute.
 _ACRONYMS: Final = {
     "dataset_uuid": "datasetUUID",
     "disk_uri": "diskURI",
@@ -49,8 +50,8 @@ _ACRONYMS: Final = {
 }
 
 
-def manifest_name(attribute: str) -> str:
-    """The manifest's name of an attribute: ``host_ipc`` -> ``hostIPC``, ``num_nodes`` -> ``numNodes``."""
+def to_manifest_name(attribute: str) -> str:
+    """Returns an attribute's name in manifests: ``host_ipc`` is ``hostIPC``, ``num_nodes`` ``numNodes``."""
     return _ACRONYMS.get(attribute) or to_camel(attribute)
 
 
@@ -60,17 +61,17 @@ class Rule:
 
     cel: str
     message: str
-    #: None where the check is made outside of the models, with a better path and remedy.
+    #: None where the check is outside of the models, with a better path and remedy.
     check: Callable[[Any], bool] | None = None
 
     def verify(self, value: Any) -> Any:
-        """Return ``value``, or raise the error that validation turns into a fault."""
+        """Returns ``value``, or raises the error that validation turns into a fault."""
         if self.check is not None and not self.check(value):
             raise PydanticCustomError("rule", "{message}", {"message": self.message})
         return value
 
     def as_cel(self) -> dict[str, str]:
-        """The entry of ``x-kubernetes-validations``."""
+        """Returns the entry of ``x-kubernetes-validations``."""
         return {"rule": self.cel, "message": self.message}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -79,24 +80,24 @@ class Rule:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return _with_rules(dict(handler(schema)), [self])
+        return _add_rules(dict(handler(schema)), [self])
 
 
-def at_least_one(value: int) -> bool:
-    """The check of ``self >= 1``."""
+def is_at_least_one(value: int) -> bool:
+    """Checks the rule ``self >= 1``."""
     return value >= 1
 
 
 @dataclass(frozen=True)
 class Immutable:
-    """Marks a field that may not change after the object was made (upstream: ``self == oldSelf``)."""
+    """Marks a field that may not change once the object exists (upstream: ``self == oldSelf``)."""
 
     message: str = "field is immutable"
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return _with_rules(dict(handler(schema)), [Rule("self == oldSelf", self.message)])
+        return _add_rules(dict(handler(schema)), [Rule("self == oldSelf", self.message)])
 
 
 IMMUTABLE: Final = Immutable()
@@ -106,7 +107,7 @@ IMMUTABLE_VALUE: Final = Immutable("Value is immutable")
 
 @dataclass(frozen=True)
 class ListMap:
-    """A list that is a map by the given fields of its items; refuses a key given twice."""
+    """Marks a list that is a map, keyed by the given fields of its items; rejects a key given twice."""
 
     keys: tuple[str, ...]
 
@@ -114,23 +115,24 @@ class ListMap:
         object.__setattr__(self, "keys", keys)
 
     def key_of(self, item: Model) -> tuple[Any, ...]:
-        """What identifies an item of the list."""
-        return tuple(item.by_alias(name) for name in self.keys)
+        """Returns the key of an item of the list."""
+        return tuple(item.get_by_alias(name) for name in self.keys)
 
     def verify(self, items: Sequence[Model]) -> Sequence[Model]:
-        """Return ``items``, or raise an error that names each item whose key came before."""
+        """Returns ``items``, or raises an error that names each item whose key came before."""
         if len(items) < 2:
             return items
         seen: set[tuple[Any, ...]] = set()
-        twice: list[tuple[int, str]] = []
+        repeated: list[tuple[int, str]] = []
         for index, item in enumerate(items):
             key = self.key_of(item)
             if key in seen:
                 shown = ", ".join(f"{name}: {value}" for name, value in zip(self.keys, key, strict=True))
-                twice.append((index, f"Duplicate value: {{{shown}}} is in this list already; give it once"))
+                message = f"Duplicate value: {{{shown}}} is in this list already; give it once"
+                repeated.append((index, message))
             seen.add(key)
-        if twice:
-            raise PydanticCustomError("items", "Duplicate value", {"items": twice})
+        if repeated:
+            raise PydanticCustomError("items", "Duplicate value", {"items": repeated})
         return items
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -148,17 +150,17 @@ class ListMap:
 
 @dataclass(frozen=True)
 class ListSet:
-    """A list that is a set; refuses a value given twice."""
+    """Marks a list that is a set; rejects a value given twice."""
 
     def verify(self, items: Sequence[Any]) -> Sequence[Any]:
-        """Return ``items``, or raise an error that names each repeated one."""
-        twice = [
+        """Returns ``items``, or raises an error that names each repeated one."""
+        repeated = [
             (index, f"Duplicate value: {item!r} is in this list already; give it once")
             for index, item in enumerate(items)
             if item in items[:index]
         ]
-        if twice:
-            raise PydanticCustomError("items", "Duplicate value", {"items": twice})
+        if repeated:
+            raise PydanticCustomError("items", "Duplicate value", {"items": repeated})
         return items
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -177,7 +179,7 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(
-        alias_generator=manifest_name,
+        alias_generator=to_manifest_name,
         defer_build=True,
         extra="forbid",
         frozen=True,
@@ -188,20 +190,20 @@ class Model(BaseModel):
     cel_rules: ClassVar[tuple[Rule, ...]] = ()
     min_properties: ClassVar[int] = 0
 
-    def by_alias(self, name: str) -> Any:
-        """The value of the field that manifests call ``name``."""
+    def get_by_alias(self, name: str) -> Any:
+        """Returns the value of the field ``name`` of a manifest."""
         for attribute, field in type(self).model_fields.items():
             if field.alias == name:
                 return getattr(self, attribute)
         raise AttributeError(name)
 
     def as_manifest(self) -> dict[str, Any]:
-        """Plain data under the manifest's names, without what was not set (lists, not tuples)."""
+        """Returns plain data as in a manifest, without fields that are not set (lists, not tuples)."""
         data: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return data
 
     @model_validator(mode="after")
-    def _obey_rules(self) -> Self:
+    def _check_rules(self) -> Self:
         if len(self.model_fields_set) < self.min_properties:
             message = f"must have at least {self.min_properties} field"
             raise PydanticCustomError("rule", "{message}", {"message": message})
@@ -216,52 +218,50 @@ class Model(BaseModel):
         result = handler.resolve_ref_schema(handler(schema))
         if cls.min_properties:
             result["minProperties"] = cls.min_properties
-        return _with_rules(result, cls.cel_rules)
+        return _add_rules(result, cls.cel_rules)
 
 
-def _with_rules(schema: dict[str, Any], rules: Sequence[Rule]) -> dict[str, Any]:
-    """``schema`` with the CEL text of ``rules`` added, each once."""
+def _add_rules(schema: dict[str, Any], rules: Sequence[Rule]) -> dict[str, Any]:
+    """Returns ``schema`` with the CEL text of ``rules`` added, each once."""
     if rules:
         present = schema.setdefault("x-kubernetes-validations", [])
         present += [rule.as_cel() for rule in rules if rule.as_cel() not in present]
     return schema
 
 
-def _quantity(value: Any) -> str:
-    """Canonical text of a quantity given as text or number (the SDK writes ``1.0``)."""
+def _validate_quantity(value: Any) -> str:
+    """Returns the canonical text of a quantity given as text or number (the SDK writes ``1.0``)."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise PydanticCustomError("quantity_type", "must be a quantity")
     if not is_quantity(value):
         raise PydanticCustomError("quantity", "not a quantity")
-    return canonical(value)
+    return canonicalize(value)
 
 
-def _int_or_string(value: Any) -> int | str:
+def _validate_int_or_string(value: Any) -> int | str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise PydanticCustomError("int_or_string", "must be an integer or a string")
     return value
 
 
-def _timestamp(value: str) -> str:
-    from reconciler.api.name_syntax import is_timestamp  # noqa: PLC0415  (keeps this module's import cheap)
-
+def _validate_timestamp(value: str) -> str:
     if not is_timestamp(value):
         raise PydanticCustomError("timestamp", "must be an RFC 3339 time, as in 2026-01-31T12:00:00Z")
     return value
 
 
 Flag = Annotated[bool, Strict()]
-#: The range stands in the models only: in a CRD the format says it.
+#: Only the models have the range: in a CRD the format implies it.
 Int32 = Annotated[int, Strict(), Field(ge=-(2**31), lt=2**31, json_schema_extra={"format": "int32"})]
 Int64 = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63, json_schema_extra={"format": "int64"})]
 #: An RFC 3339 time, kept as text.
 Timestamp = Annotated[
-    str, AfterValidator(_timestamp), WithJsonSchema({"type": "string", "format": "date-time"})
+    str, AfterValidator(_validate_timestamp), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 #: A Kubernetes quantity in canonical text; :mod:`reconciler.api.quantities` reads it.
 Quantity = Annotated[
     str,
-    BeforeValidator(_quantity),
+    BeforeValidator(_validate_quantity),
     WithJsonSchema(
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -272,7 +272,7 @@ Quantity = Annotated[
 ]
 IntOrString = Annotated[
     int | str,
-    BeforeValidator(_int_or_string),
+    BeforeValidator(_validate_int_or_string),
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}),
 ]
 StringMap = dict[str, str]

@@ -1,4 +1,4 @@
-"""Batch Jobs, the template of each replicated job."""
+"""Job of the batch group: the template of each replicated job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PodFailurePolicyOnPodCondition(Model):
 
 
 class PodFailurePolicyRule(Model):
-    """One rule of it; the first that matches counts."""
+    """One rule of a pod failure policy; the first that matches applies."""
 
     action: str
     on_exit_codes: PodFailurePolicyOnExitCodes | None = None
@@ -33,20 +33,20 @@ class PodFailurePolicyRule(Model):
 
 
 class PodFailurePolicy(Model):
-    """What a pod's failure does to the Job."""
+    """Rules for what a pod's failure does to the Job."""
 
     rules: tuple[PodFailurePolicyRule, ...]
 
 
 class JobSuccessPolicyRule(Model):
-    """One alternative of it."""
+    """One condition of a success policy; any of them is enough."""
 
     succeeded_count: Int32 | None = None
     succeeded_indexes: str | None = None
 
 
 class JobSuccessPolicy(Model):
-    """When an indexed Job is done before all of its pods are."""
+    """Conditions under which an indexed Job is complete before all of its pods are."""
 
     rules: tuple[JobSuccessPolicyRule, ...]
 

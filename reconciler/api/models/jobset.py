@@ -1,4 +1,4 @@
-"""JobSets: the replicated jobs of a runtime (``jobset.x-k8s.io/v1alpha2``)."""
+"""JobSet (``jobset.x-k8s.io/v1alpha2``): the replicated jobs of a runtime, which are its steps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pydantic import Field
 
 from reconciler.api.models.base import IMMUTABLE_VALUE, Flag, Int32, Int64, ListMap, Model, Rule
 from reconciler.api.models.batch_job import JobTemplateSpec
+from reconciler.api.models.core.container import Container
 from reconciler.api.models.core.persistent_volume_claim import PersistentVolumeClaim
+from reconciler.api.models.core.pod import PodSpec
 from reconciler.api.models.metadata import EmbeddedMetadata
+from reconciler.names import LABEL_ANCESTOR
 
 
 class Coordinator(Model):
-    """The pod whose address is told to all."""
+    """The pod whose address all others get."""
 
     replicated_job: str
     job_index: Int64 | None = None
@@ -37,7 +40,7 @@ class FailurePolicyRule(Model):
 
 
 class FailurePolicy(Model):
-    """How often the whole set is restarted."""
+    """How, and how often, the whole set is restarted when a Job fails."""
 
     max_restarts: Int32 | None = None
     restart_strategy: Literal["Recreate", "BlockingRecreate", "InPlaceRestart"] = "Recreate"
@@ -45,7 +48,7 @@ class FailurePolicy(Model):
 
 
 class Network(Model):
-    """Names of the pods on the network."""
+    """DNS names of the pods."""
 
     enable_dns_hostnames: Flag | None = None
     publish_not_ready_addresses: Flag | None = None
@@ -68,6 +71,23 @@ class ReplicatedJob(Model):
     group_name: str = "default"
     replicas: Int32 = 1
 
+    @property
+    def pod_spec(self) -> PodSpec | None:
+        """The spec of its pod template."""
+        return self.template.spec.template.spec if self.template.spec else None
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """Init containers and containers of its pods."""
+        pod = self.pod_spec
+        return (*pod.init_containers, *pod.containers) if pod else ()
+
+    @property
+    def ancestor(self) -> str:
+        """Its part in the training (``trainer``, ``dataset-initializer``, ...), from a label; "" without."""
+        metadata = self.template.metadata
+        return metadata.labels.get(LABEL_ANCESTOR, "") if metadata else ""
+
 
 class StartupPolicy(Model):
     """Whether jobs start in their order."""
@@ -83,13 +103,13 @@ class SuccessPolicy(Model):
 
 
 class VolumeRetentionPolicy(Model):
-    """What becomes of them when the set is deleted."""
+    """What happens to the volumes when the set is deleted."""
 
     when_deleted: Literal["Delete", "Retain"] = "Delete"
 
 
 class VolumeClaimPolicy(Model):
-    """Volumes made for the set."""
+    """Volumes created for the set."""
 
     cel_rules = (
         Rule(
@@ -127,6 +147,20 @@ class JobSetSpec(Model):
     volume_claim_policies: Annotated[
         tuple[VolumeClaimPolicy, ...], Field(max_length=50), IMMUTABLE_VALUE
     ] = ()
+
+    @property
+    def claim_names(self) -> list[str]:
+        """Names of the claims created for the set, which are also the names of volumes in its pods."""
+        return [
+            claim.metadata.name
+            for policy in self.volume_claim_policies
+            for claim in policy.templates
+            if claim.metadata and claim.metadata.name
+        ]
+
+    def find_replicated_job(self, name: str) -> ReplicatedJob | None:
+        """Returns the replicated job of that name."""
+        return next((job for job in self.replicated_jobs if job.name == name), None)
 
     @property
     def in_order(self) -> bool:

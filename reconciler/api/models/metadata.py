@@ -1,4 +1,4 @@
-"""Names, labels and references: what every object has, and what templates repeat of it.
+"""Metadata of objects and templates, and references to objects.
 
 A template's metadata is narrower than an object's: the CRDs prune everything but five fields.
 """
@@ -62,20 +62,20 @@ class LabelSelectorRequirement(Model):
 
 
 class LabelSelector(Model):
-    """Objects by their labels; an empty selector is all of them."""
+    """Selects objects by their labels; an empty selector selects all."""
 
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()
     match_labels: StringMap = Field(default_factory=dict)
 
 
 class LocalObjectReference(Model):
-    """An object of the same namespace, by name."""
+    """A reference to an object of the same namespace, by name."""
 
     name: str = ""
 
 
 class TypedLocalObjectReference(Model):
-    """An object of the same namespace, by kind and name."""
+    """A reference to an object of the same namespace, by kind and name."""
 
     name: str
     kind: str
@@ -83,7 +83,7 @@ class TypedLocalObjectReference(Model):
 
 
 class TypedObjectReference(Model):
-    """An object by kind, namespace and name."""
+    """A reference to an object, by kind, namespace and name."""
 
     name: str
     kind: str

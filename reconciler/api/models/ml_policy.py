@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.api.models.base import Flag, Int32, Int64, ListMap, ListSet, Model, Rule, at_least_one
+from reconciler.api.framework_names import FRAMEWORKS, FrameworkName
+from reconciler.api.models.base import Flag, Int32, Int64, ListMap, ListSet, Model, Rule, is_at_least_one
 
 
 class FluxMLPolicySource(Model):
     """Flux: a resource manager inside the job."""
 
     num_proc_per_node: Annotated[
-        Int32, Rule("self >= 1", "NumProcPerNode in fluxPolicy must be >= 1", at_least_one)
+        Int32, Rule("self >= 1", "NumProcPerNode in fluxPolicy must be >= 1", is_at_least_one)
     ] = 1
 
 
@@ -26,14 +27,14 @@ class MPIMLPolicySource(Model):
 
     mpi_implementation: Literal["OpenMPI", ""] = "OpenMPI"
     num_proc_per_node: Annotated[
-        Int32, Rule("self >= 1", "NumProcPerNode in mpiPolicy must be >= 1", at_least_one)
+        Int32, Rule("self >= 1", "NumProcPerNode in mpiPolicy must be >= 1", is_at_least_one)
     ] = 1
     run_launcher_as_node: Flag = False
     ssh_auth_mount_path: Annotated[str, Field(max_length=4096)] = "/root/.ssh"
 
 
 class TorchEnvInjectionTarget(Model):
-    """Such containers of one replicated job."""
+    """Containers of one replicated job that get the ``PET_*`` environment too."""
 
     container_names: Annotated[
         tuple[Annotated[str, Field(max_length=63)], ...],
@@ -85,10 +86,9 @@ class MLPolicy(Model):
     xgboost: XGBoostMLPolicySource | None = None
 
     @property
-    def frameworks(self) -> tuple[str, ...]:
-        """Names of the framework fields that are set: none (plain ML) or one in a valid policy."""
-        names = ("torch", "mpi", "jax", "xgboost", "flux")
-        return tuple(name for name in names if getattr(self, name) is not None)
+    def frameworks(self) -> tuple[FrameworkName, ...]:
+        """The frameworks that it sets: none (plain ML) or one in a valid policy."""
+        return tuple(name for name in FRAMEWORKS if getattr(self, name) is not None)
 
 
 class CoschedulingPodGroupPolicySource(Model):
@@ -98,7 +98,7 @@ class CoschedulingPodGroupPolicySource(Model):
 
 
 class NetworkTopologySpec(Model):
-    """Volcano's network topology; without meaning on one host."""
+    """Volcano's network topology; no effect on one host."""
 
     highest_tier_allowed: Int64 = 1
     mode: Literal["hard", "soft"] = "hard"

@@ -1,40 +1,39 @@
-"""Looking models up by field path: which class stands at a path, and which fields it has."""
+"""Fields of model classes: their names in manifests, and the class at a field path."""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from reconciler.api.field_paths import Path
-from reconciler.api.models.base import Model, manifest_name
+from reconciler.api.field_paths import FieldPath
+from reconciler.api.models.base import Model, to_manifest_name
 
 
 @cache
-def fields_of(model: type[Model]) -> dict[str, Any]:
-    """Annotations of a model's fields by their names in a manifest."""
-    return {manifest_name(name): info.annotation for name, info in model.model_fields.items()}
+def get_fields(model: type[Model]) -> dict[str, Any]:
+    """Returns the annotations of a model's fields by their names in a manifest."""
+    return {to_manifest_name(name): info.annotation for name, info in model.model_fields.items()}
 
 
-def model_at(root: type[Model], path: Path) -> type[Model] | None:
-    """The model class of the object at ``path``; None where the path leaves the models."""
+def find_model(root: type[Model], path: FieldPath) -> type[Model] | None:
+    """Returns the model class of the object at ``path``; None where the path leaves the models."""
     here: Any = root
     for part in path:
         if isinstance(part, int):
             here = next((arg for arg in get_args(here) if arg is not Ellipsis), None)
-        elif (model := as_model(here)) is not None:
-            here = fields_of(model).get(part)
+        elif (model := as_model_class(here)) is not None:
+            here = get_fields(model).get(part)
         elif get_origin(here) is dict:
             here = get_args(here)[1]
         else:
             return None
-        here = bare(here)
-    return as_model(here)
+        here = unwrap(here)
+    return as_model_class(here)
 
 
-def bare(annotation: Any) -> Any:
-    """The annotation without ``Annotated`` and ``| None``."""
+def unwrap(annotation: Any) -> Any:
+    """Returns the annotation without ``Annotated`` and ``| None``."""
     while True:
         origin = get_origin(annotation)
         if origin is Annotated:
@@ -48,21 +47,6 @@ def bare(annotation: Any) -> Any:
             return annotation
 
 
-def as_model(annotation: Any) -> type[Model] | None:
-    """The annotation itself where it is a model class."""
+def as_model_class(annotation: Any) -> type[Model] | None:
+    """Returns the annotation where it is a model class, None otherwise."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, Model) else None
-
-
-def models_under(root: type[Model]) -> Iterator[type[Model]]:
-    """``root`` and every model class that its fields lead to, each once."""
-    seen: set[type[Model]] = set()
-    waiting: list[Any] = [root]
-    while waiting:
-        here = bare(waiting.pop())
-        model = as_model(here)
-        if model is None:
-            waiting += [arg for arg in get_args(here) if arg is not Ellipsis]
-        elif model not in seen:
-            seen.add(model)
-            yield model
-            waiting += fields_of(model).values()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from reconciler.api.framework_names import FrameworkName
 from reconciler.api.models.base import Model
-from reconciler.api.models.jobset import JobSetTemplateSpec
+from reconciler.api.models.jobset import JobSetSpec, JobSetTemplateSpec
 from reconciler.api.models.metadata import ObjectMeta
 from reconciler.api.models.ml_policy import MLPolicy, PodGroupPolicy
 
@@ -18,6 +19,16 @@ class TrainingRuntimeSpec(Model):
     ml_policy: MLPolicy | None = None
     pod_group_policy: PodGroupPolicy | None = None
     template: JobSetTemplateSpec | None = None
+
+    @property
+    def frameworks(self) -> tuple[FrameworkName, ...]:
+        """The frameworks of its policy: none or one where it is valid."""
+        return self.ml_policy.frameworks if self.ml_policy else ()
+
+    @property
+    def jobset(self) -> JobSetSpec:
+        """Its JobSet; an empty one where it has none."""
+        return (self.template.spec if self.template else None) or JobSetSpec()
 
 
 class ClusterTrainingRuntime(Model):

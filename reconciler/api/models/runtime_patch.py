@@ -1,6 +1,7 @@
-"""What a TrainJob may change of its runtime: narrow types, so that the rest stays the runtime's.
+"""RuntimePatch: what a TrainJob may change in its runtime.
 
-A field that is not here (image, command) is refused as unknown, as upstream's CRD does.
+The types are narrow: a field that is not in them (image, command) is rejected as unknown, as by upstream's
+CRD.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from reconciler.api.models.metadata import EmbeddedMetadata, LocalObjectReferenc
 
 
 class ContainerPatch(Model):
-    """... of one container, by its name."""
+    """Changes of one container, by its name."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
     env: Annotated[tuple[EnvVar, ...], Field(max_length=128), ListMap("name")] = ()
@@ -28,7 +29,7 @@ class ContainerPatch(Model):
 
 
 class PodSpecPatch(Model):
-    """... of its pods."""
+    """Changes of the pods of a replicated job."""
 
     affinity: Affinity | None = None
     containers: Annotated[tuple[ContainerPatch, ...], Field(max_length=64), ListMap("name"), IMMUTABLE] = ()
@@ -48,54 +49,70 @@ class PodSpecPatch(Model):
 
 
 class PodTemplatePatch(Model):
-    """... of its pod template."""
+    """Changes of the pod template of a replicated job."""
 
     metadata: EmbeddedMetadata | None = None
     spec: PodSpecPatch | None = None
 
 
 class JobSpecPatch(Model):
-    """... of its Job."""
+    """Changes of the Job of a replicated job."""
 
     template: PodTemplatePatch | None = None
 
 
 class JobTemplatePatch(Model):
-    """... of its Job template."""
+    """Changes of the Job template of a replicated job."""
 
     metadata: EmbeddedMetadata | None = None
     spec: JobSpecPatch | None = None
 
 
 class ReplicatedJobPatch(Model):
-    """... of one replicated job, by its name."""
+    """Changes of one replicated job, by its name."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
     template: JobTemplatePatch | None = None
 
+    @property
+    def pod_spec(self) -> PodSpecPatch | None:
+        """The changes of its pods."""
+        spec = self.template.spec if self.template else None
+        return spec.template.spec if spec and spec.template else None
+
 
 class JobSetSpecPatch(Model):
-    """... of the JobSet's jobs."""
+    """Changes of the JobSet's replicated jobs."""
 
     replicated_jobs: Annotated[tuple[ReplicatedJobPatch, ...], Field(max_length=100), ListMap("name")] = ()
 
 
 class JobSetTemplatePatch(Model):
-    """... of its JobSet."""
+    """Changes of the JobSet template."""
 
     metadata: EmbeddedMetadata | None = None
     spec: JobSetSpecPatch | None = None
 
 
 class TrainingRuntimeSpecPatch(Model):
-    """What a patch may change of the runtime."""
+    """Changes of the runtime that a patch may make."""
 
     template: JobSetTemplatePatch | None = None
 
 
 class RuntimePatch(Model):
-    """Changes that one manager lays over the runtime, for this job."""
+    """Changes that one manager makes to the runtime, for this job only."""
 
     manager: Annotated[str, Field(min_length=1, max_length=253), IMMUTABLE]
     time: Timestamp | None = None
     training_runtime_spec: TrainingRuntimeSpecPatch | None = None
+
+    @property
+    def template(self) -> JobSetTemplatePatch | None:
+        """The changes of the JobSet template."""
+        return self.training_runtime_spec.template if self.training_runtime_spec else None
+
+    @property
+    def replicated_jobs(self) -> tuple[ReplicatedJobPatch, ...]:
+        """The changes of replicated jobs."""
+        return self.template.spec.replicated_jobs if self.template and self.template.spec else ()

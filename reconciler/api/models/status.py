@@ -1,4 +1,4 @@
-"""A TrainJob's status: read and ignored in manifests, written into sidecars."""
+"""Status of a TrainJob: ignored in manifests, written into sidecar files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class JobStatus(Model):
 
 
 class Metric(Model):
-    """One metric of it; values are strings."""
+    """One metric that the training reported; values are strings."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     value: Annotated[str, Field(min_length=1, max_length=64)]
@@ -64,7 +64,7 @@ class TrainerStatus(Model):
 
 
 class TrainJobStatus(Model):
-    """What a cluster, or this daemon, reports of a job; ignored in a manifest."""
+    """The state of a job as a cluster, or this daemon, reports it; ignored in a manifest."""
 
     min_properties = 1
 

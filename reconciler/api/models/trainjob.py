@@ -1,4 +1,4 @@
-"""TrainJob."""
+"""TrainJob: the training job and its sections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from reconciler.api.models.base import IMMUTABLE, Flag, Int32, Int64, ListMap, Model, Rule, at_least_one
+from reconciler.api.models.base import IMMUTABLE, Flag, Int32, Int64, ListMap, Model, Rule, is_at_least_one
 from reconciler.api.models.core.container import ResourceRequirements
 from reconciler.api.models.core.environment import EnvVar
 from reconciler.api.models.metadata import LocalObjectReference, ObjectMeta
@@ -70,14 +70,16 @@ class Trainer(Model):
     image: Annotated[str, Field(max_length=500)] | None = None
     num_nodes: Annotated[Int32, Field(ge=0)] | None = None
     num_proc_per_node: (
-        Annotated[Int32, Rule("self >= 1", "numProcPerNode must be greater than or equal to 1", at_least_one)]
+        Annotated[
+            Int32, Rule("self >= 1", "numProcPerNode must be greater than or equal to 1", is_at_least_one)
+        ]
         | None
     ) = None
     resources_per_node: ResourceRequirements | None = None
 
 
 class TrainJobSpec(Model):
-    """What is wanted of a training job."""
+    """The desired state of a training job."""
 
     runtime_ref: Annotated[RuntimeRef, IMMUTABLE]
     active_deadline_seconds: Annotated[Annotated[Int64, Field(ge=1)] | None, IMMUTABLE] = None
@@ -101,9 +103,9 @@ class TrainJobSpec(Model):
 
 
 class TrainJob(Model):
-    """A training job: which runtime, and what differs from it."""
+    """A training job: its runtime, and the differences from it."""
 
-    # Both are checked in reconciler.api.loading.decoder, which says them beside other faults of the document.
+    # Both are checked in reconciler.api.loading.decoder, which reports them together with the other faults.
     cel_rules = (
         Rule(
             "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",

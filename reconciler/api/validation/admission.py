@@ -1,44 +1,39 @@
-"""Faults that only several documents together have: duplicates, missing runtimes, what admission refuses.
+"""Admission of the documents of a folder: duplicates, references to runtimes, and the rules of every subject.
 
-Pure: called anew on all documents of a folder at each look.
+Pure, and called on all documents whenever the folder is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
+from itertools import chain
 from typing import Final, TypeAlias
 
-from reconciler.api import runtime_lookup
-from reconciler.api.faults import Fault
+from reconciler.api.faults import DUPLICATE, RUNTIME_NOT_FOUND, Fault
+from reconciler.api.label_rules import check_template_labels
 from reconciler.api.loading.document import Document
-from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.models.runtime import ClusterTrainingRuntime, Runtime, TrainingRuntime
 from reconciler.api.models.trainjob import TrainJob
 from reconciler.api.validation import completeness_rules, runtime_rules, trainjob_rules
 from reconciler.api.validation.jobset import jobset_rules, pod_rules
-from reconciler.api.validation.labels import template_errors
-from reconciler.api.validation.unsupported_fields import warn_meaningless
+from reconciler.api.validation.unsupported_fields import find_unsupported_fields
 from reconciler.names import API_GROUP, RUNTIME_NOT_SUPPORTED
-
-#: Reasons that code tells apart.
-RUNTIME_NOT_FOUND: Final = "RuntimeNotFound"
-DUPLICATE: Final = "Duplicate"
 
 _CLUSTER: Final = "ClusterTrainingRuntime"
 _NAMESPACED: Final = "TrainingRuntime"
-_READ: Final = frozenset({"TrainJob", _CLUSTER, _NAMESPACED, "Secret", "ConfigMap"})
+_UNIQUE_KINDS: Final = frozenset({"TrainJob", _CLUSTER, _NAMESPACED, "Secret", "ConfigMap"})
 
 _Key: TypeAlias = tuple[str, str, str]
 
 
 def check(documents: Sequence[Document], runtimes: Iterable[Document] = ()) -> list[Fault]:
-    """Every fault that the documents have among themselves: duplicates, then by document.
+    """Returns every fault that the documents have together: duplicates, then the faults of each document.
 
     Args:
         documents: all of the folder; those with faults of their own take part by name only.
-        runtimes: further runtimes that are there (built-in, or from other sources); a document of the same
-            kind and name goes before them, and they are not checked themselves.
+        runtimes: further runtimes (built-in, or of other sources); a document of the same kind and name takes
+            precedence, and their own faults are not reported.
 
     Returns:
         Errors and warnings, each with the object it belongs to. A runtime that is missing has
@@ -46,15 +41,17 @@ def check(documents: Sequence[Document], runtimes: Iterable[Document] = ()) -> l
     """
     known = {_key(document): document for document in runtimes}
     known |= {_key(document): document for document in documents if document.kind in (_CLUSTER, _NAMESPACED)}
-    faults = [*_duplicates(documents)]
-    refused = {id(document): [*_runtime_errors(document)] for document in known.values()}
+    faults = [*_find_duplicates(documents)]
+    runtime_errors = {
+        id(document): [*_find_runtime_errors(document)] for document in (*known.values(), *documents)
+    }
     for document in documents:
         model = document.model
         if isinstance(model, ClusterTrainingRuntime | TrainingRuntime):
-            faults += refused.get(id(document), ()) or _runtime_errors(document)
-            faults += _runtime_warnings(document, model)
+            faults += runtime_errors[id(document)]
+            faults += _find_runtime_warnings(document, model)
         elif isinstance(model, TrainJob):
-            faults += _job_faults(document, model, known, refused)
+            faults += _find_job_faults(document, model, known, runtime_errors)
     return faults
 
 
@@ -62,13 +59,13 @@ def _key(document: Document) -> _Key:
     return document.kind, document.namespace, document.name
 
 
-def _duplicates(documents: Sequence[Document]) -> Iterator[Fault]:
-    """A fault on each of the documents that define the same object, naming all places."""
-    places: dict[_Key, list[Document]] = {}
+def _find_duplicates(documents: Sequence[Document]) -> Iterator[Fault]:
+    """Yields a fault for each of the documents that define the same object; it names all of them."""
+    by_key: dict[_Key, list[Document]] = {}
     for document in documents:
-        if document.kind in _READ and document.name:
-            places.setdefault(_key(document), []).append(document)
-    for same in places.values():
+        if document.kind in _UNIQUE_KINDS and document.name:
+            by_key.setdefault(_key(document), []).append(document)
+    for same in by_key.values():
         if len(same) < 2:
             continue
         listed = " and ".join(f"{document.file}:{document.line}" for document in same)
@@ -76,53 +73,53 @@ def _duplicates(documents: Sequence[Document]) -> Iterator[Fault]:
             message = (
                 f"Duplicate value: {document.object} is defined more than once: {listed}; keep one of them"
             )
-            yield replace(document.error("metadata.name", message), reason=DUPLICATE)
+            yield document.error("metadata.name", message, reason=DUPLICATE)
 
 
-def _runtime_errors(document: Document) -> Iterator[Fault]:
-    """What upstream's webhook, JobSet and the API server refuse in a runtime."""
+def _find_runtime_errors(document: Document) -> Iterator[Fault]:
+    """Yields the faults that upstream's webhook, JobSet and the API server find in a runtime."""
     model = document.model
     if not isinstance(model, ClusterTrainingRuntime | TrainingRuntime):
         return
-    for path, message in runtime_rules.check(model):
-        yield document.error(path, message)
-    template = model.spec.template
-    for path, message in template_errors(template.metadata if template else None, "spec.template.metadata"):
-        yield document.error(path, message)
-    spec = runtime_lookup.jobset_of(model)
-    for path, message in jobset_rules.check(spec):
-        yield document.error(path, message)
-    for index, job in enumerate(spec.replicated_jobs):
-        for path, message in pod_rules.check(job, index):
-            yield document.error(path, message)
+    template, jobset = model.spec.template, model.spec.jobset
+    findings = chain(
+        runtime_rules.check(model),
+        check_template_labels(template.metadata if template else None, "spec.template.metadata"),
+        jobset_rules.check(jobset),
+        *(pod_rules.check(job, index) for index, job in enumerate(jobset.replicated_jobs)),
+    )
+    yield from (document.error(path, message) for path, message in findings)
 
 
-def _runtime_warnings(document: Document, model: ClusterTrainingRuntime | TrainingRuntime) -> Iterator[Fault]:
+def _find_runtime_warnings(document: Document, model: Runtime) -> Iterator[Fault]:
     if runtime_rules.is_deprecated(model):
         message = (
             f'{document.kind} "{document.name}" is deprecated and will be removed; move to another runtime'
         )
         yield document.warning(f"metadata.labels[{runtime_rules.LABEL_SUPPORT}]", message)
-    for path, message in warn_meaningless(model.spec, "spec"):
+    for path, message in find_unsupported_fields(model.spec, "spec"):
         yield document.warning(path, message)
 
 
-def _job_faults(
-    document: Document, job: TrainJob, known: Mapping[_Key, Document], refused: Mapping[int, list[Fault]]
+def _find_job_faults(
+    document: Document,
+    job: TrainJob,
+    known: Mapping[_Key, Document],
+    runtime_errors: Mapping[int, Sequence[Fault]],
 ) -> Iterator[Fault]:
-    for path, message in trainjob_rules.check_alone(job):
+    for path, message in trainjob_rules.check_own_fields(job):
         yield document.error(path, message)
-    for path, message in warn_meaningless(job.spec, "spec"):
+    for path, message in find_unsupported_fields(job.spec, "spec"):
         yield document.warning(path, message)
     found = _find_runtime(document, job, known)
     if isinstance(found, Fault):
         yield found
         return
     runtime = found.model
-    if not isinstance(runtime, ClusterTrainingRuntime | TrainingRuntime) or refused.get(id(found)):
+    if not isinstance(runtime, ClusterTrainingRuntime | TrainingRuntime) or runtime_errors[id(found)]:
         message = (
             f'Invalid value: {found.kind} "{found.name}" ({found.file}:{found.line}) is not valid itself; '
-            "mend it first"
+            "fix it first"
         )
         yield document.error("spec.runtimeRef", message, reason=RUNTIME_NOT_FOUND)
         return
@@ -136,7 +133,7 @@ def _job_faults(
 
 
 def _find_runtime(document: Document, job: TrainJob, known: Mapping[_Key, Document]) -> Document | Fault:
-    """The document of the runtime that a job refers to, or the fault that there is none."""
+    """Returns the document of the runtime that a job refers to, or the fault that there is none."""
     ref = job.spec.runtime_ref
     if ref.api_group != API_GROUP or ref.kind not in (_CLUSTER, _NAMESPACED):
         message = (
@@ -149,13 +146,13 @@ def _find_runtime(document: Document, job: TrainJob, known: Mapping[_Key, Docume
     if found := known.get((ref.kind, namespace, ref.name)):
         return found
     place = f" in namespace {namespace}" if namespace else ""
-    hint = _hint(ref.kind, ref.name, namespace, known)
+    hint = _suggest(ref.kind, ref.name, namespace, known)
     message = f'Invalid value: {ref.kind} "{ref.name}" not found{place}; {hint}'
     return document.error("spec.runtimeRef.name", message, reason=RUNTIME_NOT_FOUND)
 
 
-def _hint(kind: str, name: str, namespace: str, known: Mapping[_Key, Document]) -> str:
-    """What to do about a runtime that is not there."""
+def _suggest(kind: str, name: str, namespace: str, known: Mapping[_Key, Document]) -> str:
+    """Returns a remedy for a runtime that was not found."""
     for other_kind, other_namespace, other_name in known:
         if other_name != name:
             continue

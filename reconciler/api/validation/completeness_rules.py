@@ -1,33 +1,32 @@
-"""What a job lacks to start, with its runtime and patches laid together: images and volumes.
+"""Warnings for images and volumes that a job, its runtime and its patches together do not give.
 
-Upstream admits such jobs and the cluster then fails to make their pods, so these are warnings.
+Upstream admits such jobs, and the cluster then cannot create their pods.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from reconciler.api import runtime_lookup
+from reconciler.api.faults import Findings
+from reconciler.api.framework_names import ADDING_VOLUMES
 from reconciler.api.models.core.container import Container
 from reconciler.api.models.jobset import ReplicatedJob
 from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import TrainJob
-from reconciler.api.validation.runtime_patch_rules import jobs_of, patched_mounts, pod_of
+from reconciler.api.step_names import NODE, TRAINER
+from reconciler.api.validation.runtime_patch_rules import find_patched_mounts
 
 
-def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
-    """Path and message of each thing without which a container of the job cannot be made."""
-    policy = runtime.spec.ml_policy
-    frameworks = policy.frameworks if policy else ()
-    for step in runtime_lookup.jobset_of(runtime).replicated_jobs:
-        volumes = _volumes(job, runtime, step)
-        for container in runtime_lookup.containers_of(step):
-            if not container.image and not _given_image(job, step, container):
+def check(job: TrainJob, runtime: Runtime) -> Findings:
+    """Yields a warning for each missing image or volume of a container."""
+    adds_volumes = not ADDING_VOLUMES.isdisjoint(runtime.spec.frameworks)
+    for step in runtime.spec.jobset.replicated_jobs:
+        volumes = _find_volumes(job, runtime, step)
+        for container in step.containers:
+            if not container.image and not _has_trainer_image(job, step, container):
                 message = f"container {container.name} of job {step.name} has no image; the job cannot start"
                 yield "spec.runtimeRef", message
             mounts = {mount.name for mount in container.volume_mounts}
-            mounts |= patched_mounts(job, step.name, container.name)
-            for missing in sorted(mounts - volumes) if not {"mpi", "flux"} & set(frameworks) else ():
+            mounts |= find_patched_mounts(job, step.name, container.name)
+            for missing in () if adds_volumes else sorted(mounts - volumes):
                 yield (
                     "spec.runtimeRef",
                     (
@@ -37,23 +36,18 @@ def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
                 )
 
 
-def _given_image(job: TrainJob, step: ReplicatedJob, container: Container) -> bool:
-    """Whether the TrainJob's own image is this container's."""
+def _has_trainer_image(job: TrainJob, step: ReplicatedJob, container: Container) -> bool:
+    """Returns whether the container gets the image of the TrainJob's trainer."""
     trainer = job.spec.trainer
-    is_node = (
-        container.name == runtime_lookup.NODE and runtime_lookup.ancestor_of(step) == runtime_lookup.TRAINER
-    )
-    return bool(is_node and trainer and trainer.image)
+    return bool(container.name == NODE and step.ancestor == TRAINER and trainer and trainer.image)
 
 
-def _volumes(job: TrainJob, runtime: Runtime, step: ReplicatedJob) -> set[str]:
-    """Names of the volumes that a step's pods have."""
-    pod = runtime_lookup.pod_of(step)
-    names = {volume.name for volume in (pod.volumes if pod else ())}
-    for policy in runtime_lookup.jobset_of(runtime).volume_claim_policies:
-        names |= {claim.metadata.name for claim in policy.templates if claim.metadata and claim.metadata.name}
+def _find_volumes(job: TrainJob, runtime: Runtime, step: ReplicatedJob) -> set[str]:
+    """Returns the names of the volumes of a step's pods."""
+    names = {volume.name for volume in (step.pod_spec.volumes if step.pod_spec else ())}
+    names.update(runtime.spec.jobset.claim_names)
     for patch in job.spec.runtime_patches:
-        for patched in jobs_of(patch):
-            if patched.name == step.name and (spec := pod_of(patched)):
-                names |= {volume.name for volume in spec.volumes}
+        for patched in patch.replicated_jobs:
+            if patched.name == step.name and patched.pod_spec:
+                names |= {volume.name for volume in patched.pod_spec.volumes}
     return names

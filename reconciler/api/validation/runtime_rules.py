@@ -1,48 +1,55 @@
-"""Admission of runtimes, as upstream's webhook has it.
+"""Rules of upstream's webhook for runtimes.
 
-A runtime labelled ``trainer.kubeflow.org/webhook-validation: disabled`` is not checked here (upstream ships
-its own runtimes so); the schema and JobSet's rules hold for it all the same.
+A runtime labelled ``trainer.kubeflow.org/webhook-validation: disabled`` is not checked here (upstream's own
+runtimes have the label); the schema and JobSet's rules apply to it all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-from reconciler.api import runtime_lookup
+from reconciler.api.faults import Findings
+from reconciler.api.field_paths import pod_spec_path, replicated_job_path
 from reconciler.api.models.runtime import Runtime
+from reconciler.api.step_names import DATASET_INITIALIZER, MODEL_INITIALIZER, NODE, TRAINER
 from reconciler.names import API_GROUP
 
-LABEL_WEBHOOK: Final = f"{API_GROUP}/webhook-validation"
 LABEL_SUPPORT: Final = f"{API_GROUP}/support"
+_LABEL_WEBHOOK: Final = f"{API_GROUP}/webhook-validation"
+#: Ancestor -> the container that a replicated job with this ancestor must have.
+_REQUIRED_CONTAINERS: Final = {
+    TRAINER: NODE,
+    DATASET_INITIALIZER: DATASET_INITIALIZER,
+    MODEL_INITIALIZER: MODEL_INITIALIZER,
+}
 
 
 def is_deprecated(runtime: Runtime) -> bool:
-    """Whether the runtime is marked to go away."""
+    """Returns whether the runtime is labelled as deprecated."""
     return runtime.metadata.labels.get(LABEL_SUPPORT) == "deprecated"
 
 
-def check(runtime: Runtime) -> Iterator[tuple[str, str]]:
-    """Path and message of each fault that upstream's webhook finds in a runtime."""
-    if runtime.metadata.labels.get(LABEL_WEBHOOK) == "disabled":
+def check(runtime: Runtime) -> Findings:
+    """Yields the faults that upstream's webhook finds in a runtime."""
+    if runtime.metadata.labels.get(_LABEL_WEBHOOK) == "disabled":
         return
-    for index, job in enumerate(runtime_lookup.jobset_of(runtime).replicated_jobs):
-        ancestor = runtime_lookup.ancestor_of(job)
-        required = runtime_lookup.REQUIRED_CONTAINERS.get(ancestor)
+    for index, job in enumerate(runtime.spec.jobset.replicated_jobs):
+        ancestor = job.ancestor
+        required = _REQUIRED_CONTAINERS.get(ancestor)
         if required is None:
             continue
         if job.replicas != 1:
             yield (
-                f"{runtime_lookup.job_path(index)}.replicas",
+                f"{replicated_job_path(index)}.replicas",
                 (
                     f"Invalid value: {job.replicas}: always must be 1 for the ancestor {ancestor}; "
                     "the number of nodes is mlPolicy.numNodes or the TrainJob's spec.trainer.numNodes"
                 ),
             )
-        pod = runtime_lookup.pod_of(job)
-        if required not in {container.name for container in (pod.containers if pod else ())}:
+        containers = job.pod_spec.containers if job.pod_spec else ()
+        if required not in {container.name for container in containers}:
             yield (
-                f"{runtime_lookup.pod_path(index)}.containers",
+                f"{pod_spec_path(index)}.containers",
                 (
                     f"Invalid value: must contain the required container for the ancestor: {ancestor}; "
                     f"name a container {required!r}"

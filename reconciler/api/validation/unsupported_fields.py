@@ -1,7 +1,7 @@
-"""Fields that mean nothing on one host: accepted, and said once, never silently dropped.
+"""Unsupported fields: accepted, without effect on one host, and therefore warned about.
 
-One table, by type and field, for runtimes and patches alike; the planner calls it on what is left after
-merging. An empty value (``tolerations: []``) asks for nothing and is not reported.
+One table, by type and field, for runtimes and patches alike; the planner applies it to the merged runtime. An
+empty value (``tolerations: []``) requests nothing and is not reported.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args, get_origin
 
-from reconciler.api.field_paths import Path, parse, render
+from reconciler.api.field_paths import FieldPath, parse, render
 from reconciler.api.models.base import Model
-from reconciler.api.models.model_fields import as_model, bare, fields_of
+from reconciler.api.models.model_fields import as_model_class, get_fields, unwrap
 from reconciler.api.models.runtime import TrainingRuntimeSpec
 
 _ONE_HOST: Final = "there is one host, nothing is scheduled onto nodes"
@@ -20,7 +20,6 @@ _NO_DRA: Final = "there is no dynamic resource allocation; ask for devices by li
 _NO_CONTROLLER: Final = "no controller here acts on it"
 _NO_DRIVER: Final = "there is no storage driver for it; mount it on the host and use hostPath"
 
-#: What a pod's fields would ask of a cluster.
 _POD: Final = {
     "affinity": _ONE_HOST,
     "automountServiceAccountToken": _NO_ACCOUNTS,
@@ -51,8 +50,8 @@ _VOLUME: Final = (
     "vsphereVolume"
 )
 
-#: Type (a type's patch counts as the type) and field -> why it has no effect.
-_TABLE: Final[Mapping[str, Mapping[str, str]]] = {
+#: Type (also of its patches), then field -> why the field has no effect.
+UNSUPPORTED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Container": _CONTAINER,
     "EmbeddedMetadata": {"finalizers": _NO_CONTROLLER},
     "JobSetSpec": {
@@ -83,39 +82,40 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "serviceAccountToken": _NO_ACCOUNTS,
     },
 }
+#: Values that request no more than the field's default.
 _DEFAULTS: Final = {"schedulerName": ("default-scheduler",)}
 
 
-def warn_meaningless(
+def find_unsupported_fields(
     spec: Mapping[str, Any] | Model, base_path: str, *, kind: type[Model] = TrainingRuntimeSpec
 ) -> list[tuple[str, str]]:
-    """Path and sentence of every field in ``spec`` that has no effect on one host.
+    """Returns path and message of every field in ``spec`` that has no effect on one host.
 
     Args:
-        spec: a model, or plain data under a manifest's names.
+        spec: a model, or plain data as in a manifest.
         base_path: path of ``spec`` in its document, as in ``spec`` or ``spec.runtimePatches[0]``.
         kind: the type of ``spec`` where it is plain data.
     """
     data, model = (spec.as_manifest(), type(spec)) if isinstance(spec, Model) else (spec, kind)
-    return [(render(path), message) for path, message in _walk(data, model, parse(base_path))]
+    return [(render(path), message) for path, message in _find(data, model, parse(base_path))]
 
 
-def _walk(value: Any, annotation: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    annotation = bare(annotation)
-    model = as_model(annotation)
+def _find(value: Any, annotation: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:
+    annotation = unwrap(annotation)
+    model = as_model_class(annotation)
     if model is not None and isinstance(value, Mapping):
-        reasons = _TABLE.get(model.__name__.removesuffix("Patch"), {})
-        annotations = fields_of(model)
+        reasons = UNSUPPORTED_FIELDS.get(model.__name__.removesuffix("Patch"), {})
+        annotations = get_fields(model)
         for name, inner in value.items():
-            if name in reasons and asks_for_something(name, inner):
+            if name in reasons and _is_requested(name, inner):
                 yield (*path, name), f"has no effect here: {reasons[name]}"
             elif name in annotations:
-                yield from _walk(inner, annotations[name], (*path, name))
+                yield from _find(inner, annotations[name], (*path, name))
     elif get_origin(annotation) is tuple and isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from _walk(inner, get_args(annotation)[0], (*path, index))
+            yield from _find(inner, get_args(annotation)[0], (*path, index))
 
 
-def asks_for_something(name: str, value: Any) -> bool:
-    """Whether a field's value differs from leaving the field out."""
+def _is_requested(name: str, value: Any) -> bool:
+    """Returns whether a field's value differs from leaving the field out."""
     return value not in (None, "", [], {}, ()) and value not in _DEFAULTS.get(name, ())

@@ -1,21 +1,32 @@
-"""``reconciler describe``: everything about one job on one page, the way ``kubectl describe`` lays it out."""
+"""``reconciler describe``: one job on one page, the way ``kubectl describe`` lays it out."""
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import shared_options
-from reconciler.common.sanitize import printable
+from reconciler.cli.job_lookup import read_snapshot, reported_progress, run_time
+from reconciler.cli.output.console import PHASE_STYLES, print_block
+from reconciler.cli.output.node_table import node_rows
+from reconciler.cli.output.tables import Row, build_table
+from reconciler.client.jobs.log_selection import find_log_folder
+from reconciler.common.durations import format_duration
+from reconciler.common.sanitize import sanitize_text
+from reconciler.state.sidecar_reader import mappings_in
+from reconciler.state.timestamps import parse_time
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from reconciler.cli.job_lookup import Job
+    from reconciler.client.jobs.job_snapshots import Job
     from reconciler.config.settings import Settings
+    from reconciler.state.sidecar_reader import ObjectStatus
 
 EPILOG = """\b
 Example:
@@ -28,44 +39,33 @@ Example:
 @shared_options.namespace_option
 @shared_options.settings_options("specs", "status_dir", "log_dir", "state_dir")
 def describe(job: str, *, namespace: str | None, settings: Settings) -> None:
-    """Tell everything about one job: spec, conditions, nodes, events, faults, logs."""
-    from reconciler.cli.job_lookup import take  # noqa: PLC0415  (not for --help)
-    from reconciler.cli.output.console import show  # noqa: PLC0415
-
-    found = take(settings).find(job, namespace)
-    for block in blocks(found, settings, now=time.time()):
-        show(block)
+    """Show all that is known about one job: spec, conditions, nodes, events, faults, logs."""
+    found = read_snapshot(settings).find(job, namespace)
+    for block in _page(found, settings, now=time.time()):
+        print_block(block)
 
 
-def blocks(job: Job, settings: Settings, *, now: float) -> Iterable[RenderableType]:
-    """The page from top to bottom; parts about which nothing is known are left out."""
-    from reconciler.cli.output.tables import node_rows, table  # noqa: PLC0415
-    from reconciler.client.jobs.log_lines import log_folder  # noqa: PLC0415
-
+def _page(job: Job, settings: Settings, *, now: float) -> Iterator[RenderableType]:
+    """The blocks from top to bottom; a section without content is left out."""
+    status = job.status
     yield _fields(_head(job, now))
     yield from _section("Spec", _fields(_spec(job)))
-    progress = _progress(job)
-    if progress:
+    if progress := _progress(job):
         yield from _section("Progress", _fields(progress))
-    if job.status is not None and job.status.conditions:
-        yield from _section("Conditions", _conditions(job))
-    counts = _counts(job)
-    if counts is not None:
-        yield from _section("Steps", counts)
-    rows = node_rows(job, wide=True, with_job=False)
-    if rows:
-        yield from _section("Nodes", table(rows))
-    if faults := list(_faults(job)):
-        yield from _section("Faults", "\n".join(faults))
-    if job.status is not None and job.status.events:
-        yield from _section("Events", _events(job, now))
-    yield from _section("Logs", str(log_folder(job, settings.log_dir)))
+    if status is not None and status.conditions:
+        yield from _section("Conditions", build_table(_condition_rows(status)))
+    if status is not None and (steps := mappings_in(status.status.get("jobsStatus"))):
+        yield from _section("Steps", build_table(_step_rows(steps)))
+    if nodes := node_rows(job, wide=True, with_job=False):
+        yield from _section("Nodes", build_table(nodes))
+    if faults := "\n".join(_faults(job)):
+        yield from _section("Faults", faults)
+    if status is not None and status.events:
+        yield from _section("Events", build_table(_event_rows(status, now)))
+    yield from _section("Logs", str(find_log_folder(job, settings.log_dir)))
 
 
 def _head(job: Job, now: float) -> Mapping[str, str]:
-    from reconciler.cli.output.console import clock, short_duration  # noqa: PLC0415
-    from reconciler.cli.output.tables import duration  # noqa: PLC0415
-
     status = job.status
     head = {"Name": job.name, "Namespace": job.namespace, "Phase": job.phase}
     if job.message:
@@ -79,23 +79,21 @@ def _head(job: Job, now: float) -> Mapping[str, str]:
         head["Manifest"] += " (its last good state is in force)"
     if status is None:
         return head
-    engine = status.status.get("engine") or {}
-    network = status.status.get("network") or {}
+    observed = status.status.get("observedGeneration", "-")
     head |= {
         "Status file": str(status.file),
         "UID": str(status.metadata.get("uid", "-")),
-        "Generation": f"{status.metadata.get('generation', '-')} (observed: "
-        f"{status.status.get('observedGeneration', '-')})",
-        "Created": clock(status.created_at),
-        "Started": clock(status.started_at),
-        "Finished": clock(status.finished_at),
-        "Duration": short_duration(duration(job, now)),
+        "Generation": f"{status.metadata.get('generation', '-')} (observed: {observed})",
+        "Created": _format_time(status.created_at),
+        "Started": _format_time(status.started_at),
+        "Finished": _format_time(status.finished_at),
+        "Duration": format_duration(run_time(job, now)),
         "Attempt": str(status.attempt),
         "Restarts": str(job.restarts),
     }
-    if engine:
+    if engine := status.status.get("engine"):
         head["Engine"] = f"{engine.get('name', '-')} {engine.get('version', '')}".strip()
-    if network:
+    if network := status.status.get("network"):
         head["Network"] = f"{network.get('name', '-')} {network.get('subnet', '')}".strip()
     return head
 
@@ -103,45 +101,35 @@ def _head(job: Job, now: float) -> Mapping[str, str]:
 def _spec(job: Job) -> Mapping[str, str]:
     """What the manifest asks for, in short; the whole is `get jobs NAME -o yaml`."""
     spec = job.spec
-    trainer = spec.get("trainer")
-    trainer = trainer if isinstance(trainer, Mapping) else {}
-    ref = spec.get("runtimeRef")
-    ref = ref if isinstance(ref, Mapping) else {}
-    out = {"Runtime": f"{ref.get('kind') or 'ClusterTrainingRuntime'}/{ref.get('name', '-')}"}
+    trainer, ref = _mapping(spec.get("trainer")), _mapping(spec.get("runtimeRef"))
     fields = {
+        "Runtime": f"{ref.get('kind') or 'ClusterTrainingRuntime'}/{ref.get('name', '-')}",
         "Nodes": trainer.get("numNodes"),
         "Processes per node": trainer.get("numProcPerNode"),
         "Image": trainer.get("image"),
-        "Command": _words(trainer.get("command")),
-        "Args": _words(trainer.get("args")),
-        "Environment": ", ".join(_names(trainer.get("env"))),
+        "Command": _command_line(trainer.get("command")),
+        "Args": _command_line(trainer.get("args")),
+        "Environment": ", ".join(str(entry.get("name")) for entry in mappings_in(trainer.get("env"))),
         "Resources per node": _resources(trainer.get("resourcesPerNode")),
-        "Initializers": ", ".join(spec["initializer"])
-        if isinstance(spec.get("initializer"), Mapping)
-        else None,
+        "Initializers": ", ".join(_mapping(spec.get("initializer"))),
         "Deadline": f"{spec['activeDeadlineSeconds']}s" if spec.get("activeDeadlineSeconds") else None,
         "Suspend": spec.get("suspend"),
-        "Patches": ", ".join(str(p.get("manager", "?")) for p in _maps(spec.get("runtimePatches"))),
+        "Patches": ", ".join(str(p.get("manager", "?")) for p in mappings_in(spec.get("runtimePatches"))),
     }
-    return out | {name: str(value) for name, value in fields.items() if value not in (None, "")}
+    return {name: str(value) for name, value in fields.items() if value not in (None, "")}
 
 
 def _progress(job: Job) -> Mapping[str, str]:
-    from reconciler.cli.output.console import short_duration  # noqa: PLC0415
-    from reconciler.client.jobs.progress_display import Progress  # noqa: PLC0415
-
-    progress = Progress.of(job.status.status.get("trainerStatus")) if job.status is not None else None
+    progress = reported_progress(job)
     if progress is None:
         return {}
     done = {} if progress.percent is None else {"Done": f"{progress.percent:.0f}%"}
-    left = {} if progress.left is None else {"Left": short_duration(progress.left)}
+    left = {} if progress.seconds_left is None else {"Left": format_duration(progress.seconds_left)}
     return {**done, **left, **progress.metrics}
 
 
-def _conditions(job: Job) -> RenderableType:
-    from reconciler.cli.output.tables import Row, table  # noqa: PLC0415
-
-    rows = [
+def _condition_rows(status: ObjectStatus) -> list[Row]:
+    return [
         Row(
             cells={
                 "TYPE": str(c.get("type", "")),
@@ -151,112 +139,91 @@ def _conditions(job: Job) -> RenderableType:
                 "MESSAGE": str(c.get("message", "")),
             }
         )
-        for c in (job.status.conditions if job.status is not None else ())
+        for c in status.conditions
     ]
-    return table(rows)
 
 
-def _counts(job: Job) -> RenderableType | None:
-    from reconciler.cli.output.tables import Row, table  # noqa: PLC0415
-
-    steps = _maps(job.status.status.get("jobsStatus") if job.status is not None else None)
-    states = ("active", "ready", "succeeded", "failed", "suspended")
-    rows = [
-        Row(
-            cells={
-                "STEP": str(step.get("name", "")),
-                **{state.upper(): str(step.get(state, 0)) for state in states},
-            }
-        )
+def _step_rows(steps: Iterable[Mapping[str, Any]]) -> list[Row]:
+    counts = ("active", "ready", "succeeded", "failed", "suspended")
+    return [
+        Row(cells={"STEP": str(step.get("name", "")), **{c.upper(): str(step.get(c, 0)) for c in counts}})
         for step in steps
     ]
-    return table(rows) if rows else None
 
 
 def _faults(job: Job) -> Iterable[str]:
-    """What the manifest is read to have now, then what only the daemon tells."""
+    """The faults of the manifest as it is now, then those that only the daemon found, then warnings."""
     entry = job.entry
-    seen = {(f.path, f.message): str(f) for f in (entry.errors if entry is not None else ())}
+    lines = {(f.path, f.message): str(f) for f in (entry.errors if entry is not None else ())}
     for error in job.status.errors if job.status is not None else ():
         line = f":{error['line']}" if error.get("line") else ""
         place = f"{error.get('file')}{line}: " if error.get("file") else ""
         path = f"{error['path']}: " if error.get("path") else ""
         message = error.get("message", "")
-        seen.setdefault((error.get("path", ""), message), f"{place}{path}{message}")
+        lines.setdefault((error.get("path", ""), message), f"{place}{path}{message}")
     warnings = entry.warnings if entry is not None else ()
-    return dict.fromkeys([*seen.values(), *(f"warning: {fault}" for fault in warnings)])
+    return dict.fromkeys([*lines.values(), *(f"warning: {fault}" for fault in warnings)])
 
 
-def _events(job: Job, now: float) -> RenderableType:
-    from reconciler.cli.output.console import short_duration  # noqa: PLC0415
-    from reconciler.cli.output.tables import Row, table  # noqa: PLC0415
-    from reconciler.state.sidecar_reader import parse_time  # noqa: PLC0415
-
+def _event_rows(status: ObjectStatus, now: float) -> list[Row]:
     rows = []
-    for event in job.status.events if job.status is not None else ():
+    for event in status.events:
         at = parse_time(event.get("time"))
         count = event.get("count")
         times = f" (x{count})" if isinstance(count, int) and count > 1 else ""
-        rows.append(
-            Row(
-                cells={
-                    "AGE": f"{short_duration(None if at is None else now - at)}{times}",
-                    "TYPE": str(event.get("type", "")),
-                    "REASON": str(event.get("reason", "")),
-                    "MESSAGE": str(event.get("message", "")),
-                },
-                styles={"TYPE": "yellow" if event.get("type") == "Warning" else ""},
-            )
-        )
-    return table(rows)
+        cells = {
+            "AGE": f"{format_duration(None if at is None else now - at)}{times}",
+            "TYPE": str(event.get("type", "")),
+            "REASON": str(event.get("reason", "")),
+            "MESSAGE": str(event.get("message", "")),
+        }
+        rows.append(Row(cells=cells, styles={"TYPE": "yellow" if event.get("type") == "Warning" else ""}))
+    return rows
 
 
-def _section(title: str, body: RenderableType) -> Iterable[RenderableType]:
-    from rich.padding import Padding  # noqa: PLC0415
+def _section(title: str, body: RenderableType) -> Iterator[RenderableType]:
+    from rich.padding import Padding  # noqa: PLC0415  (not for --help)
     from rich.text import Text  # noqa: PLC0415
 
     yield ""
     yield Text(f"{title}:", style="bold")
     # A plain text of ours may hold [brackets], which are no markup.
-    yield Padding(Text(printable(body)) if isinstance(body, str) else body, (0, 0, 0, 2), expand=False)
+    yield Padding(Text(sanitize_text(body)) if isinstance(body, str) else body, (0, 0, 0, 2), expand=False)
 
 
 def _fields(fields: Mapping[str, str]) -> RenderableType:
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415  (not for --help)
     from rich.text import Text  # noqa: PLC0415
-
-    from reconciler.cli.output.console import PHASE_STYLES  # noqa: PLC0415
 
     grid = Table.grid(padding=(0, 3, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in fields.items():
-        shown = printable(value)
-        grid.add_row(
-            f"{printable(name)}:", Text(shown, style=PHASE_STYLES.get(value, "") if name == "Phase" else "")
-        )
+        style = PHASE_STYLES.get(value, "") if name == "Phase" else ""
+        grid.add_row(f"{sanitize_text(name)}:", Text(sanitize_text(value), style=style))
     return grid
 
 
-def _words(value: Any) -> str:
-    import shlex  # noqa: PLC0415
+def _format_time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    text = shlex.join(map(str, value)) if isinstance(value, list) else ""
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _command_line(words: Any) -> str:
+    """The words as a shell has them; of several lines the first."""
+    text = shlex.join(map(str, words)) if isinstance(words, list) else ""
     lines = text.splitlines()
     return f"{lines[0]} ... ({len(lines)} lines)" if len(lines) > 1 else text
 
 
-def _names(value: Any) -> list[str]:
-    return [str(entry.get("name")) for entry in _maps(value)]
-
-
 def _resources(value: Any) -> str:
+    """Requests and limits in one list; the limits win."""
     merged: dict[str, Any] = {}
     for part in ("requests", "limits"):
-        found = value.get(part) if isinstance(value, Mapping) else None
-        merged |= found if isinstance(found, Mapping) else {}
+        merged |= _mapping(_mapping(value).get(part))
     return ", ".join(f"{name}={amount}" for name, amount in merged.items())
-
-
-def _maps(value: Any) -> list[Mapping[str, Any]]:
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []

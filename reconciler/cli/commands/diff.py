@@ -1,4 +1,4 @@
-"""``reconciler diff``: what ``run --once`` would do now; for people before they let it, and for pipelines."""
+"""``reconciler diff``: what ``run --once`` would do now; for people who look first, and for pipelines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reconciler.cli import shared_options
-from reconciler.common.sanitize import printable
+from reconciler.cli.output.console import print_data
+from reconciler.common.sanitize import sanitize_text
+from reconciler.config.logging_setup import configure_logging
 
 if TYPE_CHECKING:
     from reconciler.config.settings import Settings
@@ -20,7 +22,6 @@ Example:
 
 _SIGNS: Final = {
     "create": ("+", "green"),
-    "start": ("+", "green"),
     "remove": ("-", "red"),
     "stop": ("-", "red"),
     "refuse": ("!", "red"),
@@ -30,25 +31,22 @@ _SIGNS: Final = {
 
 @click.command(epilog=EPILOG)
 @shared_options.output_option("text", "json", "yaml", default="text")
-@shared_options.settings_options(*shared_options.EVERYTHING)
+@shared_options.settings_options(*shared_options.ALL_OPTIONS)
 def diff(*, form: str, settings: Settings) -> int:
     """Show what `run --once` would do now; exit status 0: nothing, 1: something."""
-    from reconciler.config import logging_setup  # noqa: PLC0415  (not for --help)
-    from reconciler.controller.dry_run import preview  # noqa: PLC0415
+    from reconciler.controller.dry_run import dry_run  # noqa: PLC0415  (not for --help: imports the controller)
 
-    logging_setup.configure(form=settings.log_format, level="warning")
-    changes = preview(settings)
+    configure_logging(log_format=settings.log_format, level="warning")
+    changes = dry_run(settings)
     if form != "text":
-        from reconciler.cli.output.console import emit  # noqa: PLC0415
-
-        emit({"changes": [asdict(change) for change in changes]}, form)
+        print_data({"changes": [asdict(change) for change in changes]}, form)
         return 1 if changes else 0
     for change in changes:
         sign, color = _SIGNS.get(change.verb, ("~", "yellow"))
-        about = f" ({change.job})" if change.job else ""
-        why = f": {change.reason}" if change.reason else ""
+        job = f" ({change.job})" if change.job else ""
+        reason = f": {change.reason}" if change.reason else ""
         verb = "" if sign in "+-" else f"{change.verb} "
-        click.secho(printable(f"{sign} {verb}{change.kind} {change.name}{about}{why}"), fg=color)
+        click.secho(sanitize_text(f"{sign} {verb}{change.kind} {change.name}{job}{reason}"), fg=color)
     if not changes:
         click.echo("Nothing to do.", err=True)
     return 1 if changes else 0

@@ -1,22 +1,39 @@
-"""``reconciler get``: what there is, for people (tables, ``--watch``) and for scripts (``-o json|yaml``)."""
+"""``reconciler get``: lists for people (tables, ``--watch``) and for scripts (``-o json|yaml``).
+
+The columns are in :mod:`reconciler.cli.output`: ``job_table``, ``node_table``, ``runtime_table``,
+``host_table``, ``source_table``.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from reconciler.cli import shared_options
-from reconciler.config.options import did_you_mean
+from reconciler.cli.job_lookup import open_reader
+from reconciler.cli.output.console import open_console, print_data, print_note
+from reconciler.cli.output.host_table import build_usage, host_object, host_rows, read_capacity, waiting_rows
+from reconciler.cli.output.job_table import job_rows
+from reconciler.cli.output.node_table import node_rows
+from reconciler.cli.output.runtime_table import runtime_rows
+from reconciler.cli.output.source_table import source_row
+from reconciler.cli.output.tables import build_table, print_table
+from reconciler.client.jobs.folder_watcher import POLL_INTERVAL, FolderWatcher
+from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import ReconcilerError
+from reconciler.state.sidecar_files import sidecar_root
+from reconciler.state.sidecar_reader import mappings_in
 
 if TYPE_CHECKING:
-    from reconciler.cli.job_lookup import Job, Reader, Snapshot
     from reconciler.cli.output.tables import Row
+    from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader
     from reconciler.config.settings import Settings
+    from reconciler.sources.folder.catalog import RuntimeKey
 
 EPILOG = """\b
 Example:
@@ -28,154 +45,110 @@ Example:
   reconciler get host
   reconciler get source            # of a daemon that follows a repository"""
 
+#: Kinds, and further words that users may type for each.
 _KINDS: Final = {
-    "jobs": ("jobs", "job", "trainjobs", "trainjob", "tj"),
-    "runtimes": ("runtimes", "runtime", "clustertrainingruntimes", "trainingruntimes"),
-    "nodes": ("nodes", "node", "pods", "pod"),
-    "host": ("host", "capacity", "queue"),
-    "source": ("source", "sources", "git", "gitrepository", "gitrepositories"),
+    "jobs": ("job", "trainjobs", "trainjob", "tj"),
+    "runtimes": ("runtime", "clustertrainingruntimes", "trainingruntimes"),
+    "nodes": ("node", "pods", "pod"),
+    "host": ("capacity", "queue"),
+    "source": ("sources", "git", "gitrepository", "gitrepositories"),
 }
-
-
-class _Kind(click.ParamType[str]):
-    name = "kind"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        kind = next((kind for kind, words in _KINDS.items() if str(value).lower() in words), None)
-        if kind is None:
-            hint = did_you_mean(str(value), _KINDS)
-            self.fail(f"{value!r} is not one of {', '.join(_KINDS)}{hint}.", param, ctx)
-        return kind
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
-        from click.shell_completion import CompletionItem  # noqa: PLC0415
-
-        return [CompletionItem(kind) for kind in _KINDS if kind.startswith(incomplete)]
+_DATA_FORMS: Final = frozenset({"json", "yaml"})
 
 
 @click.command(epilog=EPILOG)
-@click.argument("kind", type=_Kind(), metavar="jobs|runtimes|nodes|host|source")
+@click.argument("kind", type=shared_options.Word("kind", _KINDS), metavar="jobs|runtimes|nodes|host|source")
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=shared_options.complete_job)
 @shared_options.output_option("table", "wide", "yaml", "json", default="table")
 @click.option("-w", "--watch", is_flag=True, help="Go on, and show every change.")
 @shared_options.namespace_option
-@shared_options.settings_options(*shared_options.PLACES)
+@shared_options.settings_options(*shared_options.FOLDER_OPTIONS)
 def get(
     kind: str, name: str | None, *, form: str, watch: bool, namespace: str | None, settings: Settings
 ) -> None:
     """List jobs, runtimes or nodes (of the job NAME, or of all).
 
-    `host`: what there is, and who waits; `source`: the repository that is followed, and its revision.
+    `host`: the host's capacity, and who waits for it; `source`: the followed repository, and its revision.
     """
-    from reconciler.cli.job_lookup import Reader  # noqa: PLC0415  (not for --help)
-
     if kind == "source":
-        _source(settings, form=form)
+        _print_source(settings, form=form)
         return
-    reader = Reader(settings)
+    reader = open_reader(settings)
+    snapshot = reader.snapshot()
+    for problem in snapshot.problems:
+        print_note(f"warning: {problem.message}")
+    query = _Query(kind=kind, name=name, namespace=namespace, form=form)
     if kind == "host":
-        _host(reader, settings, form=form, watch=watch)
-        return
-    view = _View(kind=kind, name=name, namespace=namespace, form=form)
-    snapshot = reader.snapshot()
-    _tell_problems(snapshot)
-    if not watch:
-        view.show(snapshot, now=time.time())
-    elif form in {"table", "wide"}:
-        _watch_table(view, reader, snapshot, settings)
+        show = _host_printer(settings, form=form)
+    elif not watch:
+        show = query.print_all
+    elif form in _DATA_FORMS:
+        show = _changed_objects_printer(query)
+    elif not (console := open_console()).is_terminal:
+        show = _changed_rows_printer(query)
     else:
-        _watch_objects(view, reader, snapshot, settings)
+        from rich.live import Live  # noqa: PLC0415  (not for --help)
 
-
-def _host(reader: Reader, settings: Settings, *, form: str, watch: bool) -> None:
-    from reconciler.cli.output import host_table  # noqa: PLC0415  (not for --help)
-    from reconciler.cli.output.console import emit, note, show  # noqa: PLC0415
-    from reconciler.cli.output.tables import table  # noqa: PLC0415
-
-    capacity = host_table.ask(settings)
-    if capacity.problem:
-        note(f"warning: capacity unknown: {capacity.problem}")
-    shown: dict[str, Any] = {}
-
-    def draw(snapshot: Snapshot) -> None:
-        nonlocal shown
-        found = host_table.look(snapshot.jobs, capacity)
-        before, shown = shown, host_table.as_object(found)
-        if shown == before:
-            return
-        if form in {"json", "yaml"}:
-            emit(shown, form)
-        else:
-            show(table(host_table.rows(found)))
-            if found.waiting:
-                show(table(host_table.waiting_rows(found)))
-        sys.stdout.flush()
-
-    snapshot = reader.snapshot()
-    _tell_problems(snapshot)
-    draw(snapshot)
+        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+            _watch(
+                reader, settings, lambda latest: live.update(build_table(query.rows(latest)), refresh=True)
+            )
+    show(snapshot)
     if watch:
-        _on_change(reader, settings, draw)
+        _watch(reader, settings, show)
 
 
-def _source(settings: Settings, *, form: str) -> None:
-    from reconciler.cli.output.console import emit, show  # noqa: PLC0415
-    from reconciler.cli.output.tables import source_row, table  # noqa: PLC0415
-    from reconciler.sources.git.repository_status import read_report  # noqa: PLC0415
-
-    document = read_report(settings)
-    if form in {"json", "yaml"}:
-        emit(document, form)
-    else:
-        show(table([source_row(document, wide=form == "wide")]))
+def _watch(reader: SnapshotReader, settings: Settings, show: Callable[[Snapshot], None]) -> NoReturn:
+    """Calls ``show`` with a new snapshot after every change, and once a second at least; for ever."""
+    root = sidecar_root(settings.specs, settings.status_dir)
+    with FolderWatcher([settings.specs, root]) as watcher:
+        while True:
+            # Reading comes first: something may have changed before the watch began.
+            show(reader.snapshot())
+            watcher.wait(POLL_INTERVAL)
 
 
-class _View:
-    """What was asked for, applied to a snapshot."""
+@dataclass(frozen=True, kw_only=True)
+class _Query:
+    """The arguments, applied to snapshots: jobs, nodes or runtimes as rows of a table or as objects."""
 
-    def __init__(self, *, kind: str, name: str | None, namespace: str | None, form: str) -> None:
-        self.kind = kind
-        self.name = name
-        self.namespace = namespace
-        self.form = form
+    kind: str
+    name: str | None
+    namespace: str | None
+    form: str
 
-    def show(self, snapshot: Snapshot, *, now: float) -> None:
-        """Print once."""
-        from reconciler.cli.output.console import console, emit, note, show  # noqa: PLC0415
-        from reconciler.cli.output.tables import table  # noqa: PLC0415
-
-        if self.form in {"json", "yaml"}:
+    def print_all(self, snapshot: Snapshot) -> None:
+        """Prints everything that the query selects."""
+        if self.form in _DATA_FORMS:
             objects = self.objects(snapshot)
             single = self.name is not None and self.kind != "nodes"
-            emit(objects[0] if single else _as_list(objects), self.form)
-            return
-        rows = self.rows(snapshot, now=now, bars=console().is_terminal)
-        if rows:
-            show(table(rows))
+            listed = {"apiVersion": "v1", "kind": "List", "items": objects}
+            print_data(objects[0] if single else listed, self.form)
+        elif rows := self.rows(snapshot):
+            print_table(rows)
         else:
-            note(f"There are no {self.kind} here.")
+            print_note(f"There are no {self.kind} here.")
 
-    def rows(self, snapshot: Snapshot, *, now: float, bars: bool) -> list[Row]:
-        """Lines of the table."""
-        from reconciler.cli.output import tables  # noqa: PLC0415
-
+    def rows(self, snapshot: Snapshot) -> list[Row]:
+        """Returns the lines of the table; progress is drawn as bars on a terminal."""
         wide = self.form == "wide"
         if self.kind == "runtimes":
-            return tables.runtime_rows(snapshot.catalog, self._runtimes(snapshot), wide=wide)
+            return runtime_rows(snapshot.catalog, self._runtimes(snapshot), wide=wide)
         jobs = self._jobs(snapshot)
         if self.kind == "jobs":
-            return tables.job_rows(jobs, now=now, wide=wide, bars=bars)
-        several = self.name is None
-        return [row for job in jobs for row in tables.node_rows(job, wide=wide, with_job=several)]
+            return job_rows(jobs, now=time.time(), wide=wide, bars=open_console().is_terminal)
+        return [row for job in jobs for row in node_rows(job, wide=wide, with_job=self.name is None)]
 
     def objects(self, snapshot: Snapshot) -> list[dict[str, Any]]:
-        """The same for scripts."""
+        """Returns the objects for scripts."""
         if self.kind == "jobs":
             return [job.as_object() for job in self._jobs(snapshot)]
         if self.kind == "nodes":
-            return [_node_object(job, i) for job in self._jobs(snapshot) for i in range(_node_count(job))]
+            return [node for job in self._jobs(snapshot) for node in _node_objects(job)]
         catalog = snapshot.catalog
-        documents = [catalog.runtimes.get(k) or catalog.builtin[k] for k in self._runtimes(snapshot)]
+        documents = [
+            catalog.runtimes.get(k) or catalog.fallback_runtimes[k] for k in self._runtimes(snapshot)
+        ]
         return [dict(document.raw) for document in documents]
 
     def _jobs(self, snapshot: Snapshot) -> Sequence[Job]:
@@ -183,109 +156,91 @@ class _View:
             return [snapshot.find(self.name, self.namespace)]
         return [j for j in snapshot.jobs if self.namespace in (None, j.namespace)]
 
-    def _runtimes(self, snapshot: Snapshot) -> list[tuple[str, str, str]]:
-        keys = sorted({*snapshot.catalog.runtimes, *snapshot.catalog.builtin})
+    def _runtimes(self, snapshot: Snapshot) -> list[RuntimeKey]:
+        keys = sorted({*snapshot.catalog.runtimes, *snapshot.catalog.fallback_runtimes})
         keys = [k for k in keys if self.namespace in (None, k[1])]
         if self.name is None:
             return keys
         found = [key for key in keys if key[2] == self.name]
         if not found:
             names = sorted({key[2] for key in keys})
-            there = f"There are: {', '.join(names)}." if names else "There is no runtime at all."
+            remedy = f"There are: {', '.join(names)}." if names else "There is no runtime at all."
             raise ReconcilerError(
-                f"There is no runtime {self.name}{did_you_mean(self.name, names)}.", remedy=there
+                f"There is no runtime {self.name}{did_you_mean(self.name, names)}.", remedy=remedy
             )
         return found
 
 
-def _as_list(items: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "List", "items": items}
+def _node_objects(job: Job) -> list[dict[str, Any]]:
+    nodes = mappings_in(job.status.status.get("nodes")) if job.status is not None else ()
+    return [{"namespace": job.namespace, "job": job.name, **node} for node in nodes]
 
 
-def _node_count(job: Job) -> int:
-    return len(job.status.nodes) if job.status is not None else 0
-
-
-def _node_object(job: Job, index: int) -> dict[str, Any]:
-    raw = job.status.status.get("nodes") if job.status is not None else None
-    return {"namespace": job.namespace, "job": job.name, **(raw[index] if isinstance(raw, list) else {})}
-
-
-def _tell_problems(snapshot: Snapshot) -> None:
-    from reconciler.cli.output.console import note  # noqa: PLC0415
-
-    for problem in snapshot.problems:
-        note(f"warning: {problem.message}")
-
-
-def _watch_table(view: _View, reader: Reader, snapshot: Snapshot, settings: Settings) -> None:
-    from rich.live import Live  # noqa: PLC0415
-
-    from reconciler.cli.output.console import console  # noqa: PLC0415
-    from reconciler.cli.output.tables import table  # noqa: PLC0415
-
-    screen = console()
-    if not screen.is_terminal:
-        _append_rows(view, reader, snapshot, settings)
-        return
-    with Live(console=screen, auto_refresh=False, vertical_overflow="visible") as live:
-
-        def draw(latest: Snapshot) -> None:
-            live.update(table(view.rows(latest, now=time.time(), bars=True)), refresh=True)
-
-        draw(snapshot)
-        _on_change(reader, settings, draw)
-
-
-def _append_rows(view: _View, reader: Reader, snapshot: Snapshot, settings: Settings) -> None:
-    from reconciler.cli.output.console import show  # noqa: PLC0415
-    from reconciler.cli.output.tables import table  # noqa: PLC0415
-
+def _changed_rows_printer(query: _Query) -> Callable[[Snapshot], None]:
+    """Returns a function that prints the rows that have changed since its last call, below one header."""
     shown: set[tuple[tuple[str, str], ...]] = set()
     header = True
 
-    def append(latest: Snapshot) -> None:
+    def show(snapshot: Snapshot) -> None:
         nonlocal shown, header
-        rows = view.rows(latest, now=time.time(), bars=False)
-        fresh = [row for row in rows if row.steady not in shown]
-        shown = {row.steady for row in rows}
-        if fresh:
-            show(table(fresh, header=header))
+        rows = query.rows(snapshot)
+        changed = [row for row in rows if row.content not in shown]
+        shown = {row.content for row in rows}
+        if changed:
+            print_table(changed, header=header)
             sys.stdout.flush()
             header = False
 
-    append(snapshot)
-    _on_change(reader, settings, append)
+    return show
 
 
-def _watch_objects(view: _View, reader: Reader, snapshot: Snapshot, settings: Settings) -> None:
-    from reconciler.cli.output.console import emit  # noqa: PLC0415
-
+def _changed_objects_printer(query: _Query) -> Callable[[Snapshot], None]:
+    """Returns a function that prints the objects that have changed since its last call."""
     shown: list[dict[str, Any]] = []
 
-    def append(latest: Snapshot) -> None:
+    def show(snapshot: Snapshot) -> None:
         nonlocal shown
-        objects = view.objects(latest)
+        objects = query.objects(snapshot)
         for item in objects:
             if item not in shown:
-                if view.form == "yaml":
+                if query.form == "yaml":
                     click.echo("---")
-                emit(item, view.form)
+                print_data(item, query.form)
         sys.stdout.flush()
         shown = objects
 
-    append(snapshot)
-    _on_change(reader, settings, append)
+    return show
 
 
-def _on_change(reader: Reader, settings: Settings, act: Callable[[Snapshot], None]) -> None:
-    """Call ``act`` with a new snapshot after every change, and once a second at least; for ever."""
-    from reconciler.client.jobs.folder_changes import LOOK_AGAIN, Changes  # noqa: PLC0415
-    from reconciler.state.sidecar_reader import status_root  # noqa: PLC0415
+def _host_printer(settings: Settings, *, form: str) -> Callable[[Snapshot], None]:
+    """Returns a function that prints the host's usage if it has changed; the engine is asked once."""
+    capacity = read_capacity(settings)
+    if capacity.problem:
+        print_note(f"warning: capacity unknown: {capacity.problem}")
+    shown: dict[str, Any] = {}
 
-    root = status_root(settings.specs, settings.status_dir)
-    with Changes([settings.specs, root]) as changes:
-        while True:
-            # Looking comes first: something may have changed before the watch began.
-            act(reader.snapshot())
-            changes.wait(LOOK_AGAIN)
+    def show(snapshot: Snapshot) -> None:
+        nonlocal shown
+        usage = build_usage(snapshot.jobs, capacity)
+        before, shown = shown, host_object(usage)
+        if shown == before:
+            return
+        if form in _DATA_FORMS:
+            print_data(shown, form)
+        else:
+            print_table(host_rows(usage))
+            if usage.waiting:
+                print_table(waiting_rows(usage))
+        sys.stdout.flush()
+
+    return show
+
+
+def _print_source(settings: Settings, *, form: str) -> None:
+    from reconciler.sources.git.repository_status import read_repository_status  # noqa: PLC0415  (imports the models)
+
+    document = read_repository_status(settings)
+    if form in _DATA_FORMS:
+        print_data(document, form)
+    else:
+        print_table([source_row(document, wide=form == "wide")])

@@ -1,20 +1,20 @@
-"""``reconciler run``: the daemon; and, with ``--once`` or ``--wait``, what a person sees of it meanwhile."""
+"""``reconciler run``: the daemon; with ``--wait``, also what a person sees of it meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
 from reconciler.cli import shared_options
+from reconciler.errors import ConfigError
 
 if TYPE_CHECKING:
-    from reconciler.cli.output.run_progress import OnPhase
     from reconciler.config.environment_file import EnvironmentFile
     from reconciler.config.settings import Settings
 
@@ -34,12 +34,12 @@ Every option may also be a variable or a line of reconciler.yaml:
 def _apply_environment_file(
     _context: click.Context, _parameter: click.Parameter, text: str | None
 ) -> EnvironmentFile | None:
-    """Before the settings are read: the file's variables are some of them."""
+    """Applies the file before the settings are read: its variables may be settings."""
     if text is None:
         return None
     from reconciler.config.environment_file import EnvironmentFile  # noqa: PLC0415  (most have none)
 
-    file = EnvironmentFile.named(text)
+    file = EnvironmentFile.from_option(text)
     file.apply()
     return file
 
@@ -54,42 +54,44 @@ def _apply_environment_file(
     callback=_apply_environment_file,
     help="Take variables (NAME=value lines) from this file, now and at SIGHUP; -FILE need not be there.",
 )
-@shared_options.settings_options(*shared_options.EVERYTHING)
+@shared_options.settings_options(*shared_options.ALL_OPTIONS)
 def run(*, once: bool, wait: bool, environment_file: EnvironmentFile | None, settings: Settings) -> int:
     """Run the jobs of a folder of manifests, and keep what runs equal to what they say.
 
     SIGHUP reads reconciler.yaml and --env-file again; SIGTERM ends, and jobs go on.
     """
-    import faulthandler  # noqa: PLC0415
+    import faulthandler  # noqa: PLC0415  (none of this for --help)
 
-    from reconciler.config import logging_setup  # noqa: PLC0415  (not for --help)
-    from reconciler.controller.daemon import sd_notify  # noqa: PLC0415  (not for --help)
+    from reconciler.config import logging_setup  # noqa: PLC0415
+    from reconciler.controller.daemon import sd_notify  # noqa: PLC0415
     from reconciler.controller.manager import serve  # noqa: PLC0415
-    from reconciler.errors import ConfigError  # noqa: PLC0415
 
     if once and wait:
         raise ConfigError("--once and --wait exclude each other.", remedy="Give one of them.")
     mode: Literal["forever", "once", "wait"] = "once" if once else "wait" if wait else "forever"
-    form = logging_setup.chosen_format(settings.log_format)
+    form = logging_setup.resolve_format(settings.log_format)
     table = mode == "wait" and form == "console" and sys.stderr.isatty()
-    # Under a table that tells how the jobs go, the log adds only what is amiss.
+    # Under a table that shows how the jobs go, the log adds only warnings and errors.
     level = "warning" if table and settings.log_level == "info" else settings.log_level
-    logging_setup.configure(form=form, level=level)
+    logging_setup.configure_logging(log_format=form, level=level)
     if mode == "forever":
         # A service manager's watchdog ends a daemon that hangs with SIGABRT: the log then says where it hung.
         faulthandler.enable()
-        load = click.get_current_context().meta[shared_options.LOAD]
+        load = click.get_current_context().meta[shared_options.LOAD_SETTINGS]
         notifier, reload = sd_notify.from_environment(), partial(_reload, load, environment_file)
-        _leave(serve(settings, mode=mode, notifier=notifier, reload=reload))
-    with _shown(settings, table=table, lines=form == "console") as on_phase:
-        return serve(settings, mode=mode, on_phase=on_phase)
+        _exit_now(serve(settings, mode=mode, notifier=notifier, reload=reload))
+    from reconciler.cli.output.live_progress import LiveTable, ProgressLines  # noqa: PLC0415  (not for a daemon)
+
+    display = LiveTable(settings) if table else ProgressLines(settings) if form == "console" else None
+    with display or contextlib.nullcontext():
+        return serve(settings, mode=mode, on_phase=display.on_phase if display is not None else None)
 
 
-def _leave(status: int) -> NoReturn:
-    """End at once: the interpreter would take apart piece by piece what a process that ends frees anyway.
+def _exit_now(status: int) -> NoReturn:
+    """Ends the process without the interpreter's own shutdown, which frees memory piece by piece.
 
-    Measured, that is most of the time a stop takes: 0.3 s, and 1 s on a busy machine. Everything is closed
-    by now; only what is buffered has to go out.
+    Measured, that shutdown is most of the time a stop takes: 0.3 s, and 1 s on a busy machine. Everything is
+    closed by now; only what is buffered has to be written.
     """
     with contextlib.suppress(OSError):
         sys.stdout.flush()
@@ -99,33 +101,16 @@ def _leave(status: int) -> NoReturn:
 
 
 def _reload(load: Callable[[], Settings], file: EnvironmentFile | None) -> Settings:
-    """The settings as flags, variables and files have them now.
+    """Returns the settings as flags, variables and files have them now.
 
     Raises:
         ConfigError: one of them is wrong; the environment is as it was.
     """
-    from reconciler.errors import ConfigError  # noqa: PLC0415
-
     undo = file.apply() if file is not None else None
     try:
         return load()
     except ConfigError as error:
-        located = file.located(error) if file is not None else error
+        located = file.locate(error) if file is not None else error
         if undo is not None:
             undo()
         raise located from None
-
-
-@contextlib.contextmanager
-def _shown(settings: Settings, *, table: bool, lines: bool) -> Iterator[OnPhase | None]:
-    """Where changes of phase are told while the daemon works; None: in its log."""
-    from reconciler.cli.output.run_progress import Lines, LiveTable  # noqa: PLC0415
-
-    if table:
-        with LiveTable(settings) as live:
-            yield live.on_phase
-    elif lines:
-        with Lines(settings) as told:
-            yield told.on_phase
-    else:
-        yield None

@@ -1,74 +1,78 @@
-"""The check of ``reconciler doctor`` of the clock: tokens, certificates, back-off and resumption go by it."""
+"""The check of the clock: tokens, certificates, back-off and resumption go by it."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.doctor.check import Check, Machine
+from reconciler.cli.doctor.check import Check, fail, ok, warn
 
 if TYPE_CHECKING:
+    from reconciler.cli.machine import Machine
     from reconciler.config.settings import Settings
 
 #: Seconds that files may be ahead of the clock: file systems round, and networks have clocks of their own.
 LEEWAY: Final = 300.0
-#: Programs that keep a clock right, the units that run them, and what to ask them.
-_KEEPERS: Final = (
+#: Programs that synchronize a clock, the units that run them, and the command that shows their state.
+_NTP_PROGRAMS: Final = (
     ("chronyd", "chrony.service", "chronyd.service", "chronyc tracking"),
     ("ntpd", "ntpsec.service", "ntpd.service", "ntpq -p"),
 )
 _PACKAGES: Final = {"apt": "chrony", "dnf": "chrony", "zypper": "chrony", "pacman": "chrony"}
 
 
-def clock_check(settings: Settings, machine: Machine) -> Check:
-    """Not before what is on the disk already, and kept right by somebody."""
+def clock_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
+    """Checks that the clock is not behind files that exist, and that something synchronizes it."""
     name, now = "clock", machine.now()
-    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
-    newest, path = max(((_made_at(path), path) for path in _witnesses(settings)), default=(0.0, Path()))
+    shown = _format(now)
+    newest, path = max(((_modified_at(path), path) for path in _past_files(settings)), default=(0.0, Path()))
+    synchronized = machine.is_clock_synchronized()
     if newest > now + LEEWAY:
-        after = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(newest))
-        return Check(
-            name=name,
-            status="fail",
-            detail=f"{shown}, but {path} was written on {after}: the clock is behind, or was ahead then",
-            remedy=f"Set it ({_keep(machine)}); if it is right, correct the file: touch {path}",
+        detail = (
+            f"{shown}, but {path} was written on {_format(newest)}: the clock is behind, or was ahead then"
         )
-    kept = machine.synchronized()
-    if kept is False:
-        return Check(
-            name=name, status="warn", detail=f"{shown}, kept right by nothing", remedy=_keep(machine)
+        yield fail(
+            name, detail, f"Set it ({_ntp_remedy(machine)}); if it is right, correct the file: touch {path}"
         )
-    return Check(name=name, status="ok", detail=shown + (", synchronized" if kept else ""))
+    elif synchronized is False:
+        yield warn(name, f"{shown}, kept right by nothing", _ntp_remedy(machine))
+    else:
+        yield ok(name, shown + (", synchronized" if synchronized else ""))
 
 
-def _witnesses(settings: Settings) -> list[Path]:
-    """What was surely written in the past: this program, and what daemons have kept."""
+def _format(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def _past_files(settings: Settings) -> list[Path]:
+    """Files that were surely written in the past: of this program, and those that daemons have kept."""
     state = settings.state_dir
     return [Path(__file__), state, state / "records" / settings.instance, state / "locks"]
 
 
-def _made_at(path: Path) -> float:
+def _modified_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:
         return 0.0
 
 
-def _keep(machine: Machine) -> str:
-    """How the clock is kept right here."""
+def _ntp_remedy(machine: Machine) -> str:
+    """How the clock is synchronized on this machine."""
     if not machine.has_systemd:
-        for program, *_, ask in _KEEPERS:
-            if machine.program(program):
-                return f"Start {program}, then see `{ask}`; in a container or a guest, on its host."
+        for program, *_, show in _NTP_PROGRAMS:
+            if machine.find_program(program):
+                return f"Start {program}, then see `{show}`; in a container or a guest, on its host."
         return "Have an NTP program keep it; in a container or a guest, on its host."
-    for program, *units, ask in _KEEPERS:
-        if machine.program(program):
+    for program, *units, show in _NTP_PROGRAMS:
+        if machine.find_program(program):
             unit = next((u for u in units if _has_unit(machine, u)), units[0])
-            return f"sudo systemctl enable --now {unit}, then see `{ask}`"
+            return f"sudo systemctl enable --now {unit}, then see `{show}`"
     if _has_unit(machine, "systemd-timesyncd.service"):
         return "sudo timedatectl set-ntp true, then see `timedatectl timesync-status`"
-    return f"{machine.install(_PACKAGES)}, then see `chronyc tracking`"
+    return f"{machine.install_command(_PACKAGES)}, then see `chronyc tracking`"
 
 
 def _has_unit(machine: Machine, unit: str) -> bool:

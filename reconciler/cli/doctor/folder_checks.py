@@ -1,4 +1,4 @@
-"""Checks of ``reconciler doctor``: manifests can be read, the rest can be written, and there is room."""
+"""Checks of folders: manifests can be read, the rest can be written, and there is room."""
 
 from __future__ import annotations
 
@@ -7,90 +7,73 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.doctor.check import Check, Machine
+from reconciler.cli.doctor.check import Check, fail, ok, warn
+from reconciler.cli.job_lookup import read_snapshot
+from reconciler.errors import ReconcilerError
+from reconciler.state.locks import daemon_lock
 
 if TYPE_CHECKING:
+    from reconciler.cli.machine import Machine
     from reconciler.config.settings import Settings
 
 GIB: Final = 1024**3
-#: Below this a pull fails soon; below the second it fails now (bytes).
-SPACE_WANTED: Final = 10 * GIB
-SPACE_NEEDED: Final = 1 * GIB
+#: Bytes free below which a pull may fail, and below which it fails.
+RECOMMENDED_SPACE: Final = 10 * GIB
+REQUIRED_SPACE: Final = 1 * GIB
 
 
 def folder_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
-    """Manifests can be read; status, records and logs can be written, and there is room."""
-    yield _manifests(settings)
-    for name, path in (
-        ("status files", settings.status_dir or settings.specs),
-        ("records", settings.state_dir),
-        ("logs", settings.log_dir),
-    ):
-        yield _writable(name, path)
-    yield _lock(settings)
-    yield space_check("disk for logs and records", settings.state_dir, machine)
+    """Checks the folders of manifests, statuses, records and logs, and who works on the first."""
+    yield _check_manifests(settings)
+    yield _check_writable("status files", settings.status_dir or settings.specs, "--status-dir")
+    yield _check_writable("records", settings.state_dir, "--state-dir")
+    yield _check_writable("logs", settings.log_dir, "--log-dir")
+    yield ok("daemon", daemon_lock(settings).holder() or "none works on this folder now")
+    yield check_space("disk for logs and records", settings.state_dir, machine)
 
 
-def _manifests(settings: Settings) -> Check:
-    from reconciler.cli.job_lookup import take  # noqa: PLC0415
-    from reconciler.errors import ReconcilerError  # noqa: PLC0415
-
+def _check_manifests(settings: Settings) -> Check:
     name = "manifests"
     try:
-        catalog = take(settings).catalog
+        catalog = read_snapshot(settings).catalog
     except ReconcilerError as error:
-        return Check(name=name, status="fail", detail=error.message, remedy=error.remedy)
-    faults = [f for f in catalog.faults if f.severity == "error"]
+        return fail(name, error.message, error.remedy)
+    errors = sum(fault.severity == "error" for fault in catalog.faults)
     detail = f"{settings.specs}: {len(catalog.jobs)} jobs, {len(catalog.runtimes)} runtimes"
-    if faults:
-        remedy = f"reconciler validate {settings.specs}"
-        return Check(name=name, status="warn", detail=f"{detail}, {len(faults)} errors", remedy=remedy)
+    if errors:
+        return warn(name, f"{detail}, {errors} errors", f"reconciler validate {settings.specs}")
     if not catalog.jobs:
-        return Check(
-            name=name,
-            status="warn",
-            detail=detail,
-            remedy="Put a TrainJob there, or name another with --specs.",
-        )
-    return Check(name=name, status="ok", detail=detail)
+        return warn(name, detail, "Put a TrainJob there, or name another with --specs.")
+    return ok(name, detail)
 
 
-def _writable(name: str, path: Path) -> Check:
-    """Whether this user may make files in the folder, or make the folder."""
-    place = path.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    name = f"folder for {name}"
-    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
-        made = "" if place == path.absolute() else " (made when needed)"
-        return Check(name=name, status="ok", detail=f"{path}{made}")
-    option = {"folder for status files": "--status-dir", "folder for logs": "--log-dir"}.get(
-        name, "--state-dir"
-    )
+def _check_writable(content: str, path: Path, option: str) -> Check:
+    """Checks that this user may make files in the folder, or make the folder."""
+    name, existing = f"folder for {content}", _nearest_existing(path)
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        later = "" if existing == path.absolute() else " (made when needed)"
+        return ok(name, f"{path}{later}")
     remedy = f"Let this user write there, or name another folder with {option}."
-    return Check(name=name, status="fail", detail=f"{path}: {place} cannot be written.", remedy=remedy)
+    return fail(name, f"{path}: {existing} cannot be written.", remedy)
 
 
-def _lock(settings: Settings) -> Check:
-    """Who works on the folder; nobody is no fault."""
-    from reconciler.state.atomic_files import FileLock  # noqa: PLC0415
+def check_space(name: str, path: Path, machine: Machine) -> Check:
+    """Checks that there is room on the disk that the path is, or will be, on."""
+    existing = _nearest_existing(path)
+    try:
+        free = machine.disk_free(existing)
+    except OSError as error:
+        return warn(name, f"{existing}: {error.strerror}")
+    detail = f"{free / GIB:.1f} GiB free at {existing}"
+    if free < REQUIRED_SPACE:
+        return fail(name, detail, "Free some space, or use another disk.")
+    if free < RECOMMENDED_SPACE:
+        return warn(name, detail, "Images and checkpoints may not fit.")
+    return ok(name, detail)
 
-    holder = FileLock(settings.state_dir / "locks" / f"{settings.instance}.lock").holder()
-    return Check(name="daemon", status="ok", detail=holder or "none works on this folder now")
 
-
-def space_check(name: str, path: Path, machine: Machine) -> Check:
-    """Whether there is room on the disk that the path is, or will be, on."""
+def _nearest_existing(path: Path) -> Path:
     place = path.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
-    try:
-        free = machine.disk_free(place)
-    except OSError as error:
-        return Check(name=name, status="warn", detail=f"{place}: {error.strerror}")
-    detail = f"{free / GIB:.1f} GiB free at {place}"
-    if free < SPACE_NEEDED:
-        return Check(name=name, status="fail", detail=detail, remedy="Free some space, or use another disk.")
-    if free < SPACE_WANTED:
-        return Check(name=name, status="warn", detail=detail, remedy="Images and checkpoints may not fit.")
-    return Check(name=name, status="ok", detail=detail)
+    return place

@@ -1,13 +1,20 @@
-"""Checks of ``reconciler doctor``: the programs with which a repository is followed."""
+"""Checks of the programs with which a repository is followed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.doctor.check import Check, Machine
+from reconciler.cli.doctor.check import Check, fail, ok
+from reconciler.sources.git.git_version import (
+    MIN_VERSION,
+    MIN_VERSION_FOR_SSH_SIGNATURES,
+    format_version,
+    parse_version,
+)
 
 if TYPE_CHECKING:
+    from reconciler.cli.machine import Machine
     from reconciler.config.settings import Settings
 
 _PACKAGES: Final = {
@@ -18,36 +25,35 @@ _PACKAGES: Final = {
 
 
 def git_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
-    """What ``--git`` needs; nothing where a folder is read."""
+    """Checks what ``--git`` needs; nothing where a folder is read."""
     if settings.git is None:
         return
-    from reconciler.sources.git.git_version import OLDEST, OLDEST_TO_VERIFY, as_text, version_in  # noqa: PLC0415
-
-    oldest = OLDEST_TO_VERIFY if settings.git_verify else OLDEST
-    said = machine.run(("git", "--version"))
-    version = version_in(said) if said is not None else None
-    install = machine.install(_PACKAGES["git"])
-    if version is None:
-        detail = "not installed" if said is None else f"does not say its version: {said.strip()[:80]}"
-        yield Check(name="git", status="fail", detail=detail, remedy=install)
-    elif version < oldest:
-        what = "checks ssh signatures" if version >= OLDEST else "keeps a repository's settings out"
-        yield Check(
-            name="git",
-            status="fail",
-            detail=f"{as_text(version)}; one that {what} is {as_text(oldest)} or later",
-            remedy=f"{install}; where that is no newer, take it from a later release of the distribution.",
-        )
-    else:
-        yield Check(name="git", status="ok", detail=as_text(version))
+    yield _check_git(machine, verify=settings.git_verify)
     if settings.git.scheme == "ssh":
-        yield _program(machine, "ssh", ("ssh", "-V"))
+        yield _check_program(machine, "ssh", ("ssh", "-V"))
     if settings.git_verify and settings.git_gpg_keys is not None:
-        yield _program(machine, "gpg", ("gpg", "--version"))
+        yield _check_program(machine, "gpg", ("gpg", "--version"))
 
 
-def _program(machine: Machine, name: str, command: tuple[str, ...]) -> Check:
+def _check_git(machine: Machine, *, verify: bool) -> Check:
+    oldest = MIN_VERSION_FOR_SSH_SIGNATURES if verify else MIN_VERSION
+    printed = machine.run(("git", "--version"))
+    install = machine.install_command(_PACKAGES["git"])
+    if printed is None:
+        return fail("git", "not installed", install)
+    version = parse_version(printed)
+    if version is None:
+        return fail("git", f"does not say its version: {printed.strip()[:80]}", install)
+    if version < oldest:
+        feature = "checks ssh signatures" if version >= MIN_VERSION else "keeps a repository's settings out"
+        detail = f"{format_version(version)}; one that {feature} is {format_version(oldest)} or later"
+        remedy = f"{install}; where that is no newer, take it from a later release of the distribution."
+        return fail("git", detail, remedy)
+    return ok("git", format_version(version))
+
+
+def _check_program(machine: Machine, program: str, command: tuple[str, ...]) -> Check:
+    name = f"{program} for git"
     if machine.run(command) is not None:
-        return Check(name=f"{name} for git", status="ok", detail="installed")
-    remedy = machine.install(_PACKAGES[name])
-    return Check(name=f"{name} for git", status="fail", detail="not installed", remedy=remedy)
+        return ok(name, "installed")
+    return fail(name, "not installed", machine.install_command(_PACKAGES[program]))

@@ -1,4 +1,4 @@
-"""``reconciler doctor --network-test``: two throw-away containers find each other by name, and add.
+"""``reconciler doctor --network-test``: two throw-away containers find each other by name, and add up.
 
 What a training does first, in small: rank 1 resolves rank 0's name by the network's DNS (no ``/etc/hosts``
 entry helps), connects, and both sum what the other has. With PyTorch in the image it is gloo's all-reduce,
@@ -11,21 +11,24 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.doctor.check import Check
-from reconciler.names import PREFIX
+from reconciler.cli.doctor.check import Check, fail, ok
+from reconciler.engines.specs import ContainerSpec, NetworkSpec
+from reconciler.errors import EngineError
+from reconciler.names import KEY_PREFIX
 
 if TYPE_CHECKING:
     from reconciler.engines.protocol import Engine
 
-LABEL: Final = PREFIX + "network-test"
+LABEL: Final = KEY_PREFIX + "network-test"
 _NAME: Final = "network test"
-#: Seconds for both containers to have ended; importing PyTorch twice takes a while on a small machine.
-SECONDS: Final = 90.0
-#: A run's things are another's to remove after this: it is dead by then.
-_STALE: Final = 3 * SECONDS
+#: Seconds for both containers to exit; importing PyTorch twice takes a while on a small machine.
+TIMEOUT: Final = 90.0
+#: A run is dead after this many seconds, and what it left is another's to remove.
+_STALE_AFTER: Final = 3 * TIMEOUT
+PORT: Final = 29511
 
 #: Run in both containers: ``rank``, rank 0's name, a port.
 SCRIPT: Final = """\
@@ -68,7 +71,9 @@ else:
     how = "sockets"
 print("sum", total, how, flush=True)
 """
-PORT: Final = 29511
+
+#: Exit status (None: still running) and output of each container.
+_Outputs = Mapping[str, tuple[int | None, str]]
 
 
 class _TestFailedError(Exception):
@@ -78,32 +83,30 @@ class _TestFailedError(Exception):
         self.remedy = remedy
 
 
-def network_check(engine: Engine, image: str) -> Check:
-    """Run the test with an image that has Python; the image must be there.
+def run_network_test(engine: Engine, image: str) -> Check:
+    """Runs the test with an image that has Python; the engine must have the image.
 
-    Never raises for what the engine does; ctrl-C goes through, after the removal.
+    Never raises for what the engine does; an interrupt is passed on, after the removal.
     """
-    from reconciler.errors import EngineError  # noqa: PLC0415
-
     if engine.name == "process":
-        return Check(name=_NAME, status="ok", detail="plain processes share this machine's network")
+        return ok(_NAME, "plain processes share this machine's network")
     started = time.monotonic()
     try:
-        with _cleaned(engine) as run:
+        with _unique_run(engine) as run:
             how = _round_trip(engine, image, run)
     except _TestFailedError as failed:
-        return Check(name=_NAME, status="fail", detail=failed.detail, remedy=failed.remedy)
+        return fail(_NAME, failed.detail, failed.remedy)
     except EngineError as error:
-        remedy = error.remedy or f"See `{engine.name} network ls` and the engine's log."
-        return Check(name=_NAME, status="fail", detail=error.message, remedy=remedy)
-    detail = f"name resolved and sum right over {how}, {image}, {time.monotonic() - started:.1f} s"
-    return Check(name=_NAME, status="ok", detail=detail)
+        return fail(
+            _NAME, error.message, error.remedy or f"See `{engine.name} network ls` and the engine's log."
+        )
+    return ok(_NAME, f"name resolved and sum right over {how}, {image}, {time.monotonic() - started:.1f} s")
 
 
 @contextlib.contextmanager
-def _cleaned(engine: Engine) -> Iterator[str]:
-    """A name for the run; all that carries it is gone afterwards, also after ctrl-C."""
-    _sweep(engine)
+def _unique_run(engine: Engine) -> Iterator[str]:
+    """Gives the run's name; everything that carries it is removed afterwards, also after an interrupt."""
+    _remove_stale(engine)
     run = f"doctor-{int(time.time())}-{uuid.uuid4().hex[:6]}"
     try:
         yield run
@@ -111,37 +114,34 @@ def _cleaned(engine: Engine) -> Iterator[str]:
         _remove(engine, {LABEL: run})
 
 
-def _sweep(engine: Engine) -> None:
-    """Remove what runs left that could not clean up; their label says when they began."""
-    labels = [state.labels for state in engine.list_containers({})]
+def _remove_stale(engine: Engine) -> None:
+    """Removes what killed runs left; their label says when they began."""
+    labels = [container.labels for container in engine.list_containers({})]
     labels += [network.labels for network in engine.list_networks({})]
     for run in sorted({each[LABEL] for each in labels if LABEL in each}):
         began = run.split("-")[1] if run.count("-") == 2 else ""
-        if began.isdigit() and time.time() - int(began) > _STALE:
+        if began.isdigit() and time.time() - int(began) > _STALE_AFTER:
             _remove(engine, {LABEL: run})
 
 
 def _remove(engine: Engine, labels: dict[str, str]) -> None:
-    from reconciler.errors import EngineError  # noqa: PLC0415
-
     failures: list[EngineError] = []
-    for state in engine.list_containers(labels):
+
+    def attempt(remove: Callable[[str], None], name: str) -> None:
         try:
-            engine.remove_container(state.name)
+            remove(name)
         except EngineError as error:
             failures.append(error)
+
+    for container in engine.list_containers(labels):
+        attempt(engine.remove_container, container.name)
     for network in engine.list_networks(labels):
-        try:
-            engine.remove_network(network.name)
-        except EngineError as error:
-            failures.append(error)
+        attempt(engine.remove_network, network.name)
     if failures:
         raise failures[0]
 
 
 def _round_trip(engine: Engine, image: str, run: str) -> str:
-    from reconciler.engines.specs import ContainerSpec, NetworkSpec  # noqa: PLC0415
-
     labels = {LABEL: run}
     network = engine.create_network(NetworkSpec(name=f"{run}-net", labels=labels, min_addresses=2))
     names = [f"{run}-node-{rank}" for rank in range(2)]
@@ -156,32 +156,34 @@ def _round_trip(engine: Engine, image: str, run: str) -> str:
             stop_grace=1,
         )
         engine.start_container(engine.create_container(spec))
-    outputs = _ended(engine, labels, names)
-    return _verdict(engine, outputs, network.name)
+    outputs = _wait_for_exits(engine, labels, names)
+    return _interpret(engine, outputs, network.name)
 
 
-def _ended(engine: Engine, labels: dict[str, str], names: list[str]) -> dict[str, tuple[int | None, str]]:
-    """Exit status and output of both, once they have ended, or one failed, or time is up."""
-    deadline = time.monotonic() + SECONDS
+def _wait_for_exits(engine: Engine, labels: dict[str, str], names: list[str]) -> _Outputs:
+    """Returns once both have exited, or one has failed, or time is up."""
+    deadline = time.monotonic() + TIMEOUT
     while True:
-        states = {state.name: state for state in engine.list_containers(labels)}
-        over = [state for state in states.values() if state.exit is not None]
-        failed = any(state.exit.code != 0 for state in over if state.exit is not None)
-        if len(over) == len(names) or failed or time.monotonic() > deadline:
+        exits = {c.name: c.exit.code for c in engine.list_containers(labels) if c.exit is not None}
+        failed = any(code != 0 for code in exits.values())
+        if len(exits) == len(names) or failed or time.monotonic() > deadline:
             break
         time.sleep(0.1)
-    outputs = {}
-    for name in names:
-        text = b"".join(engine.logs(name, follow=False)).decode(errors="replace")
-        state = states.get(name)
-        outputs[name] = (state.exit.code if state is not None and state.exit is not None else None, text)
-    return outputs
+    return {
+        name: (exits.get(name), b"".join(engine.logs(name, follow=False)).decode(errors="replace"))
+        for name in names
+    }
 
 
-def _verdict(engine: Engine, outputs: dict[str, tuple[int | None, str]], network: str) -> str:
-    said = " ".join(text for _, text in outputs.values())
+def _interpret(engine: Engine, outputs: _Outputs, network: str) -> str:
+    """Returns how they added up.
+
+    Raises:
+        _TestFailedError: they did not.
+    """
+    printed = " ".join(text for _, text in outputs.values())
     if all(code == 0 and "sum 3" in text for code, text in outputs.values()):
-        return "gloo (PyTorch)" if "gloo" in said else "plain sockets"
+        return "gloo (PyTorch)" if "gloo" in printed else "plain sockets"
     last = next(
         (text.strip().splitlines()[-1] for code, text in outputs.values() if code and text.strip()), ""
     )
@@ -189,7 +191,7 @@ def _verdict(engine: Engine, outputs: dict[str, tuple[int | None, str]], network
         packages = "netavark and aardvark-dns" if engine.name == "podman" else "Docker's embedded DNS"
         remedy = f"Names need {packages}, and port 53 of the bridge open in the host's firewall."
         raise _TestFailedError(last, remedy)
-    if "resolved" not in said:
+    if "resolved" not in printed:
         raise _TestFailedError(
             f"nothing came of it: {last or 'no output'}", "Name an image with python3: --image"
         )

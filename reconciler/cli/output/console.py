@@ -1,7 +1,7 @@
-"""What commands print with: consoles, colours of phases, times, and data for scripts.
+"""Where commands print: consoles, colours of phases, and data for scripts.
 
-Standard output carries the answer and nothing else; all that is said beside it goes to standard error.
-JSON and YAML never carry colour and are never wrapped.
+Standard output carries the answer and nothing else; all other messages go to standard error. JSON and YAML
+never carry colour and are never wrapped.
 """
 
 from __future__ import annotations
@@ -9,15 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.common.durations import short_duration
-from reconciler.common.sanitize import printable
-
-__all__ = ["PHASE_STYLES", "clock", "console", "emit", "note", "short_duration", "show"]
+from reconciler.common.sanitize import sanitize_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -36,8 +32,8 @@ PHASE_STYLES: Final[Mapping[str, str]] = {
 }
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console on standard output (or error), as wide as the text where that is no terminal."""
+def open_console(*, stderr: bool = False) -> Console:
+    """Returns a console on standard output (or error), as wide as the text where that is no terminal."""
     from rich.console import Console  # noqa: PLC0415  (not for --help)
 
     stream = sys.stderr if stderr else sys.stdout
@@ -45,24 +41,24 @@ def console(*, stderr: bool = False) -> Console:
     return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
-def show(block: RenderableType) -> None:
-    """Print a table or text on standard output; into a pipe without the blanks that fill up its lines."""
-    screen = console()
-    if screen.is_terminal:
-        screen.print(block)
+def print_block(block: RenderableType) -> None:
+    """Prints a table or text on standard output; into a pipe without the blanks that pad its lines."""
+    console = open_console()
+    if console.is_terminal:
+        console.print(block)
         return
-    with screen.capture() as captured:
-        screen.print(block)
+    with console.capture() as captured:
+        console.print(block)
     click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
 
-def note(message: str) -> None:
-    """Say something beside the answer, on standard error."""
-    click.secho(printable(message), err=True, fg="yellow")
+def print_note(message: str) -> None:
+    """Prints a message beside the answer, on standard error."""
+    click.secho(sanitize_text(message), err=True, fg="yellow")
 
 
-def emit(data: Any, form: str) -> None:
-    """Print data as ``json`` or ``yaml`` on standard output."""
+def print_data(data: Any, form: str) -> None:
+    """Prints data as ``json`` or ``yaml`` on standard output."""
     if form == "json":
         click.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
         return
@@ -72,10 +68,3 @@ def emit(data: Any, form: str) -> None:
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text = yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
     click.echo(text, nl=False)
-
-
-def clock(seconds: float | None) -> str:
-    """A moment (seconds since the epoch) as RFC 3339 in UTC; "-" for None."""
-    if seconds is None:
-        return "-"
-    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""``reconciler get host``: what the host has, who holds it, and who waits for it.
+"""The columns and the JSON of ``get host``: what the host has, which jobs hold it, and which wait for it.
 
-What jobs hold and wait for is in their sidecars; what there is, only the engine knows. Where none answers,
-the view says so and shows the rest. It is a view: the daemon's own books are in the records.
+What jobs hold and wait for is in their sidecars; the capacity, only the engine knows. Where none answers, the
+view says so and shows the rest. It decides nothing: the daemon admits jobs by its records.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.names import DEFAULT_NAMESPACE
+from reconciler.cli.job_lookup import short_name
+from reconciler.cli.output.tables import Row
+from reconciler.controller.scheduler.resources import CPU, MEMORY
 
 if TYPE_CHECKING:
-    from reconciler.cli.output.tables import Row
     from reconciler.client.jobs.job_snapshots import Job
     from reconciler.config.settings import Settings
 
-CPU: Final = "cpu"
-MEMORY: Final = "memory"
 JOBS: Final = "jobs"
 GIBI: Final = 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Capacity:
-    """What there is.
+class EngineCapacity:
+    """What the engine's host has.
 
     Attributes:
-        amounts: ``cpu`` (CPUs), ``memory`` (bytes), ``jobs``; what is missing is unknown or unlimited.
+        amounts: ``cpu`` (CPUs), ``memory`` (bytes), ``jobs``; a missing one is unknown or unlimited.
         devices: names by class.
         engine: name and version; empty when none answers.
         problem: why the engine could not be asked.
@@ -41,56 +40,62 @@ class Capacity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holder:
+class JobShare:
     """What one job holds; ``devices`` are ``class=name``."""
 
     job: str
-    share: Mapping[str, float]
+    amounts: Mapping[str, float]
     devices: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
-    """The host at one moment."""
+class HostUsage:
+    """The host at one moment; ``waiting``: name and message of each queued job, in the order of the queue."""
 
-    capacity: Capacity
-    holders: tuple[Holder, ...]
+    capacity: EngineCapacity
+    shares: tuple[JobShare, ...]
     waiting: tuple[tuple[str, str], ...]
 
+    @property
+    def resources(self) -> list[str]:
+        """The resources that the host has, and those that jobs hold though it does not list them."""
+        classes = {*self.capacity.devices} | {name for share in self.shares for name in share.amounts}
+        return [CPU, MEMORY, *sorted(classes - {CPU, MEMORY}), JOBS]
+
     def used(self, resource: str) -> float:
-        """How much of it is held by jobs."""
+        """Returns how much of it jobs hold."""
         if resource == JOBS:
-            return float(len(self.holders))
-        return sum(h.share.get(resource, 0.0) for h in self.holders)
+            return float(len(self.shares))
+        return sum(share.amounts.get(resource, 0.0) for share in self.shares)
 
     def total(self, resource: str) -> float | None:
-        """How much there is; None unknown or unlimited."""
+        """Returns how much the host has; None where that is unknown or unlimited."""
         if resource in self.capacity.devices:
             return float(len(self.capacity.devices[resource]))
         return self.capacity.amounts.get(resource)
 
-    @property
-    def resources(self) -> list[str]:
-        """What there is, and what is held of what nobody knows."""
-        classes = {*self.capacity.devices} | {k for h in self.holders for k in h.share}
-        return [CPU, MEMORY, *sorted(classes - {CPU, MEMORY}), JOBS]
+    def free(self, resource: str) -> float | None:
+        """Returns how much nobody holds; None where that is unknown or unlimited."""
+        total = self.total(resource)
+        return None if total is None else max(total - self.used(resource), 0.0)
 
-    def held_by(self, resource: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Jobs that hold some of it, with the names of the devices."""
+    def holders(self, resource: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Returns the jobs that hold some of it, with the names of the devices."""
         found = []
-        for holder in self.holders:
-            devices = tuple(d.rpartition("=")[2] for d in holder.devices if d.rpartition("=")[0] == resource)
-            if resource == JOBS or holder.share.get(resource) or devices:
-                found.append((holder.job, devices))
+        for share in self.shares:
+            pairs = (device.rpartition("=") for device in share.devices)
+            devices = tuple(name for kind, _, name in pairs if kind == resource)
+            if resource == JOBS or share.amounts.get(resource) or devices:
+                found.append((share.job, devices))
         return found
 
 
-def ask(settings: Settings) -> Capacity:
-    """What the host has, by the engine; never raises for an engine that does not answer."""
-    from reconciler.controller.daemon.engine_connection import connect  # noqa: PLC0415  (imports the engines' clients)
+def read_capacity(settings: Settings) -> EngineCapacity:
+    """Asks the engine what its host has; one that does not answer is a ``problem``, not an exception."""
+    from reconciler.controller.daemon.engine_connection import connect  # noqa: PLC0415  (imports structlog)
     from reconciler.errors import EngineError  # noqa: PLC0415
 
-    places = {JOBS: float(settings.max_jobs)} if settings.max_jobs is not None else {}
+    limits = {JOBS: float(settings.max_jobs)} if settings.max_jobs is not None else {}
     try:
         engine = connect(settings)
         try:
@@ -98,91 +103,85 @@ def ask(settings: Settings) -> Capacity:
         finally:
             engine.close()
     except EngineError as error:
-        return Capacity(amounts=places, devices={}, problem=str(error))
+        return EngineCapacity(amounts=limits, devices={}, problem=str(error))
     known = {CPU: info.cpus, MEMORY: float(info.memory)}
-    return Capacity(
-        amounts={k: v for k, v in known.items() if v} | places,
+    return EngineCapacity(
+        amounts={k: v for k, v in known.items() if v} | limits,
         devices=dict(devices),
         engine=f"{info.name} {info.version}",
     )
 
 
-def look(jobs: Iterable[Job], capacity: Capacity) -> Host:
-    """The host, from what the jobs' sidecars say."""
-    holders, waiting = [], []
+def build_usage(jobs: Iterable[Job], capacity: EngineCapacity) -> HostUsage:
+    """Builds the view from the jobs' sidecars."""
+    shares, waiting = [], []
     for job in jobs:
-        status = job.status.status if job.status is not None else {}
-        name = job.name if job.namespace == DEFAULT_NAMESPACE else job.key
         if job.phase == "Queued":
-            waiting.append((name, job.message))
+            waiting.append((short_name(job), job.message))
+        status = job.status.status if job.status is not None else {}
         share = status.get("share")
         if isinstance(share, Mapping):
             nodes = status.get("nodes")
             nodes = [n for n in nodes if isinstance(n, Mapping)] if isinstance(nodes, list) else []
             devices = tuple(str(d) for n in nodes for d in n.get("devices") or ())
             amounts = {str(k): float(v) for k, v in share.items() if isinstance(v, (int, float))}
-            holders.append(Holder(job=name, share=amounts, devices=devices))
-    return Host(capacity=capacity, holders=tuple(holders), waiting=tuple(sorted(waiting, key=_place)))
+            shares.append(JobShare(job=short_name(job), amounts=amounts, devices=devices))
+    waiting.sort(key=_queue_position)
+    return HostUsage(capacity=capacity, shares=tuple(shares), waiting=tuple(waiting))
 
 
-def _place(waits: tuple[str, str]) -> tuple[int, str]:
-    """By the position that the daemon gave: ``...; position 2 in the queue``."""
-    _, found, rest = waits[1].rpartition("position ")
+def _queue_position(entry: tuple[str, str]) -> tuple[int, str]:
+    """The position in the daemon's message (``...; position 2 in the queue.``), then the name."""
+    name, message = entry
+    _, found, rest = message.rpartition("position ")
     number = rest.partition(" ")[0]
-    return (int(number) if found and number.isdigit() else 1 << 30, waits[0])
+    return (int(number) if found and number.isdigit() else 1 << 30, name)
 
 
-def as_object(host: Host) -> dict[str, Any]:
-    """The same for scripts; memory in bytes, null where nobody knows."""
+def host_object(usage: HostUsage) -> dict[str, Any]:
+    """Returns the view for scripts; memory in bytes, null where it is unknown."""
     return {
         "kind": "Host",
-        "engine": host.capacity.engine,
-        "problem": host.capacity.problem,
+        "engine": usage.capacity.engine,
+        "problem": usage.capacity.problem,
         "resources": [
             {
                 "name": resource,
-                "capacity": (total := host.total(resource)),
-                "used": (used := host.used(resource)),
-                "free": None if total is None else max(total - used, 0.0),
-                "devices": list(host.capacity.devices.get(resource, ())),
-                "heldBy": [{"job": job, "devices": list(d)} for job, d in host.held_by(resource)],
+                "capacity": usage.total(resource),
+                "used": usage.used(resource),
+                "free": usage.free(resource),
+                "devices": list(usage.capacity.devices.get(resource, ())),
+                "heldBy": [{"job": job, "devices": list(names)} for job, names in usage.holders(resource)],
             }
-            for resource in host.resources
+            for resource in usage.resources
         ],
-        "waiting": [{"job": job, "message": message} for job, message in host.waiting],
+        "waiting": [{"job": job, "message": message} for job, message in usage.waiting],
     }
 
 
-def rows(host: Host) -> list[Row]:
-    """A line for each resource."""
-    from reconciler.cli.output.tables import Row  # noqa: PLC0415  (imports the tables' library)
-
-    lines = []
-    for resource in host.resources:
-        total, used = host.total(resource), host.used(resource)
-        held = "; ".join(
-            f"{job} ({', '.join(names)})" if names else job for job, names in host.held_by(resource)
-        )
+def host_rows(usage: HostUsage) -> list[Row]:
+    """Builds a row for each resource."""
+    rows = []
+    for resource in usage.resources:
+        held = [f"{job} ({', '.join(names)})" if names else job for job, names in usage.holders(resource)]
         cells = {
             "RESOURCE": resource,
-            "CAPACITY": _show(resource, total),
-            "USED": _show(resource, used),
-            "FREE": _show(resource, None if total is None else max(total - used, 0.0)),
-            "HELD BY": held or "-",
+            "CAPACITY": _format_amount(resource, usage.total(resource)),
+            "USED": _format_amount(resource, usage.used(resource)),
+            "FREE": _format_amount(resource, usage.free(resource)),
+            "HELD BY": "; ".join(held) or "-",
         }
-        full = total is not None and used >= total > 0
-        lines.append(Row(cells=cells, styles={"FREE": "yellow"} if full else {}))
-    return lines
+        full = usage.total(resource) and usage.free(resource) == 0
+        rows.append(Row(cells=cells, styles={"FREE": "yellow"} if full else {}))
+    return rows
 
 
-def waiting_rows(host: Host) -> list[Row]:
-    """A line for each job that waits, the next one first."""
-    from reconciler.cli.output.tables import Row  # noqa: PLC0415  (imports the tables' library)
-
-    return [Row(cells={"WAITING": job, "MESSAGE": message}) for job, message in host.waiting]
+def waiting_rows(usage: HostUsage) -> list[Row]:
+    """Builds a row for each job that waits, the next one first."""
+    return [Row(cells={"WAITING": job, "MESSAGE": message}) for job, message in usage.waiting]
 
 
-def _show(resource: str, amount: float | None) -> str:
+def _format_amount(resource: str, amount: float | None) -> str:
     if amount is None:
         return "-"
     return f"{amount / GIBI:.3g} GiB" if resource == MEMORY else f"{amount:g}"

@@ -15,18 +15,59 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from reconciler.config.settings import xdg_folder
+from reconciler.common.xdg_folders import xdg_folder
 from reconciler.errors import ReconcilerError
 
 UNIT: Final = "reconciler.service"
 TEMPLATE: Final = "reconciler@.service"
-_WRITTEN: Final = "# Written by `reconciler systemd install`; `reconciler systemd uninstall` removes it."
+_HEADER: Final = "# Written by `reconciler systemd install`; `reconciler systemd uninstall` removes it."
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
-#: Where specs stand in a command line of ours.
+#: The folder in a command line that :func:`render_unit` wrote.
 _SPECS: Final = re.compile(r'^ExecStart=.* run --specs ("(?:[^"\\]|\\.)*"|\S+)', re.MULTILINE)
 
 
-def shipped(name: str) -> str:
+def unit_path(name: str) -> Path:
+    """Returns the path of one of the user's own units."""
+    return xdg_folder("XDG_CONFIG_HOME", ".config") / "systemd" / "user" / name
+
+
+def render_unit(name: str, *, specs: Path | None, options: Sequence[str]) -> str:
+    """Returns a unit with this installation's command line.
+
+    Args:
+        name: of the unit or the template, which has the instance's folder.
+        specs: the folder; None: a repository is followed, which settings name.
+        options: further ones, of ``reconciler run``.
+    """
+    variables = "%i.env" if name == TEMPLATE else "reconciler.env"
+    folder = "%f" if name == TEMPLATE else _quote(str(specs))
+    words = [
+        *(_quote(word) for word in _program()),
+        "run",
+        *(() if specs is None and name != TEMPLATE else ("--specs", folder)),
+        f"--env-file=-%E/reconciler/{variables}",
+        *(_quote(word) for word in options),
+    ]
+    command = "ExecStart=" + " ".join(words)
+    text = re.sub(r"^ExecStart=.*$", lambda _: command, _read_shipped(name), flags=re.MULTILINE)
+    return f"{_HEADER}\n{text}"
+
+
+def is_generated(text: str) -> bool:
+    """Whether a unit was written by :func:`render_unit`."""
+    return text.startswith(_HEADER)
+
+
+def parse_specs(text: str) -> str:
+    """Returns the folder that a generated unit serves; "" where it follows a repository."""
+    found = _SPECS.search(text)
+    if found is None:
+        return ""
+    words = shlex.split(found[1].replace("$$", "$"))
+    return words[0].replace("%%", "%") if words else ""
+
+
+def _read_shipped(name: str) -> str:
     """The text of a unit that comes with this project.
 
     Raises:
@@ -38,54 +79,13 @@ def shipped(name: str) -> str:
     raise ReconcilerError(f"This installation has no {name}.", remedy="Install the package again.")
 
 
-def folder() -> Path:
-    """Where a user's own units are."""
-    return xdg_folder("XDG_CONFIG_HOME", ".config") / "systemd" / "user"
-
-
-def program() -> tuple[str, ...]:
+def _program() -> tuple[str, ...]:
     """How this installation's ``reconciler`` is started, whatever ``PATH`` a service manager has."""
     beside = Path(sys.executable).parent / "reconciler"
     return (str(beside),) if os.access(beside, os.X_OK) else (sys.executable, "-m", "reconciler")
 
 
-def written(name: str, *, specs: Path | None, options: Sequence[str]) -> str:
-    """A unit with this installation's command line.
-
-    Args:
-        name: of the unit or the template, which has the instance's folder.
-        specs: the folder; None: a repository is followed, which settings name.
-        options: of ``reconciler run``, further ones.
-    """
-    variables = "%i.env" if name == TEMPLATE else "reconciler.env"
-    folder = "%f" if name == TEMPLATE else quoted(str(specs))
-    words = [
-        *(quoted(word) for word in program()),
-        "run",
-        *(() if specs is None and name != TEMPLATE else ("--specs", folder)),
-        f"--env-file=-%E/reconciler/{variables}",
-        *(quoted(word) for word in options),
-    ]
-    command = "ExecStart=" + " ".join(words)
-    text = re.sub(r"^ExecStart=.*$", lambda _: command, shipped(name), flags=re.MULTILINE)
-    return f"{_WRITTEN}\n{text}"
-
-
-def is_ours(text: str) -> bool:
-    """Whether a unit was written by :func:`written`."""
-    return text.startswith(_WRITTEN)
-
-
-def folder_of(text: str) -> str:
-    """The folder that a written unit serves; "" where it follows a repository."""
-    found = _SPECS.search(text)
-    if found is None:
-        return ""
-    words = shlex.split(found[1].replace("$$", "$"))
-    return words[0].replace("%%", "%") if words else ""
-
-
-def quoted(word: str) -> str:
+def _quote(word: str) -> str:
     """A word of a command line as systemd reads it: no specifier, no variable, one word.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Where upstream has its backends; there is one here."""
+"""Configurations of backends, at upstream's import paths: the container backend's, and those refused here."""

@@ -1,7 +1,7 @@
-"""Configurations of upstream's other backends, for programs that choose one at run time.
+"""Configurations of upstream's other backends, for programs that choose a backend at run time.
 
-:class:`~reconciler.client.TrainerClient` refuses them, and says what to use instead: jobs for a cluster must
-not be started on this machine in silence.
+:class:`~reconciler.client.TrainerClient` refuses them with what to use instead: jobs for a cluster must not
+be started on this machine without notice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class KubernetesBackendConfig(BaseModel):
-    """Of a cluster with Kubeflow Trainer."""
+    """Configures a cluster with Kubeflow Trainer."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -23,12 +23,12 @@ class KubernetesBackendConfig(BaseModel):
 
 
 class LocalProcessBackendConfig(BaseModel):
-    """Of processes of this machine, each in a virtual environment of its own."""
+    """Configures processes of this machine, each in a virtual environment of its own."""
 
     cleanup_venv: bool = True
 
 
-#: What to use instead.
+#: Remedy by the type of the refused configuration.
 INSTEAD: Final[dict[type, str]] = {
     KubernetesBackendConfig: "Keep kubeflow.trainer for the cluster: the manifests that are written here run "
     "there as they are.",

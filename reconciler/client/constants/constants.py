@@ -1,4 +1,4 @@
-"""Words of the Kubeflow Trainer API, under the names that ``kubeflow.trainer.constants.constants`` has.
+"""Constants of the Kubeflow Trainer API, under their names in ``kubeflow.trainer.constants.constants``.
 
 Values are upstream's; user code compares with them, so none may change.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from reconciler.api import step_names
 from reconciler.names import API_GROUP, LABEL_ANCESTOR, LABEL_FRAMEWORK, LABEL_TRAINJOB
-from reconciler.names import API_VERSION as API_VERSION  # noqa: PLC0414  (part of this module's face)
+from reconciler.names import API_VERSION as API_VERSION  # noqa: PLC0414  (re-exported)
 
 GROUP: Final = API_GROUP
 VERSION: Final = API_VERSION.partition("/")[2]
@@ -19,7 +20,7 @@ TRAINJOB_PLURAL: Final = "trainjobs"
 CLUSTER_TRAINING_RUNTIME_PLURAL: Final = "clustertrainingruntimes"
 TRAINING_RUNTIME_PLURAL: Final = "trainingruntimes"
 
-#: What ``TrainJob.status`` says: not all nodes run yet; all of them do (or have ended well); the two ends.
+#: Values of ``TrainJob.status``: not all nodes run yet; all of them run (or have succeeded); the two ends.
 TRAINJOB_CREATED: Final = "Created"
 TRAINJOB_RUNNING: Final = "Running"
 TRAINJOB_COMPLETE: Final = "Complete"
@@ -33,12 +34,12 @@ TRAINJOB_NAME_LABEL: Final = LABEL_TRAINJOB
 RUNTIME_FRAMEWORK_LABEL: Final = LABEL_FRAMEWORK
 
 #: Names of replicated jobs (steps).
-DATASET_INITIALIZER: Final = "dataset-initializer"
-MODEL_INITIALIZER: Final = "model-initializer"
-LAUNCHER: Final = "launcher"
-NODE: Final = "node"
+DATASET_INITIALIZER: Final = step_names.DATASET_INITIALIZER
+MODEL_INITIALIZER: Final = step_names.MODEL_INITIALIZER
+LAUNCHER: Final = step_names.LAUNCHER
+NODE: Final = step_names.NODE
 
-#: Where initializers put what they fetch, in every node.
+#: Folders of every node in which initializers put what they fetch.
 WORKSPACE_PATH: Final = "/workspace"
 DATASET_PATH: Final = f"{WORKSPACE_PATH}/dataset"
 MODEL_PATH: Final = f"{WORKSPACE_PATH}/model"
@@ -60,11 +61,11 @@ TORCH_ENV_NUM_PROC_PER_NODE: Final = "PET_NPROC_PER_NODE"
 TORCH_TUNE_COMMAND: Final = ("tune", "run")
 TORCH_TUNE_INSTRUCT_DATASET: Final = "torchtune.datasets.instruct_dataset"
 DEFAULT_FRAMEWORK_IMAGES: Final = {"torch": "pytorch/pytorch:2.7.1-cuda12.8-cudnn9-runtime"}
-#: A random letter and so many hexadecimal digits make the name of a job that was given none.
+#: Hexadecimal digits of a generated job name, after a random letter.
 JOB_NAME_UUID_LENGTH: Final = 11
 
-#: Writes the function to a file and runs it. The here-document is quoted, other than upstream's: ``$x`` and
-#: backticks in the user's code are the user's. ``__DELIMITER__`` is a line that the code does not have.
+#: Writes the function to a file and runs it. Unlike upstream's the here-document is quoted: the shell leaves
+#: ``$x`` and backticks in the user's code alone. ``__DELIMITER__`` is a line that the code does not have.
 EXEC_FUNC_SCRIPT: Final = (
     "\nread -r -d '' SCRIPT << '__DELIMITER__'\n\n{func_code}\n__DELIMITER__\n"
     'printf "%s" "$SCRIPT" > "{func_file}"\n__ENTRYPOINT__ "{func_file}"'

@@ -1,4 +1,4 @@
-"""From what a client is told in Python, and by variables and files, to the settings that are in force."""
+"""Settings of a client: what its arguments say, then ``RECONCILER_*`` variables, then ``reconciler.yaml``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from reconciler.config.settings import Settings
 
 
-def settings_of(config: Any, specs: str | os.PathLike[str] | None) -> tuple[Settings, bool]:
-    """The settings, and whether anybody has named the folder.
+def load_client_settings(config: Any, specs: str | os.PathLike[str] | None) -> tuple[Settings, bool]:
+    """Returns the settings, and whether the user has named the folder.
 
     Args:
         config: a ContainerBackendConfig.
         specs: the folder of manifests, where the caller names one.
 
     Raises:
-        InvalidRequest: the configuration is none, or the folder is not for programs to write into.
+        InvalidRequest: the configuration is of another type, or the folder follows a git repository.
         ConfigError: a variable or ``reconciler.yaml`` is wrong.
     """
     if not isinstance(config, ContainerBackendConfig):
@@ -37,11 +37,11 @@ def settings_of(config: Any, specs: str | os.PathLike[str] | None) -> tuple[Sett
             f"The manifests come from the repository {settings.git}, which only commits change.",
             remedy="Name a folder for the client's own jobs: TrainerClient(specs=...).",
         )
-    return _absolute(settings, config), settings.specs != Path("specs")
+    return _resolve(settings, config), settings.specs != Path("specs")
 
 
 def _flags(config: ContainerBackendConfig, specs: str | os.PathLike[str] | None) -> dict[str, Any]:
-    """What was said in Python, which goes before variables and files."""
+    """The options that the caller has set; they win over variables and files."""
     given = config.model_fields_set
     flags: dict[str, Any] = {
         "specs": os.fspath(specs) if specs is not None else None,
@@ -54,8 +54,8 @@ def _flags(config: ContainerBackendConfig, specs: str | os.PathLike[str] | None)
     return flags
 
 
-def _absolute(settings: Settings, config: ContainerBackendConfig) -> Settings:
-    """Whatever the current folder becomes, the client stays where it was made."""
+def _resolve(settings: Settings, config: ContainerBackendConfig) -> Settings:
+    """Makes every folder absolute, so that the client keeps it when the current folder changes."""
     sources = settings.runtime_sources
     if not sources and "runtime_source" not in config.model_fields_set:
         sources = DEFAULT_SOURCES

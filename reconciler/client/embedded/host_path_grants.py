@@ -1,8 +1,9 @@
-"""Host paths that this program's own user has named: a client may mount what its user may read.
+"""Host paths that the client's calls name: a client may mount what its user may read.
 
 A daemon's policy decides about the manifests of a folder, whoever wrote them. A controller inside the client
-works for the user who calls it: so what the calls name (``file://`` of an initializer, a volume of an option)
-is noted in the user's own state folder, and mounted by controllers inside clients. A daemon reads no notes.
+works for the user who calls it: so the host paths in its calls (``file://`` of an initializer, a volume of an
+option) are stored in the user's own state folder, and allowed by controllers inside clients. A daemon reads
+no grants.
 """
 
 from __future__ import annotations
@@ -16,28 +17,28 @@ from reconciler.state.atomic_files import read_if_exists, write_atomically
 
 
 def grants_file(state_dir: Path, instance: str) -> Path:
-    """Where the paths of a folder's clients are noted."""
+    """Returns the file with the paths of a folder's clients."""
     return state_dir / "grants" / f"{instance}.json"
 
 
-def grant(file: Path, documents: Iterable[Mapping[str, Any]]) -> None:
-    """Note every hostPath of the documents.
+def add_grants(file: Path, documents: Iterable[Mapping[str, Any]]) -> None:
+    """Adds every hostPath of the documents to the file.
 
     Raises:
-        StateError: it cannot be written.
+        StateError: the file cannot be read or written.
     """
     named = [volume for document in documents for volume in _host_volumes(document)]
     if not named:
         return
     known = json.loads(read_if_exists(file) or b"[]")
-    fresh = [entry for entry in named if entry not in known]
-    if fresh:
+    added = [entry for entry in named if entry not in known]
+    if added:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomically(file, json.dumps([*known, *fresh]).encode(), mode=0o600)
+        write_atomically(file, json.dumps([*known, *added]).encode(), mode=0o600)
 
 
 def _host_volumes(value: Any) -> Iterator[dict[str, Any]]:
-    """``{"path", "readOnly"}`` of every hostPath in pods of a document, by how it is mounted there."""
+    """Yields ``{"path", "readOnly"}`` for every hostPath of a pod, by how the pod mounts it."""
     if isinstance(value, list):
         for item in value:
             yield from _host_volumes(item)

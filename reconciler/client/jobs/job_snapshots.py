@@ -1,7 +1,7 @@
-"""Jobs as commands and clients see them: what the manifests ask for, and what the sidecars say of it.
+"""Jobs at one moment: what the manifests ask for, and what the sidecars report; for commands and clients.
 
-Both halves may be missing: a manifest without a daemon has no status, and a sidecar may outlive its
-manifest for the moment until the daemon has cleared up.
+Either half may be missing: a manifest without a daemon has no status, and a sidecar may outlive its manifest
+until the daemon has removed it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from reconciler.config.options import did_you_mean
+from reconciler.client.client_errors import JobNotFound
+from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import NotAFolder, ReconcilerError
 from reconciler.names import DEFAULT_NAMESPACE, job_key
-from reconciler.state.sidecar_reader import ObjectStatus, Problem, SidecarReader, status_root
+from reconciler.state.sidecar_files import sidecar_root
+from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader, UnreadableSidecar
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
     from reconciler.sources.folder.catalog import Catalog, JobEntry
 
 NO_STATUS = "No status yet: no daemon has seen it (reconciler run)."
-
-
-class JobNotFound(ReconcilerError):  # noqa: N818  (a state of the world, not a mistake)
-    """There is no job of the name; the message says which there are."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Job:
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """``spec`` of the manifest; empty when it is none."""
+        """``spec`` of the manifest; empty when it is not a mapping."""
         spec = self.manifest.get("spec")
         return spec if isinstance(spec, Mapping) else {}
 
@@ -69,14 +67,14 @@ class Job:
 
     @property
     def phase(self) -> str:
-        """The sidecar's; without one, what the manifest lets expect."""
+        """The sidecar's; without one, Invalid or Pending by the manifest's faults."""
         if self.status is not None and self.status.phase:
             return self.status.phase
-        return "Invalid" if self.entry is not None and self.entry.refused else "Pending"
+        return "Invalid" if self.entry is not None and self.entry.rejections else "Pending"
 
     @property
     def message(self) -> str:
-        """The sidecar's sentence; without one, the manifest's first fault, or that nobody has looked."""
+        """The sidecar's message; without one, the manifest's first fault, or that no daemon has seen it."""
         if self.status is not None and self.status.phase:
             return self.status.message
         errors = self.entry.errors if self.entry is not None else ()
@@ -84,7 +82,7 @@ class Job:
 
     @property
     def nodes_total(self) -> int | None:
-        """Training nodes: as the sidecar lists them, else as the manifest asks; None unknown."""
+        """Number of training nodes: as the sidecar lists them, else as the manifest asks; None: unknown."""
         ranked = [n for n in self.status.nodes if n.rank is not None] if self.status is not None else []
         if ranked:
             return len(ranked)
@@ -94,12 +92,12 @@ class Job:
 
     @property
     def nodes_ready(self) -> int:
-        """Training nodes that run or have ended well."""
+        """Number of training nodes that run or have succeeded."""
         return sum(n.ready for n in self.status.nodes if n.rank is not None) if self.status is not None else 0
 
     @property
     def restarts(self) -> int:
-        """Restarts of the whole job and of its containers, as far as the sidecar tells."""
+        """Restarts of the whole job and of its containers, as far as the sidecar lists them."""
         if self.status is None:
             return 0
         own = self.status.status.get("restarts")
@@ -107,7 +105,7 @@ class Job:
         return gang + sum(n.restarts for n in self.status.nodes)
 
     def as_object(self) -> dict[str, Any]:
-        """The Kubernetes object: manifest, with the metadata and the status that the sidecar adds."""
+        """Returns the Kubernetes object: the manifest with the metadata and the status of the sidecar."""
         base: dict[str, Any] = {
             "apiVersion": self.manifest.get("apiVersion", "trainer.kubeflow.org/v1alpha1"),
             "kind": "TrainJob",
@@ -133,45 +131,62 @@ class Snapshot:
 
     catalog: Catalog
     jobs: tuple[Job, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[UnreadableSidecar, ...]
 
     def find(self, text: str, namespace: str | None = None) -> Job:
-        """The job called ``NAME`` or ``NAMESPACE/NAME``.
+        """Returns the job that ``text`` names: ``NAME``, ``NAMESPACE/NAME`` or ``trainjob/NAME``.
 
         Without a namespace: the one in ``default``, else the only one of the name.
 
         Raises:
             JobNotFound: none, or several in other namespaces.
         """
-        return pick(list(self.jobs), text, namespace)
+        head, slash, tail = text.rpartition("/")
+        name = tail if slash else text
+        if slash and head.lower() not in {"trainjob", "trainjobs"}:
+            namespace = head
+        found = [j for j in self.jobs if j.name == name and (namespace is None or j.namespace == namespace)]
+        if len(found) > 1:
+            found = [j for j in found if j.namespace == DEFAULT_NAMESPACE] or found
+        if len(found) == 1:
+            return found[0]
+        if found:
+            keys = ", ".join(j.key for j in found)
+            raise JobNotFound(f"There are several jobs called {name}: {keys}.", remedy="Say which with -n.")
+        where = f" in namespace {namespace}" if namespace else ""
+        names = [j.key if j.namespace != DEFAULT_NAMESPACE else j.name for j in self.jobs]
+        remedy = f"There are: {', '.join(names)}." if names else "There is no job at all."
+        raise JobNotFound(f"There is no job {name}{where}{did_you_mean(name, names)}.", remedy=remedy)
 
 
-class Reader:
-    """Reads folder and sidecars again and again; what has not changed is not parsed twice.
+class SnapshotReader:
+    """Reads folder and sidecars repeatedly; an unchanged file is not parsed again.
 
     Args:
         settings: say where both are.
-        runtimes: that there are besides the folder's; None: those to be had without asking a server.
+        runtimes: used besides the folder's; None: those that need no request to a server.
     """
 
     def __init__(self, settings: Settings, runtimes: Sequence[Document] | None = None) -> None:
         from reconciler.sources.folder.folder_source import FolderSource  # noqa: PLC0415
-        from reconciler.sources.runtimes.available_runtimes import available_runtimes  # noqa: PLC0415  (none of this for --help)
+        from reconciler.sources.runtimes.available_runtimes import load_available_runtimes  # noqa: PLC0415  (none of this for --help)
 
         self._specs = settings.specs
         self._git = settings.git
         if runtimes is None:
-            runtimes = available_runtimes(settings.runtime_sources, clock=time.time, offline=True).documents
-        self._folder = FolderSource(settings.specs, builtin=runtimes)
-        self._sidecars = SidecarReader(status_root(settings.specs, settings.status_dir))
+            runtimes = load_available_runtimes(
+                settings.runtime_sources, clock=time.time, offline=True
+            ).documents
+        self._folder = FolderSource(settings.specs, fallback_runtimes=runtimes)
+        self._sidecars = SidecarReader(sidecar_root(settings.specs, settings.status_dir))
 
     def snapshot(self) -> Snapshot:
-        """What there is now.
+        """Reads the folder and its sidecars as they are now.
 
         Raises:
-            ReconcilerError: the folder is not there, or cannot be read.
+            ReconcilerError: the folder does not exist, or cannot be read.
         """
-        catalog = self._folder.scan(patient=False)
+        catalog = self._folder.scan(grace=False)
         if catalog.state == "missing" and self._git is not None:
             raise ReconcilerError(
                 f"No revision of {self._git} is checked out yet.",
@@ -196,27 +211,3 @@ class Reader:
             namespace, _, name = key.partition("/")
             jobs.append(Job(namespace, name, catalog.jobs.get(key), sidecars.get(key)))
         return Snapshot(catalog=catalog, jobs=tuple(jobs), problems=statuses.problems)
-
-
-def pick(jobs: list[Job], text: str, namespace: str | None) -> Job:
-    """The job that ``text`` (``NAME``, ``NAMESPACE/NAME``, ``trainjob/NAME``) means.
-
-    Raises:
-        JobNotFound: none, or several.
-    """
-    head, slash, tail = text.rpartition("/")
-    name = tail if slash else text
-    if slash and head.lower() not in {"trainjob", "trainjobs"}:
-        namespace = head
-    found = [j for j in jobs if j.name == name and (namespace is None or j.namespace == namespace)]
-    if len(found) > 1:
-        found = [j for j in found if j.namespace == DEFAULT_NAMESPACE] or found
-    if len(found) == 1:
-        return found[0]
-    if found:
-        places = ", ".join(j.key for j in found)
-        raise JobNotFound(f"There are several jobs called {name}: {places}.", remedy="Say which with -n.")
-    where = f" in namespace {namespace}" if namespace else ""
-    names = [j.key if j.namespace != DEFAULT_NAMESPACE else j.name for j in jobs]
-    there = f"There are: {', '.join(names)}." if names else "There is no job at all."
-    raise JobNotFound(f"There is no job {name}{where}{did_you_mean(name, names)}.", remedy=there)

@@ -1,4 +1,8 @@
-"""Which of a job's kept log files are wanted, and what stands before their lines."""
+"""Decides which of a job's kept log files are read, and how their lines are labelled; finds these files.
+
+Used by ``reconciler logs`` and ``get_job_logs()``. Paths are built by :mod:`reconciler.state.log_paths`. What
+can go wrong: a sidecar may be missing or older than the logs; containers are then identified by their names.
+"""
 
 from __future__ import annotations
 
@@ -6,65 +10,105 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.names import instance_name, qualified
+from reconciler.api.step_names import NODE
+from reconciler.names import pod_name, qualified_name
+from reconciler.state.log_paths import LOG_SUFFIX, attempt_log_folder, job_log_folder, log_file
 
 if TYPE_CHECKING:
     from reconciler.client.jobs.job_snapshots import Job
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """Which containers are wanted; nothing set is rank 0, ``ranks`` every training node."""
+class LogSelection:
+    """Selects containers of a job; with no field set, the node of rank 0.
+
+    Attributes:
+        node: rank of a node.
+        step: name of a step, with or without an index.
+        container: name on the engine, with or without the job's name before it.
+        all_containers: every container.
+        all_nodes: every training node.
+    """
 
     node: int | None = None
     step: str | None = None
     container: str | None = None
-    everything: bool = False
-    ranks: bool = False
+    all_containers: bool = False
+    all_nodes: bool = False
 
     @property
-    def single(self) -> bool:
-        """One container at most, so that its bytes are passed on as they are."""
-        return self.step is None and not self.everything and not self.ranks
+    def is_single(self) -> bool:
+        """Whether one container at most is selected, so that its bytes are passed on unchanged."""
+        return self.step is None and not self.all_containers and not self.all_nodes
 
-    def label(self, job: Job, name: str) -> str | None:
-        """What stands before the lines of a container, when it is wanted; else None."""
-        rank, step = _identity(job, name)
-        short = str(rank) if rank is not None else _without_job(job, name)
-        if self.everything or (self.ranks and rank is not None):
-            return short
-        if self.ranks:
-            return None
-        if self.container is not None:
-            return short if name == self.container or _without_job(job, name) == self.container else None
-        if self.step is not None:
-            return short if self.step in (step, _step_of(job, name)) else None
-        return short if rank == (self.node or 0) else None
+    def label_for(self, job: Job, name: str) -> str | None:
+        """Returns the label of a container's lines (rank, else name); None where it is not selected."""
+        rank, step = _rank_and_step(job, name)
+        label = str(rank) if rank is not None else _without_job(job, name)
+        if self.all_containers:
+            selected = True
+        elif self.all_nodes:
+            selected = rank is not None
+        elif self.container is not None:
+            selected = self.container in (name, _without_job(job, name))
+        elif self.step is not None:
+            selected = self.step in (step, _step_from_name(job, name))
+        else:
+            selected = rank == (self.node or 0)
+        return label if selected else None
 
-    def expected(self, job: Job) -> str:
-        """The name that the one wanted container will have, "" when there are several."""
+    def container_name(self, job: Job) -> str:
+        """Returns the name that the one selected container has on the engine; "" where there are several."""
         if self.container is not None:
             return self.container
         if self.step is not None:
-            return f"{qualified(job.namespace, job.name)}-{self.step}"
-        if self.everything or self.ranks:
+            return f"{qualified_name(job.namespace, job.name)}-{self.step}"
+        if not self.is_single:
             return ""
         rank = self.node or 0
         known = next((n.name for n in job.status.nodes if n.rank == rank), "") if job.status else ""
-        return known or instance_name(job.namespace, job.name, "node", rank, 1)
+        return known or pod_name(job.namespace, job.name, NODE, rank, 1)
 
 
-def _identity(job: Job, name: str) -> tuple[int | None, str]:
+def find_log_folder(job: Job, log_dir: Path) -> Path:
+    """Returns a job's log folder by its sidecar (a daemon may have another ``log_dir``), else by ours."""
+    nodes = job.status.nodes if job.status is not None else ()
+    known = next((Path(node.log) for node in nodes if node.log), None)
+    return known.parent.parent if known is not None else job_log_folder(log_dir, job.namespace, job.name)
+
+
+def list_attempts(folder: Path) -> list[int]:
+    """Returns the attempts that have logs in a job's folder, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
+
+
+def select_log_files(job: Job, folder: Path, attempt: int, selection: LogSelection) -> dict[Path, str]:
+    """Returns the selected log files of an attempt with their labels; nodes first, by rank."""
+    attempt_folder = attempt_log_folder(folder, attempt)
+    if not attempt_folder.is_dir():
+        return {}
+    names = [path.stem for path in attempt_folder.iterdir() if path.suffix == LOG_SUFFIX]
+    labels = {name: label for name in names if (label := selection.label_for(job, name)) is not None}
+
+    def order(name: str) -> tuple[bool, int, str]:
+        rank, _ = _rank_and_step(job, name)
+        return rank is None, rank or 0, name
+
+    return {log_file(attempt_folder, name): labels[name] for name in sorted(labels, key=order)}
+
+
+def _rank_and_step(job: Job, name: str) -> tuple[int | None, str]:
     """Rank and step of a container: by the sidecar, else by its name."""
     for node in job.status.nodes if job.status is not None else ():
         if node.name == name:
             return node.rank, node.step
-    short = _without_job(job, name)
-    step, _, index = short.rpartition("-")
-    return (int(index), "node") if step == "node" and index.isdecimal() else (None, "")
+    step, _, index = _without_job(job, name).rpartition("-")
+    return (int(index), NODE) if step == NODE and index.isdecimal() else (None, "")
 
 
-def _step_of(job: Job, name: str) -> str:
+def _step_from_name(job: Job, name: str) -> str:
     """``dataset-initializer`` of ``demo-dataset-initializer`` and of ``demo-dataset-initializer-1``."""
     short = _without_job(job, name)
     step, _, index = short.rpartition("-")
@@ -72,27 +116,4 @@ def _step_of(job: Job, name: str) -> str:
 
 
 def _without_job(job: Job, name: str) -> str:
-    return name.removeprefix(qualified(job.namespace, job.name) + "-")
-
-
-def attempts(folder: Path) -> list[int]:
-    """Attempts that have logs, ascending."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
-
-
-def chosen_files(job: Job, folder: Path, attempt: int, choice: Choice) -> dict[Path, str]:
-    """Log files of an attempt that are wanted, with their labels; nodes first, by rank."""
-    place = folder / str(attempt)
-    if not place.is_dir():
-        return {}
-    names = [path.stem for path in place.iterdir() if path.suffix == ".log"]
-    labels = {name: choice.label(job, name) for name in names}
-
-    def order(name: str) -> tuple[bool, int, str]:
-        rank, _ = _identity(job, name)
-        return rank is None, rank or 0, name
-
-    wanted = sorted((name for name, label in labels.items() if label is not None), key=order)
-    return {place / f"{name}.log": labels[name] or "" for name in wanted}
+    return name.removeprefix(qualified_name(job.namespace, job.name) + "-")

@@ -1,9 +1,9 @@
-"""Commands that run a shipped function: the shape of the SDK's Kubernetes backend.
+"""Builds the container's command for a function, as the SDK's Kubernetes backend does.
 
-A here-document writes the function to a file, ``torchrun`` (or ``python``, or ``mpirun``) runs it, and pip
-comes before. Unlike upstream's the here-document is quoted, so that the shell leaves the user's code alone.
-What can go wrong: a line of the code equals the delimiter (another one is taken), and an argument longer than
-Linux lets a program have (refused here, where it can be said).
+pip installs packages, a here-document writes the function to a file, ``torchrun`` (or ``python``, or
+``mpirun``) runs it. Unlike upstream's the here-document is quoted, so that the shell leaves the user's code
+alone. What can go wrong: a line of the code equals the delimiter (another delimiter is used), and the script
+is longer than an argument may be on Linux (an error here, where its author is).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from reconciler.client.client_errors import FunctionNotShippable
+from reconciler.client.client_errors import FunctionSourceError
 from reconciler.client.constants import constants
-from reconciler.client.manifests.function_source import Shipped
+from reconciler.client.manifests.function_source import FunctionProgram
 
-#: Linux's limit for one argument (MAX_ARG_STRLEN), less the end.
-LONGEST_ARGUMENT: Final = 128 * 1024 - 1
+#: Bytes: Linux's limit for one argument (MAX_ARG_STRLEN), less the terminating zero.
+MAX_ARGUMENT_LENGTH: Final = 128 * 1024 - 1
 
 _PIP: Final = """
 if ! [ -x "$(command -v pip)" ]; then
@@ -45,38 +45,38 @@ fi
 """
 
 
-def function_command(
-    shape: Sequence[str], shipped: Shipped, *, packages: Sequence[str], indexes: Sequence[str]
+def build_function_command(
+    template: Sequence[str], program: FunctionProgram, *, packages: Sequence[str], index_urls: Sequence[str]
 ) -> list[str]:
-    """The container's command.
+    """Returns the container's command.
 
     Args:
-        shape: of the runtime's trainer; the part with ``{func_code}`` becomes the script.
-        shipped: the function.
-        packages: for pip; none: pip is not run.
-        indexes: URLs, the first pip's index; none: pip's own.
+        template: command of the runtime's trainer; the part with ``{func_code}`` becomes the script.
+        program: the function.
+        packages: for pip; empty: pip is not run.
+        index_urls: the first is pip's index, the others are extra ones; empty: pip's own.
 
     Raises:
-        FunctionNotShippable: the script is longer than an argument can be.
+        FunctionSourceError: the script is longer than an argument can be.
     """
-    home = f"{constants.DEFAULT_MPI_USER_HOME}/" if shape[0] == "mpirun" else ""
-    install = _install(packages, indexes, log=f"{home}pip_install.log") if packages else ""
-    command = [_filled(part, install, shipped, f"{home}{shipped.file}") for part in shape]
+    home = f"{constants.DEFAULT_MPI_USER_HOME}/" if template[0] == "mpirun" else ""
+    install = _install_script(packages, index_urls, log=f"{home}pip_install.log") if packages else ""
+    command = [_fill(part, install, program, f"{home}{program.file_name}") for part in template]
     longest = max(len(part.encode()) for part in command)
-    if longest > LONGEST_ARGUMENT:
-        raise FunctionNotShippable(
-            f"The function and its arguments are {longest} bytes long; Linux passes {LONGEST_ARGUMENT}.",
+    if longest > MAX_ARGUMENT_LENGTH:
+        raise FunctionSourceError(
+            f"The function and its arguments are {longest} bytes long; Linux passes {MAX_ARGUMENT_LENGTH}.",
             remedy="Put data into a file (a volume, an initializer) or code into an image.",
         )
     return command
 
 
-def _filled(part: str, install: str, shipped: Shipped, file: str) -> str:
+def _fill(part: str, install: str, program: FunctionProgram, file: str) -> str:
     if "{func_file}" not in part:
         return part
     # Not by format(): the script's own braces are the shell's, the code's are Python's.
-    script = part.replace("__DELIMITER__", _delimiter(shipped.code)).replace("{func_file}", file)
-    return install + script.replace("{func_code}", shipped.code)
+    script = part.replace("__DELIMITER__", _delimiter(program.code)).replace("{func_file}", file)
+    return install + script.replace("{func_code}", program.code)
 
 
 def _delimiter(code: str) -> str:
@@ -87,8 +87,8 @@ def _delimiter(code: str) -> str:
     return delimiter
 
 
-def _install(packages: Sequence[str], indexes: Sequence[str], *, log: str) -> str:
-    options = [f"--index-url {shlex.quote(indexes[0])}"] if indexes else []
-    options += [f"--extra-index-url {shlex.quote(url)}" for url in indexes[1:]]
+def _install_script(packages: Sequence[str], index_urls: Sequence[str], *, log: str) -> str:
+    options = [f"--index-url {shlex.quote(index_urls[0])}"] if index_urls else []
+    options += [f"--extra-index-url {shlex.quote(url)}" for url in index_urls[1:]]
     quoted = " ".join(shlex.quote(package) for package in packages)
     return _PIP.format(packages=quoted, options=" ".join(options), log=log)

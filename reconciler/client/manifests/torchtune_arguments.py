@@ -1,9 +1,12 @@
-"""Arguments of ``tune run`` from a :class:`TorchTuneConfig`, as the SDK writes them."""
+"""Builds the arguments of ``tune run`` from a :class:`TorchTuneConfig`, as the SDK does."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from dataclasses import asdict
+from enum import Enum
+from typing import Any
 
 from reconciler.client.client_errors import InvalidRequest
 from reconciler.client.constants import constants
@@ -17,52 +20,38 @@ from reconciler.client.types.torchtune import (
     TorchTuneInstructDataset,
 )
 
-_LORA = (
-    "apply_lora_to_mlp",
-    "apply_lora_to_output",
-    "lora_rank",
-    "lora_alpha",
-    "lora_dropout",
-    "quantize_base",
-    "use_dora",
-)
 
-
-def torchtune_arguments(config: TorchTuneConfig, initializer: Initializer | None) -> list[str]:
-    """``key=value`` arguments; what is None is left to the runtime.
+def build_torchtune_arguments(config: TorchTuneConfig, initializer: Initializer | None) -> list[str]:
+    """Returns ``key=value`` arguments; fields that are None are left to the runtime.
 
     Raises:
-        InvalidRequest: a value is none of its kind.
+        InvalidRequest: a value is of another type.
     """
     return [
-        *_basic(config),
-        *_dataset(initializer),
-        *(_lora(config.peft_config) if config.peft_config else ()),
-        *(_instructions(config.dataset_preprocess_config) if config.dataset_preprocess_config else ()),
+        *_training_arguments(config),
+        *_dataset_arguments(initializer),
+        *(_lora_arguments(config.peft_config) if config.peft_config else ()),
+        *(
+            _instruct_dataset_arguments(config.dataset_preprocess_config)
+            if config.dataset_preprocess_config
+            else ()
+        ),
     ]
 
 
-def _basic(config: TorchTuneConfig) -> Iterator[str]:
+def _training_arguments(config: TorchTuneConfig) -> Iterator[str]:
     if config.dtype:
-        if not isinstance(config.dtype, DataType):
-            raise InvalidRequest(
-                f"dtype={config.dtype!r} is no DataType.", remedy="Use DataType.BF16 or FP32."
-            )
-        yield f"dtype={config.dtype.value}"
+        yield f"dtype={_enum_value('dtype', config.dtype, DataType)}"
     if config.batch_size:
         yield f"batch_size={config.batch_size}"
     if config.epochs:
         yield f"epochs={config.epochs}"
     if config.loss:
-        if not isinstance(config.loss, Loss):
-            raise InvalidRequest(
-                f"loss={config.loss!r} is no Loss.", remedy="Use one of the Loss enumeration."
-            )
-        yield f"loss={config.loss.value}"
+        yield f"loss={_enum_value('loss', config.loss, Loss)}"
 
 
-def _dataset(initializer: Initializer | None) -> Iterator[str]:
-    """Where the dataset's files are once the initializer has fetched them."""
+def _dataset_arguments(initializer: Initializer | None) -> Iterator[str]:
+    """Place of the dataset's files once the initializer has fetched them."""
     dataset = initializer.dataset if initializer is not None else None
     if not isinstance(dataset, HuggingFaceDatasetInitializer):
         return
@@ -75,18 +64,17 @@ def _dataset(initializer: Initializer | None) -> Iterator[str]:
     yield f"dataset.{key}={posixpath.join(constants.DATASET_PATH, relative)}"
 
 
-def _lora(config: LoraConfig) -> Iterator[str]:
+def _lora_arguments(config: LoraConfig) -> Iterator[str]:
     if not isinstance(config, LoraConfig):
         raise InvalidRequest(f"peft_config={config!r} is no LoraConfig.", remedy="Pass LoraConfig(...).")
-    for name in _LORA:
-        value = getattr(config, name)
-        if value is not None:
-            yield f"model.{name}={value}"
-    if config.lora_attn_modules:
-        yield f"model.lora_attn_modules=[{','.join(config.lora_attn_modules)}]"
+    values = asdict(config)
+    modules = values.pop("lora_attn_modules")
+    yield from (f"model.{name}={value}" for name, value in values.items() if value is not None)
+    if modules:
+        yield f"model.lora_attn_modules=[{','.join(modules)}]"
 
 
-def _instructions(config: TorchTuneInstructDataset) -> Iterator[str]:
+def _instruct_dataset_arguments(config: TorchTuneInstructDataset) -> Iterator[str]:
     if not isinstance(config, TorchTuneInstructDataset):
         raise InvalidRequest(
             f"dataset_preprocess_config={config!r} is no TorchTuneInstructDataset.",
@@ -94,11 +82,7 @@ def _instructions(config: TorchTuneInstructDataset) -> Iterator[str]:
         )
     yield f"dataset={constants.TORCH_TUNE_INSTRUCT_DATASET}"
     if config.source:
-        if not isinstance(config.source, DataFormat):
-            raise InvalidRequest(
-                f"source={config.source!r} is no DataFormat.", remedy="Use DataFormat.JSON, ..."
-            )
-        yield f"dataset.source={config.source.value}"
+        yield f"dataset.source={_enum_value('source', config.source, DataFormat)}"
     if config.split:
         yield f"dataset.split={config.split}"
     if config.train_on_input is not None:
@@ -107,3 +91,10 @@ def _instructions(config: TorchTuneInstructDataset) -> Iterator[str]:
         yield f"dataset.new_system_prompt={config.new_system_prompt}"
     if config.column_map:
         yield f"dataset.column_map={config.column_map}"
+
+
+def _enum_value(name: str, value: Any, kind: type[Enum]) -> str:
+    if not isinstance(value, kind):
+        members = ", ".join(f"{kind.__name__}.{member}" for member in kind.__members__)
+        raise InvalidRequest(f"{name}={value!r} is no {kind.__name__}.", remedy=f"Use one of {members}.")
+    return str(value.value)

@@ -1,41 +1,10 @@
-"""What ``train(options=[...])`` takes: upstream's options, all of which work here."""
+"""Options for ``train(options=[...])``: upstream's, all of which work here."""
 
+from __future__ import annotations
+
+from reconciler.client.options import kubernetes
 from reconciler.client.options.common import Name
-from reconciler.client.options.kubernetes import (
-    ActiveDeadlineSeconds,
-    Annotations,
-    Labels,
-    RuntimePatch,
-    TrainerArgs,
-    TrainerCommand,
-)
-from reconciler.client.options.patches import (
-    ContainerPatch,
-    JobSetSpecPatch,
-    JobSetTemplatePatch,
-    JobSpecPatch,
-    JobTemplatePatch,
-    PodSpecPatch,
-    PodTemplatePatch,
-    ReplicatedJobPatch,
-    TrainingRuntimeSpecPatch,
-)
+from reconciler.client.options.kubernetes import *  # noqa: F403  (this package re-exports that module)
 
-__all__ = [
-    "ActiveDeadlineSeconds",
-    "Annotations",
-    "ContainerPatch",
-    "JobSetSpecPatch",
-    "JobSetTemplatePatch",
-    "JobSpecPatch",
-    "JobTemplatePatch",
-    "Labels",
-    "Name",
-    "PodSpecPatch",
-    "PodTemplatePatch",
-    "ReplicatedJobPatch",
-    "RuntimePatch",
-    "TrainerArgs",
-    "TrainerCommand",
-    "TrainingRuntimeSpecPatch",
-]
+__all__ = ["Name"]
+__all__ += kubernetes.__all__

@@ -1,7 +1,7 @@
 """Options that every backend of upstream has.
 
-An option is called with the TrainJob that is being made (plain data), the trainer, and the client; it changes
-the TrainJob.
+An option is called with the fields of the TrainJob (plain data), the trainer and the backend, and sets
+fields.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 @dataclass
 class Name:
-    """Call the job so, in place of a generated name."""
+    """``metadata.name`` of the TrainJob, in place of a generated name."""
 
     name: str
 
     def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
-        """Apply it."""
+        """Sets the field."""
         job_spec.setdefault("metadata", {})["name"] = self.name

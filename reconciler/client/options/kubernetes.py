@@ -21,7 +21,7 @@ from reconciler.client.options.patches import (
 )
 from reconciler.client.types.types import CustomTrainerContainer
 
-#: Where upstream has them; the parts of a patch are in a module of their own here.
+#: At upstream's import path; the parts of a patch have a module of their own here.
 __all__ = [
     "ActiveDeadlineSeconds",
     "Annotations",
@@ -48,7 +48,7 @@ class Labels:
     labels: dict[str, str]
 
     def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
-        """Apply it."""
+        """Sets the field."""
         job_spec.setdefault("metadata", {})["labels"] = dict(self.labels)
 
 
@@ -59,7 +59,7 @@ class Annotations:
     annotations: dict[str, str]
 
     def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
-        """Apply it."""
+        """Sets the field."""
         job_spec.setdefault("metadata", {})["annotations"] = dict(self.annotations)
 
 
@@ -70,12 +70,12 @@ class TrainerCommand:
     command: list[str]
 
     def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
-        """Apply it.
+        """Sets the field.
 
         Raises:
             InvalidRequest: the trainer has a command of its own.
         """
-        _only_for_containers("TrainerCommand", trainer)
+        _require_container_trainer("TrainerCommand", trainer)
         job_spec.setdefault("spec", {}).setdefault("trainer", {})["command"] = list(self.command)
 
 
@@ -86,12 +86,12 @@ class TrainerArgs:
     args: list[str]
 
     def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
-        """Apply it.
+        """Sets the field.
 
         Raises:
             InvalidRequest: the trainer has arguments of its own.
         """
-        _only_for_containers("TrainerArgs", trainer)
+        _require_container_trainer("TrainerArgs", trainer)
         job_spec.setdefault("spec", {}).setdefault("trainer", {})["args"] = list(self.args)
 
 
@@ -106,24 +106,24 @@ class ActiveDeadlineSeconds:
             raise ValueError("activeDeadlineSeconds must be a positive integer (minimum 1)")
 
     def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
-        """Apply it."""
+        """Sets the field."""
         job_spec.setdefault("spec", {})["activeDeadlineSeconds"] = self.seconds
 
 
 @dataclass
 class RuntimePatch:
-    """An entry of ``spec.runtimePatches``: what this job changes of its runtime."""
+    """An entry of ``spec.runtimePatches``: this job's changes of its runtime."""
 
     training_runtime_spec: TrainingRuntimeSpecPatch | None = None
     manager: str = dataclasses.field(default="trainer.kubeflow.org/kubeflow-sdk", init=False, repr=False)
 
     def __call__(self, job_spec: dict[str, Any], trainer: object, backend: object) -> None:  # noqa: ARG002
-        """Apply it."""
+        """Adds the entry."""
         patches = job_spec.setdefault("spec", {}).setdefault("runtimePatches", [])
         patches.append(patch_as_data(self))
 
 
-def _only_for_containers(option: str, trainer: object) -> None:
+def _require_container_trainer(option: str, trainer: object) -> None:
     if trainer is not None and not isinstance(trainer, CustomTrainerContainer):
         raise InvalidRequest(
             f"{option} can only be used with CustomTrainerContainer.",

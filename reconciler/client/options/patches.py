@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_SOURCES = ("configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef")
+_VALUE_SOURCES = ("configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef")
 
 
 @dataclass
 class ContainerPatch:
-    """Environment, mounts and security context of one container, which the runtime must have."""
+    """Environment, mounts and security context of one container of the runtime."""
 
     name: str
     env: list[dict[str, Any]] | None = None
@@ -22,15 +22,15 @@ class ContainerPatch:
     def __post_init__(self) -> None:
         if not self.name or not self.name.strip():
             raise ValueError("Container name must be a non-empty string")
-        for variable in _dictionaries("env", self.env):
+        for variable in _check_entries("env", self.env):
             _check_variable(variable)
-        for mount in _dictionaries("volume_mounts", self.volume_mounts):
+        for mount in _check_entries("volume_mounts", self.volume_mounts):
             _check_mount(mount)
 
 
 @dataclass
 class PodSpecPatch:
-    """Fields of the pod."""
+    """Fields of the pods."""
 
     service_account_name: str | None = None
     volumes: list[dict[str, Any]] | None = None
@@ -98,7 +98,7 @@ class TrainingRuntimeSpecPatch:
 
 
 def patch_as_data(value: Any) -> Any:
-    """Dataclasses as plain data with the manifest's names; what is None or empty is left out."""
+    """Returns dataclasses as plain data with the manifest's names; None and empty fields are left out."""
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     data: dict[str, Any] = {}
@@ -114,7 +114,7 @@ def patch_as_data(value: Any) -> Any:
     return data
 
 
-def _dictionaries(name: str, value: Any) -> list[Mapping[str, Any]]:
+def _check_entries(name: str, value: Any) -> list[Mapping[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list):
@@ -131,8 +131,8 @@ def _check_variable(variable: Mapping[str, Any]) -> None:
     if "value" not in variable and "valueFrom" not in variable:
         raise ValueError("Each env entry must have either 'value' or 'valueFrom' key")
     source = variable.get("valueFrom", {"fieldRef": None})
-    if not isinstance(source, dict) or not any(key in source for key in _SOURCES):
-        raise ValueError(f"env 'valueFrom' must be a dictionary with one of: {', '.join(_SOURCES)}")
+    if not isinstance(source, dict) or not any(key in source for key in _VALUE_SOURCES):
+        raise ValueError(f"env 'valueFrom' must be a dictionary with one of: {', '.join(_VALUE_SOURCES)}")
 
 
 def _check_mount(mount: Mapping[str, Any]) -> None:

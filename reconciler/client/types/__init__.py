@@ -1,1 +1,1 @@
-"""Types of the client; ``reconciler.client.types.types`` has all of them, as upstream."""
+"""Types of the client. ``reconciler.client.types.types`` exports all of them, as upstream's module does."""

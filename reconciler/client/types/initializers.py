@@ -1,4 +1,4 @@
-"""Where datasets and models come from: upstream's types; ``file://`` is for what is here already."""
+"""Initializers of datasets and models: upstream's types; ``file://`` names files of this machine."""
 
 from __future__ import annotations
 
@@ -11,18 +11,9 @@ def _default_patterns() -> list[str]:
     return list(constants.INITIALIZER_DEFAULT_IGNORE_PATTERNS)
 
 
-def _require_s3(storage_uri: str) -> None:
-    if not storage_uri.startswith("s3://"):
-        raise ValueError(f"storage_uri must start with 's3://', got {storage_uri}")
-
-
 @dataclass
 class BaseInitializer:
-    """What all have.
-
-    Attributes:
-        storage_uri: of the data.
-    """
+    """Base of all initializers; ``storage_uri`` is the address of the data."""
 
     storage_uri: str
 
@@ -36,9 +27,7 @@ class HuggingFaceDatasetInitializer(BaseInitializer):
 
 
 @dataclass
-class S3DatasetInitializer(BaseInitializer):
-    """A dataset in S3-compatible storage, ``s3://bucket/path``."""
-
+class _S3Initializer(BaseInitializer):
     ignore_patterns: list[str] | None = None
     endpoint: str | None = None
     access_key_id: str | None = None
@@ -47,12 +36,18 @@ class S3DatasetInitializer(BaseInitializer):
     role_arn: str | None = None
 
     def __post_init__(self) -> None:
-        _require_s3(self.storage_uri)
+        if not self.storage_uri.startswith("s3://"):
+            raise ValueError(f"storage_uri must start with 's3://', got {self.storage_uri}")
+
+
+@dataclass
+class S3DatasetInitializer(_S3Initializer):
+    """A dataset in S3-compatible storage, ``s3://bucket/path``."""
 
 
 @dataclass
 class DataCacheInitializer(BaseInitializer):
-    """A distributed data cache, ``cache://SCHEMA/TABLE``; takes a runtime that has one."""
+    """A distributed data cache, ``cache://SCHEMA/TABLE``; needs a runtime that has one."""
 
     metadata_loc: str
     num_data_nodes: int
@@ -82,23 +77,15 @@ class HuggingFaceModelInitializer(BaseInitializer):
 
 
 @dataclass
-class S3ModelInitializer(BaseInitializer):
+class S3ModelInitializer(_S3Initializer):
     """A model in S3-compatible storage, ``s3://bucket/path``."""
 
     ignore_patterns: list[str] | None = field(default_factory=_default_patterns)
-    endpoint: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = None
-    region: str | None = None
-    role_arn: str | None = None
-
-    def __post_init__(self) -> None:
-        _require_s3(self.storage_uri)
 
 
 @dataclass
 class Initializer:
-    """What is fetched before the nodes start."""
+    """Dataset and model to fetch before the nodes start."""
 
     dataset: HuggingFaceDatasetInitializer | S3DatasetInitializer | DataCacheInitializer | None = None
     model: HuggingFaceModelInitializer | S3ModelInitializer | None = None

@@ -14,14 +14,14 @@ class Loss(Enum):
 
 
 class DataType(Enum):
-    """Of the model's and the optimizer's parameters."""
+    """Data types of the model's and the optimizer's parameters."""
 
     BF16 = "bf16"
     FP32 = "fp32"
 
 
 class DataFormat(Enum):
-    """Of a dataset's files."""
+    """Formats of a dataset's files."""
 
     JSON = "json"
     CSV = "csv"
@@ -38,8 +38,8 @@ class TorchTuneInstructDataset:
     Args:
         source: format of its files.
         split: a part of it, ``train[:10%]``.
-        train_on_input: train on the prompt, too.
-        new_system_prompt: put before each.
+        train_on_input: train on the prompt as well.
+        new_system_prompt: put before each prompt.
         column_map: its columns for ``input`` and ``output``.
     """
 
@@ -66,7 +66,7 @@ class LoraConfig:
 
 @dataclass
 class TorchTuneConfig:
-    """Fine-tuning by torchtune; what is None is the runtime's.
+    """Fine-tuning by torchtune; fields that are None keep the runtime's values.
 
     Args:
         batch_size: samples before the weights are updated.

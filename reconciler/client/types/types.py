@@ -1,7 +1,7 @@
-"""What callers hand to the client and get from it: the dataclasses of ``kubeflow.trainer.types.types``.
+"""Arguments and results of the client: the dataclasses of ``kubeflow.trainer.types.types``.
 
-Fields, their order and defaults are upstream's, so that code for the one works with the other; what is not
-in upstream's types stands last and has a default.
+Fields, their order and defaults are upstream's, so that code for the one works with the other; additional
+fields come last and have defaults.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ TORCH_TUNE = "torchtune"
 
 @dataclass
 class CustomTrainer:
-    """A self-contained function is the training.
+    """Trains by a self-contained function.
 
     Args:
-        func: imports what it uses inside itself; it is shipped as source.
+        func: imports what it uses inside itself; it is sent as source.
         func_args: its keyword arguments; plain data that can be written as a literal.
         image: in place of the runtime's.
         packages_to_install: for pip, before the function runs.
@@ -89,7 +89,7 @@ class CustomTrainer:
 
 @dataclass
 class CustomTrainerContainer:
-    """An image is the training.
+    """Trains by an image's own command.
 
     Args:
         image: to run.
@@ -106,20 +106,20 @@ class CustomTrainerContainer:
 
 @dataclass
 class BuiltinTrainer:
-    """A trainer that the runtime brings, torchtune, with parameters."""
+    """Trains by the runtime's own trainer, torchtune, with parameters."""
 
     config: TorchTuneConfig
 
 
 class TrainerType(Enum):
-    """What a runtime runs: code of the user's, or its own."""
+    """Whether a runtime runs the user's code, or its own."""
 
     CUSTOM_TRAINER = "CustomTrainer"
     BUILTIN_TRAINER = "BuiltinTrainer"
 
 
 class RuntimeKind(Enum):
-    """For all namespaces, or for one."""
+    """Whether a runtime serves all namespaces, or one."""
 
     CLUSTER_TRAINING_RUNTIME = "ClusterTrainingRuntime"
     TRAINING_RUNTIME = "TrainingRuntime"
@@ -127,10 +127,10 @@ class RuntimeKind(Enum):
 
 @dataclass
 class RuntimeTrainer:
-    """What a runtime trains with.
+    """The part of a runtime that trains.
 
     Attributes:
-        framework: of the label ``trainer.kubeflow.org/framework``.
+        framework: value of the label ``trainer.kubeflow.org/framework``.
         device: ``gpu``, ``cpu``, ...; Unknown where the runtime asks for none.
         device_count: on all nodes together.
     """
@@ -145,11 +145,11 @@ class RuntimeTrainer:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """How a function is started in it."""
+        """Template of the command that runs a function."""
         return self.__command
 
     def set_command(self, command: tuple[str, ...]) -> None:
-        """Start functions in another way."""
+        """Replaces the template."""
         self.__command = command
 
 
@@ -186,9 +186,9 @@ class TrainJob:
 
     Attributes:
         status: Created, Running, Complete or Failed.
-        phase: the same with more words (Queued, Pulling, Restarting, ...); not in upstream's type.
-        message: what it waits for, or how it ended; not in upstream's type.
-        progress: what the training reported last (``progressPercentage``, ``estimatedRemainingSeconds``,
+        phase: the same in more detail (Queued, Pulling, Restarting, ...); not in upstream's type.
+        message: what the job waits for, or how it ended; not in upstream's type.
+        progress: the training's last report (``progressPercentage``, ``estimatedRemainingSeconds``,
             ``metrics``); not in upstream's type.
     """
 
@@ -205,7 +205,7 @@ class TrainJob:
 
 @dataclass
 class Event:
-    """Something that happened to a job."""
+    """An event of a job."""
 
     involved_object_kind: str
     involved_object_name: str
@@ -216,14 +216,14 @@ class Event:
 
 @dataclass
 class TrainJobTemplate:
-    """Arguments of ``train()`` put together: ``client.train(**template)``."""
+    """Arguments of ``train()`` in one object: ``client.train(**template)``."""
 
     trainer: CustomTrainer
     runtime: str | Runtime | None = None
     initializer: Initializer | None = None
 
     def keys(self) -> list[str]:
-        """For ``**``."""
+        """Field names, for ``**``."""
         return ["trainer", "runtime", "initializer"]
 
     def __getitem__(self, key: str) -> Any:

@@ -1,8 +1,9 @@
-"""Reading the configuration again while the daemon runs: what may change, and what wants a restart.
+"""The configuration read again while the daemon runs: which settings may change, and which need a restart.
 
-A setting that is not listed here may change: :meth:`reconciler.controller.controller.Work.reconfigure` hands on the
-settings as a whole, so a new field needs nothing here unless it is read once, at the start. A file that is
-broken changes nothing: the daemon goes on with what it has, and says where the file is wrong.
+A setting that is not listed here may change: :meth:`reconciler.controller.controller.Controller.reconfigure`
+passes the settings on as a whole, so a new field needs nothing here unless it is read once, at the start. A
+file that is broken changes nothing: the daemon goes on with the settings it has, and says where the file is
+wrong.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.config.options import OPTION
-from reconciler.config.settings import Settings
+from reconciler.config.settings import OPTION, Settings
 
 #: Read once, when the daemon starts: where things are, and what they are done with.
-FIXED: Final = frozenset(
+FIXED_SETTINGS: Final = frozenset(
     {
         "specs",
         "engine",
@@ -40,39 +40,39 @@ FIXED: Final = frozenset(
         "git_webhook_secret_file",
     }
 )
-_PLAIN: Final = (bool, int, float, str, tuple, Path)
+_SHOWN_TYPES: Final = (bool, int, float, str, tuple, Path)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reloaded:
-    """What came of reading the configuration again.
+class ReloadResult:
+    """What reading the configuration again has changed.
 
     Attributes:
-        settings: to go on with.
-        changed: names of settings that are in force now, each ``name: old -> new``.
-        refused: those that wait for a restart, likewise.
+        settings: in force from now on.
+        changed: names of the settings that changed, each ``name: old -> new``.
+        need_restart: those that change with a restart only, likewise.
     """
 
     settings: Settings
     changed: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
+    need_restart: tuple[str, ...] = ()
 
 
-def reloaded(old: Settings, new: Settings) -> Reloaded:
-    """The settings to go on with: the new ones, but for those that cannot change."""
+def merge_settings(old: Settings, new: Settings) -> ReloadResult:
+    """The new settings, with the old values of those that need a restart."""
     differing = [f.name for f in fields(Settings) if getattr(old, f.name) != getattr(new, f.name)]
-    kept: dict[str, Any] = {name: getattr(old, name) for name in differing if name in FIXED}
-    return Reloaded(
+    kept: dict[str, Any] = {name: getattr(old, name) for name in differing if name in FIXED_SETTINGS}
+    return ReloadResult(
         settings=replace(new, **kept),
-        changed=tuple(_change(old, new, name) for name in differing if name not in FIXED),
-        refused=tuple(_change(old, new, name) for name in kept),
+        changed=tuple(_describe(old, new, name) for name in differing if name not in FIXED_SETTINGS),
+        need_restart=tuple(_describe(old, new, name) for name in kept),
     )
 
 
-def _change(old: Settings, new: Settings, name: str) -> str:
+def _describe(old: Settings, new: Settings, name: str) -> str:
     flag = OPTION[name].flag if name in OPTION else name
     values = getattr(old, name), getattr(new, name)
-    if not all(value is None or isinstance(value, _PLAIN) for value in values):
+    if not all(value is None or isinstance(value, _SHOWN_TYPES) for value in values):
         # A policy fills pages, and a repository's URL may have a token in it.
         return flag
     return f"{flag}: {_text(values[0])} -> {_text(values[1])}"

@@ -1,4 +1,4 @@
-"""From settings to an engine that answers: at once, or in the end."""
+"""From settings to an engine that answers: at once, or as soon as one does."""
 
 from __future__ import annotations
 
@@ -34,29 +34,32 @@ def connect(settings: Settings) -> Engine:
     )
 
 
-def keep_trying(
-    attach: Callable[[], None], *, unanswered: Callable[[EngineUnavailable], None], stop: threading.Event
+def retry_until_connected(
+    connect: Callable[[], None],
+    *,
+    on_unavailable: Callable[[EngineUnavailable], None],
+    stop: threading.Event,
 ) -> None:
-    """Until an engine answers; from then on its clients reconnect by themselves.
+    """Try to connect until an engine answers; from then on its client reconnects by itself.
 
     Args:
-        attach: one attempt.
-        unanswered: told of each that was in vain.
-        stop: ends it.
+        connect: one try.
+        on_unavailable: called with the error of each try that failed.
+        stop: ends the tries.
 
     Raises:
-        ReconcilerError: no further attempt can succeed.
+        ReconcilerError: no further try can succeed.
     """
     delay = FIRST_RETRY
-    told = ""
+    logged = ""
     while not stop.is_set():
         try:
-            attach()
+            connect()
         except EngineUnavailable as error:
-            if str(error) != told:
-                told = str(error)
-                _log.error("no container engine answers; trying again", reason=told)
-            unanswered(error)
+            if str(error) != logged:
+                logged = str(error)
+                _log.error("engine unavailable", reason=logged)
+            on_unavailable(error)
             if stop.wait(delay):
                 return
             delay = min(delay * 2, LAST_RETRY)

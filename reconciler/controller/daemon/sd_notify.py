@@ -1,11 +1,11 @@
-"""Tells the service manager how the daemon is: the sd_notify protocol, as systemd documents it.
+"""Sends the daemon's state to the service manager: the sd_notify protocol, as systemd documents it.
 
 A datagram of ``NAME=value`` lines to the socket that ``NOTIFY_SOCKET`` names (``/path``, or ``@name`` for an
 abstract one). Small enough to be written out: the libraries there are either need systemd's headers to be
 built or were left years ago.
 
-What can go wrong: nobody listens any more, or the manager is too busy to take a datagram: a daemon must not
-hang or die of that, so sending never waits, and a failure is told once. And a child process (a job's, ssh)
+What can go wrong: nothing listens any more, or the manager is too busy to take a datagram: a daemon must not
+hang or die of that, so sending never waits, and a failure is logged once. And a child process (a job's, ssh)
 must not speak in this daemon's name: the variables are taken out of the environment.
 """
 
@@ -28,20 +28,20 @@ _WATCHDOG_PID = "WATCHDOG_PID"
 
 @dataclass(kw_only=True)
 class Notifier:
-    """Speaks to the service manager, where there is one; otherwise every method does nothing.
+    """Sends to the service manager, where there is one; otherwise every method does nothing.
 
     Attributes:
-        address: of the socket; "": nobody wants to know.
-        watchdog: seconds within which the manager wants a sign of life each time; None: it does not.
+        address: of the socket; "": there is no service manager.
+        watchdog: seconds within which the manager expects each ping; None: it expects none.
     """
 
     address: str = ""
     watchdog: float | None = None
-    _told_failure: bool = False
+    _failure_logged: bool = False
 
     @property
-    def wanted(self) -> bool:
-        """Whether somebody listens."""
+    def enabled(self) -> bool:
+        """Whether there is a service manager."""
         return bool(self.address)
 
     def ready(self, status: str) -> None:
@@ -60,11 +60,11 @@ class Notifier:
         """What ``systemctl status`` shows."""
         self._send(STATUS=status)
 
-    def alive(self) -> None:
-        """A sign of life."""
+    def ping(self) -> None:
+        """The watchdog's sign of life."""
         self._send(WATCHDOG="1")
 
-    def extend(self, seconds: float) -> None:
+    def extend_timeout(self, seconds: float) -> None:
         """Starting or stopping goes on for so long at most, counted from now."""
         self._send(EXTEND_TIMEOUT_USEC=str(round(seconds * 1e6)))
 
@@ -79,12 +79,12 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, kind) as connection:
                 connection.sendto("\n".join(lines).encode(), path)
         except OSError as error:
-            if not self._told_failure:
-                self._told_failure = True
+            if not self._failure_logged:
+                self._failure_logged = True
                 reason = error.strerror or str(error)
-                _log.warning("the service manager does not listen", socket=self.address, reason=reason)
+                _log.warning("service manager unreachable", socket=self.address, reason=reason)
         else:
-            self._told_failure = False
+            self._failure_logged = False
 
 
 def from_environment(environ: MutableMapping[str, str] | None = None) -> Notifier:
@@ -94,8 +94,8 @@ def from_environment(environ: MutableMapping[str, str] | None = None) -> Notifie
     microseconds = environ.pop(_WATCHDOG, "")
     pid = environ.pop(_WATCHDOG_PID, "")
     if address and not address.startswith(("/", "@")):
-        _log.warning("NOTIFY_SOCKET is no unix socket; the service manager is told nothing", socket=address)
+        _log.warning("service manager ignored", reason="NOTIFY_SOCKET is no unix socket", socket=address)
         address = ""
-    meant = not pid or pid == str(os.getpid())
-    wanted = bool(address) and meant and microseconds.isdigit() and int(microseconds) > 0
-    return Notifier(address=address, watchdog=int(microseconds) / 1e6 if wanted else None)
+    for_this_process = not pid or pid == str(os.getpid())
+    pings = bool(address) and for_this_process and microseconds.isdigit() and int(microseconds) > 0
+    return Notifier(address=address, watchdog=int(microseconds) / 1e6 if pings else None)

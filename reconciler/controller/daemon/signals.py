@@ -1,6 +1,6 @@
-"""What signals ask of the daemon: to end, to read its configuration again, to look now.
+"""Signals: SIGTERM and SIGINT end the daemon, SIGHUP reloads its settings, SIGUSR1 rescans the manifests.
 
-A handler may interrupt whoever holds an event's lock, so most of them only raise a flag, which the main loop
+A handler may interrupt the holder of an event's lock, so most of them only set a flag, which the main loop
 sees. Where the daemon runs in another thread than the main one, signals are its program's own affair.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -17,36 +16,40 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass
-class Hangup:
-    """Whether SIGHUP has come. A plain flag: its handler may interrupt whoever holds an event's lock."""
+class SignalFlags:
+    """What signals have asked for and the main loop has not yet done."""
 
-    asked: bool = False
+    reload: bool = False
+    rescan: bool = False
 
 
-def handle_signals(stop: threading.Event, hangup: Hangup | None) -> None:
-    """SIGTERM and SIGINT end the daemon in an orderly way, from its very start on; SIGHUP asks to reload."""
+def install_handlers(stop: threading.Event, flags: SignalFlags, *, reloads: bool) -> None:
+    """Handle signals from now on, if this is the main thread.
+
+    Args:
+        stop: set by SIGTERM and SIGINT; a second one ends the process at once.
+        flags: set by the others.
+        reloads: whether the daemon can read its configuration again; else SIGHUP keeps its default action.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
 
-    def ask(number: int, _frame: object) -> None:
+    def request_stop(number: int, _frame: object) -> None:
         if stop.is_set():
-            # Asked again: the first time may be waiting for jobs to stop.
+            # The first one may be waiting for jobs to stop.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        _log.info("stopping", signal=signal.Signals(number).name)
+        _log.info("shutdown requested", signal=signal.Signals(number).name)
         stop.set()
 
-    def reload(_number: int, _frame: object) -> None:
-        if hangup is not None:
-            hangup.asked = True
+    def request_reload(_number: int, _frame: object) -> None:
+        flags.reload = True
 
-    if hangup is not None:
-        signal.signal(signal.SIGHUP, reload)
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
+    def request_rescan(_number: int, _frame: object) -> None:
+        flags.rescan = True
 
-
-def on_usr1(ask: Callable[[], None]) -> None:
-    """SIGUSR1: look now."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGUSR1, lambda _number, _frame: ask())
+    if reloads:
+        signal.signal(signal.SIGHUP, request_reload)
+    signal.signal(signal.SIGUSR1, request_rescan)
+    signal.signal(signal.SIGTERM, request_stop)
+    signal.signal(signal.SIGINT, request_stop)

@@ -1,4 +1,4 @@
-"""The policy at work: the verdict over a plan, and the same verdict again when a path of the host is used."""
+"""Enforces the policy: checks a plan, and checks each host path again when a container mounts it."""
 
 from __future__ import annotations
 
@@ -7,270 +7,296 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
-from reconciler.config.policy import Policy, matches
+from reconciler.config.policy import Policy, matches_any
 from reconciler.config.settings import Settings
-from reconciler.controller.enforcement.host_paths import digest_of, grounds_of, look, policy_of
-from reconciler.controller.enforcement.path_pinning import Binding, make_inside, open_held, sweep
-from reconciler.controller.statemachine.observation import Refusal
-from reconciler.engines.host.image_names import full_name
-from reconciler.engines.host.subpath_folders import inside as make_part
+from reconciler.controller.enforcement.host_paths import (
+    effective_policy,
+    inspect_path,
+    inspect_plan_paths,
+    policy_digest,
+    resolve_host_paths,
+)
+from reconciler.controller.enforcement.path_pinning import (
+    BindMount,
+    create_path,
+    open_pinned,
+    unmount_leftovers,
+)
+from reconciler.controller.statemachine.observation import PolicyRefusal
+from reconciler.engines.host.image_references import full_name
+from reconciler.engines.host.sub_paths import prepare_sub_path
 from reconciler.engines.specs import ContainerSpec, Mount, VolumeSpec
-from reconciler.errors import NotFound, PolicyRefused, StartFailed, StateError
-from reconciler.plan.field_locations import origin_of
+from reconciler.errors import NotFound, PolicyDenied, StartFailed, StateError
 from reconciler.plan.job_plan import JobPlan, PodPlan, SecurityPlan
-from reconciler.plan.policy.host_mounts import HOST_TYPES, Grounds, PathFacts, inside, rule_on_mount
+from reconciler.plan.pod.volume_paths import HOST_PATH_TYPES
+from reconciler.plan.policy.field_locations import locate_field
+from reconciler.plan.policy.host_mounts import HostPaths, PathInfo, check_mount, is_inside
+from reconciler.plan.policy.image_users import (
+    explain_root,
+    find_image_violations,
+    images_to_inspect,
+    needs_image_user,
+    root_rule,
+)
 from reconciler.plan.policy.violations import (
     Violation,
-    host_paths,
-    image_violations,
-    images_in_doubt,
-    leaves_user_to_image,
-    read_only_mounts,
-    rootly,
-    rule_on_root,
-    violations,
+    describe_read_only_mounts,
+    find_violations,
+    host_path_mounts,
 )
 
-#: Whom an image has its containers run as; None: it is not there.
+#: Returns the user that an image runs as; None where the image is not in the engine's store.
 ImageUser = Callable[[str], str | None]
 
-#: Of many violations, how many a condition tells.
-MOST_TOLD = 5
+#: How many violations a condition's message lists.
+MAX_VIOLATIONS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """A container to be made whose hostPaths are held until it has started."""
+class PinnedContainer:
+    """A container to be created whose hostPaths are pinned until it has started."""
 
     spec: ContainerSpec
-    _fixed: tuple[tuple[str, tuple[int, int]], ...] = ()
+    _unpinned: tuple[tuple[str, tuple[int, int]], ...] = ()
 
-    def confirm(self) -> None:
-        """Right before the start: what could not be held is still what was judged.
+    def verify(self) -> None:
+        """Checks, right before the start, that the paths which could not be pinned are still the same.
 
         Raises:
-            PolicyRefused: it is not.
+            PolicyDenied: one is not.
         """
-        for path, identity in self._fixed:
-            os.close(open_held(path, identity))
+        for path, identity in self._unpinned:
+            os.close(open_pinned(path, identity))
 
 
-class Guard:
-    """See the module.
+class PolicyEnforcer:
+    """The policy of one instance on one engine.
 
     Args:
         settings: as chosen by the user.
         socket: URL of the engine's socket; "" while none has answered.
-        same_mounts: what this process mounts, the engine sees.
+        same_mounts: the engine sees what this process mounts.
     """
 
     def __init__(self, settings: Settings, *, socket: str = "", same_mounts: bool = False) -> None:
         self._settings = settings
         self._socket = socket
         self._same_mounts = same_mounts
-        self._places = settings.state_dir.absolute() / "held" / settings.instance
+        self._pins = settings.state_dir.absolute() / "held" / settings.instance
 
-    def tidy(self) -> None:
-        """Let go of what a killed daemon has left held; before anything is started, for it asks nobody."""
-        if self._binds():
-            sweep(self._places)
+    def release_leftovers(self) -> None:
+        """Unmounts what a killed daemon has left pinned; call it before any container is started."""
+        if self._can_bind_mount():
+            unmount_leftovers(self._pins)
 
     @property
     def policy(self) -> Policy:
-        """In force."""
-        return policy_of(self._settings)
+        """The policy in force."""
+        return effective_policy(self._settings)
 
-    def _grounds(self) -> Grounds:
-        return grounds_of(self._settings, socket=self._socket)
-
-    def digest(self) -> str:
-        """Of policy and grounds: a refused job is judged anew when it changes."""
-        return digest_of(self.policy, self._grounds())
+    def policy_digest(self) -> str:
+        """Returns a digest of policy and host paths: when it changes, a refused job is checked again."""
+        return policy_digest(self.policy, self._host_paths())
 
     def violations(self, plan: JobPlan) -> tuple[Violation, ...]:
-        """What the policy refuses of a plan, by the host as it is now."""
-        return violations(plan, self.policy, self._grounds(), facts_of(plan))
+        """Returns what the policy refuses of a plan, by the host as it is now."""
+        return find_violations(plan, self.policy, self._host_paths(), inspect_plan_paths(plan))
 
-    def refusal(
+    def check(
         self,
         plan: JobPlan,
         *,
         job: Mapping[str, object],
         runtime: Mapping[str, object],
         image_user: ImageUser,
-    ) -> Refusal:
-        """The verdict on a job, in words; with an empty message where nothing is refused.
+    ) -> PolicyRefusal:
+        """Returns why the policy refuses a job; with an empty message where it does not.
 
         Raises:
-            EngineError: it could not be asked about an image.
+            EngineError: the engine could not be asked about an image.
         """
-        users = {image: image_user(self.image(image)) for image in sorted(images_in_doubt(plan, self.policy))}
-        found = (*self.violations(plan), *image_violations(plan, self.policy, users))
-        said = [told(each, job=job, runtime=runtime) for each in found[:MOST_TOLD]]
-        if len(found) > MOST_TOLD:
-            said.append(f"and {len(found) - MOST_TOLD} more")
-        return Refusal(message="; ".join(said), digest=self.digest() if said else "")
+        images = sorted(images_to_inspect(plan, self.policy))
+        users = {image: image_user(self.full_image_name(image)) for image in images}
+        violations = (*self.violations(plan), *find_image_violations(plan, self.policy, users))
+        shown = [describe_violation(v, job=job, runtime=runtime) for v in violations[:MAX_VIOLATIONS_SHOWN]]
+        if len(violations) > MAX_VIOLATIONS_SHOWN:
+            shown.append(f"and {len(violations) - MAX_VIOLATIONS_SHOWN} more")
+        return PolicyRefusal(message="; ".join(shown), digest=self.policy_digest() if shown else "")
 
-    def notes(self, plan: JobPlan) -> tuple[str, ...]:
-        """What is mounted read-only although the manifest does not say so."""
-        paths = host_paths(plan)
-        return read_only_mounts(plan, self.policy, self._grounds(), facts_of(plan)) if paths else ()
+    def read_only_notes(self, plan: JobPlan) -> tuple[str, ...]:
+        """Returns a sentence for each mount that the policy, not the manifest, makes read-only."""
+        if not host_path_mounts(plan):
+            return ()
+        return describe_read_only_mounts(plan, self.policy, self._host_paths(), inspect_plan_paths(plan))
 
-    def make_folders(self, pod: PodPlan) -> None:
-        """Make what hostPath says: ``DirectoryOrCreate`` and ``FileOrCreate``, where it may be mounted.
+    def create_host_paths(self, pod: PodPlan) -> None:
+        """Creates the hostPaths of type ``DirectoryOrCreate`` and ``FileOrCreate`` that may be mounted.
 
         Raises:
-            PolicyRefused: it may not.
+            PolicyDenied: one may not be mounted.
             StateError: the host refuses, or has something of another type there.
         """
         for volume in pod.volumes:
             if volume.kind != "host" or not volume.host_type:
                 continue
-            facts = look(volume.source)
-            self._rule(facts, facts, shown=volume.source, writes=False)
-            if facts.kind not in {"missing", HOST_TYPES[volume.host_type]} and self._same_mounts:
+            info = inspect_path(volume.source)
+            self._check_mount(info, info, manifest_path=volume.source, writable=False)
+            if info.kind not in {"missing", HOST_PATH_TYPES[volume.host_type]} and self._same_mounts:
                 raise StateError(
-                    f"The hostPath {volume.source} is a {facts.kind}; its volume says {volume.host_type}.",
+                    f"The hostPath {volume.source} is a {info.kind}; its volume says {volume.host_type}.",
                     remedy="Correct the volume's path or its type.",
                 )
-            if facts.kind != "missing" or not volume.host_type.endswith("OrCreate"):
+            if info.kind != "missing" or not volume.host_type.endswith("OrCreate"):
                 continue
             try:
-                make_inside(facts.real, folder=volume.host_type == "DirectoryOrCreate")
+                create_path(info.real, folder=volume.host_type == "DirectoryOrCreate")
             except OSError as error:
                 raise StateError(f"Cannot make the hostPath {volume.source}: {error.strerror}.") from error
 
-    def volume(self, spec: VolumeSpec) -> VolumeSpec:
-        """A claim that the policy names may be another folder's."""
-        return replace(spec, owner={}) if matches(spec.name, self.policy.claims) else spec
+    def adjust_volume_owner(self, spec: VolumeSpec) -> VolumeSpec:
+        """Returns a claim's volume; without an owner where the policy lists it, as another may own it."""
+        return replace(spec, owner_labels={}) if matches_any(spec.name, self.policy.claims) else spec
 
-    def image(self, name: str) -> str:
-        """The name that the engine is given: where images are judged by name, the one that was judged.
+    def full_image_name(self, name: str) -> str:
+        """Returns the image name for the engine: the full one, where the policy checks images by name.
 
-        An engine reads a short name as what it has: ``cafe`` may be the beginning of an id, and is
+        An engine resolves a short name to what it has: ``cafe`` may be the beginning of an id, and is
         ``localhost/cafe`` for a Podman that has this one.
         """
-        wanted = self.policy.images
-        return name if wanted.allow is None and wanted.digest != "required" else full_name(name)
+        images = self.policy.images
+        return name if images.allow is None and images.digest != "required" else full_name(name)
 
-    def with_user(self, spec: ContainerSpec, security: SecurityPlan, image_user: ImageUser) -> ContainerSpec:
-        """The container with the image's own user looked at, where that is who it runs as.
+    def resolve_image_user(
+        self, spec: ContainerSpec, security: SecurityPlan, image_user: ImageUser
+    ) -> ContainerSpec:
+        """Returns the container with the image's own user filled in and checked, where it runs as that.
 
         Raises:
-            PolicyRefused: that is root, which the policy or the manifest does not allow.
-            NotFound: the image is not there any more.
+            PolicyDenied: the user is root, which the policy or the manifest does not allow.
+            NotFound: the image has disappeared.
         """
-        group = spec.security.user.startswith(":")
-        judged = leaves_user_to_image(security, self.policy)
-        if not group and not judged:
+        group_only = spec.security.user.startswith(":")
+        checked = needs_image_user(security, self.policy)
+        if not group_only and not checked:
             return spec
         user = image_user(spec.image)
         if user is None:
             raise NotFound(f"The image {spec.image} is not there any more.")
-        if judged and (why := rootly(user)):
-            raise PolicyRefused(
-                f"{spec.name} {why}, as its image {spec.image} has it ({rule_on_root(security)})."
+        if checked and (reason := explain_root(user)):
+            raise PolicyDenied(
+                f"{spec.name} {reason}, as its image {spec.image} has it ({root_rule(security)})."
             )
-        if not group:
+        if not group_only:
             return spec
-        chosen = (user.partition(":")[0] or "0") + spec.security.user
-        return replace(spec, security=replace(spec.security, user=chosen))
+        user_and_group = (user.partition(":")[0] or "0") + spec.security.user
+        return replace(spec, security=replace(spec.security, user=user_and_group))
 
     @contextmanager
-    def held(
-        self, spec: ContainerSpec, bound_folder: Callable[[Mount], str | None] = lambda _mount: None
-    ) -> Iterator[Held]:
-        """The container with its hostPaths judged, resolved, and held while it is made and started.
+    def pin_host_paths(
+        self, spec: ContainerSpec, sub_path_root: Callable[[Mount], str | None] = lambda _mount: None
+    ) -> Iterator[PinnedContainer]:
+        """Checks and resolves a container's hostPaths, and pins them while it is created and started.
 
-        So are parts of volumes that the engine mounts by their path: who has the whole volume may link there.
+        Also sub-paths of volumes that the engine mounts by their path: a container that has the whole volume
+        may put a link there.
 
         Args:
             spec: as planned.
-            bound_folder: of the engine (:meth:`~reconciler.engines.protocol.Engine.bound_folder`).
+            sub_path_root: the engine's (:meth:`~reconciler.engines.protocol.Engine.sub_path_root`).
 
         Raises:
-            PolicyRefused: one may not be mounted, or changes under our eyes.
-            StartFailed: one is not there.
+            PolicyDenied: a path may not be mounted, or changes meanwhile.
+            StartFailed: a path is missing.
         """
         mounts: list[Mount] = []
-        fixed: list[tuple[str, tuple[int, int]]] = []
+        unpinned: list[tuple[str, tuple[int, int]]] = []
         with ExitStack() as stack:
             for mount in spec.mounts:
                 if mount.root:
-                    mounts.append(self._held(mount, stack, fixed))
-                elif mount.kind == "volume" and mount.sub_path and self._binds():
-                    mounts.append(self._held_part(mount, bound_folder(mount), stack))
+                    mounts.append(self._pin(mount, stack, unpinned))
+                elif mount.kind == "volume" and mount.sub_path and self._can_bind_mount():
+                    mounts.append(self._pin_sub_path(mount, sub_path_root(mount), stack))
                 else:
                     mounts.append(mount)
-            yield Held(spec=replace(spec, mounts=tuple(mounts)), _fixed=tuple(fixed))
+            yield PinnedContainer(spec=replace(spec, mounts=tuple(mounts)), _unpinned=tuple(unpinned))
 
-    def _held(self, mount: Mount, stack: ExitStack, fixed: list[tuple[str, tuple[int, int]]]) -> Mount:
-        whole, used = look(mount.root), look(mount.source)
-        read_only = self._rule(whole, used, shown=mount.source, writes=not mount.read_only)
-        mount = replace(mount, source=used.real, read_only=mount.read_only or read_only)
-        if used.identity is None:
+    def _pin(self, mount: Mount, stack: ExitStack, unpinned: list[tuple[str, tuple[int, int]]]) -> Mount:
+        volume, mounted = inspect_path(mount.root), inspect_path(mount.source)
+        read_only = self._check_mount(
+            volume, mounted, manifest_path=mount.source, writable=not mount.read_only
+        )
+        mount = replace(mount, source=mounted.real, read_only=mount.read_only or read_only)
+        if mounted.identity is None:
             if not self._same_mounts:
-                return mount  # on another machine, perhaps: the engine will tell
-            real = f" ({used.real})" if used.real != mount.root else ""
+                return mount  # possibly on another machine: the engine reports a missing path
+            real = f" ({mounted.real})" if mounted.real != mount.root else ""
             raise StartFailed(
                 f"The hostPath {mount.root}{real} is not there.",
                 remedy="Make it, or give the volume the type DirectoryOrCreate.",
             )
-        fd = open_held(used.real, used.identity)
+        fd = open_pinned(mounted.real, mounted.identity)
         stack.callback(os.close, fd)
-        if self._binds() and self._is_loose(used.real):
-            return replace(mount, source=self._bound(fd, stack))
-        fixed.append((used.real, used.identity))
+        if self._can_bind_mount() and self._is_replaceable(mounted.real):
+            return replace(mount, source=self._bind_mount(fd, stack))
+        unpinned.append((mounted.real, mounted.identity))
         return mount
 
-    def _held_part(self, mount: Mount, folder: str | None, stack: ExitStack) -> Mount:
-        if folder is None:
+    def _pin_sub_path(self, mount: Mount, root: str | None, stack: ExitStack) -> Mount:
+        if root is None:
             return mount
-        whole, part = look(folder), look(make_part(folder, mount.sub_path))
-        if part.identity is None or not inside(part.real, whole.real):
+        volume, mounted = inspect_path(root), inspect_path(prepare_sub_path(root, mount.sub_path))
+        if mounted.identity is None or not is_inside(mounted.real, volume.real):
             raise StartFailed(f"The subPath {mount.sub_path} of {mount.source} changes while it is mounted.")
-        fd = open_held(part.real, part.identity)
+        fd = open_pinned(mounted.real, mounted.identity)
         stack.callback(os.close, fd)
-        place = self._bound(fd, stack)
-        return replace(mount, kind="bind", source=place, sub_path="", root=part.real)
+        source = self._bind_mount(fd, stack)
+        return replace(mount, kind="bind", source=source, sub_path="", root=mounted.real)
 
-    def _binds(self) -> bool:
-        """Whether what this process binds is what the engine finds there."""
+    def _can_bind_mount(self) -> bool:
+        """Whether this process may bind mount, and the engine sees the result."""
         return self._same_mounts and os.geteuid() == 0
 
-    def _bound(self, fd: int, stack: ExitStack) -> str:
-        binding = Binding(fd, self._places / secrets.token_hex(8))
-        stack.callback(binding.release)
-        return str(binding.place)
+    def _bind_mount(self, fd: int, stack: ExitStack) -> str:
+        bind_mount = BindMount(fd, self._pins / secrets.token_hex(8))
+        stack.callback(bind_mount.release)
+        return str(bind_mount.target)
 
-    def _is_loose(self, path: str) -> bool:
-        """Whether a container may have a folder above the path writable, and rename in it."""
-        grounds = self._grounds()
-        areas = [prefix.real for prefix in grounds.prefixes if not prefix.read_only]
-        if self.policy.workspace and grounds.workspace:
-            areas.append(grounds.workspace)
-        return any(path != area and inside(path, area) for area in areas)
+    def _is_replaceable(self, path: str) -> bool:
+        """Whether a container may have a folder above the path writable, and so rename the path."""
+        host = self._host_paths()
+        writable = [allowed.real for allowed in host.allowed if not allowed.read_only]
+        if self.policy.workspace and host.workspace:
+            writable.append(host.workspace)
+        return any(path != folder and is_inside(path, folder) for folder in writable)
 
-    def _rule(self, whole: PathFacts, used: PathFacts, *, shown: str, writes: bool) -> bool:
-        ruling = rule_on_mount(whole, used, self.policy, self._grounds(), shown=shown, writes=writes)
-        if ruling.refusal is not None:
-            rule, message, remedy = ruling.refusal
-            raise PolicyRefused(f"{message} ({rule}).", remedy=remedy)
-        return ruling.read_only
+    def _check_mount(
+        self, volume: PathInfo, mounted: PathInfo, *, manifest_path: str, writable: bool
+    ) -> bool:
+        """Checks one mount; returns whether it must be read-only."""
+        decision = check_mount(
+            volume,
+            mounted,
+            self.policy,
+            self._host_paths(),
+            manifest_path=manifest_path,
+            writable=writable,
+        )
+        if decision.denial is not None:
+            rule, message, remedy = decision.denial
+            raise PolicyDenied(f"{message} ({rule}).", remedy=remedy)
+        return decision.read_only
+
+    def _host_paths(self) -> HostPaths:
+        return resolve_host_paths(self._settings, socket=self._socket)
 
 
-def facts_of(plan: JobPlan) -> dict[tuple[str, str], PathFacts]:
-    """Every path of the host that a plan names, as it is now."""
-    return {
-        (path, sub): look(os.path.join(path, sub) if sub else path)  # noqa: PTH118
-        for path, sub in host_paths(plan)
-    }
-
-
-def told(violation: Violation, *, job: Mapping[str, object], runtime: Mapping[str, object]) -> str:
-    """A violation with the place that it comes from."""
-    origin = origin_of(violation.step, violation.field, job=job, runtime=runtime)
+def describe_violation(
+    violation: Violation, *, job: Mapping[str, object], runtime: Mapping[str, object]
+) -> str:
+    """Returns a violation as text, with the manifest field that it comes from."""
+    origin = locate_field(violation.step, violation.field, job=job, runtime=runtime)
     of_runtime = ""
     if origin.document == "runtime":
         metadata = runtime.get("metadata")

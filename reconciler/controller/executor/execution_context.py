@@ -1,69 +1,73 @@
-"""What actions on the engine work with, and how a job's things are found there."""
+"""What actions on the engine work with, for one job."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from reconciler.controller.enforcement.enforcer import Guard
-from reconciler.controller.executor.container_specs import Host
-from reconciler.controller.nodeservices.log_collector import LogKeeper, LogPlace
-from reconciler.controller.nodeservices.progress.progress_endpoints import Reach
-from reconciler.controller.statemachine.observation import number
-from reconciler.engines.protocol import ContainerState, Engine, NetworkState
-from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_JOB, LABEL_NAMESPACE
-from reconciler.plan.job_plan import JobPlan
-from reconciler.plan.resolver import Lookup
-from reconciler.state.record import Record
+from reconciler.controller.statemachine.observation import label_number
+from reconciler.names import LABEL_ATTEMPT, LABEL_JOB, LABEL_NAMESPACE
+from reconciler.state.log_paths import LogLocation
+
+if TYPE_CHECKING:
+    # The services themselves are the engine session's; here only their types are known.
+    from concurrent.futures import Executor as ThreadPool
+
+    from reconciler.controller.enforcement.enforcer import PolicyEnforcer
+    from reconciler.controller.executor.placement import Host
+    from reconciler.controller.nodeservices.logs.log_collector import LogCollector
+    from reconciler.controller.nodeservices.progress.progress_endpoints import ProgressEndpoints
+    from reconciler.controller.statemachine.observation import ImageState
+    from reconciler.engines.protocol import ContainerState, Engine, NetworkState
+    from reconciler.plan.resolver import Lookup
+    from reconciler.state.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hands:
-    """What actions work with.
+class ExecutionContext:
+    """What actions work with, for one job.
 
     Attributes:
-        launching: executor for creates and starts; ``stopping`` for stops, which wait out grace periods.
-        host: facts of the engine's host; ``files`` is replaced per job.
+        launch_pool: threads that create and start containers.
+        stop_pool: threads that stop them and wait out grace periods.
+        host: facts of the engine's host; ``files`` is the job's own folder.
+        lookup: data of the Secrets and ConfigMaps in the job's namespace.
+        spec_hash: of the job's plan; "" without one.
+        enforcer: the policy, checked again when a hostPath is used.
+        priority: among the jobs that wait for admission; the higher goes first.
+        pull_image: asks for an image: ``(image, pull policy, names of imagePullSecrets)``.
         forget_image: called when an image turns out to be gone.
-        guard: the policy, asked again when a hostPath is used.
-        reach: opens what a job's containers report their progress to, and says where that is.
+        progress_endpoints: opens what the containers report their progress to, and says where that is;
+            takes the job's network and whether containers run on it.
     """
 
     engine: Engine
-    logs: LogKeeper
-    launching: Executor
-    stopping: Executor
+    logs: LogCollector
+    launch_pool: ThreadPool
+    stop_pool: ThreadPool
     host: Host
     lookup: Lookup
     spec_hash: str
+    enforcer: PolicyEnforcer
+    priority: int
+    pull_image: Callable[[str, str, tuple[str, ...]], ImageState]
     forget_image: Callable[[str], None]
-    guard: Guard
-    reach: Callable[[JobPlan, NetworkState, bool], Reach] = lambda _plan, _network, _running: Reach()
+    progress_endpoints: Callable[[NetworkState, bool], ProgressEndpoints]
 
 
-def selector(namespace: str, name: str, instance: str) -> dict[str, str]:
-    """The labels by which everything of a job is found."""
-    return {LABEL_INSTANCE: instance, LABEL_NAMESPACE: namespace, LABEL_JOB: name}
-
-
-def for_job(hands: Hands, record: Record) -> Hands:
-    """The same hands, with the job's own folder of files."""
-    folder = Path(hands.host.files) / record.namespace / record.name
-    return replace(hands, host=replace(hands.host, files=str(folder)))
-
-
-def log_place(record: Record, name: str) -> LogPlace:
+def log_location(record: Record, container: str) -> LogLocation:
     """Where the log of a container of the current attempt goes."""
-    return LogPlace(namespace=record.namespace, job=record.name, attempt=record.attempt, container=name)
+    return LogLocation(
+        namespace=record.namespace, job=record.name, attempt=record.attempt, container=container
+    )
 
 
-def place_of(state: ContainerState) -> LogPlace:
+def log_location_of(state: ContainerState) -> LogLocation:
     """Where the log of a listed container goes: by its own labels, whatever attempt it is of."""
-    return LogPlace(
+    return LogLocation(
         namespace=state.labels.get(LABEL_NAMESPACE, ""),
         job=state.labels.get(LABEL_JOB, ""),
-        attempt=max(number(state.labels.get(LABEL_ATTEMPT)), 0),
+        attempt=max(label_number(state.labels.get(LABEL_ATTEMPT)), 0),
         container=state.name,
     )

@@ -1,125 +1,119 @@
-"""Carries out what a decision asks for, in order, and notes how it went on the record.
+"""Carries out the actions of a decision, in order, and puts their results into the record.
 
-Where something cannot be done now (an image that is not there, a container that does not start), what comes
-after it is left for the next pass, which decides anew.
+Where something cannot be done now (an image that is missing, a container that does not start), what comes
+after it is left for the next pass, which decides again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from reconciler.controller.clock import Clock, by_record, now_of
-from reconciler.controller.executor import launch, stop
-from reconciler.controller.executor.execution_context import Hands
-from reconciler.controller.scheduler.capacity import Ledger
-from reconciler.controller.statemachine.action_results import note
+from reconciler.controller.clock import Clock, record_now, to_record_clock
+from reconciler.controller.executor.cleanup import clean_up
+from reconciler.controller.executor.execution_context import ExecutionContext
+from reconciler.controller.executor.launch import launch_pods
+from reconciler.controller.executor.networks import ensure_network
+from reconciler.controller.executor.stop import dump_stacks, stop_containers
+from reconciler.controller.scheduler.capacity import HostCapacity
+from reconciler.controller.statemachine.action_results import apply_action_result
 from reconciler.controller.statemachine.actions import (
+    IMAGE_UNAVAILABLE,
     Action,
+    ActionResult,
     Admit,
     CleanUp,
-    Dump,
+    DumpStacks,
     EnsureNetwork,
     Launch,
-    Outcome,
     PullImages,
     Remove,
     Stop,
 )
-from reconciler.controller.statemachine.decide import IMAGE_PROBLEM
-from reconciler.controller.statemachine.image_state import ImageState
-from reconciler.controller.statemachine.observation import Observed
-from reconciler.engines.protocol import NetworkState
+from reconciler.controller.statemachine.observation import ImageState, Observed
 from reconciler.plan.job_plan import JobPlan
 from reconciler.state.record import Record
 
-#: Asks for an image: ``(image, policy, pull secrets, job's key, token)``.
-Pull = Callable[[str, str, tuple[str, ...], str, str], ImageState]
 
-
-class Acting:
+class Executor:
     """See the module; safe to use for different jobs at once.
 
     Args:
-        ledger: of what the host's jobs share.
+        capacity: what the host's jobs share.
         clock: the host's.
-        pull: asks for an image.
-        priority: of a job among those that wait for admission; the higher goes first.
     """
 
-    def __init__(
-        self, *, ledger: Ledger, clock: Clock, pull: Pull, priority: Callable[[JobPlan], int]
-    ) -> None:
-        self._ledger = ledger
+    def __init__(self, *, capacity: HostCapacity, clock: Clock) -> None:
+        self._capacity = capacity
         self._clock = clock
-        self._pull = pull
-        self._priority = priority
 
-    def carry_out(
+    def execute(
         self,
         plan: JobPlan,
         record: Record,
         observed: Observed,
         actions: tuple[Action, ...],
-        hands: Hands,
+        context: ExecutionContext,
     ) -> tuple[Record, Observed, bool]:
-        """Carry out actions in order; launches that follow each other go side by side.
+        """Carry out actions in order; launches that follow each other run side by side.
 
         Returns:
-            The record with how they went, the listing as far as it is known to have changed, and
-            whether a new listing is needed.
+            The record with the results, the listing as far as it is known to have changed, and whether a new
+            listing is needed.
         """
-        touched = False
-        for group in _grouped(actions):
-            now = now_of(record, self._clock)
+        relist = False
+        for group in _group_launches(actions):
+            now = record_now(record, self._clock)
             match group:
-                case [Dump() as asked]:
-                    outcome = stop.dump(asked, hands)
+                case [DumpStacks() as action]:
+                    result = dump_stacks(action, context)
                 case [Admit()]:
-                    outcome = self._admit(plan, record)
-                case [PullImages() as wanted]:
-                    outcome, images = self._pull_all(record, wanted)
+                    result = self._admit(plan, record, context)
+                case [PullImages() as action]:
+                    result, images = self._pull_images(record, action, context)
                     observed = replace(observed, images={**observed.images, **images})
                 case [EnsureNetwork()]:
-                    outcome = launch.ensure_network(plan, record, observed.network, hands)
-                    observed = replace(observed, network=_network(plan, observed, outcome))
-                case [Remove() | Stop() as ending]:
-                    outcome, touched = stop.stop(plan, ending, hands), True
+                    result = ensure_network(plan, record, observed.network, context)
+                    observed = replace(observed, network=result.network or observed.network)
+                case [Remove() | Stop() as action]:
+                    result, relist = stop_containers(plan, action, context), True
                 case [CleanUp()]:
-                    outcome, touched = stop.clean_up(record, hands, volumes=False), True
+                    result, relist = clean_up(record, context, claims=False), True
                 case _:
                     launches = [action for action in group if isinstance(action, Launch)]
                     if observed.network is None:
                         break
-                    outcome, touched = launch.launch(plan, record, observed.network, launches, hands), True
-            record = note(record, outcome, now_of(record, self._clock) if outcome.started else now)
-            if outcome.problem is not None:
+                    result, relist = launch_pods(plan, record, observed.network, launches, context), True
+            record = apply_action_result(
+                record, result, record_now(record, self._clock) if result.started else now
+            )
+            if result.problem is not None:
                 break
-        return record, observed, touched
+        return record, observed, relist
 
-    def _admit(self, plan: JobPlan, record: Record) -> Outcome:
-        priority = self._priority(plan)
-        grant = self._ledger.admit(record.key, plan, since=record.created_at, priority=priority)
-        if grant.waiting:
-            return Outcome(waiting=grant.waiting, share=grant.share, priority=priority)
-        return Outcome(admitted=grant.devices, share=grant.share, priority=priority)
+    def _admit(self, plan: JobPlan, record: Record, context: ExecutionContext) -> ActionResult:
+        priority = context.priority
+        decision = self._capacity.admit(record.key, plan, since=record.created_at, priority=priority)
+        if decision.waiting:
+            return ActionResult(waiting=decision.waiting, share=decision.share, priority=priority)
+        return ActionResult(devices=decision.devices, share=decision.share, priority=priority)
 
-    def _pull_all(self, record: Record, wanted: PullImages) -> tuple[Outcome, dict[str, ImageState]]:
-        token = f"{record.uid}/{record.attempt}"
+    def _pull_images(
+        self, record: Record, action: PullImages, context: ExecutionContext
+    ) -> tuple[ActionResult, dict[str, ImageState]]:
         states: dict[str, ImageState] = {}
-        for image, policy, secrets in wanted.images:
-            state = self._pull(image, policy, secrets, record.key, token)
+        for image, policy, secrets in action.images:
+            state = context.pull_image(image, policy, secrets)
             if state.retry_at is not None:
-                # The puller serves many jobs, and goes by the wall clock.
-                state = replace(state, retry_at=by_record(state.retry_at, record, self._clock))
+                # The puller serves many jobs, and uses the wall clock.
+                state = replace(state, retry_at=to_record_clock(state.retry_at, record, self._clock))
             states[image] = state
         missing = [s.message for s in states.values() if s.status in {"failed", "absent"} and s.message]
-        problem = (IMAGE_PROBLEM, "; ".join(missing)) if missing else None
-        return Outcome(problem=problem), states
+        problem = (IMAGE_UNAVAILABLE, "; ".join(missing)) if missing else None
+        return ActionResult(problem=problem), states
 
 
-def _grouped(actions: tuple[Action, ...]) -> list[list[Action]]:
-    """Actions in order, launches that follow each other as one group."""
+def _group_launches(actions: tuple[Action, ...]) -> list[list[Action]]:
+    """The actions in order, launches that follow each other as one group."""
     groups: list[list[Action]] = []
     for action in actions:
         if isinstance(action, Launch) and groups and isinstance(groups[-1][-1], Launch):
@@ -127,12 +121,3 @@ def _grouped(actions: tuple[Action, ...]) -> list[list[Action]]:
         else:
             groups.append([action])
     return groups
-
-
-def _network(plan: JobPlan, observed: Observed, outcome: Outcome) -> NetworkState | None:
-    if outcome.network is None:
-        return observed.network
-    identifier, subnet, gateway, port = outcome.network
-    return NetworkState(
-        id=identifier, name=plan.network, labels={}, subnet=subnet, gateway=gateway, port=port
-    )

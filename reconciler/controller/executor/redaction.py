@@ -1,8 +1,8 @@
-"""Secrets taken out of what others say: an engine that quotes a command, a program that prints its token.
+"""Masks a job's secrets in text from elsewhere: an engine quotes a command, a program prints its token.
 
-A status lies beside the manifest for everybody to read, and a job's last words go into it. So the values of
-every Secret that the job uses are looked for there, and what is found is masked. The kept log is what the
-program printed, unchanged, for its owner's eyes alone (0600).
+A status lies beside the manifest for everybody to read, and the last lines of a failed container's log are
+part of it. So the values of every Secret that the job uses are masked there. The kept log is what the program
+printed, unchanged, for its owner's eyes alone (0600).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from reconciler.plan.job_plan import EnvFrom, JobPlan, KeyRef
 from reconciler.plan.resolver import Lookup
 
 MASK: Final = "****"
-#: Shorter ones (``yes``, ``1``) are in every text, and hide nothing.
-SHORTEST: Final = 4
+#: Shorter values (``yes``, ``1``) are in every text, and hide nothing.
+MIN_LENGTH: Final = 4
 
 
 class Redactor:
@@ -30,15 +30,15 @@ class Redactor:
 
     def __init__(self, plan: JobPlan, lookup: Lookup) -> None:
         found: set[str] = set()
-        for name in _names(plan):
+        for name in _secret_names(plan):
             with suppress(PlanError):
                 for value in (lookup("Secret", name) or {}).values():
                     found.update(_forms(value))
-        #: The longest first: one may hold another.
+        #: The longest first: one may contain another.
         self._values = sorted(found, key=lambda value: (-len(value), value))
 
     def text(self, text: str) -> str:
-        """``text`` without the secrets."""
+        """``text`` with the secrets masked."""
         for value in self._values:
             text = text.replace(value, MASK)
         return text
@@ -52,12 +52,12 @@ def _forms(value: bytes | str) -> Iterable[str]:
     """The value, its lines, and as a program would quote it."""
     text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
     for form in {text, text.strip(), *text.splitlines()}:
-        if len(form.strip()) >= SHORTEST:
+        if len(form.strip()) >= MIN_LENGTH:
             yield form
             yield repr(form)[1:-1]
 
 
-def _names(plan: JobPlan) -> set[str]:
+def _secret_names(plan: JobPlan) -> set[str]:
     refs: list[KeyRef | EnvFrom | None] = []
     names: set[str] = set()
     for pod in plan.pods:
@@ -67,5 +67,5 @@ def _names(plan: JobPlan) -> set[str]:
             refs += container.env_from
         for volume in pod.volumes:
             refs += [file.ref for file in volume.files]
-            refs += volume.all_of
+            refs += volume.all_keys_of
     return names | {ref.name for ref in refs if ref is not None and ref.kind == "Secret"}

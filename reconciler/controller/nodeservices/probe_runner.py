@@ -1,9 +1,9 @@
-"""Startup and readiness probes: which running containers are up and ready, found out beside the work on jobs.
+"""Runs startup and readiness probes beside the passes over jobs.
 
 One thread per probed container (few jobs have probes, mostly the workers of an MPI job). Commands run inside
-the container; TCP and HTTP are tried from this host at the instance's address, and where that is out of reach
-(rootless Podman keeps its networks to itself) a TCP probe looks for the listening port inside. A probe that
-cannot be carried out is a probe that fails: its reason is logged once.
+the container; TCP and HTTP probes connect from this host to the pod's address. Where that is out of reach
+(rootless Podman keeps its networks in its own namespace) a TCP probe looks for the listening port inside the
+container. A probe that cannot be carried out has failed: the reason is logged once.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from contextlib import suppress
 
 import structlog
 
-from reconciler.controller.statemachine.observation import Observed, Probed, identity
+from reconciler.controller.statemachine.observation import Observed, ProbeResults, container_identity
 from reconciler.engines.protocol import ContainerState, Engine
 from reconciler.errors import EngineError
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, ProbePlan
 
-LISTEN = "0A"
+#: State of a listening socket in ``/proc/net/tcp``.
+TCP_LISTEN = "0A"
 
 _log = structlog.get_logger(__name__)
 
 
-class Prober:
-    """Keeps probing what has a probe.
+class ProbeRunner:
+    """Probes the running containers that have a probe.
 
     Args:
-        engine: whose containers they are.
-        on_change: called with ``namespace/name`` when a container has become started, ready or unready.
+        engine: the engine that runs the containers.
+        on_change: called with ``namespace/name`` when a container has become started, ready or not ready.
     """
 
     def __init__(self, engine: Engine, *, on_change: Callable[[str], None]) -> None:
@@ -41,17 +42,21 @@ class Prober:
         self._lock = threading.Lock()
         self._probes: dict[str, _Probe] = {}
 
-    def probed(self, plan: JobPlan, observed: Observed, addresses: Mapping[tuple[str, int], str]) -> Probed:
-        """The running containers whose probes pass now; starts probing those it does not know."""
+    def sync(
+        self, plan: JobPlan, observed: Observed, addresses: Mapping[tuple[str, int], str]
+    ) -> ProbeResults:
+        """Starts probing new containers, stops for those that are gone; returns whose probes pass now."""
         planned = {
-            (s.name, i.index, c.container): c
+            (s.name, p.index, c.container): c
             for s in plan.steps
-            for i in s.pods
-            for c in i.containers
-            if c.probed
+            for p in s.pods
+            for c in p.containers
+            if c.has_probe
         }
         key = f"{plan.namespace}/{plan.name}"
-        running = {c.id: c for c in observed.containers if c.state == "running" and identity(c) in planned}
+        running = {
+            c.id: c for c in observed.containers if c.state == "running" and container_identity(c) in planned
+        }
         with self._lock:
             for identifier, probe in list(self._probes.items()):
                 if probe.key == key and identifier not in running:
@@ -59,16 +64,16 @@ class Prober:
                     del self._probes[identifier]
             for identifier, state in running.items():
                 if identifier not in self._probes:
-                    container = planned[identity(state)]
-                    step, index, _ = identity(state)
+                    container = planned[container_identity(state)]
+                    step, index, _ = container_identity(state)
                     self._start(key, state, container, addresses.get((step, index), ""))
-            return Probed(
+            return ProbeResults(
                 started=frozenset(i for i in running if self._probes[i].started),
                 ready=frozenset(i for i in running if self._probes[i].ready),
             )
 
     def close(self) -> None:
-        """End all probing."""
+        """Stops all probing."""
         with self._lock:
             for probe in self._probes.values():
                 probe.stop.set()
@@ -83,16 +88,16 @@ class Prober:
     def _run(self, probe: _Probe) -> None:
         container = probe.container
         if container.startup is not None:
-            if not self._comes_up(probe, container.startup):
+            if not self._wait_for_startup(probe, container.startup):
                 return
             probe.started = True
-            _log.info("started up", container=probe.state.name)
+            _log.info("startup probe succeeded", container=probe.state.name)
             self._on_change(probe.key)
         if container.readiness is not None:
-            self._keep_asking(probe, container.readiness)
+            self._watch_readiness(probe, container.readiness)
 
-    def _comes_up(self, probe: _Probe, plan: ProbePlan) -> bool:
-        """Whether it has come up, when it has; False when probing ends before."""
+    def _wait_for_startup(self, probe: _Probe, plan: ProbePlan) -> bool:
+        """Returns True once the startup probe has succeeded; False when probing ends before."""
         passed, wait = 0, plan.initial_delay
         while passed < plan.success_threshold:
             if probe.stop.wait(wait):
@@ -101,12 +106,12 @@ class Prober:
             passed = passed + 1 if self._passes(probe, plan) else 0
         return True
 
-    def _keep_asking(self, probe: _Probe, plan: ProbePlan) -> None:
+    def _watch_readiness(self, probe: _Probe, plan: ProbePlan) -> None:
         passed = failed = 0
         wait = plan.initial_delay
         while not probe.stop.wait(wait):
-            # Before it is first ready a container is asked more often than its period: nobody waits longer
-            # than needed for the others to start.
+            # A container that is not ready is probed more often than its period says, so that the steps that
+            # depend on it start without delay.
             wait = plan.period if probe.ready else min(plan.period, 1.0)
             if self._passes(probe, plan):
                 passed, failed = passed + 1, 0
@@ -127,46 +132,46 @@ class Prober:
                 code, _ = self._engine.exec(probe.state.id, plan.command, timeout=plan.timeout)
                 return code == 0
             if plan.tcp_port is not None:
-                return self._tcp(probe, plan.tcp_port, plan.timeout)
+                return self._probe_tcp(probe, plan.tcp_port, plan.timeout)
             if plan.http_port is not None:
-                return _http(probe.address, plan)
-            return plan.grpc_port is None or self._tcp(probe, plan.grpc_port, plan.timeout)
+                return _probe_http(probe.address, plan)
+            return plan.grpc_port is None or self._probe_tcp(probe, plan.grpc_port, plan.timeout)
         except EngineError as error:
-            if not probe.told:
-                probe.told = True
+            if not probe.failure_logged:
+                probe.failure_logged = True
                 _log.warning("probe failed", container=probe.state.name, reason=str(error))
             return False
 
-    def _tcp(self, probe: _Probe, port: int, timeout: float) -> bool:
+    def _probe_tcp(self, probe: _Probe, port: int, timeout: float) -> bool:
         if probe.address:
             with suppress(OSError), socket.create_connection((probe.address, port), timeout):
                 return True
-        return self._listens(probe, port, timeout)
+        return self._listens_inside(probe, port, timeout)
 
-    def _listens(self, probe: _Probe, port: int, timeout: float) -> bool:
-        """Whether something listens on the port inside, by the kernel's own table."""
+    def _listens_inside(self, probe: _Probe, port: int, timeout: float) -> bool:
+        """Whether a process in the container listens on the port, by the kernel's table."""
         command = ("cat", "/proc/net/tcp", "/proc/net/tcp6")
         _, output = self._engine.exec(probe.state.id, command, timeout=max(timeout, 5.0))
         wanted = f":{port:04X}"
         for line in output.decode(errors="replace").splitlines():
             fields = line.split()
-            if len(fields) > 3 and fields[1].endswith(wanted) and fields[3] == LISTEN:
+            if len(fields) > 3 and fields[1].endswith(wanted) and fields[3] == TCP_LISTEN:
                 return True
         return False
 
 
-def _http(address: str, plan: ProbePlan) -> bool:
-    """Any status from 200 to 399, as the kubelet has it."""
+def _probe_http(address: str, plan: ProbePlan) -> bool:
+    """Whether the answer's status is from 200 to 399, as for the kubelet."""
     url = f"{plan.http_scheme.lower()}://{address}:{plan.http_port}/{plan.http_path.lstrip('/')}"
     try:
-        with urllib.request.urlopen(url, timeout=plan.timeout) as answer:  # noqa: S310  (http(s), built above)
-            return 200 <= int(answer.status) < 400
+        with urllib.request.urlopen(url, timeout=plan.timeout) as response:  # noqa: S310  (http(s), built above)
+            return 200 <= int(response.status) < 400
     except (urllib.error.URLError, OSError, ValueError):
         return False
 
 
 class _Probe:
-    """One container's probing."""
+    """The probing of one container: its thread's input and results."""
 
     def __init__(self, key: str, state: ContainerState, container: ContainerPlan, address: str) -> None:
         self.key = key
@@ -174,5 +179,5 @@ class _Probe:
         self.container = container
         self.address = address
         self.started = self.ready = False
-        self.told = False
+        self.failure_logged = False
         self.stop = threading.Event()

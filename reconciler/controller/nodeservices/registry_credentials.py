@@ -1,4 +1,4 @@
-"""Credentials for registries out of ``imagePullSecrets``.
+"""Finds the credentials for a registry in a job's ``imagePullSecrets``.
 
 Only Secrets are read here. What ``docker login`` and ``podman login`` have stored is the engines' and their
 clients' business: docker-py reads ``~/.docker/config.json`` with its credential helpers, Podman's service
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from reconciler.engines.host.image_references import DEFAULT_REGISTRY, DOCKER_HUB, ImageReference
+from reconciler.engines.host.image_references import DEFAULT_REGISTRY, DOCKER_HUB_NAMES, ImageReference
 from reconciler.engines.protocol import RegistryAuth
 from reconciler.errors import ConfigError
 
@@ -22,8 +22,8 @@ CONFIG_JSON_KEY: Final = ".dockerconfigjson"
 CONFIG_KEY: Final = ".dockercfg"
 
 
-def auth_for(image: str, secrets: Iterable[Mapping[str, bytes]]) -> RegistryAuth | None:
-    """The credentials for an image's registry, from the data of its ``imagePullSecrets`` in order.
+def find_credentials(image: str, secrets: Iterable[Mapping[str, bytes]]) -> RegistryAuth | None:
+    """Returns the credentials for an image's registry, from the data of its ``imagePullSecrets`` in order.
 
     As the kubelet does it, the longest entry that matches wins (``registry.example/team`` before
     ``registry.example``), ``*`` stands for one part of a host name.
@@ -45,19 +45,19 @@ def auth_for(image: str, secrets: Iterable[Mapping[str, bytes]]) -> RegistryAuth
     target = f"{reference.registry}/{reference.repository}"
     best: tuple[int, RegistryAuth] | None = None
     for data in secrets:
-        for place, entry in _entries(data).items():
-            pattern = _normalized(place)
+        for registry, entry in _read_entries(data).items():
+            pattern = _normalize(registry)
             if _matches(pattern, target) and (best is None or len(pattern) > best[0]):
-                best = (len(pattern), _auth(place, entry))
+                best = (len(pattern), _read_auth(registry, entry))
     return best[1] if best else None
 
 
-def _entries(data: Mapping[str, bytes]) -> Mapping[str, Any]:
+def _read_entries(data: Mapping[str, bytes]) -> Mapping[str, Any]:
     if CONFIG_JSON_KEY in data:
-        config = _json(data[CONFIG_JSON_KEY], CONFIG_JSON_KEY)
+        config = _decode(data[CONFIG_JSON_KEY], CONFIG_JSON_KEY)
         entries = config.get("auths", {})
     elif CONFIG_KEY in data:
-        entries = _json(data[CONFIG_KEY], CONFIG_KEY)
+        entries = _decode(data[CONFIG_KEY], CONFIG_KEY)
     else:
         raise ConfigError(
             f"A Secret in imagePullSecrets has no key {CONFIG_JSON_KEY}.",
@@ -69,25 +69,25 @@ def _entries(data: Mapping[str, bytes]) -> Mapping[str, Any]:
     return entries
 
 
-def _json(data: bytes, key: str) -> Mapping[str, Any]:
+def _decode(data: bytes, key: str) -> Mapping[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, UnicodeDecodeError) as error:
-        # The text itself is secret: only where it goes wrong is told.
-        place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "its encoding"
-        raise ConfigError(f"{key} of a Secret in imagePullSecrets is not JSON ({place}).") from None
+        # The text itself is secret: the message only says where it is wrong.
+        position = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "its encoding"
+        raise ConfigError(f"{key} of a Secret in imagePullSecrets is not JSON ({position}).") from None
     if not isinstance(value, Mapping):
         raise ConfigError(f"{key} of a Secret in imagePullSecrets is no JSON object.")
     return value
 
 
-def _normalized(place: str) -> str:
-    """``https://index.docker.io/v1/`` and the like as ``docker.io``."""
-    text = place.removeprefix("https://").removeprefix("http://").rstrip("/")
+def _normalize(registry: str) -> str:
+    """Returns ``docker.io`` for ``https://index.docker.io/v1/`` and the like."""
+    text = registry.removeprefix("https://").removeprefix("http://").rstrip("/")
     host, _, path = text.partition("/")
     if path in {"v1", "v2"}:
         path = ""
-    if host in DOCKER_HUB:
+    if host in DOCKER_HUB_NAMES:
         host = DEFAULT_REGISTRY
     return f"{host}/{path}" if path else host
 
@@ -103,20 +103,20 @@ def _matches(pattern: str, target: str) -> bool:
     return not path or target_path == path or target_path.startswith(path + "/")
 
 
-def _auth(place: str, entry: Any) -> RegistryAuth:
+def _read_auth(registry: str, entry: Any) -> RegistryAuth:
     if isinstance(entry, Mapping):
-        name, word = entry.get("username"), entry.get("password")
-        if isinstance(name, str) and isinstance(word, str) and name:
-            return RegistryAuth(username=name, password=word)
-        packed = entry.get("auth")
-        if isinstance(packed, str):
+        username, password = entry.get("username"), entry.get("password")
+        if isinstance(username, str) and isinstance(password, str) and username:
+            return RegistryAuth(username=username, password=password)
+        encoded = entry.get("auth")
+        if isinstance(encoded, str):
             try:
-                name, colon, word = base64.b64decode(packed, validate=True).decode().partition(":")
+                username, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
             except (binascii.Error, UnicodeDecodeError):
-                name, colon, word = "", "", ""
+                username, colon, password = "", "", ""
             if colon:
-                return RegistryAuth(username=name, password=word)
+                return RegistryAuth(username=username, password=password)
     raise ConfigError(
-        f"The entry for {place} of a Secret in imagePullSecrets has neither username and password "
+        f"The entry for {registry} of a Secret in imagePullSecrets has neither username and password "
         "nor 'auth' (base64 of username:password)."
     )

@@ -1,55 +1,62 @@
-"""From how an action went to what the record keeps of it. Pure."""
+"""What the record keeps of how an action went, and of a problem that keeps the job waiting. Pure."""
 
 from __future__ import annotations
 
-from reconciler.controller.statemachine.actions import Outcome
-from reconciler.controller.statemachine.exits import describe_code
-from reconciler.controller.statemachine.observation import generation_of
-from reconciler.controller.status.event_recorder import unheard
+from typing import Final
+
+from reconciler.controller.statemachine.actions import ActionResult
+from reconciler.controller.statemachine.event_recorder import record_progress_unavailable
+from reconciler.controller.statemachine.exits import describe_exit_code
+from reconciler.controller.statemachine.observation import run_identity
 from reconciler.engines.protocol import ContainerState
 from reconciler.state.record import ExitRecord, Problem, Record
 
 #: A problem is tried again after 1 s, 2 s, 4 s, ... at most a minute.
-FIRST_RETRY = 1.0
-LAST_RETRY = 60.0
+FIRST_RETRY: Final = 1.0
+LAST_RETRY: Final = 60.0
 
 
-def note(record: Record, outcome: Outcome, now: float) -> Record:
-    """The record after an action."""
-    if outcome.network is not None:
-        identifier, subnet, gateway, port = outcome.network
-        changes = {"network_id": identifier, "subnet": subnet, "gateway": gateway, "port": port}
-        record = record.model_copy(update=changes)
-    if outcome.admitted is not None:
-        granted = {"admitted": True, "devices": outcome.admitted, "share": dict(outcome.share or {})}
-        record = record.model_copy(update={**granted, "priority": outcome.priority, "queued": ""})
-    elif outcome.waiting and outcome.waiting != record.queued:
-        queued = not record.queued
-        asked = {"share": dict(outcome.share or {}), "priority": outcome.priority}
-        record = record.model_copy(update={"queued": outcome.waiting, **asked})
-        if queued:
-            record = record.with_event("Queued", outcome.waiting, now=now)
-    for one in outcome.started:
-        record = record.with_container(one.name, container_id=one.id, ip=one.ip, started_at=now)
-        record = record.with_event("Started", f"Started container {one.name}", now=now)
-    if fresh := tuple(sentence for sentence in outcome.limits if sentence not in record.warned):
-        record = record.model_copy(update={"warned": (*record.warned, *fresh)})
-        record = record.with_event("EngineLimits", " ".join(fresh), now=now, kind="Warning")
-    record = unheard(record, outcome.unheard, now=now)
-    for name, message in outcome.failed:
+def apply_action_result(record: Record, result: ActionResult, now: float) -> Record:
+    """Returns the record after an action."""
+    if result.network is not None:
+        found = result.network
+        changes = {"network_id": found.id, "subnet": found.subnet, "gateway": found.gateway}
+        record = record.model_copy(update={**changes, "port": found.port})
+    record = _apply_admission(record, result, now)
+    for started in result.started:
+        record = record.with_container(started.name, container_id=started.id, ip=started.ip, started_at=now)
+        record = record.with_event("Started", f"Started container {started.name}", now=now)
+    if new := tuple(sentence for sentence in result.limitations if sentence not in record.warned):
+        record = record.model_copy(update={"warned": (*record.warned, *new)})
+        record = record.with_event("EngineLimits", " ".join(new), now=now, kind="Warning")
+    record = record_progress_unavailable(record, result.progress_unavailable, now=now)
+    for name, message in result.start_failures:
         record = record.with_container(name, start_error=message)
         record = record.with_event("StartFailed", f"{name}: {message}", now=now, kind="Warning")
-    for state in outcome.ended:
-        record = _ended(record, state, now)
-    if outcome.cleaned:
+    for state in result.stopped:
+        record = _apply_stop(record, state, now)
+    if result.cleaned:
         record = record.model_copy(update={"cleaned": True})
-    if outcome.problem is not None:
-        return trouble(record, *outcome.problem, now=now)
-    return record.model_copy(update={"problem": None}) if outcome.started and record.problem else record
+    if result.problem is not None:
+        return record_problem(record, *result.problem, now=now)
+    return record.model_copy(update={"problem": None}) if result.started and record.problem else record
 
 
-def trouble(record: Record, reason: str, message: str, *, now: float) -> Record:
-    """The job cannot go on right now; told once as an event while it stays the same."""
+def _apply_admission(record: Record, result: ActionResult, now: float) -> Record:
+    request = {"share": dict(result.share or {}), "priority": result.priority}
+    if result.devices is not None:
+        return record.model_copy(
+            update={**request, "admitted": True, "devices": result.devices, "queued": ""}
+        )
+    if not result.waiting or result.waiting == record.queued:
+        return record
+    newly_queued = not record.queued
+    record = record.model_copy(update={**request, "queued": result.waiting})
+    return record.with_event("Queued", result.waiting, now=now) if newly_queued else record
+
+
+def record_problem(record: Record, reason: str, message: str, *, now: float) -> Record:
+    """Records what keeps the job from going on; one event for as long as it stays the same."""
     old = record.problem
     same = old is not None and old.reason == reason and old.message == message
     if old is not None and same and now < old.retry_at:
@@ -67,17 +74,17 @@ def trouble(record: Record, reason: str, message: str, *, now: float) -> Record:
     return record if same else record.with_event(reason, message, now=now, kind="Warning")
 
 
-def _ended(record: Record, state: ContainerState, now: float) -> Record:
-    """Keep how a container ended that was stopped because its job had: it is gone from now on."""
+def _apply_stop(record: Record, state: ContainerState, now: float) -> Record:
+    """Keeps how a container ended that was stopped because its job had: the engine soon forgets it."""
     known = record.containers.get(state.name)
-    current = known is not None and generation_of(state) == (record.uid, record.attempt, known.restart)
+    current = known is not None and run_identity(state) == (record.uid, record.attempt, known.restart)
     if known is None or not current or known.result is not None or not record.finished:
         return record
     code = state.exit.code if state.exit is not None else None
     result = ExitRecord(
         code=code,
         reason="Stopped",
-        message=f"stopped with the job: {describe_code(code)}",
+        message=f"stopped with the job: {describe_exit_code(code)}",
         finished_at=(state.exit.finished_at if state.exit is not None else None) or now,
     )
     return record.with_container(state.name, result=result, last_result=result)

@@ -1,31 +1,37 @@
-"""What a decision asks of the engine: plain data; ``launching.py`` and ``stopping.py`` carry it out."""
+"""What a decision asks for, and how it went: plain data between :mod:`decide` and the executor. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from reconciler.engines.protocol import ContainerState
+from reconciler.engines.protocol import ContainerState, NetworkState
 
-#: Reason of the problem that a thing of this name belongs to somebody else.
+#: Reason of a problem: a container or network of this name is not this job's.
 NAME_TAKEN: Final = "NameTaken"
+#: Reason of a problem that ends as soon as the image is there, whatever the back-off says.
+IMAGE_UNAVAILABLE: Final = "ImageUnavailable"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Admit:
-    """Ask the host's ledger for what the job requests (devices, a place among ``--max-jobs``)."""
+    """Request the job's share of the host (devices, memory, CPUs, a place among ``--max-jobs``)."""
+
+
+class ImageRequest(NamedTuple):
+    """An image with its effective pull policy and the names of the pod's imagePullSecrets."""
+
+    image: str
+    policy: str
+    pull_secrets: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PullImages:
-    """Have these images fetched, by their effective pull policy.
+    """Request images that containers need."""
 
-    Attributes:
-        images: ``(image, policy, names of imagePullSecrets)``.
-    """
-
-    images: tuple[tuple[str, str, tuple[str, ...]], ...]
+    images: tuple[ImageRequest, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +47,7 @@ class Launch:
         step: the pod's step.
         index: of the pod in its step.
         containers: names on the engine.
-        existing: ids of wanted ones that were created but never started (a crash in between).
+        existing: name and id of those that were created but never started (a crash in between).
     """
 
     step: str
@@ -52,12 +58,7 @@ class Launch:
 
 @dataclass(frozen=True, kw_only=True)
 class Remove:
-    """Stop containers together, keep their logs to the end, remove them.
-
-    Attributes:
-        containers: as listed.
-        why: for the log.
-    """
+    """Stop containers together, keep their logs to the end, remove them; ``why`` is for the log."""
 
     containers: tuple[ContainerState, ...]
     why: str
@@ -73,30 +74,22 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanUp:
-    """Remove the job's network, scratch volumes and files.
-
-    Attributes:
-        volumes: also the named volumes that belong to the job (it is being deleted).
-        forget: also the record and the sidecar.
-    """
-
-    volumes: bool = False
-    forget: bool = False
+    """Remove the job's network, scratch volumes and files."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dump:
-    """Ask containers of a stalled job where they stand, before they are stopped."""
+class DumpStacks:
+    """Write the stacks of a stalled job's containers beside their logs, before they are stopped."""
 
     containers: tuple[ContainerState, ...]
 
 
-Action = Dump | Admit | PullImages | EnsureNetwork | Launch | Remove | Stop | CleanUp
+Action = DumpStacks | Admit | PullImages | EnsureNetwork | Launch | Remove | Stop | CleanUp
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """A container that runs now; ``ip`` is the address it was given."""
+    """A container that was started; ``ip`` is the address it was given."""
 
     name: str
     id: str
@@ -104,31 +97,33 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How an action went, for :func:`reconciler.controller.statemachine.action_results.note`.
+class ActionResult:
+    """How an action went, for :func:`reconciler.controller.statemachine.action_results.apply_action_result`.
 
     Attributes:
-        started: those that run now.
-        failed: container name to the sentence why it did not start (counts as the container's failure).
+        started: containers that were started.
+        start_failures: container name and why it did not start (counts as the container's failure).
         problem: ``(reason, message)``: the action could not be done; the job waits and tries again.
-        network: ``(id, subnet, gateway, port)`` of an ensured network.
-        admitted: device assignment per pod; None when not asked or refused; with the ``share``.
-        waiting: why admission was refused; "" when admitted. ``share`` is then what was asked for.
-        limits: what the engine does not keep of what was asked for, in sentences.
-        unheard: why the daemon cannot hear of a training's progress, as a sentence.
-        ended: containers that were stopped, with their exit facts.
+        network: the job's network, once it is ensured.
+        devices: the admitted job's devices per pod and class; None when it was not asked for or not admitted.
+        share: the resources that were given, or requested by a job that waits.
+        priority: of the job among those that wait for admission.
+        waiting: why the job is not admitted; "" when it is.
+        stopped: containers that were stopped, with their exit facts.
+        limitations: what the engine does not keep of what was asked for, in sentences.
+        progress_unavailable: why the daemon cannot receive a training's progress, as a sentence.
         cleaned: the clean-up is complete.
     """
 
     started: tuple[Started, ...] = ()
-    failed: tuple[tuple[str, str], ...] = ()
+    start_failures: tuple[tuple[str, str], ...] = ()
     problem: tuple[str, str] | None = None
-    network: tuple[str, str, str, int | None] | None = None
-    admitted: dict[str, dict[str, tuple[str, ...]]] | None = None
+    network: NetworkState | None = None
+    devices: dict[str, dict[str, tuple[str, ...]]] | None = None
     share: Mapping[str, float] | None = None
     priority: int = 0
     waiting: str = ""
-    ended: tuple[ContainerState, ...] = ()
-    limits: tuple[str, ...] = ()
-    unheard: str = ""
+    stopped: tuple[ContainerState, ...] = ()
+    limitations: tuple[str, ...] = ()
+    progress_unavailable: str = ""
     cleaned: bool = False

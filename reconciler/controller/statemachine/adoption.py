@@ -1,61 +1,60 @@
-"""What a recovered record takes from the containers that are there: labels know what a sidecar does not.
+"""Adopts the containers of a job whose record was recovered: their labels know what a sidecar does not. Pure.
 
-Pure. Without it a job whose record was lost would have its restarted containers taken for stale, and its
-devices given to others while it uses them.
+Without it the job's restarted containers would be taken for stale, and its devices given to others while it
+uses them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.controller.scheduler.admission_queue import amounts_of
-from reconciler.controller.statemachine.observation import Observed, generation_of, identity
-from reconciler.controller.statemachine.restart_policy import next_attempt
+from reconciler.controller.scheduler.resources import requested_resources
+from reconciler.controller.statemachine.attempts import next_attempt
+from reconciler.controller.statemachine.observation import Observed, container_identity, run_identity
 from reconciler.engines.protocol import ContainerState
 from reconciler.names import LABEL_DEVICES, LABEL_SPEC_HASH
-from reconciler.plan.hashing import spec_hash
 from reconciler.plan.job_plan import JobPlan
+from reconciler.plan.plan_hash import spec_hash
 from reconciler.state.record import Record
 
 
-def adopt(plan: JobPlan, observed: Observed, record: Record) -> Record:
-    """The recovered record with attempt, restart numbers, devices and network as the engine has them."""
+def adopt_containers(plan: JobPlan, observed: Observed, record: Record) -> Record:
+    """Completes a recovered record with attempt, restart numbers, devices and network of the engine."""
     record = record.model_copy(update={"recovered": False})
     if record.finished:
         return record
-    mine = [c for c in observed.containers if generation_of(c)[0] == record.uid]
-    attempt = max((record.attempt, *(generation_of(c)[1] for c in mine)))
+    own = [c for c in observed.containers if run_identity(c)[0] == record.uid]
+    attempt = max((record.attempt, *(run_identity(c)[1] for c in own)))
     record = record.model_copy(update={"attempt": attempt})
-    current = [c for c in mine if generation_of(c)[1] == attempt]
+    current = [c for c in own if run_identity(c)[1] == attempt]
     if any(c.labels.get(LABEL_SPEC_HASH) not in {None, spec_hash(plan)} for c in current):
         # Manifest or runtime have changed since: ranks of two plans must never meet.
         return next_attempt(record, keep_succeeded=True)
-    names = {(s.name, i.index, c.container): c.name for s in plan.steps for i in s.pods for c in i.containers}
+    names = {(p.step, p.index, c.container): c.name for p in plan.pods for c in p.containers}
     for state in current:
-        name = names.get(identity(state))
-        restart = generation_of(state)[2]
+        name = names.get(container_identity(state))
+        restart = run_identity(state)[2]
         if name is not None and restart > record.container(name).restart:
             record = record.with_container(name, restart=restart, failures=restart)
-    if observed.network is not None and current:
-        net = observed.network
-        changes = {"network_id": net.id, "subnet": net.subnet, "gateway": net.gateway, "port": net.port}
-        record = record.model_copy(update=changes)
-    if current:
-        held = {"admitted": True, "devices": _devices(plan, current), "share": dict(amounts_of(plan))}
-        record = record.model_copy(update=held)
-    return record
+    if not current:
+        return record
+    share = dict(requested_resources(plan))
+    held = {"admitted": True, "devices": _devices_of(plan, current), "share": share}
+    net = observed.network
+    if net is not None:
+        held |= {"network_id": net.id, "subnet": net.subnet, "gateway": net.gateway, "port": net.port}
+    return record.model_copy(update=held)
 
 
-def _devices(plan: JobPlan, states: Iterable[ContainerState]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Per pod and class, from the labels ``<class>=<index>,...``."""
-    pods = {(i.step, i.index): i.name for i in plan.pods}
-    found: dict[str, dict[str, list[str]]] = {}
+def _devices_of(plan: JobPlan, states: Iterable[ContainerState]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Reads devices per pod and class from the labels ``<class>=<index>,...``."""
+    pods = {(pod.step, pod.index): pod.name for pod in plan.pods}
+    found: dict[str, dict[str, set[str]]] = {}
     for state in states:
-        pod = pods.get(identity(state)[:2])
+        pod = pods.get(container_identity(state)[:2])
+        if pod is None:
+            continue
         for entry in filter(None, state.labels.get(LABEL_DEVICES, "").split(",")):
-            kind, _, index = entry.rpartition("=")
-            names = found.setdefault(pod or "", {}).setdefault(kind, [])
-            if index not in names:
-                names.append(index)
-    found.pop("", None)
-    return {name: {k: tuple(sorted(v)) for k, v in kinds.items()} for name, kinds in found.items()}
+            device_class, _, index = entry.rpartition("=")
+            found.setdefault(pod, {}).setdefault(device_class, set()).add(index)
+    return {pod: {k: tuple(sorted(v)) for k, v in classes.items()} for pod, classes in found.items()}

@@ -1,15 +1,15 @@
-"""From what the engine lists to what the record knows: exits, and containers that went missing.
+"""Observes exits: writes into the record what ended, or disappeared, since the last pass. Pure.
 
-Pure. A result is written down once, under the run (attempt, restart) it belongs to; after that the
-container may vanish, the result stays.
+A result is written down once, under the run (attempt, restart) it belongs to; after that the container may
+vanish, the result stays.
 """
 
 from __future__ import annotations
 
-import signal as signals
+import signal
 from dataclasses import dataclass
 
-from reconciler.controller.statemachine.job_view import ContainerView, PodView, StepView, view_job
+from reconciler.controller.statemachine.job_view import ContainerView, PodView, build_job_view
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.engines.protocol import ContainerState
 from reconciler.plan.job_plan import JobPlan
@@ -17,11 +17,16 @@ from reconciler.state.record import ExitRecord, Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """A run that this pass saw end."""
+class ContainerExit:
+    """The end of a run, observed in this pass.
+
+    Attributes:
+        index: of the pod in its step.
+        container: its name on the engine.
+        template: its name in the pod template.
+    """
 
     step: str
-    pod: str
     index: int
     rank: int | None
     container: str
@@ -31,28 +36,30 @@ class Ended:
     result: ExitRecord
 
 
-def settle(plan: JobPlan, observed: Observed, record: Record, now: float) -> tuple[Record, tuple[Ended, ...]]:
-    """Write down what ended or disappeared since the last pass.
+def observe_exits(
+    plan: JobPlan, observed: Observed, record: Record, now: float
+) -> tuple[Record, tuple[ContainerExit, ...]]:
+    """Writes down what ended or disappeared since the last pass.
 
     Returns:
-        The record with ids, addresses, start times and results; and the runs that ended, first one first.
+        The record with ids, addresses, start times and results; and the exits, first one first.
     """
-    ended: list[Ended] = []
-    for step, pod, container in view_job(plan, observed, record).containers:
-        record = _seen(record, container)
+    exits: list[ContainerExit] = []
+    for _, pod, container in build_job_view(plan, observed, record).containers:
+        record = _record_container(record, container)
         result = _result_of(container, now)
         if result is not None:
             changes: dict[str, object] = {"result": result, "last_result": result, "start_error": ""}
             started = record.container(container.plan.name).started_at
             if started is not None and started > result.finished_at:
-                # A start is noted when all that were started together have: one may have ended by then.
+                # A start is recorded when all that were started together have: one may have ended by then.
                 changes["started_at"] = result.finished_at
             record = record.with_container(container.plan.name, **changes)
-            ended.append(_ended(step, pod, container, result))
-    return record, tuple(sorted(ended, key=lambda e: e.result.finished_at))
+            exits.append(_container_exit(pod, container, result))
+    return record, tuple(sorted(exits, key=lambda e: e.result.finished_at))
 
 
-def _seen(record: Record, view: ContainerView) -> Record:
+def _record_container(record: Record, view: ContainerView) -> Record:
     state = view.state
     if state is None:
         return record
@@ -67,27 +74,22 @@ def _seen(record: Record, view: ContainerView) -> Record:
 
 
 def _result_of(view: ContainerView, now: float) -> ExitRecord | None:
+    """Returns how the run ended; None while it has not, or where it is recorded already."""
     if view.record.result is not None:
         return None
     if view.record.start_error:
-        # What the kubelet says of a container whose start failed: StartError, exit code 128.
+        # The kubelet's reason and exit code of a container whose start failed.
         message = view.record.start_error
         return ExitRecord(code=128, reason="StartError", message=message, finished_at=now)
-    if view.state is None:
-        return _lost(view, now) if view.record.container_id else None
-    return _exit(view.state, now) if view.state.state == "exited" else None
+    if view.state is not None:
+        return _exit_record(view.state, now) if view.state.state == "exited" else None
+    if not view.record.container_id:
+        return None
+    message = f"The container {view.plan.name} was removed by somebody else while it was wanted."
+    return ExitRecord(code=None, reason="Removed", message=message, finished_at=now)
 
 
-def _lost(view: ContainerView, now: float) -> ExitRecord:
-    return ExitRecord(
-        code=None,
-        reason="Removed",
-        message=f"The container {view.plan.name} was removed by somebody else while it was wanted.",
-        finished_at=now,
-    )
-
-
-def _exit(state: ContainerState, now: float) -> ExitRecord:
+def _exit_record(state: ContainerState, now: float) -> ExitRecord:
     facts = state.exit
     if facts is None:
         message = "The engine does not say how it ended."
@@ -98,12 +100,12 @@ def _exit(state: ContainerState, now: float) -> ExitRecord:
         reason = "Completed"
     else:
         reason = "Error"
-    message = facts.error or describe_code(facts.code, oom_killed=facts.oom_killed)
+    message = facts.error or describe_exit_code(facts.code, oom_killed=facts.oom_killed)
     return ExitRecord(code=facts.code, reason=reason, message=message, finished_at=facts.finished_at or now)
 
 
-def describe_code(code: int | None, *, oom_killed: bool = False) -> str:
-    """An exit status in words: ``exit code 1``, ``signal 9 (SIGKILL)``, ``OOMKilled ...``."""
+def describe_exit_code(code: int | None, *, oom_killed: bool = False) -> str:
+    """Renders an exit status: ``exit code 1``, ``signal 9 (SIGKILL), exit code 137``, ``OOMKilled ...``."""
     if oom_killed:
         return "OOMKilled: it used more memory than its limit"
     if code is None:
@@ -111,16 +113,15 @@ def describe_code(code: int | None, *, oom_killed: bool = False) -> str:
     if 128 < code < 128 + 65:
         number = code - 128
         try:
-            return f"signal {number} ({signals.Signals(number).name}), exit code {code}"
+            return f"signal {number} ({signal.Signals(number).name}), exit code {code}"
         except ValueError:
             return f"signal {number}, exit code {code}"
     return f"exit code {code}"
 
 
-def _ended(step: StepView, pod: PodView, view: ContainerView, result: ExitRecord) -> Ended:
-    return Ended(
-        step=step.plan.name,
-        pod=pod.plan.name,
+def _container_exit(pod: PodView, view: ContainerView, result: ExitRecord) -> ContainerExit:
+    return ContainerExit(
+        step=pod.plan.step,
         index=pod.plan.index,
         rank=pod.plan.rank,
         container=view.plan.name,

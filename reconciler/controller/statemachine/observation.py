@@ -1,21 +1,47 @@
-"""What one pass saw: the engine's listing for one job, and what it needs to know of images and probes."""
+"""What one pass knows of a job: the engine's listing, and facts about images, probes and the policy. Pure.
+
+Also how a container is identified: by its labels, never by its name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from reconciler.controller.statemachine.image_state import ImageState
-from reconciler.engines.protocol import ContainerState, NetworkState
+from reconciler.engines.protocol import ContainerState, NetworkState, PullProgress
 from reconciler.names import LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_INDEX, LABEL_RESTART, LABEL_STEP, LABEL_UID
+
+ImageStatus = Literal["present", "pulling", "failed", "absent"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """What the policy in force has against a job; no message: nothing.
+class ImageState:
+    """What is known of an image.
 
     Attributes:
-        digest: of the policy: when it changes, the job is judged anew.
+        status: ``present``: containers can be created; ``pulling``: being pulled, or waiting for its turn;
+            ``failed``: the last try failed, the next is at ``retry_at``; ``absent``: not there, and the
+            policy is Never (looked for again at ``retry_at``), or it was not requested yet.
+        message: for people: what is wrong and what to do, or how far a pull is.
+        retry_at: seconds since the epoch; ask again then.
+        attempts: tries that failed in a row.
+    """
+
+    image: str
+    status: ImageStatus
+    progress: PullProgress | None = None
+    message: str = ""
+    retry_at: float | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyRefusal:
+    """Why the policy in force refuses a job; an empty message: it does not.
+
+    Attributes:
+        digest: of the policy: when it changes, a refused job is checked again.
     """
 
     message: str = ""
@@ -23,7 +49,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probed:
+class ProbeResults:
     """Ids of the running containers whose probes pass; those without the probe are not listed.
 
     Attributes:
@@ -37,40 +63,44 @@ class Probed:
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """One label query, as a whole.
+    """One label query, as a whole, and the facts that go with it.
 
     Attributes:
         containers: all that carry the job's and the instance's labels.
         network: the job's own network, if there.
         images: what is known of the plan's images; empty when nothing has to start.
-        make_room_for: job of higher priority that needs what this one holds; "" when none.
-        probed: which containers' probes pass.
-        activity: container id to when it last printed something, seconds since the epoch; only for
+        preempted_by: job of higher priority that needs what this one holds; "" when none.
+        probes: which containers' probes pass.
+        last_output: container id to when it last printed something, seconds since the epoch; only for
             jobs that are watched for stalls.
-        refusal: what the policy has against starting anything of the job.
+        refusal: why the policy refuses to start anything of the job.
     """
 
     containers: tuple[ContainerState, ...] = ()
     network: NetworkState | None = None
     images: Mapping[str, ImageState] = field(default_factory=dict)
-    make_room_for: str = ""
-    probed: Probed = field(default_factory=Probed)
-    activity: Mapping[str, float] = field(default_factory=dict)
-    refusal: Refusal = field(default_factory=Refusal)
+    preempted_by: str = ""
+    probes: ProbeResults = field(default_factory=ProbeResults)
+    last_output: Mapping[str, float] = field(default_factory=dict)
+    refusal: PolicyRefusal = field(default_factory=PolicyRefusal)
 
 
-def identity(state: ContainerState) -> tuple[str, int, str]:
-    """Step, index and template name that a container's labels claim; index -1 when unreadable."""
+def container_identity(state: ContainerState) -> tuple[str, int, str]:
+    """Returns the step, index and template name in a container's labels; index -1 when unreadable."""
     labels = state.labels
-    return labels.get(LABEL_STEP, ""), number(labels.get(LABEL_INDEX)), labels.get(LABEL_CONTAINER, "")
+    return labels.get(LABEL_STEP, ""), label_number(labels.get(LABEL_INDEX)), labels.get(LABEL_CONTAINER, "")
 
 
-def generation_of(state: ContainerState) -> tuple[str, int, int]:
-    """The uid, attempt and restart number that a container's labels claim."""
+def run_identity(state: ContainerState) -> tuple[str, int, int]:
+    """Returns the uid, attempt and restart number in a container's labels."""
     labels = state.labels
-    return labels.get(LABEL_UID, ""), number(labels.get(LABEL_ATTEMPT)), number(labels.get(LABEL_RESTART))
+    return (
+        labels.get(LABEL_UID, ""),
+        label_number(labels.get(LABEL_ATTEMPT)),
+        label_number(labels.get(LABEL_RESTART)),
+    )
 
 
-def number(text: str | None) -> int:
-    """A label's whole number; -1 for anything else."""
+def label_number(text: str | None) -> int:
+    """Parses a label's whole number; -1 for anything else."""
     return int(text) if text is not None and text.isdecimal() else -1

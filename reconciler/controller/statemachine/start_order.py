@@ -1,69 +1,93 @@
-"""Which containers may start now: steps in order, init containers one by one, native sidecars first. Pure."""
+"""Which containers may start now, and the images they need. Pure.
+
+Steps start in their order, init containers one by one, native sidecars before what follows them.
+"""
 
 from __future__ import annotations
 
-from reconciler.controller.statemachine.actions import Launch
-from reconciler.controller.statemachine.job_view import ContainerView, JobView, PodView, may_start
+from reconciler.controller.statemachine.actions import ImageRequest, Launch
+from reconciler.controller.statemachine.job_view import ContainerView, JobView, PodView, dependencies_met
+from reconciler.controller.statemachine.observation import Observed
 from reconciler.plan.job_plan import JobPlan
-from reconciler.state.record import Record
 
 
-def choose(
-    plan: JobPlan, view: JobView, record: Record, now: float
-) -> tuple[tuple[Launch, ...], tuple[float, ...]]:
-    """What may start now, training nodes in rank order; and when to look again for what waits."""
+def select_launches(plan: JobPlan, view: JobView, now: float) -> tuple[tuple[Launch, ...], tuple[float, ...]]:
+    """Returns what may start now, training nodes first and by rank; and when back-offs of others end."""
     launches: list[tuple[tuple[bool, int, int], Launch]] = []
     waits: list[float] = []
     for position, step in enumerate(view.steps):
-        ordered = plan.startup_in_order and not all(s.ready for s in view.steps[:position])
-        if step.done or ordered or not may_start(view, position):
+        blocked = plan.startup_in_order and not all(s.ready for s in view.steps[:position])
+        if step.done or blocked or not dependencies_met(view, step):
             continue
         for pod in step.pods:
-            ready, wait = _startable(pod, record, now)
+            ready, wait = _startable(pod, now)
             if wait is not None:
                 waits.append(wait)
             if ready:
-                existing = tuple((c.plan.name, c.state.id) for c in ready if c.state is not None)
                 launch = Launch(
                     step=step.plan.name,
                     index=pod.plan.index,
                     containers=tuple(c.plan.name for c in ready),
-                    existing=existing,
+                    existing=tuple((c.plan.name, c.state.id) for c in ready if c.state is not None),
                 )
                 rank = pod.plan.rank
                 launches.append(((rank is None, rank or 0, position), launch))
     return tuple(launch for _, launch in sorted(launches, key=lambda pair: pair[0])), tuple(waits)
 
 
-def _startable(pod: PodView, record: Record, now: float) -> tuple[tuple[ContainerView, ...], float | None]:
-    """The containers of a pod that may start now: the next init container, or all that run side by side.
+def _startable(pod: PodView, now: float) -> tuple[tuple[ContainerView, ...], float | None]:
+    """Selects the containers of a pod that may start now: the next init container, or all that run together.
 
     Returns:
-        The containers, in order; and the time before which a waiting one must not start.
+        The containers, the owner of the pod's network first; and the time before which a waiting one must
+        not start.
     """
     if pod.succeeded:
         return (), None
-    chosen: list[ContainerView] = []
+    owner = pod.plan.network_owner.name
+    selected: list[ContainerView] = []
     wait: float | None = None
     for view in pod.containers:
+        due = view.record.not_before
         if view.plan.kind == "init":
             if view.phase == "succeeded":
                 continue
-            if view.phase in {"running", "paused"}:
+            if view.active:
                 return (), None
-            due = record.container(view.plan.name).not_before
             return ((view,), None) if due <= now else ((), due)
         if view.phase in {"waiting", "created"}:
-            due = view.record.not_before
             if due > now:
                 wait = due if wait is None else min(wait, due)
-                if view.plan.name == pod.owner.plan.name:
+                if view.plan.name == owner:
                     return (), wait
                 continue
-            chosen.append(view)
+            selected.append(view)
         if view.plan.kind == "sidecar" and not view.started:
             # A native sidecar is up before the next init container; all the rest waits for it.
-            return tuple(chosen), wait
-    owner = pod.owner.plan.name
-    chosen.sort(key=lambda c: c.plan.name != owner)
-    return tuple(chosen), wait
+            return tuple(selected), wait
+    selected.sort(key=lambda c: c.plan.name != owner)
+    return tuple(selected), wait
+
+
+def select_missing_images(
+    plan: JobPlan, launches: tuple[Launch, ...], observed: Observed, *, pull_policy: str
+) -> tuple[ImageRequest, ...]:
+    """Returns the images that launches need and that are not known to be present.
+
+    Args:
+        plan: of the job.
+        launches: what may start now.
+        observed: by this pass.
+        pull_policy: the daemon's, for containers whose manifest does not say.
+    """
+    missing: dict[str, ImageRequest] = {}
+    for launch in launches:
+        pod = plan.step(launch.step).pods[launch.index]
+        for container in pod.containers:
+            if container.name not in launch.containers or container.image in missing:
+                continue
+            state = observed.images.get(container.image)
+            if state is None or state.status != "present":
+                policy = container.pull_policy or pull_policy
+                missing[container.image] = ImageRequest(container.image, policy, pod.pull_secrets)
+    return tuple(missing.values())

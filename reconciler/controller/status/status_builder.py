@@ -1,44 +1,47 @@
-"""The status of a job as its sidecar shows it: upstream's ``TrainJobStatus`` and this project's additions.
+"""Builds the status of a job: upstream's ``TrainJobStatus`` and this project's additions. Pure.
 
-Pure: record, plan and listing in, plain data out. The phase is read from everything that is known, never from
-the latest condition alone (kubeflow/sdk#803: a resumed job said Created for ever).
+Record, plan and observation in, plain data out. The phase is read from everything that is known, never from
+the latest condition alone (kubeflow/sdk#803: a resumed job says Created for ever).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from reconciler.api.faults import Fault
 from reconciler.controller.statemachine.actions import NAME_TAKEN
-from reconciler.controller.statemachine.exits import describe_code
+from reconciler.controller.statemachine.exits import describe_exit_code
+from reconciler.controller.statemachine.failures.step_failure import describe_container
 from reconciler.controller.statemachine.job_view import (
     ContainerView,
     JobView,
     PodView,
     StepView,
-    may_start,
-    view_job,
+    build_job_view,
+    dependencies_met,
 )
 from reconciler.controller.statemachine.observation import Observed
-from reconciler.names import API_VERSION, RUNTIME_NOT_SUPPORTED
 from reconciler.plan.job_plan import JobPlan
+from reconciler.state.log_paths import LogLocation
 from reconciler.state.record import Condition, Failure, Record
+from reconciler.state.status_documents import error_entries, status_document
+from reconciler.state.timestamps import format_time
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What a status says beside the job itself.
+class StatusContext:
+    """What a status shows besides the job itself.
 
     Attributes:
         engine: name and version; empty while none answers.
         log_dir: where kept logs are; the path of each container's log is below it.
         faults: what is wrong with the manifest now.
         source: where the manifest came from: revision and path (a git repository); empty otherwise.
-        conditions: further ones, which are not the job's own (of the repository); for one that goes on,
-            because the status of one that has ended is not told anew.
+        conditions: further ones, of the repository; shown until the job has ended, because the status of a
+            job that has ended is not written again.
     """
 
     engine: tuple[str, str] = ("", "")
@@ -48,139 +51,91 @@ class Surroundings:
     conditions: Sequence[Mapping[str, str]] = ()
 
 
-def present(
-    plan: JobPlan | None, observed: Observed | None, record: Record, around: Surroundings
+def build_status(
+    plan: JobPlan | None, observed: Observed | None, record: Record, context: StatusContext
 ) -> dict[str, Any]:
-    """A job's document for its sidecar."""
-    view = view_job(plan, observed, record) if plan is not None and observed is not None else None
+    """Builds a job's document for its sidecar; without a plan the job is Pending."""
+    view = build_job_view(plan, observed, record) if plan is not None and observed is not None else None
     status: dict[str, Any] = {
-        "phase": phase_of(plan, view, observed, record),
+        "phase": _phase(plan, view, observed, record),
         "observedGeneration": record.observed_generation or record.generation,
         "attempt": record.attempt,
         "restarts": record.restarts,
     }
     if message := _message(observed, record):
         status["message"] = message
-    status["conditions"] = [
-        {
-            "type": c.type,
-            "status": c.status,
-            "reason": c.reason,
-            "message": c.message,
-            "lastTransitionTime": stamp(c.at),
-        }
-        for c in (*record.conditions, *_standing(record))
-    ] + [dict(c) for c in around.conditions if not record.finished]
-    if plan is not None and view is not None:
-        status["jobsStatus"] = [_counts(view, n, record) for n in range(len(view.steps))]
+    status["conditions"] = _conditions(record, context)
+    if view is not None:
+        status["jobsStatus"] = [_job_counts(view, step, record) for step in view.steps]
     if record.failure is not None:
         status["failure"] = _failure(record.failure)
     if record.admitted:
         status["share"] = record.share
     if record.trainer_status:
         status["trainerStatus"] = record.trainer_status
-    status |= _times(record)
+    if record.started_at is not None:
+        status["startTime"] = format_time(record.started_at)
+    if record.finished_at is not None:
+        status["completionTime"] = format_time(record.finished_at)
     if record.rerun:
         status["rerun"] = record.rerun
-    if around.engine[0]:
-        status["engine"] = {"name": around.engine[0], "version": around.engine[1]}
+    if context.engine[0]:
+        status["engine"] = {"name": context.engine[0], "version": context.engine[1]}
     if plan is not None and view is not None:
         status["network"] = {"name": plan.network, "subnet": record.subnet}
-        status["nodes"] = [_node(step, pod, record, around) for step in view.steps for pod in step.pods]
-    if around.source:
-        status["source"] = dict(around.source)
-    status["errors"] = [
-        {"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in around.faults
-    ] + ([_rejected(record)] if record.rejected else [])
+        status["nodes"] = [_node(step, pod, record, context) for step in view.steps for pod in step.pods]
+    if context.source:
+        status["source"] = dict(context.source)
+    status["errors"] = error_entries(context.faults)
+    if record.rejected:
+        error = {"file": record.file, "line": 0, "path": record.rejected_path, "message": record.rejected}
+        status["errors"].append(error)
     status["events"] = [
-        {"time": stamp(e.at), "type": e.type, "reason": e.reason, "message": e.message}
+        {"time": format_time(e.at), "type": e.type, "reason": e.reason, "message": e.message}
         | ({"count": e.count} if e.count > 1 else {})
         for e in record.events
     ]
-    return document("TrainJob", record.namespace, record.name, status, record=record)
+    return status_document("TrainJob", record.namespace, record.name, status, record=record)
 
 
-def _standing(record: Record) -> list[Condition]:
-    """This project's own conditions: there while they hold, and gone with what they tell of.
+def _conditions(record: Record, context: StatusContext) -> list[dict[str, Any]]:
+    """Renders the record's conditions, this project's own while they hold, and those of the repository."""
+    shown = [
+        {
+            "type": c.type,
+            "status": c.status,
+            "reason": c.reason,
+            "message": c.message,
+            "lastTransitionTime": format_time(c.at),
+        }
+        for c in (*record.conditions, *_own_conditions(record))
+    ]
+    return shown + [dict(c) for c in context.conditions if not record.finished]
 
-    No more than what only a person can settle: where upstream has no condition (a runtime that is not there),
-    a script that holds the status against upstream's finds none either.
+
+def _own_conditions(record: Record) -> list[Condition]:
+    """Returns this project's own conditions, which end with their cause.
+
+    Only for what a person has to settle: where upstream has no condition (a runtime that is not there), a
+    script that compares the status with upstream's finds none either.
     """
-    told = []
+    conditions = []
     if record.rejected:
         at, message = record.rejected_at, record.rejected
-        told.append(
+        conditions.append(
             Condition(type="UpdateRefused", status="True", reason="FieldImmutable", message=message, at=at)
         )
     problem = record.problem
     if problem is not None and problem.reason == NAME_TAKEN and not record.finished:
         at, message = problem.since, problem.message
-        told.append(Condition(type="Blocked", status="True", reason=problem.reason, message=message, at=at))
-    return told
+        conditions.append(
+            Condition(type="Blocked", status="True", reason=problem.reason, message=message, at=at)
+        )
+    return conditions
 
 
-def _rejected(record: Record) -> dict[str, Any]:
-    """A refused change, as a fault of the manifest."""
-    return {"file": record.file, "line": 0, "path": record.rejected_path, "message": record.rejected}
-
-
-def document(
-    kind: str, namespace: str, name: str, status: dict[str, Any], *, record: Record | None = None
-) -> dict[str, Any]:
-    """A sidecar's document around a status."""
-    metadata: dict[str, Any] = {"name": name}
-    if namespace:
-        metadata["namespace"] = namespace
-    if record is not None:
-        metadata |= {
-            "uid": record.uid,
-            "generation": record.generation,
-            "creationTimestamp": stamp(record.created_at),
-        }
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
-
-
-def waiting(kind: str, namespace: str, name: str) -> dict[str, Any]:
-    """The document of an object of which nothing is known yet."""
-    return document(kind, namespace, name, {"phase": "Pending", "message": "", "conditions": []})
-
-
-def invalid(
-    kind: str, namespace: str, name: str, faults: Sequence[Fault], *, now: float = 0.0
-) -> dict[str, Any]:
-    """The document of an object that cannot be used as it is.
-
-    A job whose runtime is of a kind that nobody runs has upstream's Failed condition
-    (``TrainingRuntimeNotSupported``, pkg/controller/trainjob_controller.go); other faults never get past
-    upstream's admission, so they have none.
-    """
-    unsupported = [f for f in faults if f.reason == RUNTIME_NOT_SUPPORTED]
-    status: dict[str, Any] = {
-        "phase": "Invalid",
-        "message": faults[0].message if faults else "",
-        "conditions": [
-            {
-                "type": "Failed",
-                "status": "True",
-                "reason": RUNTIME_NOT_SUPPORTED,
-                "message": f.message,
-                "lastTransitionTime": stamp(now),
-            }
-            for f in unsupported[:1]
-        ],
-        "errors": [{"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in faults],
-        "events": [],
-    }
-    return document(kind, namespace, name, status)
-
-
-def stamp(at: float) -> str:
-    """Seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def phase_of(plan: JobPlan | None, view: JobView | None, observed: Observed | None, record: Record) -> str:
-    """One word for where the job is."""
+def _phase(plan: JobPlan | None, view: JobView | None, observed: Observed | None, record: Record) -> str:
+    """Returns one word for where the job is."""
     if record.is_true("Failed"):
         return "Failed"
     if record.is_true("Complete"):
@@ -189,13 +144,14 @@ def phase_of(plan: JobPlan | None, view: JobView | None, observed: Observed | No
         return "Suspended"
     if record.queued:
         return "Queued"
-    if plan is None or view is None or observed is None:
+    if view is None or observed is None:
         return "Pending"
-    if any(c.phase in {"running", "paused"} for s, _, c in view.containers if _is_training(s, c)):
+    active = [(step, c) for step, _, c in view.containers if c.active]
+    if any(_is_training(step, c) for step, c in active):
         return "Running"
     if any(image.status == "pulling" for image in observed.images.values()):
         return "Pulling"
-    if any(c.phase in {"running", "paused"} for _, _, c in view.containers):
+    if active:
         return "Initializing"
     if record.restarts > 0 or record.step_restarts or any(c.failures for c in record.containers.values()):
         return "Restarting"
@@ -210,7 +166,7 @@ def _is_training(step: StepView, container: ContainerView) -> bool:
 
 
 def _message(observed: Observed | None, record: Record) -> str:
-    """One line for a table: the end, or what keeps the job from going on."""
+    """Returns one line for a table: how the job ended, or what keeps it from going on."""
     for kind in ("Failed", "Complete"):
         condition = record.condition(kind)
         if condition is not None and condition.status == "True":
@@ -225,16 +181,12 @@ def _message(observed: Observed | None, record: Record) -> str:
         return "; ".join(pulls)
     failure = record.failure
     if failure is not None and not record.suspended:
-        return f"Last failure: {_who(failure)}: {failure.message}"
+        return f"Last failure: {describe_container(failure)}: {failure.message}"
     return ""
 
 
-def _who(failure: Failure) -> str:
-    return f"rank {failure.rank} ({failure.container})" if failure.rank is not None else failure.container
-
-
 def _failure(failure: Failure) -> dict[str, Any]:
-    """Who failed first, and its last words: nobody should need to open a log to know why."""
+    """Renders the first failure with the end of its log, so that the status shows the reason."""
     return {
         "attempt": failure.attempt,
         "step": failure.step,
@@ -243,45 +195,32 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "exitCode": failure.code,
         "reason": failure.reason,
         "message": failure.message,
-        "time": stamp(failure.at),
+        "time": format_time(failure.at),
         "log": list(failure.log),
     }
 
 
-def _counts(view: JobView, position: int, record: Record) -> dict[str, Any]:
-    """Upstream's counts of jobs (not containers): a step is one job."""
-    step = view.steps[position]
+def _job_counts(view: JobView, step: StepView, record: Record) -> dict[str, Any]:
+    """Upstream's counts of Jobs (not containers): a step is one Job."""
     counts = {"ready": 0, "succeeded": 0, "failed": 0, "active": 0, "suspended": 0}
+    touched = any(c.record.container_id for pod in step.pods for c in pod.containers)
     if step.done:
         counts[step.done] = 1
     elif record.finished:
         pass
     elif record.suspended or record.preempted:
         counts["suspended"] = 1
-    elif step.plan.name in record.step_started and (may_start(view, position) or _touched(step)):
+    elif step.plan.name in record.step_started and (touched or dependencies_met(view, step)):
         counts["active"] = 1
         counts["ready"] = int(step.ready)
     return {"name": step.plan.name} | counts
 
 
-def _touched(step: StepView) -> bool:
-    return any(c.record.container_id for i in step.pods for c in i.containers)
-
-
-def _times(record: Record) -> dict[str, str]:
-    times = {}
-    if record.started_at is not None:
-        times["startTime"] = stamp(record.started_at)
-    if record.finished_at is not None:
-        times["completionTime"] = stamp(record.finished_at)
-    return times
-
-
-def _node(step: StepView, pod: PodView, record: Record, around: Surroundings) -> dict[str, Any]:
-    """Facts of one pod: those of its primary container."""
+def _node(step: StepView, pod: PodView, record: Record, context: StatusContext) -> dict[str, Any]:
+    """Renders one pod: the facts of its primary container."""
     view = pod.primary
     known = view.record
-    state = _state(view, record)
+    state = _node_state(view, record)
     # While it runs again, how it ended before is history: that is for `failure` and the events.
     result = known.result or (known.last_result if state not in {"running", "paused"} else None)
     failed = next((c for c in pod.containers if c.phase == "failed"), None)
@@ -293,24 +232,24 @@ def _node(step: StepView, pod: PodView, record: Record, around: Surroundings) ->
         "ip": known.ip,
         "state": state,
         "exitCode": result.code if result is not None else None,
-        "startedAt": stamp(known.started_at) if known.started_at else None,
-        "finishedAt": stamp(result.finished_at) if result is not None else None,
+        "startedAt": format_time(known.started_at) if known.started_at else None,
+        "finishedAt": format_time(result.finished_at) if result is not None else None,
         "devices": sorted(
-            f"{kind}={index}"
-            for kind, indexes in record.devices.get(pod.plan.name, {}).items()
+            f"{device_class}={index}"
+            for device_class, indexes in record.devices.get(pod.plan.name, {}).items()
             for index in indexes
         ),
         "restarts": known.restart,
-        "log": _log_path(record, view.plan.name, around),
+        "log": _log_path(record, view.plan.name, context),
     }
     if failed is not None and failed.record.result is not None and failed.record.result.message:
         node["message"] = failed.record.result.message
     elif result is not None and not result.succeeded:
-        node["message"] = result.message or describe_code(result.code)
+        node["message"] = result.message or describe_exit_code(result.code)
     return node
 
 
-def _state(view: ContainerView, record: Record) -> str:
+def _node_state(view: ContainerView, record: Record) -> str:
     if view.phase in {"succeeded", "failed"}:
         return "exited"
     if view.phase == "waiting":
@@ -319,7 +258,10 @@ def _state(view: ContainerView, record: Record) -> str:
     return view.phase
 
 
-def _log_path(record: Record, container: str, around: Surroundings) -> str:
-    if not around.log_dir:
+def _log_path(record: Record, container: str, context: StatusContext) -> str:
+    if not context.log_dir:
         return ""
-    return f"{around.log_dir}/{record.namespace}/{record.name}/{record.attempt}/{container}.log"
+    location = LogLocation(
+        namespace=record.namespace, job=record.name, attempt=record.attempt, container=container
+    )
+    return str(location.path(Path(context.log_dir)))

@@ -1,4 +1,4 @@
-"""Who answers at an address: one request with the standard library, before a client is imported.
+"""Asks which engine answers at an address: one request of the standard library, before a client is imported.
 
 Podman answers Docker's calls too, on its own socket and often on a symbolic link at Docker's; its answer
 to ``/_ping`` carries a header that Docker's does not.
@@ -19,7 +19,7 @@ _SECONDS: Final = 5.0
 
 
 class NoAnswer(Exception):  # noqa: N818  (what was found, not what went wrong)
-    """Nobody answers; the message says why in a few words."""
+    """No engine answers; the message says why in a few words."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -33,38 +33,40 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def who_answers(url: str) -> Literal["podman", "docker"]:
-    """Which engine answers at a ``unix``, ``tcp``, ``http`` or ``https`` URL.
+def identify_engine(url: str) -> Literal["podman", "docker"]:
+    """Returns which engine answers at a ``unix``, ``tcp``, ``http`` or ``https`` URL.
 
     Raises:
-        NoAnswer: none.
+        NoAnswer: none does.
     """
     connection = _connection(url)
     try:
         connection.request("GET", "/_ping")
-        answer = connection.getresponse()
-        answer.read()
+        response = connection.getresponse()
+        response.read()
     except FileNotFoundError:
         raise NoAnswer("there is no such socket") from None
     except ConnectionRefusedError:
         raise NoAnswer("nobody listens (connection refused)") from None
     except PermissionError:
-        raise NoAnswer(_no_permission(url)) from None
+        raise NoAnswer(_permission_denied(url)) from None
     except TimeoutError:
         raise NoAnswer(f"no answer within {_SECONDS:g} s") from None
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(str(error) or type(error).__name__) from error
     finally:
         connection.close()
-    if answer.getheader("Libpod-API-Version"):
+    if response.getheader("Libpod-API-Version"):
         return "podman"
-    if answer.status == 200 and (answer.getheader("Api-Version") or answer.getheader("Docker-Experimental")):
+    if response.status == 200 and (
+        response.getheader("Api-Version") or response.getheader("Docker-Experimental")
+    ):
         return "docker"
-    raise NoAnswer(f"something answers there (status {answer.status}), but neither Podman nor Docker")
+    raise NoAnswer(f"something answers there (status {response.status}), but neither Podman nor Docker")
 
 
-def ssh_reaches(url: str) -> None:
-    """Check that ``ssh`` gets to the host of a URL without asking anything: the clients wait for minutes.
+def check_ssh(url: str) -> None:
+    """Checks that ``ssh`` gets to the host of a URL without asking anything: the clients wait for minutes.
 
     Raises:
         NoAnswer: it does not; the message is ssh's own.
@@ -94,7 +96,7 @@ def ssh_reaches(url: str) -> None:
         raise NoAnswer(f"{reason[-1] if reason else 'ssh failed'}; ssh must work without a password")
 
 
-def _no_permission(url: str) -> str:
+def _permission_denied(url: str) -> str:
     group = " (is this user in the group `docker`?)" if url.endswith("docker.sock") else ""
     return f"permission denied{group}"
 
@@ -107,11 +109,11 @@ def _connection(url: str) -> http.client.HTTPConnection:
     host, port = parts.hostname or "localhost", parts.port or (2376 if secure else 2375)
     if not secure:
         return http.client.HTTPConnection(host, port, timeout=_SECONDS)
-    return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=_tls())
+    return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=_tls_context())
 
 
-def _tls() -> ssl.SSLContext:
-    """As Docker's client does: the authority and the client's certificate are in one folder."""
+def _tls_context() -> ssl.SSLContext:
+    """Returns TLS as Docker's client does it: authority and client certificate are in one folder."""
     folder = Path(os.environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
     authority = folder / "ca.pem"
     context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)

@@ -1,7 +1,7 @@
-"""Which engine is used: the one asked for, or the first that answers.
+"""Selects and connects the engine: the one asked for, or the first that answers.
 
-Nothing here keeps a connection: an engine that goes away later is reported by its own calls, and whoever
-runs for long asks again.
+Nothing here keeps a connection: an engine that goes away later is reported by its own calls, and a caller
+that runs for long connects again.
 """
 
 from __future__ import annotations
@@ -13,46 +13,44 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
-from reconciler.engines.discovery import endpoints, ping
+from reconciler.engines.discovery import engine_addresses, ping
 from reconciler.engines.http import error_mapping
 from reconciler.engines.protocol import Engine
 from reconciler.errors import ConfigError, EngineError, EngineUnavailable
 
 Kind = Literal["docker", "podman"]
 
-#: What pip knows this package as.
+#: Name of this package for pip.
 DISTRIBUTION: Final = "trainjob-reconciler"
 ENGINES: Final = ("auto", "docker", "podman", "process")
 
-#: The module that talks to an engine, and the extra of this package that brings it.
-_CLIENTS: Final[Mapping[Kind, str]] = {"docker": "docker", "podman": "podman"}
 _OTHER: Final[Mapping[Kind, Kind]] = {"docker": "podman", "podman": "docker"}
 
 
+def _has_client(kind: Kind) -> bool:
+    """Reports whether the engine's client can be imported; a folder of its name is none."""
+    spec = find_spec(kind)
+    return spec is not None and spec.origin is not None
+
+
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What discovery looks at, so that a test can say what there is.
+class DiscoveryInputs:
+    """What discovery depends on, so that a test can set it.
 
     Attributes:
         environment: variables.
         home: the user's folder.
         uid: the user's number.
-        who_answers: which engine answers at a URL; raises :class:`~reconciler.engines.discovery.ping.NoAnswer`.
-        has_client: whether the Python client of an engine is installed.
+        identify_engine: returns which engine answers at a URL, or raises
+            :class:`~reconciler.engines.discovery.ping.NoAnswer`.
+        has_client: reports whether the Python client of an engine is installed.
     """
 
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     home: Path = field(default_factory=Path.home)
     uid: int = field(default_factory=os.getuid)
-    who_answers: Callable[[str], Kind] = ping.who_answers
-    has_client: Callable[[Kind], bool] = lambda kind: _is_installed(_CLIENTS[kind])
-
-
-@dataclass(frozen=True)
-class _Tried:
-    kind: Kind
-    url: str
-    why: str
+    identify_engine: Callable[[str], Kind] = ping.identify_engine
+    has_client: Callable[[Kind], bool] = _has_client
 
 
 def connect(
@@ -61,16 +59,17 @@ def connect(
     *,
     address_pool: Sequence[str] = (),
     state_dir: Path | None = None,
-    surroundings: Surroundings | None = None,
+    inputs: DiscoveryInputs | None = None,
 ) -> Engine:
-    """The engine to use.
+    """Returns the engine to use.
 
     Args:
         engine: ``docker``, ``podman``, ``process``, or ``auto``: Docker, then Podman, never processes.
         container_host: its address; without one it is looked for.
-        address_pool: CIDR ranges that Docker's networks are cut from; empty: its default.
+        address_pool: CIDR ranges for Docker's networks (:mod:`reconciler.engines.host.subnet_pool`); empty:
+            the default.
         state_dir: where the process engine keeps its state; None: its default.
-        surroundings: what discovery looks at; this process's by default.
+        inputs: what discovery depends on; this process's by default.
 
     Raises:
         EngineUnavailable: none answers; the message lists what was tried and how to start one.
@@ -79,103 +78,102 @@ def connect(
     if engine not in ENGINES:
         raise ConfigError(f"There is no engine {engine!r}.", remedy=f"Choose one of {', '.join(ENGINES)}.")
     if engine == "process":
-        if container_host:
-            raise ConfigError(
-                "The process engine has no container host.", remedy="Leave out `--container-host`."
-            )
-        from reconciler.engines.process.process_engine import ProcessEngine  # noqa: PLC0415  (late, as the others)
-
-        return ProcessEngine(state_dir) if state_dir is not None else ProcessEngine()
-    around = surroundings or Surroundings()
-    tried: list[_Tried] = []
+        return _process_engine(container_host, state_dir)
+    inputs = inputs or DiscoveryInputs()
+    failures: list[str] = []
     clientless: EngineUnavailable | None = None
-    for kind, url in _places(engine, container_host, around):
+    for kind, url in _candidates(engine, container_host, inputs):
         try:
-            found = _who(kind, url, around)
+            found = _identify(kind, url, inputs)
         except ping.NoAnswer as no_answer:
-            tried.append(_Tried(kind, url, str(no_answer)))
+            failures.append(f"{url} ({no_answer})")
             continue
-        if engine in {"auto", found} and around.has_client(found):
-            return make(found, url, address_pool=address_pool)
-        if engine in {"auto", found}:
+        if engine not in {"auto", found}:
+            failures.append(f"{url} ({found.capitalize()} answers there: use `--engine {found}`)")
+        elif inputs.has_client(found):
+            return create_engine(found, url, address_pool=address_pool)
+        else:
             clientless = clientless or _client_missing(found, url)
-            continue
-        other = "Podman" if found == "podman" else "Docker"
-        tried.append(_Tried(kind, url, f"{other} answers there: use `--engine {found}`"))
-    raise clientless or _nobody(engine, tried)
+    raise clientless or _none_answers(engine, failures)
 
 
-def make(kind: Kind, url: str, *, address_pool: Sequence[str] = ()) -> Engine:
-    """The engine of this kind at this address, whether it answers or not."""
+def _process_engine(container_host: str | None, state_dir: Path | None) -> Engine:
+    if container_host:
+        raise ConfigError("The process engine has no container host.", remedy="Leave out `--container-host`.")
+    from reconciler.engines.process.process_engine import ProcessEngine  # noqa: PLC0415  (late, as the others)
+
+    return ProcessEngine(state_dir) if state_dir is not None else ProcessEngine()
+
+
+def create_engine(kind: Kind, url: str, *, address_pool: Sequence[str] = ()) -> Engine:
+    """Returns the engine of this kind at this address, whether it answers or not."""
     if kind == "podman":
         from reconciler.engines.podman.podman_engine import PodmanEngine  # noqa: PLC0415  (late: it imports requests)
 
         return PodmanEngine(url)
     from reconciler.engines.docker.docker_engine import DockerEngine  # noqa: PLC0415
 
-    return DockerEngine(url, subnet_pool=address_pool) if address_pool else DockerEngine(url)
+    return DockerEngine(url, address_pool=address_pool) if address_pool else DockerEngine(url)
 
 
-def _is_installed(module: str) -> bool:
-    """Whether a module can be imported; a folder of its name in the way is none."""
-    spec = find_spec(module)
-    return spec is not None and spec.origin is not None
+def _candidates(engine: str, container_host: str | None, inputs: DiscoveryInputs) -> list[tuple[Kind, str]]:
+    """Returns the addresses to ask, each with the engine that is expected there."""
+    kinds: tuple[Kind, ...] = ("docker", "podman")
+    if engine != "auto":
+        kinds = ("podman",) if engine == "podman" else ("docker",)
+    if container_host:
+        # One address, whichever engine it turns out to be.
+        return [(kinds[-1], engine_addresses.normalize_address(container_host))]
+    found: list[tuple[Kind, str]] = []
+    for kind in kinds:
+        list_addresses = (
+            engine_addresses.docker_addresses if kind == "docker" else engine_addresses.podman_addresses
+        )
+        found += [(kind, url) for url in list_addresses(inputs.environment, inputs.home, uid=inputs.uid)]
+    return found
+
+
+def _identify(kind: Kind, url: str, inputs: DiscoveryInputs) -> Kind:
+    """Returns which engine answers; over ssh only the clients can ask, the expected one first.
+
+    Raises:
+        NoAnswer: none does.
+    """
+    if not url.startswith("ssh://"):
+        return inputs.identify_engine(url)
+    ping.check_ssh(url)
+    reason = ""
+    for candidate in (kind, _OTHER[kind]):
+        if not inputs.has_client(candidate):
+            reason = reason or f"{candidate.capitalize()}'s Python client is not installed"
+            continue
+        engine = create_engine(candidate, url)
+        try:
+            engine.info()
+        except EngineError as error:
+            reason = reason or error.message
+        else:
+            return candidate
+        finally:
+            engine.close()
+    raise ping.NoAnswer(reason)
 
 
 def _client_missing(kind: Kind, url: str) -> EngineUnavailable:
-    """An engine is there, and a trimmed install has nothing to speak to it with."""
+    """Returns the error for an engine that answers where a trimmed install lacks its client."""
     return EngineUnavailable(
         f"{kind.capitalize()} answers at {url}, but its Python client is not installed.",
         remedy=f"pip install '{DISTRIBUTION}[{kind}]'",
     )
 
 
-def _places(engine: str, container_host: str | None, around: Surroundings) -> list[tuple[Kind, str]]:
-    kinds: tuple[Kind, ...] = ("docker", "podman") if engine == "auto" else (_kind(engine),)
-    if container_host:
-        # One place, whichever engine it turns out to be.
-        return [(kinds[-1], endpoints.normalized(container_host))]
-    found: list[tuple[Kind, str]] = []
-    for kind in kinds:
-        look = endpoints.docker_addresses if kind == "docker" else endpoints.podman_addresses
-        found += [(kind, url) for url in look(around.environment, around.home, uid=around.uid)]
-    return found
-
-
-def _kind(engine: str) -> Kind:
-    return "podman" if engine == "podman" else "docker"
-
-
-def _who(kind: Kind, url: str, around: Surroundings) -> Kind:
-    """Who answers; over ssh only the clients can ask, the expected one first."""
-    if not url.startswith("ssh://"):
-        return around.who_answers(url)
-    ping.ssh_reaches(url)
-    why = ""
-    for candidate in (kind, _OTHER[kind]):
-        if not around.has_client(candidate):
-            why = why or f"{candidate.capitalize()}'s Python client is not installed"
-            continue
-        engine = make(candidate, url)
-        try:
-            engine.info()
-        except EngineError as error:
-            why = why or error.message
-        else:
-            return candidate
-        finally:
-            engine.close()
-    raise ping.NoAnswer(why)
-
-
-def _nobody(engine: str, tried: list[_Tried]) -> EngineUnavailable:
-    wanted = {"docker": "Docker", "podman": "Podman"}.get(engine, "container engine")
-    lines = "; ".join(f"{place.url} ({place.why})" for place in tried)
+def _none_answers(engine: str, failures: Sequence[str]) -> EngineUnavailable:
+    name = {"docker": "Docker", "podman": "Podman"}.get(engine, "container engine")
     commands = [
-        error_mapping.how_to_start(name)
-        for kind, name in (("podman", "Podman"), ("docker", "Docker"))
+        error_mapping.start_remedy(kind.capitalize())
+        for kind in ("podman", "docker")
         if engine in {"auto", kind}
     ]
     if engine == "auto":
         commands.append("Without either, `--engine process` runs plain processes.")
-    return EngineUnavailable(f"No {wanted} answers. Tried: {lines}.", remedy=" ".join(commands))
+    return EngineUnavailable(f"No {name} answers. Tried: {'; '.join(failures)}.", remedy=" ".join(commands))

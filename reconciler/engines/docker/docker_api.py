@@ -18,7 +18,7 @@ class DockerApi(HttpApi):
         super().__init__(url)
         self._version = "auto"
 
-    def _make(self) -> Any:
+    def _create_client(self) -> Any:
         from docker import APIClient  # noqa: PLC0415  (late: it takes 100 ms to import)
         from docker.errors import DockerException  # noqa: PLC0415
 
@@ -30,21 +30,21 @@ class DockerApi(HttpApi):
                 use_ssh_client=self.url.startswith("ssh://"),
             )
         except DockerException as error:
-            raise error_mapping.unreachable(self.engine, self.url, root_cause(error)) from error
-        # Asked for once, not for each thread.
+            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
+        # Negotiated once, not for each thread.
         self._version = client.api_version
         return client
 
-    def _address(self, client: Any, path: str, *, compatible: bool) -> str:  # noqa: ARG002  (Podman's)
+    def _url_of(self, client: Any, path: str, *, compatible: bool) -> str:  # noqa: ARG002  (Podman's)
         return f"{client.base_url}/v{client.api_version}{path}"
 
     @property
     def version(self) -> tuple[int, ...]:
-        """Of the API, as negotiated."""
+        """The API version, as negotiated."""
         return tuple(int(part) for part in str(self._client().api_version).split("."))
 
     def registry_auth(self, registry: str) -> str:
-        """The user's own credentials for a registry (``docker login``), encoded; "" without any."""
+        """Returns the user's own credentials for a registry (``docker login``), encoded; "" without any."""
         from docker.auth import get_config_header  # noqa: PLC0415
 
         header = get_config_header(self._client(), registry)
@@ -52,7 +52,7 @@ class DockerApi(HttpApi):
 
 
 def _tls(url: str) -> Any:
-    """TLS as Docker's own client is told to use it (``DOCKER_TLS_VERIFY``, ``DOCKER_CERT_PATH``)."""
+    """Returns the TLS settings of Docker's own client (``DOCKER_TLS_VERIFY``, ``DOCKER_CERT_PATH``)."""
     if not url.startswith(("tcp://", "https://")) or not os.environ.get("DOCKER_TLS_VERIFY"):
         return False
     from docker.utils import kwargs_from_env  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What Docker says of itself, of networks and of a container's place, in this project's terms. Pure."""
+"""Parses what Docker reports of itself, of networks and of a container's name. Pure."""
 
 from __future__ import annotations
 
@@ -8,62 +8,53 @@ from typing import Any
 from reconciler.engines.protocol import EngineInfo, NetworkState
 
 
-def engine_info(
-    answer: Mapping[str, Any],
+def parse_info(
+    response: Mapping[str, Any],
     *,
     url: str,
     api_version: tuple[int, ...],
     same_mounts: bool,
     devices: Mapping[str, tuple[str, ...]],
 ) -> EngineInfo:
-    """Who answered, from ``/info``."""
-    options = answer.get("SecurityOptions") or ()
+    """Returns the engine's facts, from ``/info``."""
+    options = response.get("SecurityOptions") or ()
     return EngineInfo(
         name="docker",
-        version=str(answer.get("ServerVersion", "")),
+        version=str(response.get("ServerVersion", "")),
         host=url,
         rootless=any("rootless" in option for option in options),
-        cpus=float(answer.get("NCPU") or 0),
-        memory=int(answer.get("MemTotal") or 0),
+        cpus=float(response.get("NCPU") or 0),
+        memory=int(response.get("MemTotal") or 0),
         same_mounts=same_mounts,
         details={
             "api_version": ".".join(map(str, api_version)),
-            "cgroup_version": str(answer.get("CgroupVersion", "")),
-            "cgroup_controllers": _controllers(answer),
-            "cgroup_manager": answer.get("CgroupDriver", ""),
+            "cgroup_version": str(response.get("CgroupVersion", "")),
+            "cgroup_controllers": _controllers(response),
+            "cgroup_manager": response.get("CgroupDriver", ""),
             "network_backend": "bridge",
-            "runtime": answer.get("DefaultRuntime", ""),
-            "storage_driver": answer.get("Driver", ""),
-            "storage_root": answer.get("DockerRootDir", ""),
-            "warnings": tuple(answer.get("Warnings") or ()),
-            "cdi": bool(answer.get("CDISpecDirs")),
+            "runtime": response.get("DefaultRuntime", ""),
+            "storage_driver": response.get("Driver", ""),
+            "storage_root": response.get("DockerRootDir", ""),
+            "warnings": tuple(response.get("Warnings") or ()),
+            "cdi": bool(response.get("CDISpecDirs")),
             "cdi_devices": {kind: len(names) for kind, names in devices.items()},
         },
     )
 
 
-def _controllers(answer: Mapping[str, Any]) -> tuple[str, ...]:
-    """Cgroup controllers as far as ``info`` tells of them."""
-    told = {"memory": "MemoryLimit", "cpu": "CpuCfsQuota", "cpuset": "CPUSet", "pids": "PidsLimit"}
-    return tuple(name for name, key in told.items() if answer.get(key))
+def _controllers(response: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the cgroup controllers, as far as ``/info`` reports them."""
+    keys = {"memory": "MemoryLimit", "cpu": "CpuCfsQuota", "cpuset": "CPUSet", "pids": "PidsLimit"}
+    return tuple(name for name, key in keys.items() if response.get(key))
 
 
-def own_name(names: Sequence[str]) -> str:
-    """The container's name; links add names with another container's in front."""
+def parse_name(names: Sequence[str]) -> str:
+    """Returns the container's name; links add names with another container's in front."""
     return next((name[1:] for name in names if name.count("/") == 1), "")
 
 
-def address_of(networks: Mapping[str, Any] | None) -> str:
-    """The address on the only network: as it runs, or as it was given."""
-    for network in (networks or {}).values():
-        given = (network.get("IPAMConfig") or {}).get("IPv4Address")
-        if address := network.get("IPAddress") or given:
-            return str(address)
-    return ""
-
-
-def network_state(item: Mapping[str, Any]) -> NetworkState:
-    """A network, from a listing or an inspect; of two subnets the IPv4 one."""
+def parse_network(item: Mapping[str, Any]) -> NetworkState:
+    """Returns a network of a listing or an inspect; of two subnets the IPv4 one."""
     configs = (item.get("IPAM") or {}).get("Config") or ()
     config: Mapping[str, Any] = next((each for each in configs if ":" not in each.get("Subnet", "")), {})
     return NetworkState(

@@ -2,17 +2,21 @@
 
 The rules are those of the distribution project's reference grammar, as Docker and Podman use it: the part
 before the first slash is a registry only if it has a dot or a colon, or is ``localhost``.
+
+:func:`full_name` and :func:`registry_of` accept any text, because the engine is the one that rejects a bad
+name; :class:`ImageReference` validates, and knows the other names of Docker Hub.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final, Self
 
 DEFAULT_REGISTRY: Final = "docker.io"
 #: Other names of the same registry, as credential files have them.
-DOCKER_HUB: Final = frozenset(
+DOCKER_HUB_NAMES: Final = frozenset(
     {"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
 )
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -22,7 +26,7 @@ _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*")
 
 @dataclass(frozen=True, kw_only=True)
 class ImageReference:
-    """A reference in parts.
+    """A valid reference in parts.
 
     Attributes:
         registry: host, with a port where one is given.
@@ -38,21 +42,17 @@ class ImageReference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take a reference apart, the defaults filled in.
+        """Splits a reference and fills in the defaults.
 
         Raises:
-            ValueError: it is none; the message says which part is wrong.
+            ValueError: the text is no reference; the message says which part is wrong.
         """
         rest, _, digest = text.strip().partition("@")
         if "@" in text and not _DIGEST.fullmatch(digest):
             raise ValueError(
                 f"{text!r} is no image reference: {digest!r} is no digest such as sha256:<64 hex>"
             )
-        head, slash, tail = rest.partition("/")
-        if slash and ("." in head or ":" in head or head == "localhost"):
-            registry, path = head, tail
-        else:
-            registry, path = DEFAULT_REGISTRY, rest
+        registry, path = _split_registry(rest)
         path, colon, tag = path.partition(":")
         if colon and not _TAG.fullmatch(tag):
             raise ValueError(f"{text!r} is no image reference: {tag!r} is no tag")
@@ -61,7 +61,7 @@ class ImageReference:
                 f"{text!r} is no image reference: {path!r} is no repository name "
                 "(lower-case letters, digits, . _ - /)"
             )
-        if registry in DOCKER_HUB:
+        if registry in DOCKER_HUB_NAMES:
             registry = DEFAULT_REGISTRY
             path = path if "/" in path else f"library/{path}"
         return cls(
@@ -78,8 +78,33 @@ class ImageReference:
 
 
 def registry_of(image: str) -> str:
-    """The registry an image comes from; "" when the text is no reference."""
+    """Returns the registry an image comes from; Docker Hub when the name does not say."""
+    return _split_registry(image)[0]
+
+
+def full_name(image: str) -> str:
+    """Returns the name with registry and tag: ``python`` is ``docker.io/library/python:latest``."""
+    registry, rest = _split_registry(image)
+    if registry == DEFAULT_REGISTRY and "/" not in rest:
+        rest = f"library/{rest}"
+    if "@" not in rest and ":" not in rest.rsplit("/", 1)[-1]:
+        rest += ":latest"
+    return f"{registry}/{rest}"
+
+
+def _split_registry(name: str) -> tuple[str, str]:
+    head, slash, tail = name.partition("/")
+    if slash and ("." in head or ":" in head or head == "localhost"):
+        return head, tail
+    return DEFAULT_REGISTRY, name
+
+
+def is_on_loopback(registry: str) -> bool:
+    """Reports whether the registry is on loopback, where plain HTTP is no risk (Docker's rule)."""
+    host = registry.rsplit(":", 1)[0].strip("[]")
+    if host == "localhost":
+        return True
     try:
-        return ImageReference.parse(image).registry
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return ""
+        return False

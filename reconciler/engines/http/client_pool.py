@@ -14,41 +14,40 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Closable(Protocol):
-    """Something with connections to release."""
+    """An object with connections to close."""
 
     def close(self) -> None:
-        """Release them."""
+        """Closes them."""
 
 
 C = TypeVar("C", bound=Closable)
 
 
-class ThreadClients(Generic[C]):
+class ClientPool(Generic[C]):
     """Gives each thread its own client; a thread that ends leaves its client to the garbage collector."""
 
-    def __init__(self, make: Callable[[], C]) -> None:
-        self._make = make
+    def __init__(self, create: Callable[[], C]) -> None:
+        self._create = create
         self._local = threading.local()
         self._all: weakref.WeakSet[C] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def get(self) -> C:
-        """This thread's client."""
+        """Returns this thread's client."""
         client: C | None = getattr(self._local, "client", None)
         if client is None:
-            client = self.fresh()
-            self._local.client = client
+            client = self._local.client = self.create()
         return client
 
-    def fresh(self) -> C:
-        """A client of its own for a stream; whoever asked closes it."""
-        client = self._make()
+    def create(self) -> C:
+        """Creates a client for one stream; the caller closes it."""
+        client = self._create()
         with self._lock:
             self._all.add(client)
         return client
 
     def close(self) -> None:
-        """Close every client, also those of other threads; a later call opens connections anew."""
+        """Closes every client, also those of other threads; a later call opens new connections."""
         with self._lock:
             clients = list(self._all)
         for client in clients:

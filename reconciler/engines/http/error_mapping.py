@@ -1,32 +1,34 @@
-"""What an engine's refusal means, as an exception of this project and a sentence with a remedy.
+"""Maps an engine's error to an exception of this project, with a sentence and a remedy.
 
-Engines say it in free text that differs by version and by OCI runtime (runc, crun), and the status code
-says little: Podman answers 500 to a taken name, a missing image and a missing network alike. So the text is
-matched here, and only here. What no rule knows stays an :class:`EngineError` with the engine's own words.
+Engines explain errors in free text that differs by version and by OCI runtime (runc, crun), and the status
+code says little: Podman answers 500 to a taken name, a missing image and a missing network alike. So the text
+is matched here and by the table in :mod:`reconciler.engines.http.error_patterns`, and nowhere else. An error
+that nothing matches stays an :class:`ApiError` with the engine's own message.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from reconciler.engines.host.image_names import full_name, registry_of
-from reconciler.engines.http.engine_error_messages import PULL_RULES, START_RULES
+from reconciler.engines.host.image_references import full_name, registry_of
+from reconciler.engines.http.error_patterns import PULL_ERRORS, START_ERRORS
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
 
 
-class Refused(EngineError):  # noqa: N818  (as its siblings in reconciler.errors)
+class ApiError(EngineError):
     """The engine answered with an error status; the callers narrow it down.
 
     Attributes:
         status: of HTTP; 0 when an error came in the body of a success.
-        detail: the engine's words.
+        detail: the engine's message.
     """
 
-    def __init__(self, engine: str, what: str, *, status: int, detail: str) -> None:
-        super().__init__(f"{engine} could not {what}: {detail.rstrip('. ')}.")
+    def __init__(self, engine: str, action: str, *, status: int, detail: str) -> None:
+        super().__init__(f"{engine} could not {action}: {detail.rstrip('. ')}.")
         self.engine = engine
-        self.what = what
         self.status = status
         self.detail = detail
 
@@ -37,8 +39,8 @@ _NAME_TAKEN = re.compile(
 _NO_IMAGE = re.compile(r"image not known|no such image|image .* not found", re.IGNORECASE)
 _NO_NETWORK = re.compile(r"network .*not found|unable to find network|no such network", re.IGNORECASE)
 _NO_VOLUME = re.compile(r"no such volume|volume .*not found", re.IGNORECASE)
-_GONE = re.compile(r"no such (?:container|network|volume)$|does not exist in database", re.IGNORECASE)
-_ENDING = re.compile(r"could not be stopped|no such process|state improper", re.IGNORECASE)
+_NOT_FOUND = re.compile(r"no such (?:container|network|volume)$|does not exist in database", re.IGNORECASE)
+_EXITING = re.compile(r"could not be stopped|no such process|state improper", re.IGNORECASE)
 #: Docker 20.10 and 28 (a paused one as well), Podman.
 _IN_USE = re.compile(
     r"cannot remove (?:a |an? )?(?:running|paused) container|container is running: stop|"
@@ -50,118 +52,129 @@ _NOT_RUNNING = re.compile(
 )
 
 
-def create_failure(refused: Refused, *, name: str, image: str) -> EngineError:
-    """What a refused create means."""
-    detail = refused.detail
+def create_error(error: ApiError, *, name: str, image: str) -> EngineError:
+    """Returns the exception for a failed create of a container."""
+    detail = error.detail
     if _NO_IMAGE.search(detail):
         return NotFound(
-            f"{refused.engine} does not have the image {image}.",
-            remedy=f"Pull or build it (`{refused.engine.lower()} pull {image}`), or correct its name.",
+            f"{error.engine} does not have the image {image}.",
+            remedy=f"Pull or build it (`{error.engine.lower()} pull {image}`), or correct its name.",
         )
     if _NO_NETWORK.search(detail):
         return NotFound(f"Container {name} cannot join its network: {detail.rstrip('.')}.")
     if _NO_VOLUME.search(detail):
         return NotFound(f"Container {name} cannot mount its volume: {detail.rstrip('.')}.")
-    if refused.status == 409 or _NAME_TAKEN.search(detail):
+    if error.status == 409 or _NAME_TAKEN.search(detail):
         return Conflict(
             f"The name {name} is taken by another container.",
-            remedy=f"See `{refused.engine.lower()} inspect {name}`; remove or rename it.",
+            remedy=f"See `{error.engine.lower()} inspect {name}`; remove or rename it.",
         )
-    return _explained(refused, name)
+    return _explained(error, name)
 
 
-def start_failure(refused: Refused, *, name: str) -> EngineError:
-    """What a refused start means."""
-    if _NO_NETWORK.search(refused.detail):
-        return StartFailed(f"Container {name} cannot join its network: {refused.detail.rstrip('.')}.")
-    if is_gone(refused):
-        return missing("container", name, refused)
-    return _explained(refused, name)
+def start_error(error: ApiError, *, name: str) -> EngineError:
+    """Returns the exception for a failed start of a container."""
+    if _NO_NETWORK.search(error.detail):
+        return StartFailed(f"Container {name} cannot join its network: {error.detail.rstrip('.')}.")
+    if is_not_found(error):
+        return not_found("container", name, error)
+    return _explained(error, name)
 
 
-def _explained(refused: Refused, name: str) -> EngineError:
-    words = refused.detail.rstrip(". ")
-    for rule in START_RULES:
-        match = rule.pattern.search(words)
+def _explained(error: ApiError, name: str) -> EngineError:
+    detail = error.detail.rstrip(". ")
+    for entry in START_ERRORS:
+        match = entry.pattern.search(detail)
         if match:
-            found = next((group for group in match.groups() if group), "").strip(" .")
-            says = rule.says.format(found)
-            return StartFailed(f"Container {name} {says} ({refused.engine}: {words}).", remedy=rule.remedy)
-    if refused.status == 400:
-        return StartFailed(f"Container {name}: {refused.message}")
-    return refused
+            group = next((group for group in match.groups() if group), "").strip(" .")
+            meaning = entry.meaning.format(group)
+            return StartFailed(f"Container {name} {meaning} ({error.engine}: {detail}).", remedy=entry.remedy)
+    if error.status == 400:
+        return StartFailed(f"Container {name}: {error.message}")
+    return error
 
 
-def missing(kind: str, name: str, refused: Refused) -> NotFound:
-    """The thing of this kind and name is not there."""
-    return NotFound(f"{refused.engine} has no {kind} {name}.")
+def create_object_error(kind: str, name: str, error: ApiError) -> EngineError:
+    """Returns the exception for a failed create of a network or volume."""
+    if error.status == 409 or _NAME_TAKEN.search(error.detail):
+        return name_conflict(error.engine, kind, name)
+    return error
 
 
-def is_gone(refused: Refused) -> bool:
-    """The thing is not there; Podman answers 500 when it goes while it is looked at."""
-    return refused.status == 404 or bool(_GONE.search(refused.detail))
-
-
-def is_past(refused: Refused) -> bool:
-    """A signal came too late: the container is gone, or in no state to get it."""
-    return is_gone(refused) or bool(_NOT_RUNNING.search(refused.detail))
-
-
-def is_removed(refused: Refused) -> bool:
-    """A removal came too late: the thing is gone, or somebody else is removing it."""
-    return is_gone(refused) or "already in progress" in refused.detail
-
-
-def is_in_use(refused: Refused) -> bool:
-    """A removal without force met a container that runs, or is paused."""
-    return bool(_IN_USE.search(refused.detail))
-
-
-def is_ending(refused: Refused) -> bool:
-    """A removal met a container that was just ending by itself: it works a moment later."""
-    return bool(_ENDING.search(refused.detail)) and not is_in_use(refused)
-
-
-def taken(kind: str, name: str, refused: Refused) -> EngineError:
-    """A create of a network or volume was refused: the name is taken, or something else."""
-    if refused.status == 409 or _NAME_TAKEN.search(refused.detail):
-        return name_taken(refused.engine, kind, name)
-    return refused
-
-
-def name_taken(engine: str, kind: str, name: str) -> Conflict:
-    """The name belongs to another network or volume."""
+def name_conflict(engine: str, kind: str, name: str) -> Conflict:
+    """Returns the exception for a name that belongs to another network or volume."""
     return Conflict(
         f"The name {name} is taken by another {kind}.",
         remedy=f"See `{engine.lower()} {kind} inspect {name}`; remove or rename it.",
     )
 
 
-def pull_failure(image: str, detail: str) -> ImageError:
-    """Why an image could not be pulled; names image, registry and the registry's reason."""
-    words = " ".join(detail.split()).rstrip(". ")
-    rule = next((rule for rule in PULL_RULES if rule.pattern.search(words)), None)
-    reason = f"{rule.says} ({words})" if rule else words
+def pull_error(image: str, detail: str) -> ImageError:
+    """Returns the exception for a failed pull; it names image, registry and the registry's reason."""
+    detail = " ".join(detail.split()).rstrip(". ")
+    entry = next((entry for entry in PULL_ERRORS if entry.pattern.search(detail)), None)
+    reason = f"{entry.meaning} ({detail})" if entry else detail
     return ImageError(
         f"Image {image} ({full_name(image)}) could not be pulled from {registry_of(image)}: {reason}.",
-        remedy=rule.remedy if rule else "",
+        remedy=entry.remedy if entry else "",
     )
 
 
-def unreachable(engine: str, url: str, reason: object) -> EngineUnavailable:
-    """Nobody answers at the address."""
+def not_found(kind: str, name: str, error: ApiError) -> NotFound:
+    """Returns the exception for a missing container, network or volume."""
+    return NotFound(f"{error.engine} has no {kind} {name}.")
+
+
+@contextmanager
+def raising_not_found(kind: str, name: str) -> Iterator[None]:
+    """Turns the engine's error for a missing object into :class:`~reconciler.errors.NotFound`."""
+    try:
+        yield
+    except ApiError as error:
+        if is_not_found(error):
+            raise not_found(kind, name, error) from error
+        raise
+
+
+def is_not_found(error: ApiError) -> bool:
+    """Reports that the object is missing; Podman answers 500 when it goes during an inspect."""
+    return error.status == 404 or bool(_NOT_FOUND.search(error.detail))
+
+
+def is_too_late(error: ApiError) -> bool:
+    """Reports that a signal came too late: the container is gone, or in no state to get it."""
+    return is_not_found(error) or bool(_NOT_RUNNING.search(error.detail))
+
+
+def is_removed(error: ApiError) -> bool:
+    """Reports that a removal came too late: the object is gone, or another client is removing it."""
+    return is_not_found(error) or "already in progress" in error.detail
+
+
+def is_in_use(error: ApiError) -> bool:
+    """Reports that a removal without force met a container that runs, or is paused."""
+    return bool(_IN_USE.search(error.detail))
+
+
+def is_exiting(error: ApiError) -> bool:
+    """Reports that a removal met a container that was just exiting by itself: it works a moment later."""
+    return bool(_EXITING.search(error.detail)) and not is_in_use(error)
+
+
+def unavailable(engine: str, url: str, reason: object) -> EngineUnavailable:
+    """Returns the exception for an engine that does not answer at its address."""
     return EngineUnavailable(
-        f"{engine} does not answer at {url}: {reason}.".replace("..", "."), remedy=how_to_start(engine, url)
+        f"{engine} does not answer at {url}: {reason}.".replace("..", "."), remedy=start_remedy(engine, url)
     )
 
 
-def timed_out(engine: str, what: str) -> EngineError:
-    """An answer took too long; what was asked for may still have happened."""
-    return EngineError(f"{engine} took too long to {what}; whether it did is seen at the next look.")
+def timed_out(engine: str, action: str) -> EngineError:
+    """Returns the exception for an answer that took too long; what was asked for may still have happened."""
+    return EngineError(f"{engine} took too long to {action}; the next listing shows whether it did.")
 
 
-def how_to_start(engine: str, url: str = "") -> str:
-    """The commands that start Podman or Docker."""
+def start_remedy(engine: str, url: str = "") -> str:
+    """Returns the commands that start Podman or Docker."""
     if sys.platform == "darwin":
         if engine == "Podman":
             return "Start Podman with `podman machine start`."

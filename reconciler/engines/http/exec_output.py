@@ -5,24 +5,24 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from reconciler.engines.http.streams import RawStream, frames
+from reconciler.engines.http.response_streams import RawStream, iter_frames
 from reconciler.errors import EngineError
 
 #: A probe's output is for a message; more would only fill the status.
-OUTPUT_LIMIT: Final = 65536
+EXEC_OUTPUT_LIMIT: Final = 65536
 
 
-def collect(stream: RawStream, *, what: str, timeout: float) -> bytes:
-    """Everything the command prints until it ends, cut at 64 KiB.
+def read_exec_output(stream: RawStream, *, action: str, timeout: float) -> bytes:
+    """Returns what the command prints until it ends, cut at :data:`EXEC_OUTPUT_LIMIT` bytes.
 
     Raises:
         EngineError: it took longer than ``timeout`` seconds (it goes on running: engines offer no way
             to end it), or the connection broke.
     """
-    late = threading.Event()
+    timed_out = threading.Event()
 
     def give_up() -> None:
-        late.set()
+        timed_out.set()
         stream.close()
 
     timer = threading.Timer(timeout, give_up)
@@ -30,10 +30,10 @@ def collect(stream: RawStream, *, what: str, timeout: float) -> bytes:
     timer.start()
     output = bytearray()
     try:
-        for piece in frames(stream):
-            output += piece[: max(0, OUTPUT_LIMIT - len(output))]
+        for piece in iter_frames(stream):
+            output += piece[: max(0, EXEC_OUTPUT_LIMIT - len(output))]
     finally:
         timer.cancel()
-    if late.is_set():
-        raise EngineError(f"It took longer than {timeout:g} s to {what}.")
+    if timed_out.is_set():
+        raise EngineError(f"It took longer than {timeout:g} s to {action}.")
     return bytes(output)

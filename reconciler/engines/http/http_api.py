@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from reconciler.common.liveness import WITHOUT_LIMIT, allow
+from reconciler.common.liveness import NO_LIMIT, allow_time
 from reconciler.engines.http import error_mapping
-from reconciler.engines.http.client_pool import ThreadClients
-from reconciler.engines.http.error_mapping import Refused
-from reconciler.engines.http.streams import RawStream
+from reconciler.engines.http.client_pool import ClientPool
+from reconciler.engines.http.error_mapping import ApiError
+from reconciler.engines.http.response_streams import RawStream
 from reconciler.errors import EngineError
 
-#: Seconds for calls that only look or write a record; starting and stopping have their own.
+#: Seconds for calls that only read or write the engine's records; starting and stopping have their own.
 CALL_SECONDS: Final = 60.0
 CONNECT_SECONDS: Final = 10.0
 
@@ -29,7 +29,7 @@ class HttpApi(ABC):
     """Requests to one engine.
 
     Attributes:
-        engine: what a person calls it.
+        engine: name for messages.
         url: ``unix://``, ``tcp://`` or ``ssh://``.
     """
 
@@ -37,54 +37,52 @@ class HttpApi(ABC):
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._clients: ThreadClients[Any] = ThreadClients(self._make)
+        self._clients: ClientPool[Any] = ClientPool(self._create_client)
 
     @abstractmethod
-    def _make(self) -> Any:
-        """A client of the engine's library, which is a ``requests.Session``."""
+    def _create_client(self) -> Any:
+        """Returns a new client of the engine's library, which is a ``requests.Session``."""
 
     @abstractmethod
-    def _address(self, client: Any, path: str, *, compatible: bool) -> str:
-        """The URL of an API path."""
+    def _url_of(self, client: Any, path: str, *, compatible: bool) -> str:
+        """Returns the URL of an API path."""
 
     def call(
         self,
         method: str,
         path: str,
-        what: str,
+        action: str,
         *,
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         seconds: float = CALL_SECONDS,
     ) -> Any:
-        """One request; the decoded JSON of its answer, None when there is none.
+        """Sends one request; returns the decoded JSON of its response, None for an empty one.
 
         Args:
             method: of HTTP.
             path: below the API's version.
-            what: completes "Podman could not ...".
-            params: query.
+            action: completes "Podman could not ...".
+            params: of the query.
             body: sent as JSON.
-            seconds: to wait for the answer.
+            seconds: to wait for the response.
 
         Raises:
-            Refused: the engine answered with an error status.
-            EngineUnavailable: nobody answers.
+            ApiError: the engine answered with an error status.
+            EngineUnavailable: no engine answers.
             EngineError: it took longer than ``seconds``.
         """
-        response = self._send(
-            self._client(), method, path, what, params=params, body=body, headers={}, seconds=seconds
-        )
+        response = self._send(self._client(), method, path, action, params=params, body=body, seconds=seconds)
         try:
             return response.json() if response.content.strip() else None
         except ValueError as error:
-            raise EngineError(f"{self.engine} could not {what}: its answer is no JSON.") from error
+            raise EngineError(f"{self.engine} could not {action}: its response is no JSON.") from error
 
     def stream(
         self,
         method: str,
         path: str,
-        what: str,
+        action: str,
         *,
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
@@ -92,18 +90,18 @@ class HttpApi(ABC):
         seconds: float | None = None,
         compatible: bool = False,
     ) -> RawStream:
-        """A request whose answer goes on; ``seconds`` without a byte end it, None waits for ever.
+        """Sends a request whose response goes on; ``seconds`` without a byte end it, None waits for ever.
 
         ``compatible``: Podman's version of Docker's call.
 
         Raises:
-            Refused: the engine answered with an error status.
-            EngineUnavailable: nobody answers.
+            ApiError: the engine answered with an error status.
+            EngineUnavailable: no engine answers.
         """
-        client = self._client(fresh=True)
+        client = self._client(new=True)
         try:
             response = self._send(
-                client, method, path, what, params=params, body=body, headers=headers or {},
+                client, method, path, action, params=params, body=body, headers=headers,
                 seconds=seconds, stream=True, compatible=compatible,
             )  # fmt: skip
         except BaseException:
@@ -111,55 +109,55 @@ class HttpApi(ABC):
             raise
         return RawStream(response, client.close)
 
-    def _client(self, *, fresh: bool = False) -> Any:
+    def _client(self, *, new: bool = False) -> Any:
         try:
-            return self._clients.fresh() if fresh else self._clients.get()
+            return self._clients.create() if new else self._clients.get()
         except OSError as error:
-            raise error_mapping.unreachable(self.engine, self.url, root_cause(error)) from error
+            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
 
     def _send(
         self,
         client: Any,
         method: str,
         path: str,
-        what: str,
+        action: str,
         *,
         params: Mapping[str, Any] | None,
         body: Mapping[str, Any] | None,
-        headers: Mapping[str, str],
         seconds: float | None,
+        headers: Mapping[str, str] | None = None,
         stream: bool = False,
         compatible: bool = False,
     ) -> Any:
         from requests.exceptions import ReadTimeout  # noqa: PLC0415  (late: 100 ms)
 
-        sent = dict(headers)
+        sent = dict(headers or {})
         if body is not None:
             sent["Content-Type"] = "application/json"
-        limit = WITHOUT_LIMIT if seconds is None else CONNECT_SECONDS + seconds
+        limit = NO_LIMIT if seconds is None else CONNECT_SECONDS + seconds
         try:
-            with allow(limit, f"a call of {self.engine} to {what}"):
+            with allow_time(limit, f"a call of {self.engine} to {action}"):
                 response = client.request(
                     method,
-                    self._address(client, quote(path, safe="/:@"), compatible=compatible),
+                    self._url_of(client, quote(path, safe="/:@"), compatible=compatible),
                     params=params,
                     data=None if body is None else json.dumps(body),
                     headers=sent,
                     timeout=(CONNECT_SECONDS, seconds),
                     stream=stream,
                 )
-            # The body of a small answer can break off too.
+            # The body of a small response can break off too.
             text = response.text if response.status_code >= 400 else ""
         except ReadTimeout as error:
-            raise error_mapping.timed_out(self.engine, what) from error
+            raise error_mapping.timed_out(self.engine, action) from error
         except OSError as error:  # requests' and both clients' exceptions are OSErrors
-            raise error_mapping.unreachable(self.engine, self.url, root_cause(error)) from error
+            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
         if response.status_code >= 400:
-            raise Refused(self.engine, what, status=response.status_code, detail=_detail(text, response))
+            raise ApiError(self.engine, action, status=response.status_code, detail=_detail(text, response))
         return response
 
     def close(self) -> None:
-        """Release connections."""
+        """Closes all connections."""
         self._clients.close()
 
 
@@ -171,10 +169,9 @@ def _detail(text: str, response: Any) -> str:
 
 
 def root_cause(error: BaseException) -> str:
-    """The innermost reason: the wrappers around it say only that an operation failed."""
-    seen: BaseException = error
-    while (inner := seen.__cause__ or seen.__context__) is not None:
-        seen = inner
-    if isinstance(seen, OSError) and seen.strerror:
-        return seen.strerror
-    return str(seen) or type(seen).__name__
+    """Returns the innermost reason: the wrappers around it say only that an operation failed."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,11 +1,11 @@
-"""Hears of a local Podman's ends from conmon, before Podman tells of them.
+"""Watches for exits of a local Podman's containers through conmon, before Podman's events report them.
 
-Podman 4's events come by a look at a file four times a second, and the clean-up that begins meanwhile holds
-the container for some tenths of a second, so that a listing that the event brings about waits for it. conmon
-writes a container's exit status into a folder at once: whoever lists then is answered at once.
+Podman 4's events come from a file that it polls four times a second, and the clean-up that begins meanwhile
+holds the container for some tenths of a second, so that a listing after the event waits for it. conmon writes
+a container's exit status into a folder at once: a listing at that moment is answered at once.
 
 A hint like every event: what can go wrong (no inotify, a Podman that keeps its exits elsewhere, a container
-whose output nobody follows) leaves the event, later.
+whose output nobody follows) leaves Podman's own event, later.
 """
 
 from __future__ import annotations
@@ -16,109 +16,112 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from reconciler.engines.host.file_growth import Growth
+from reconciler.engines.host.file_watch import FileWatch
 from reconciler.engines.podman.podman_logs import LogFile
 from reconciler.engines.protocol import EngineEvent, EventStream
 from reconciler.errors import EngineError
 
-#: Seconds between two looks without a change: for containers that were removed before anybody looked.
-_SELDOM: Final = 60.0
+#: Seconds between two polls without a change: for containers that were removed before a poll saw their exit.
+_POLL_SECONDS: Final = 60.0
 
 
-class Exits:
-    """The ends of the containers that are watched; every method may be called from any thread."""
+class ConmonExitWatcher:
+    """The exits of the containers that are watched; every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watched: dict[LogFile, list[tuple[EngineEvent, Callable[[], None]]]] = {}
-        self._streams: list[WithExits] = []
-        #: While there are containers to watch, with the folder that it is of.
-        self._growth: tuple[Path, Growth] | None = None
+        self._streams: list[EventsWithExits] = []
+        #: While there are containers to watch; with the folder it is of.
+        self._file_watch: tuple[Path, FileWatch] | None = None
 
-    def watch(self, file: LogFile, event: EngineEvent, look: Callable[[], None]) -> None:
-        """Tell of a container's end by this event, and its follower to look."""
-        folder = file.exits()
+    def watch(self, file: LogFile, event: EngineEvent, wake: Callable[[], None]) -> None:
+        """Watches a container; at its exit sends ``event`` to all streams and calls ``wake``."""
+        folder = file.exit_dir()
         if folder is None or not folder.is_dir():
             return
         with self._lock:
-            if self._growth is None:
-                self._growth = folder, Growth(folder)
-                threading.Thread(target=self._run, name="engine-exits", daemon=True).start()
-            watched, growth = self._growth
+            if self._file_watch is None:
+                self._file_watch = folder, FileWatch(folder)
+                threading.Thread(target=self._run, name="conmon-exits", daemon=True).start()
+            watched, file_watch = self._file_watch
             if watched == folder:
-                self._watched.setdefault(file, []).append((event, look))
-        # It may have ended before it was watched.
-        growth.wake()
+                self._watched.setdefault(file, []).append((event, wake))
+        # It may have exited before it was watched.
+        file_watch.wake()
 
-    def joined(self, stream: EventStream) -> WithExits:
-        """The engine's events together with these."""
-        joined = WithExits(stream, self)
+    def add_exits(self, stream: EventStream) -> EventsWithExits:
+        """Returns the engine's events together with the exits seen here."""
+        joined = EventsWithExits(stream, self)
         with self._lock:
             self._streams.append(joined)
         return joined
 
-    def leave(self, stream: WithExits) -> None:
-        """The stream is told no more."""
+    def remove_stream(self, stream: EventsWithExits) -> None:
+        """Sends no more exits to the stream."""
         with self._lock:
             if stream in self._streams:
                 self._streams.remove(stream)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stops watching."""
         with self._lock:
             self._watched.clear()
-            if self._growth is not None:
-                self._growth[1].wake()
+            if self._file_watch is not None:
+                self._file_watch[1].wake()
 
     def _run(self) -> None:
-        """A thread for as long as anything is watched."""
-        while (watching := self._still()) is not None:
-            _, growth = watching
-            growth.expect()
-            for event, looks in self._ended():
+        """The thread that lives as long as any container is watched."""
+        while (file_watch := self._still_needed()) is not None:
+            file_watch.clear()
+            for event, wakes in self._exited():
                 with self._lock:
                     streams = list(self._streams)
                 for stream in streams:
                     stream.put(event)
-                for look in looks:
-                    look()
+                for wake in wakes:
+                    wake()
             if self._watched:
-                growth.wait(_SELDOM)
+                file_watch.wait(_POLL_SECONDS)
 
-    def _still(self) -> tuple[Path, Growth] | None:
+    def _still_needed(self) -> FileWatch | None:
+        """Returns the watch on the folder; closes it where no container is watched any more."""
         with self._lock:
-            watching = self._growth
-            if watching is not None and not self._watched:
-                watching[1].close()
-                watching = self._growth = None
-            return watching
+            if self._file_watch is None:
+                return None
+            _, file_watch = self._file_watch
+            if self._watched:
+                return file_watch
+            file_watch.close()
+            self._file_watch = None
+            return None
 
-    def _ended(self) -> list[tuple[EngineEvent, list[Callable[[], None]]]]:
+    def _exited(self) -> list[tuple[EngineEvent, list[Callable[[], None]]]]:
         with self._lock:
             files = list(self._watched)
         found = []
-        for file in [file for file in files if not file.writing()]:
+        for file in [file for file in files if not file.is_written()]:
             with self._lock:
                 followers = self._watched.pop(file, [])
-            found += [(followers[0][0], [look for _, look in followers])] if followers else []
+            found += [(followers[0][0], [wake for _, wake in followers])] if followers else []
         return found
 
 
-class WithExits:
-    """An engine's events and the ends that are heard of besides (an :class:`EventStream`)."""
+class EventsWithExits:
+    """An engine's events and the exits from conmon (an :class:`~reconciler.engines.protocol.EventStream`)."""
 
-    def __init__(self, stream: EventStream, exits: Exits) -> None:
+    def __init__(self, stream: EventStream, watcher: ConmonExitWatcher) -> None:
         self._stream = stream
-        self._exits = exits
-        #: None: the engine's stream has ended; an error: so has this.
+        self._watcher = watcher
+        #: None: the engine's stream has ended; an error: it broke.
         self._queue: SimpleQueue[EngineEvent | EngineError | None] = SimpleQueue()
 
     def put(self, event: EngineEvent) -> None:
-        """An end that was heard of."""
+        """Adds an exit."""
         self._queue.put(event)
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """Ends the iteration, from any thread."""
         self._stream.close()
         self._queue.put(None)
 
@@ -130,7 +133,7 @@ class WithExits:
                     raise item
                 yield item
         finally:
-            self._exits.leave(self)
+            self._watcher.remove_stream(self)
 
     def _read(self) -> None:
         try:

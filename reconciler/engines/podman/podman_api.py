@@ -13,11 +13,11 @@ class PodmanApi(HttpApi):
 
     engine = "Podman"
 
-    def _make(self) -> Any:
+    def _create_client(self) -> Any:
         from podman.api.client import APIClient  # noqa: PLC0415  (late: it takes 100 ms to import)
 
         return APIClient(base_url=self.url, identity=os.environ.get("CONTAINER_SSHKEY"))
 
-    def _address(self, client: Any, path: str, *, compatible: bool) -> str:
+    def _url_of(self, client: Any, path: str, *, compatible: bool) -> str:
         prefix = client.compatible_prefix if compatible else client.path_prefix
         return f"http://{client.base_url.netloc}{prefix.rstrip('/')}{path}"

@@ -6,7 +6,7 @@ much as reading the file. So a local engine's file is read directly; another hos
 API, with that flaw.
 
 The file is the kubelet's CRI format, which conmon writes: ``TIME stdout|stderr F|P TEXT``, P for a piece of a
-line that goes on. conmon ends only when everything is written.
+line that goes on. conmon exits only when everything is written.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from reconciler.engines.host.file_growth import Growth
-from reconciler.engines.http.container_facts import state_name
+from reconciler.engines.host.file_watch import FileWatch
+from reconciler.engines.http.container_json import parse_state
 
 _READ: Final = 1 << 20
-#: How often a quiet file is looked at, in seconds: soon after something came, then less; where the kernel
-#: tells of changes, only to be sure.
-_SOON: Final = 0.03
-_SELDOM: Final = 0.25
-_TO_BE_SURE: Final = 10.0
-_EXIT_FOLDER: Final = b"--exit-dir"
+#: Seconds between polls of a quiet file: soon after the last output, then longer; where the kernel notifies
+#: of changes, only as a safety net.
+_SHORTEST_PAUSE: Final = 0.03
+_LONGEST_PAUSE: Final = 0.25
+_LONGEST_PAUSE_NOTIFIED: Final = 10.0
+_EXIT_DIR_OPTION: Final = b"--exit-dir"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogFile:
-    """Where the output is.
+    """A container's log file.
 
     Attributes:
         path: of the file.
-        conmon: the process that writes it; 0 when it has ended.
+        conmon: pid of the process that writes it; 0 when it has exited.
         container: id, which is in that process's arguments.
     """
 
@@ -45,28 +45,28 @@ class LogFile:
     conmon: int
     container: str
 
-    def readable(self) -> bool:
-        """Whether this process can see the file, and the process that writes it."""
+    def is_readable(self) -> bool:
+        """Reports whether this process can see the file, and the process that writes it."""
         try:
             with self.path.open("rb"):
-                return not self.conmon or bool(self._words())
+                return not self.conmon or bool(self._conmon_arguments())
         except OSError:
             return False
 
-    def writing(self) -> bool:
-        """Whether more may come: conmon writes down how the container ended when it has written all else."""
-        words = self._words()
-        if not words:
+    def is_written(self) -> bool:
+        """Reports whether more may come: conmon writes the exit status when it has written all else."""
+        arguments = self._conmon_arguments()
+        if not arguments:
             return False
-        folder = _folder(words)
+        folder = _exit_dir(arguments)
         return folder is None or not (folder / self.container).exists()
 
-    def exits(self) -> Path | None:
-        """The folder into which conmon writes how its container ended; None when it does not say."""
-        return _folder(self._words())
+    def exit_dir(self) -> Path | None:
+        """Returns the folder into which conmon writes the exit status; None when it does not say."""
+        return _exit_dir(self._conmon_arguments())
 
-    def _words(self) -> list[bytes]:
-        """Arguments of conmon; none when it has ended, or its number is another process's by now."""
+    def _conmon_arguments(self) -> list[bytes]:
+        """Returns conmon's command line; empty when it has exited, or its pid is another process's by now."""
         try:
             line = Path(f"/proc/{self.conmon}/cmdline").read_bytes() if self.conmon else b""
         except OSError:
@@ -74,64 +74,64 @@ class LogFile:
         return line.split(b"\0") if self.container.encode() in line else []
 
 
-def _folder(words: list[bytes]) -> Path | None:
-    if _EXIT_FOLDER not in words[:-1]:
+def _exit_dir(arguments: list[bytes]) -> Path | None:
+    if _EXIT_DIR_OPTION not in arguments[:-1]:
         return None
-    return Path(os.fsdecode(words[words.index(_EXIT_FOLDER) + 1]))
+    return Path(os.fsdecode(arguments[arguments.index(_EXIT_DIR_OPTION) + 1]))
 
 
-def log_file(found: Mapping[str, Any]) -> LogFile | None:
-    """Where the output of an inspected container is, where this process can read it."""
-    config = (found.get("HostConfig") or {}).get("LogConfig") or {}
-    state = found.get("State") or {}
-    running = state_name(str(state.get("Status") or "")) in {"running", "paused", "stopping"}
+def find_log_file(inspected: Mapping[str, Any]) -> LogFile | None:
+    """Returns the log file of an inspected container, where this process can read it."""
+    config = (inspected.get("HostConfig") or {}).get("LogConfig") or {}
+    state = inspected.get("State") or {}
+    running = parse_state(str(state.get("Status") or "")) in {"running", "paused", "stopping"}
     file = LogFile(
         path=Path(config.get("Path") or "/nowhere"),
         conmon=int(state.get("ConmonPid") or 0) if running else 0,
-        container=found["Id"],
+        container=inspected["Id"],
     )
-    readable = config.get("Type") == "k8s-file" and file.readable() and (file.conmon or not running)
+    readable = config.get("Type") == "k8s-file" and file.is_readable() and (file.conmon or not running)
     return file if readable else None
 
 
-class FileLogs:
-    """The output of a container whose file can be read (see :class:`~reconciler.engines.protocol.LogStream`)."""
+class LogFileStream:
+    """The output in a log file (a :class:`~reconciler.engines.protocol.LogStream`)."""
 
     def __init__(self, file: LogFile, *, follow: bool, tail: int | None) -> None:
         self._file = file
         self._follow = follow
         self._tail = tail
         self._closed = threading.Event()
-        self._growth: Growth | None = None
+        self._watch: FileWatch | None = None
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """Ends the iteration, from any thread."""
         self._closed.set()
-        self.look()
+        self.wake()
 
-    def look(self) -> None:
-        """Look now whether there is more, or the end; from any thread."""
-        if (growth := self._growth) is not None:
-            growth.wake()
+    def wake(self) -> None:
+        """Makes a waiting reader read now, from any thread."""
+        if (watch := self._watch) is not None:
+            watch.wake()
 
     def __iter__(self) -> Iterator[bytes]:
         file: BinaryIO = self._file.path.open("rb")
-        growth = self._growth = Growth(self._file.path) if self._follow else None
+        watch = self._watch = FileWatch(self._file.path) if self._follow else None
         try:
             if self._tail is not None:
-                yield from _last(file, self._tail)
+                yield from _last_lines(file, self._tail)
             rest = b""
-            pause = _SOON
+            pause = _SHORTEST_PAUSE
             while not self._closed.is_set():
-                if growth is not None:
-                    growth.expect()
+                if watch is not None:
+                    watch.clear()
                     if self._closed.is_set():
                         return
-                # Asked before reading: what was written before the end is read after it.
-                more = self._follow and self._file.writing()
+                # Asked before reading: what was written before the exit is read after it.
+                more = self._follow and self._file.is_written()
                 data = file.read(_READ)
                 if data:
-                    pause = _SOON
+                    pause = _SHORTEST_PAUSE
                     text, rest = decode(rest + data)
                     if text:
                         yield text
@@ -140,22 +140,22 @@ class FileLogs:
                     yield decode(rest + file.read())[0]
                     file.close()
                     file, rest = successor, b""
-                    if growth is not None:
-                        growth.close()
-                        growth = self._growth = Growth(self._file.path)
-                elif growth is None or not more:
+                    if watch is not None:
+                        watch.close()
+                        watch = self._watch = FileWatch(self._file.path)
+                elif watch is None or not more:
                     return
-                elif growth.wait(pause):
-                    pause = _SOON
+                elif watch.wait(pause):
+                    pause = _SHORTEST_PAUSE
                 else:
-                    pause = min(pause * 1.5, _TO_BE_SURE if growth.told else _SELDOM)
+                    pause = min(pause * 1.5, _LONGEST_PAUSE_NOTIFIED if watch.is_notified else _LONGEST_PAUSE)
         finally:
             file.close()
-            if growth is not None:
-                growth.close()
+            if watch is not None:
+                watch.close()
 
     def _successor(self, file: BinaryIO) -> BinaryIO | None:
-        """The file that took this one's place: conmon begins anew at containers.conf's `log_size_max`."""
+        """Opens the file that replaced this one: conmon begins again at containers.conf's `log_size_max`."""
         try:
             if self._file.path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 return None
@@ -165,7 +165,7 @@ class FileLogs:
 
 
 def decode(data: bytes) -> tuple[bytes, bytes]:
-    """The output in whole lines of the file, and the beginning of a line that is not whole yet."""
+    """Returns the output in whole lines of the file, and the beginning of a line that is not whole yet."""
     *lines, rest = data.split(b"\n")
     return b"".join(map(_text, lines)), rest
 
@@ -177,8 +177,8 @@ def _text(line: bytes) -> bytes:
     return parts[3] if parts[2].startswith(b"P") else parts[3] + b"\n"
 
 
-def _last(file: BinaryIO, count: int) -> Iterator[bytes]:
-    """The last lines of what is there; a line in pieces counts as one."""
+def _last_lines(file: BinaryIO, count: int) -> Iterator[bytes]:
+    """Yields the last lines of the file; a line in pieces counts as one."""
     lines: deque[bytes] = deque(maxlen=max(count, 0))
     pieces = b""
     position = 0

@@ -1,21 +1,21 @@
-"""What Podman says of itself and of networks, in this project's terms. Pure."""
+"""Parses what Podman reports of itself, of a container's state and of networks. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.engines.http.container_facts import state_name
+from reconciler.engines.http.container_json import parse_state
 from reconciler.engines.protocol import ContainerStateName, EngineInfo, NetworkState
 
 
-def engine_info(
-    answer: Mapping[str, Any], *, url: str, same_mounts: bool, devices: Mapping[str, tuple[str, ...]]
+def parse_info(
+    response: Mapping[str, Any], *, url: str, same_mounts: bool, devices: Mapping[str, tuple[str, ...]]
 ) -> EngineInfo:
-    """Who answered, from ``/info``."""
-    host = answer.get("host") or {}
-    version = answer.get("version") or {}
-    store = answer.get("store") or {}
+    """Returns the engine's facts, from ``/info``."""
+    host = response.get("host") or {}
+    version = response.get("version") or {}
+    store = response.get("store") or {}
     mappings = (host.get("idMappings") or {}).get("uidmap") or ()
     return EngineInfo(
         name="podman",
@@ -42,14 +42,14 @@ def engine_info(
     )
 
 
-def container_state_name(word: str, started: float | None) -> ContainerStateName:
-    """The state; what ran when the host went down is "created" again for Podman, and must not run twice."""
-    name = state_name(word)
-    return "exited" if name == "created" and started is not None else name
+def parse_podman_state(word: str, started: float | None) -> ContainerStateName:
+    """Returns the state; what ran when the host went down is "created" for Podman, and must not run twice."""
+    state = parse_state(word)
+    return "exited" if state == "created" and started is not None else state
 
 
-def network_state(item: Mapping[str, Any]) -> NetworkState:
-    """A network, from a listing or an inspect; of two subnets the IPv4 one."""
+def parse_network(item: Mapping[str, Any]) -> NetworkState:
+    """Returns a network of a listing or an inspect; of two subnets the IPv4 one."""
     subnet: Mapping[str, Any] = next(
         (each for each in item.get("subnets") or () if ":" not in each.get("subnet", "")), {}
     )

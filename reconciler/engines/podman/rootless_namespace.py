@@ -1,7 +1,7 @@
-"""The way into the namespace in which rootless Podman keeps a user's networks.
+"""The way into the network namespace in which rootless Podman keeps a user's networks.
 
 Podman has a command for it, which makes the namespace where there is none. It works for the user whose
-Podman it is, on the same host; for the engine of another there is no way, and a sentence says so.
+Podman it is, on the same host; for another user's Podman there is no way, and the error says so.
 """
 
 from __future__ import annotations
@@ -11,49 +11,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from reconciler.engines.discovery import socket_owner
+from reconciler.engines.host import socket_owner
 from reconciler.engines.protocol import EngineInfo
-from reconciler.errors import ServingError
-from reconciler.server.network_namespaces import Entrance
+from reconciler.errors import ListenError
+from reconciler.server.network_namespaces import NamespaceEntry
 
-#: What Podman finds its files and its user by. Not the variables that make it a client of another, and no
+#: Variables by which Podman finds its files and its user. Not those that make it a client of another, and no
 #: secrets: what it starts for the network has this environment for good.
 _KEPT: Final = ("HOME", "USER", "LOGNAME", "PATH", "LANG", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS")
 _KEPT_PREFIXES: Final = ("XDG_", "CONTAINERS_")
 
 
-def entrance(info: EngineInfo, environment: Mapping[str, str]) -> Entrance:
-    """The way into the networks of a rootless Podman.
+def rootless_namespace_entry(info: EngineInfo, environment: Mapping[str, str]) -> NamespaceEntry:
+    """Returns the command that enters the network namespace of a rootless Podman.
 
     Args:
-        info: who it is.
+        info: of the engine.
         environment: this process's.
 
     Raises:
-        ServingError: there is none from here.
+        ListenError: this process cannot enter it.
     """
-    if not socket_owner.is_own(info.host):
-        raise ServingError(
+    if not socket_owner.is_own_podman(info.host):
+        raise ListenError(
             f"rootless Podman keeps its networks in a namespace of its own, and the one at {info.host} is "
             "not this user's on this host.",
             remedy="Run the reconciler as the user whose Podman it is, or give the pods `hostNetwork: true`.",
         )
     program = shutil.which("podman", path=environment.get("PATH"))
     if program is None:
-        raise ServingError(
+        raise ListenError(
             "rootless Podman keeps its networks in a namespace of its own, and there is no program `podman` "
             "on the PATH to enter it with.",
             remedy="Put it there, or give the pods `hostNetwork: true`.",
         )
-    flags, place = _store(info)
+    options, variables = _store_options(info)
     kept = {
         name: value for name, value in environment.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
     }
-    return Entrance(command=(program, *flags, "unshare", "--rootless-netns"), environment=kept | place)
+    command = (program, *options, "unshare", "--rootless-netns")
+    return NamespaceEntry(command=command, environment=kept | variables)
 
 
-def _store(info: EngineInfo) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Which of the user's Podmans it is, as options and variables: by what it says of itself.
+def _store_options(info: EngineInfo) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Returns the options and variables that select this one of the user's Podmans, by its own report.
 
     This process may have been started without the session's XDG_RUNTIME_DIR, or with another. A Podman with a
     store of its own (``--root``) has a namespace of its own, too, from 5.0 on.

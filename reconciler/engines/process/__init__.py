@@ -1,6 +1,10 @@
-"""Parts of the process engine (:mod:`reconciler.engines.process.process_engine` is its face).
+"""The process engine: containers as process groups of this machine, without images.
 
-``supervising``, ``isolating``, ``identities``, ``records`` and ``announcing`` also run inside the
-supervisor, an interpreter started without site-packages for every container: they import the cheap part
-of the standard library only (no typing, no pathlib, no dataclasses).
+What belongs here: :mod:`process_engine` (the engine: import :class:`ProcessEngine` from it), what it creates
+from a container's specification (:mod:`container_creator`, :mod:`launch_spec`, :mod:`volume_layout`,
+:mod:`spec_rewriter`, :mod:`limitations`), what it does with containers (:mod:`lifecycle`,
+:mod:`process_status`, :mod:`process_logs`, :mod:`process_events`), its state on disk (:mod:`state_folder`,
+:mod:`process_volumes`, :mod:`networks`) and :mod:`supervisor`, which runs beside each container.
+
+Never imports: other engines, :mod:`reconciler.controller`.
 """

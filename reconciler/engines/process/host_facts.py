@@ -1,28 +1,30 @@
-"""What the machine offers: CPUs, memory, GPUs, its programs."""
+"""What this machine has: CPUs, memory, GPUs, and the environment of its programs."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 NVIDIA: Final = "nvidia.com/gpu"
 AMD: Final = "amd.com/gpu"
-#: Variables by which a program is told the devices it may use.
+#: Variables that tell a program which devices it may use.
 VISIBLE: Final = {NVIDIA: "CUDA_VISIBLE_DEVICES", AMD: "HIP_VISIBLE_DEVICES"}
 _AMD_VENDOR: Final = "0x1002"
-#: Variables of the daemon that every program on this machine needs to work as it does for its user. The rest
-#: (tokens, passwords) stays with the daemon.
-INHERITED: Final = (
+#: Variables of the daemon that a container inherits: those that programs need to work as they do for the
+#: user. The rest (tokens, passwords) stays with the daemon.
+_INHERITED: Final = (
     "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
 )  # fmt: skip
-#: Programs that mean the interpreter the daemon runs with, by what they run.
+#: Programs that stand for the daemon's interpreter, with the arguments they give it.
 _SHIMS: Final = {
     "python": (),
     "python3": (),
@@ -31,24 +33,39 @@ _SHIMS: Final = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class HostFeatures:
+    """What the kernel lets this user do.
+
+    Attributes:
+        can_mount: give containers mount namespaces.
+        any_loopback: give containers loopback addresses of their own.
+        controllers: create control groups; the result of ``cgroup_limits.find_controllers``.
+    """
+
+    can_mount: bool
+    any_loopback: bool
+    controllers: Mapping[str, str]
+
+
 def cpus() -> int:
-    """CPUs that this process may use."""
+    """Returns the number of CPUs that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def memory() -> int:
-    """Bytes of memory."""
+    """Returns the bytes of memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def devices() -> Mapping[str, tuple[str, ...]]:
-    """GPUs by class and index."""
-    found = {NVIDIA: _nvidia(), AMD: _amd()}
+def find_devices() -> Mapping[str, tuple[str, ...]]:
+    """Returns the GPUs by class and index."""
+    found = {NVIDIA: _find_nvidia(), AMD: _find_amd()}
     return {name: indexes for name, indexes in found.items() if indexes}
 
 
-def _nvidia() -> tuple[str, ...]:
+def _find_nvidia() -> tuple[str, ...]:
     program = shutil.which("nvidia-smi")
     if program is None:
         return ()
@@ -61,11 +78,11 @@ def _nvidia() -> tuple[str, ...]:
             check=True,
         )
     except (subprocess.SubprocessError, OSError):
-        return ()  # the driver does not answer: no device can be used
+        return ()  # the driver does not answer: its devices cannot be used
     return tuple(line.strip() for line in done.stdout.splitlines() if line.strip().isdigit())
 
 
-def _amd() -> tuple[str, ...]:
+def _find_amd() -> tuple[str, ...]:
     if not Path("/dev/kfd").exists():
         return ()
     nodes = sorted(Path("/sys/class/drm").glob("renderD*/device/vendor"))
@@ -74,32 +91,28 @@ def _amd() -> tuple[str, ...]:
 
 
 def write_shims(folder: Path) -> None:
-    """Make ``python``, ``pip`` and ``torchrun`` programs for an interpreter whose folder lacks them."""
+    """Writes programs ``python``, ``pip`` and ``torchrun`` for an interpreter whose folder lacks them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, arguments in _SHIMS.items():
-        text = "#!/bin/sh\n" + " ".join(["exec", _quoted(sys.executable), *arguments]) + ' "$@"\n'
+        text = "#!/bin/sh\n" + shlex.join(["exec", sys.executable, *arguments]) + ' "$@"\n'
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            temporary = folder / f".{name}.{os.getpid()}"
+            temporary = folder / f".{name}.{os.urandom(4).hex()}"  # other engines may write it, too
             temporary.write_text(text, encoding="utf-8")
             temporary.chmod(0o755)
             temporary.rename(path)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
 def search_path(shims: Path) -> str:
-    """``PATH`` of a container: the daemon's interpreter first, shims for what it lacks, then the host's."""
+    """Returns a container's ``PATH``: the interpreter's folder, the shims for what it lacks, the daemon's."""
     own = str(Path(sys.executable).parent)
     rest = os.environ.get("PATH") or "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     return os.pathsep.join([own, str(shims), rest])
 
 
-def environment(shims: Path) -> dict[str, str]:
-    """What every container's environment begins with."""
-    base = {name: os.environ[name] for name in INHERITED if name in os.environ}
+def base_environment(shims: Path) -> dict[str, str]:
+    """Returns the variables that every container has."""
+    base = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     base.setdefault("HOME", str(Path.home()))
     base.setdefault("LANG", "C.UTF-8")
     return {**base, "PATH": search_path(shims)}

@@ -1,6 +1,6 @@
-"""What happens to a container's processes: started, stopped, signalled, removed.
+"""Starts, stops, signals and removes containers.
 
-Each takes the container's lock where it must not meet another of these, from this daemon or the next: a
+Each call takes the container's lock where it must not run beside another, of this daemon or the next: a
 container that is being started is not removed, and none is started twice.
 """
 
@@ -10,75 +10,71 @@ import signal
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.common.liveness import allow
+from reconciler.common.liveness import allow_time
 from reconciler.engines.process import process_status, supervisor_launch
-from reconciler.engines.process.state_folder import Folders
+from reconciler.engines.process.state_folder import StateFolder
 from reconciler.engines.process.supervisor import cgroup_limits, json_files, process_identity
 from reconciler.engines.protocol import ContainerState
 from reconciler.errors import Conflict, EngineError, NotFound, StartFailed
 
 Json = dict[str, Any]
 
-#: Seconds that killed processes get to be gone.
-_PATIENCE: Final = 15.0
-#: Signals that a person means for everything in a container; others go to its command alone.
-_FOR_ALL: Final = frozenset(
+#: Seconds for killed processes to end.
+_KILL_TIMEOUT: Final = 15.0
+#: Signals that go to all processes of a container; others go to its command alone.
+_GROUP_SIGNALS: Final = frozenset(
     {signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP, signal.SIGCONT}
 )
 
 
-class Lives:
-    """The lives of the containers in these folders."""
+class ContainerLifecycle:
+    """The containers of one state folder."""
 
-    def __init__(self, folders: Folders) -> None:
-        self._folders = folders
-
-    # Looking
+    def __init__(self, state: StateFolder) -> None:
+        self._state = state
 
     def find(self, container: str) -> tuple[Path, Json]:
-        """A container's folder and specification, by name or id.
+        """Returns a container's folder and specification, by name or id.
 
         Raises:
             NotFound: there is none.
         """
-        found = self._folders.find(container)
+        found = self._state.find_container(container)
         if found is None:
             raise NotFound(f"There is no container {container}.")
         return found
 
-    def state(self, home: Path, spec: Json) -> ContainerState | None:
-        """Its state; None if it was removed while being looked at."""
-        state = process_status.observe(home, spec, listeners=self._folders.listeners)
-        return state if self._is_still(home, spec) else None
+    def observe(self, home: Path, spec: Json) -> ContainerState | None:
+        """Returns the container's state; None if it was removed meanwhile."""
+        state = process_status.observe(home, spec, listeners=self._state.listeners)
+        return state if self._is_current(home, spec) else None
 
     def inspect(self, container: str) -> ContainerState:
-        """The state of one by name or id.
+        """Returns a container's state, by name or id.
 
         Raises:
             NotFound: there is none.
         """
-        state = self.state(*self.find(container))
+        state = self.observe(*self.find(container))
         if state is None:
             raise NotFound(f"There is no container {container}.")
         return state
 
-    def _is_still(self, home: Path, spec: Json) -> bool:
-        """Whether the folder is that container's, and not of another under the same name."""
-        now = self._folders.spec(home)
+    def _is_current(self, home: Path, spec: Json) -> bool:
+        """Whether the folder still belongs to that container, and not to another of the same name."""
+        now = self._state.load_spec(home)
         return now is not None and now["id"] == spec["id"]
 
-    # Starting
-
     def start(self, container: str) -> None:
-        """Start the command under a supervisor of its own; one that runs is no error.
+        """Starts the command under a supervisor of its own; a running one is not an error.
 
         Raises:
             StartFailed: no such command or folder, or the address is in use; it is left as created.
-            NotFound: it is gone.
+            NotFound: it was removed.
         """
         home, spec = self.find(container)
         try:
-            with self._folders.locked(home):
+            with self._state.locked(home):
                 answer = self._start(home, spec)
         except FileNotFoundError:
             raise NotFound(f"{spec['name']} has been removed.") from None
@@ -88,10 +84,10 @@ class Lives:
             )
 
     def _start(self, home: Path, spec: Json) -> Json:
-        """The supervisor's answer; empty when it runs already. Under the container's lock."""
-        if not self._is_still(home, spec):
+        """Returns the supervisor's answer, empty where it runs already; under the container's lock."""
+        if not self._is_current(home, spec):
             raise NotFound(f"{spec['name']} has been removed.")
-        if process_status.running(home) is not None:
+        if process_status.find_run(home) is not None:
             return {}
         self._check_address(spec)
         if self.inspect(spec["id"]).state == "exited":
@@ -102,84 +98,80 @@ class Lives:
     def _check_address(self, spec: Json) -> None:
         if not spec["address"] or spec["shared"]:
             return
-        for home, other in self._folders.all_containers():
+        for home, other in self._state.list_containers():
             same = (other["network"], other["address"]) == (spec["network"], spec["address"])
             if (
                 same
                 and not other["shared"]
                 and other["id"] != spec["id"]
-                and process_status.running(home) is not None
+                and process_status.find_run(home) is not None
             ):
                 raise StartFailed(
                     f"The address {spec['address']} of {spec['name']} is in use by {other['name']}."
                 )
 
-    # Ending
-
-    def end(self, container: str, grace: float) -> None:
-        """TERM to all its processes, KILL after ``grace`` seconds; gone or ended is no error.
+    def stop(self, container: str, grace: float) -> None:
+        """Sends TERM to all its processes, KILL after ``grace`` seconds; removed or exited is not an error.
 
         Raises:
             EngineError: it cannot be killed.
         """
-        found = self._folders.find(container)
+        found = self._state.find_container(container)
         if found is None:
             return
         home, spec = found
-        with allow(grace + _PATIENCE, f"stopping {spec['name']}"):
-            ended = process_status.end(home, spec, grace=grace, patience=_PATIENCE)
-        if not ended:
+        with allow_time(grace + _KILL_TIMEOUT, f"stopping {spec['name']}"):
+            stopped = process_status.stop(home, spec, grace=grace, kill_timeout=_KILL_TIMEOUT)
+        if not stopped:
             raise EngineError(f"{spec['name']} did not end when killed: a process hangs in the kernel.")
-        self.state(home, spec)  # writes the end of one whose supervisor had to be killed
+        self.observe(home, spec)  # writes the exit of one whose supervisor had to be killed
 
-    def send(self, container: str, signal: str) -> None:
-        """Send a signal; those that end or stop go to all its processes.
+    def send_signal(self, container: str, signal: str) -> None:
+        """Sends a signal; those that end or pause go to all its processes.
 
         Raises:
             EngineError: there is no such signal.
         """
         try:
-            number = process_identity.signal_number(signal)
+            number = process_identity.parse_signal(signal)
         except ValueError:
             raise EngineError(f"There is no signal {signal!r}.") from None
-        found = self._folders.find(container)
-        run = process_status.running(found[0]) if found else None
+        found = self._state.find_container(container)
+        run = process_status.find_run(found[0]) if found else None
         if run is not None:
-            process_status.send(run, number, group=number in _FOR_ALL)
+            process_status.send_signal(run, number, group=number in _GROUP_SIGNALS)
 
     def unpause(self, container: str) -> None:
-        """Let a paused container go on; one that is not paused is no error."""
-        found = self._folders.find(container)
-        run = process_status.running(found[0]) if found else None
+        """Resumes a paused container; one that is not paused is not an error."""
+        found = self._state.find_container(container)
+        run = process_status.find_run(found[0]) if found else None
         if found is None or run is None:
             return
-        paused = process_identity.stopped(run["main"])
-        process_status.send(run, signal.SIGCONT, group=True)
+        paused = process_identity.is_stopped(run["main"])
+        process_status.send_signal(run, signal.SIGCONT, group=True)
         if paused:
-            self._folders.announce("container", "unpause", found[1]["name"], found[1]["labels"])
-
-    # Removing
+            self._state.publish("container", "unpause", found[1]["name"], found[1]["labels"])
 
     def remove(self, container: str, *, force: bool) -> None:
-        """Remove it with its folder, log and working directory; one that is not there is no error.
+        """Removes it with its folder, log and working directory; a missing one is not an error.
 
         Raises:
-            Conflict: it runs, and is not to be ended by ``force``.
+            Conflict: it runs, and ``force`` is not set.
         """
-        found = self._folders.find(container)
+        found = self._state.find_container(container)
         if found is None:
             return
         home, spec = found
         try:
-            with self._folders.locked(home):  # not while it is being started: its command would be lost
-                if not self._is_still(home, spec):
-                    return  # another remover was first
-                if not force and process_status.running(home) is not None:
+            with self._state.locked(home):  # not while it is being started: its command would be left running
+                if not self._is_current(home, spec):
+                    return  # another caller was first
+                if not force and process_status.find_run(home) is not None:
                     raise Conflict(f"The container {spec['name']} is running.")
-                self.end(spec["id"], 0)
+                self.stop(spec["id"], 0)
                 process_status.kill_leftovers(None, spec["id"])
                 cgroup_limits.remove(spec["launch"]["groups"])
-                self._folders.drop_container(home)
+                self._state.remove_container(home)
         except FileNotFoundError:
-            return  # likewise
-        self._folders.announce("container", "remove", spec["name"], spec["labels"])
+            return  # another caller was first
+        self._state.publish("container", "remove", spec["name"], spec["labels"])

@@ -2,11 +2,11 @@
 
 Each container is a process group under a small supervisor that outlives the daemon; each has a loopback
 address, a working directory, an environment and a log file of its own. There are no images, and a container
-sees the machine's own programs and files: it is kept from others' ports and volumes, not locked in.
+sees the machine's own programs and files: it is separated from others' ports and volumes, not confined.
 
-All state is in files (``processes.folders``), written atomically, so a daemon may die at any point. Where the
-kernel allows it, volumes are mounted at their paths (``processes.isolating``); elsewhere paths are
-rewritten. What cannot be kept of a specification, :meth:`ProcessEngine.limitations` says.
+All state is in files (:mod:`state_folder`), written atomically, so that a daemon may die at any point. Where
+the kernel allows it, volumes are mounted at their paths (:mod:`supervisor.mount_namespace`); elsewhere paths
+are rewritten. :meth:`ProcessEngine.limitations` lists what has no effect of a specification.
 """
 
 from __future__ import annotations
@@ -22,23 +22,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from reconciler.common.liveness import allow
-from reconciler.engines.http.verification import raise_if_unspeakable
-from reconciler.engines.process import (
-    command_translation,
-    host_facts,
-    loopback_addresses,
-    process_status,
-    supervisor_launch,
-)
-from reconciler.engines.process.creation import Creator
-from reconciler.engines.process.lifecycle import Lives
-from reconciler.engines.process.loopback_networks import Networks
-from reconciler.engines.process.path_rewriting import Rewriter
-from reconciler.engines.process.port_reservations import Reservations, default_folder
-from reconciler.engines.process.process_streams import Events, FileLog
+from reconciler.common.liveness import allow_time
+from reconciler.common.xdg_folders import xdg_folder
+from reconciler.engines.process import host_facts, process_status, supervisor_launch
+from reconciler.engines.process.container_creator import ContainerCreator
+from reconciler.engines.process.lifecycle import ContainerLifecycle
+from reconciler.engines.process.limitations import list_limitations
+from reconciler.engines.process.networks import loopback_addresses
+from reconciler.engines.process.networks.loopback_networks import LoopbackNetworks
+from reconciler.engines.process.networks.port_reservations import PortReservations, default_folder
+from reconciler.engines.process.process_events import EventSubscription
+from reconciler.engines.process.process_logs import ContainerLog
 from reconciler.engines.process.process_volumes import Volumes
-from reconciler.engines.process.state_folder import Folders, carries
+from reconciler.engines.process.spec_rewriter import SpecRewriter
+from reconciler.engines.process.state_folder import StateFolder, has_labels
 from reconciler.engines.process.supervisor import cgroup_limits, json_files
 from reconciler.engines.protocol import (
     ContainerState,
@@ -50,6 +47,7 @@ from reconciler.engines.protocol import (
     RegistryAuth,
     VolumeState,
 )
+from reconciler.engines.spec_validation import validate_text
 from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
 from reconciler.errors import EngineError, EngineUnavailable, NotFound
 
@@ -60,13 +58,14 @@ _INVENTORY_AGE: Final = 60.0
 
 
 def default_state_dir() -> Path:
-    """``$XDG_STATE_HOME/reconciler/process``."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "reconciler" / "process"
+    """Returns ``$XDG_STATE_HOME/reconciler/process``."""
+    return xdg_folder("XDG_STATE_HOME", ".local/state") / "reconciler" / "process"
 
 
-def _told(method: Callable[Concatenate[ProcessEngine, P], R]) -> Callable[Concatenate[ProcessEngine, P], R]:
-    """Turn what the file system says into this project's errors."""
+def _map_errors(
+    method: Callable[Concatenate[ProcessEngine, P], R],
+) -> Callable[Concatenate[ProcessEngine, P], R]:
+    """Turns errors of the file system into those of :mod:`reconciler.errors`."""
 
     @functools.wraps(method)
     def call(self: ProcessEngine, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -86,9 +85,9 @@ class ProcessEngine:
     """An engine without images: see the module.
 
     Args:
-        state_dir: where everything is kept; None is ``$XDG_STATE_HOME/reconciler/process``.
-        views: whether containers get a view of the file system of their own; None asks the kernel.
-        many_addresses: whether each container gets its own loopback address; None asks the kernel.
+        state_dir: None is ``$XDG_STATE_HOME/reconciler/process``.
+        can_mount: whether containers have mount namespaces; None asks the kernel.
+        any_loopback: whether each container has its own loopback address; None asks the kernel.
         now: seconds since the epoch.
         new_id: a new unique id, of hexadecimal digits.
 
@@ -102,37 +101,38 @@ class ProcessEngine:
         self,
         state_dir: Path | None = None,
         *,
-        views: bool | None = None,
-        many_addresses: bool | None = None,
+        can_mount: bool | None = None,
+        any_loopback: bool | None = None,
         now: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: secrets.token_hex(32),
     ) -> None:
         self.root = (state_dir or default_state_dir()).absolute()
         try:
-            self._folders = Folders(self.root)
+            self._state = StateFolder(self.root)
+            host_facts.write_shims(self._state.shims)
         except OSError as error:
             raise EngineUnavailable(
                 f"The process engine cannot keep its state in {self.root}: {error.strerror}.",
                 remedy="Make it writable, or set XDG_STATE_HOME.",
             ) from error
-        self._networks = Networks(self._folders, Reservations(default_folder()))
-        self._volumes = Volumes(self._folders)
-        self._lives = Lives(self._folders)
-        self._views = views
-        self._many_addresses = (
-            loopback_addresses.many_addresses() if many_addresses is None else many_addresses
-        )
+        self._networks = LoopbackNetworks(self._state, PortReservations(default_folder()))
+        self._volumes = Volumes(self._state)
+        self._creator = ContainerCreator(self._state, self._networks, self._volumes)
+        self._containers = ContainerLifecycle(self._state)
+        self._can_mount = can_mount
+        self._any_loopback = any_loopback
         self._now = now
         self._new_id = new_id
         self._lock = threading.Lock()
         self._inventory: tuple[float, Mapping[str, tuple[str, ...]]] | None = None
-        self._streams: list[Events] = []
+        self._subscriptions: list[EventSubscription] = []
 
     # The engine
 
-    @_told
+    @_map_errors
     def info(self) -> EngineInfo:
-        """The machine: its version is Python's."""
+        """Describes this machine; the version is Python's."""
+        features = self._features
         return EngineInfo(
             name=self.name,
             version=platform.python_version(),
@@ -142,121 +142,112 @@ class ProcessEngine:
             details={
                 "state": str(self.root),
                 "python": sys.executable,
-                "volumes": "mounted" if self._isolated else "paths rewritten",
-                "limits": ", ".join(self._limits) or "not enforced",
-                "addresses": "127.0.0.0/8" if self._many_addresses else loopback_addresses.LOCALHOST,
+                "volumes": "mounted" if features.can_mount else "paths rewritten",
+                "limits": ", ".join(features.controllers) or "not enforced",
+                "addresses": "127.0.0.0/8" if features.any_loopback else loopback_addresses.LOCALHOST,
             },
         )
 
-    @property
-    def _isolated(self) -> bool:
-        """Whether containers get their own view; asked of the kernel once."""
-        with self._lock:
-            if self._views is None:
-                self._views = supervisor_launch.probe_views(self.root) == ""
-            return self._views
-
     @functools.cached_property
-    def _limits(self) -> dict[str, str]:
-        """Where control groups can be made; asked of the kernel once."""
-        return cgroup_limits.offers()
-
-    def limitations(self, spec: ContainerSpec) -> list[str]:
-        """What this engine does not keep of a specification, each in a sentence."""
-        return command_translation.limitations(
-            spec,
-            home=self._folders.containers / spec.name,
-            isolated=self._isolated,
-            limits=self._limits,
+    def _features(self) -> host_facts.HostFeatures:
+        """What the kernel lets this user do; asked once."""
+        can_mount, any_loopback = self._can_mount, self._any_loopback
+        if can_mount is None:
+            can_mount = supervisor_launch.probe_mount_namespaces(self.root) == ""
+        if any_loopback is None:
+            any_loopback = loopback_addresses.can_bind_any_loopback()
+        return host_facts.HostFeatures(
+            can_mount=can_mount, any_loopback=any_loopback, controllers=cgroup_limits.find_controllers()
         )
 
+    def limitations(self, spec: ContainerSpec) -> list[str]:
+        """Returns a sentence for each part of the specification that has no effect here."""
+        home = self._state.containers / spec.name
+        return list_limitations(spec, home=home, features=self._features)
+
     def image_exists(self, image: str) -> bool:  # noqa: ARG002  (the Protocol's)
-        """Always: no image is used."""
+        """True: no image is used."""
         return True
 
-    def bound_folder(self, mount: Mount) -> str | None:  # noqa: ARG002  (the Protocol's)
-        """None: what a process may reach is its user's anyway."""
+    def sub_path_root(self, mount: Mount) -> str | None:  # noqa: ARG002  (the Protocol's)
+        """None: a process can reach only what its user can anyway."""
         return None
 
     def image_user(self, image: str) -> str | None:  # noqa: ARG002  (the Protocol's)
-        """No image is used: this process's user."""
+        """This process's user: no image is used."""
         return str(os.geteuid())
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]
     ) -> None:
-        """Nothing to do: no image is used."""
+        """Does nothing: no image is used."""
 
-    @_told
+    @_map_errors
     def devices(self) -> Mapping[str, tuple[str, ...]]:
-        """GPUs by class and index, as ``nvidia-smi`` counts them; asked once a minute."""
+        """Returns GPUs by class and index, as ``nvidia-smi`` counts them; cached for a minute."""
         with self._lock:
             if self._inventory is None or time.monotonic() - self._inventory[0] > _INVENTORY_AGE:
-                self._inventory = (time.monotonic(), host_facts.devices())
+                self._inventory = (time.monotonic(), host_facts.find_devices())
             return self._inventory[1]
 
     def close(self) -> None:
-        """End the event streams; containers go on."""
+        """Ends the event streams; containers keep running."""
         with self._lock:
-            streams, self._streams = self._streams, []
-        for stream in streams:
-            stream.close()
+            subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            subscription.close()
 
     # Networks and volumes
 
-    @_told
+    @_map_errors
     def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
-        """All networks with the labels."""
-        return [state for state in self._networks.all() if carries(state.labels, labels)]
+        """Returns all networks with the labels."""
+        return [state for state in self._networks.list_all() if has_labels(state.labels, labels)]
 
-    @_told
+    @_map_errors
     def inspect_network(self, name: str) -> NetworkState:
-        """One network.
-
-        Raises:
-            NotFound: there is none.
-        """
+        """Returns one network, or raises NotFound."""
         return self._networks.inspect(name)
 
-    @_told
+    @_map_errors
     def create_network(self, spec: NetworkSpec) -> NetworkState:
-        """Take a loopback subnet, and a port for rendezvous.
+        """Takes a loopback subnet, and a port for rendezvous.
 
         Raises:
             Conflict: the name is taken.
         """
         state = self._networks.create(spec, self._new_id())
-        self._folders.announce("network", "create", spec.name, spec.labels)
+        self._state.publish("network", "create", spec.name, spec.labels)
         return state
 
-    @_told
+    @_map_errors
     def remove_network(self, name: str) -> None:
-        """Free a network's subnet and port.
+        """Frees a network's subnet and port.
 
         Raises:
             EngineError: containers are on it.
         """
         removed = self._networks.remove(name)
         if removed is not None:
-            self._folders.announce("network", "remove", name, removed.labels)
+            self._state.publish("network", "remove", name, removed.labels)
 
-    @_told
+    @_map_errors
     def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
-        """All volumes with the labels."""
-        return [state for state in self._volumes.all() if carries(state.labels, labels)]
+        """Returns all volumes with the labels."""
+        return [state for state in self._volumes.list_all() if has_labels(state.labels, labels)]
 
-    @_told
+    @_map_errors
     def create_volume(self, spec: VolumeSpec) -> None:
-        """Make a folder, in memory where ``tmpfs_size`` asks for it and the machine can.
+        """Creates a folder, in memory where ``tmpfs_size`` asks for it and the machine can.
 
         Raises:
             Conflict: the name is taken by a volume with other labels.
         """
         self._volumes.create(spec, self._new_id())
 
-    @_told
+    @_map_errors
     def remove_volume(self, name: str) -> None:
-        """Remove a volume and its content.
+        """Removes a volume and its content.
 
         Raises:
             EngineError: containers mount it.
@@ -265,133 +256,106 @@ class ProcessEngine:
 
     # Containers
 
-    @_told
+    @_map_errors
     def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
-        """All containers with the labels, running or not."""
+        """Returns all containers with the labels, running or not."""
         found = (
-            self._lives.state(home, spec)
-            for home, spec in self._folders.all_containers()
-            if carries(spec["labels"], labels)
+            self._containers.observe(home, spec)
+            for home, spec in self._state.list_containers()
+            if has_labels(spec["labels"], labels)
         )
         return [state for state in found if state is not None]
 
-    @_told
+    @_map_errors
     def inspect_container(self, name: str) -> ContainerState:
-        """One container by name or id.
+        """Returns one container by name or id, or raises NotFound."""
+        return self._containers.inspect(name)
 
-        Raises:
-            NotFound: there is none.
-        """
-        return self._lives.inspect(name)
-
-    @_told
+    @_map_errors
     def create_container(self, spec: ContainerSpec) -> str:
-        """Make a container's folder with all that starting it takes.
+        """Creates a container's folder with all that starting it takes.
 
         Raises:
             Conflict: the name is taken.
             NotFound: the network, a volume, or the container whose network is shared is missing.
             StartFailed: it can never start: no command, no such device, folder or user.
         """
-        raise_if_unspeakable(spec, raw=True)
+        validate_text(spec, allow_bytes=True)
         container_id = self._new_id()
-        inventory = self.devices()
-        with self._folders.locked():
-            self._creator.create(spec, container_id, inventory=inventory)
-        self._folders.announce("container", "create", spec.name, spec.labels)
+        self._creator.create(
+            spec, container_id, features=self._features, inventory=self.devices(), now=self._now()
+        )
+        self._state.publish("container", "create", spec.name, spec.labels)
         return container_id
 
-    @functools.cached_property
-    def _creator(self) -> Creator:
-        host_facts.write_shims(self._folders.shims)
-        return Creator(
-            self._folders,
-            isolated=self._isolated,
-            many_addresses=self._many_addresses,
-            limits=self._limits,
-            now=self._now,
-        )
-
-    @_told
+    @_map_errors
     def start_container(self, container: str) -> None:
-        """Start the command under a supervisor of its own; one that runs is no error.
+        """See :meth:`ContainerLifecycle.start`."""
+        self._containers.start(container)
 
-        Raises:
-            StartFailed: no such command or folder, or the address is in use; it is left as created.
-            NotFound: it is gone.
-        """
-        self._lives.start(container)
-
-    @_told
+    @_map_errors
     def stop_container(self, container: str, grace: float) -> None:
-        """TERM to all its processes, KILL after ``grace`` seconds."""
-        self._lives.end(container, grace)
+        """See :meth:`ContainerLifecycle.stop`."""
+        self._containers.stop(container, grace)
 
-    @_told
+    @_map_errors
     def kill_container(self, container: str, signal: str) -> None:
-        """Send a signal; those that end or stop go to all its processes.
+        """See :meth:`ContainerLifecycle.send_signal`."""
+        self._containers.send_signal(container, signal)
 
-        Raises:
-            EngineError: there is no such signal.
-        """
-        self._lives.send(container, signal)
-
-    @_told
+    @_map_errors
     def unpause_container(self, container: str) -> None:
-        """Let a paused container go on."""
-        self._lives.unpause(container)
+        """See :meth:`ContainerLifecycle.unpause`."""
+        self._containers.unpause(container)
 
-    @_told
+    @_map_errors
     def remove_container(self, container: str, *, force: bool = True) -> None:
-        """Kill it and remove its folder, log and working directory too.
+        """See :meth:`ContainerLifecycle.remove`."""
+        self._containers.remove(container, force=force)
 
-        Raises:
-            Conflict: it runs, and is not to be ended by ``force``.
-        """
-        self._lives.remove(container, force=force)
-
-    @_told
+    @_map_errors
     def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
-        """Run a command with the container's environment, folder and view of the file system.
+        """Runs a command with the container's environment, working directory and mounts.
 
         Raises:
-            NotFound: the container is gone.
+            NotFound: the container was removed.
             EngineError: it does not run, or the command took longer than ``timeout`` seconds.
         """
-        home, spec = self._lives.find(container)
-        if process_status.running(home) is None:
+        home, spec = self._containers.find(container)
+        if process_status.find_run(home) is None:
             raise EngineError(f"{spec['name']} is not running, so {command[0]!r} cannot be run in it.")
-        rewriter = Rewriter(**spec["rewrite"])
-        with allow(timeout, f"running {command[0]} in {spec['name']}"):
-            return supervisor_launch.execute(home, tuple(rewriter.arguments(command)), timeout=timeout)
+        argv = SpecRewriter(**spec["rewrite"]).rewrite_command(command)
+        with allow_time(timeout, f"running {command[0]} in {spec['name']}"):
+            return supervisor_launch.execute(home, tuple(argv), timeout=timeout)
 
-    @_told
+    @_map_errors
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
-        """The container's output; a follower ends with the container.
+        """Returns the container's output; with ``follow`` until the container has exited.
 
         Raises:
-            NotFound: it is gone.
+            NotFound: it was removed.
         """
-        home, spec = self._lives.find(container)
+        home, spec = self._containers.find(container)
 
-        def ended() -> bool:
-            state = self._lives.state(home, spec)
+        def has_ended() -> bool:
+            state = self._containers.observe(home, spec)
             return state is None or state.state == "exited"
 
         try:
-            return FileLog(home / json_files.LOG, follow=follow, tail=tail, ended=ended)
+            return ContainerLog(home / json_files.LOG, follow=follow, tail=tail, has_ended=has_ended)
         except FileNotFoundError:
             raise NotFound(f"There is no container {container}.") from None
 
-    @_told
+    @_map_errors
     def events(self) -> EventStream:
-        """Events of all containers and networks from now on."""
+        """Streams events of all containers and networks from now on."""
 
-        def labels_of(name: str) -> Mapping[str, str]:
-            found = self._folders.find(name)
+        def find_labels(name: str) -> Mapping[str, str]:
+            found = self._state.find_container(name)
             return found[1]["labels"] if found else {}
 
-        stream = Events(self._folders.listeners, key=self._new_id()[:16], labels_of=labels_of)
+        key = self._new_id()[:16]
+        subscription = EventSubscription(self._state.listeners, key=key, find_labels=find_labels)
         with self._lock:
-            self._streams.append(stream)
-        return stream
+            self._subscriptions.append(subscription)
+        return subscription

@@ -1,7 +1,7 @@
-"""What a container's files and processes say about it, and bringing it to an end.
+"""A container's state as its files and processes have it, and stopping it.
 
-What can go wrong: a supervisor that was killed leaves ``run.json`` and no ``exit.json``. Whoever looks
-next ends what it left, and writes an exit without a code: unknown, and never taken for success.
+What can go wrong: a supervisor that was killed leaves ``run.json`` and no ``exit.json``. The next observer
+kills what it left, and writes an exit without a code: unknown, and never taken for success.
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.engines.process.supervisor import json_files, process_identity
-from reconciler.engines.process.supervisor.event_pipes import announce
+from reconciler.engines.process.supervisor import event_pipes, json_files, process_identity
 from reconciler.engines.protocol import ContainerState, ContainerStateName, ExitFacts
 
 Json = dict[str, Any]
 
-_UNKNOWN: Final = (
+_UNKNOWN_EXIT: Final = (
     "The supervisor of this container was killed, or the machine restarted: how it ended is unknown."
 )
 
 
 def observe(home: Path, spec: Json, *, listeners: Path) -> ContainerState:
-    """The state of a container, as its files and processes have it now."""
-    ended, run = _records(home)
+    """Returns the present state of a container."""
+    ended, run = _read_records(home)
     state: ContainerStateName = "created"
     if ended is None and run is not None:
-        if process_identity.alive(run["supervisor"], run["supervisor_identity"]):
+        if _is_supervised(run):
             if run["main"]:
-                state = "paused" if process_identity.stopped(run["main"]) else "running"
+                state = "paused" if process_identity.is_stopped(run["main"]) else "running"
         else:
-            ended, run = _settled(home, spec, listeners=listeners)
+            ended, run = _record_unknown_exit(home, spec, listeners=listeners)
     if ended is not None:
         state = "exited"
     return ContainerState(
@@ -43,18 +42,22 @@ def observe(home: Path, spec: Json, *, listeners: Path) -> ContainerState:
         labels=spec["labels"],
         image=spec["image"],
         state=state,
-        exit=_facts(ended) if ended is not None else None,
+        exit=_exit_facts(ended) if ended is not None else None,
         address=spec["address"],
         created_at=spec["created_at"],
         started_at=run.get("started_at") if run is not None else None,
     )
 
 
-def _records(home: Path) -> tuple[Json | None, Json | None]:
+def _read_records(home: Path) -> tuple[Json | None, Json | None]:
     return json_files.read(str(home / json_files.EXIT)), json_files.read(str(home / json_files.RUN))
 
 
-def _facts(ended: Json) -> ExitFacts:
+def _is_supervised(run: Json) -> bool:
+    return process_identity.is_alive(run["supervisor"], run["supervisor_identity"])
+
+
+def _exit_facts(ended: Json) -> ExitFacts:
     return ExitFacts(
         code=ended["code"],
         oom_killed=ended.get("oom_killed", False),
@@ -63,85 +66,81 @@ def _facts(ended: Json) -> ExitFacts:
     )
 
 
-def _settled(home: Path, spec: Json, *, listeners: Path) -> tuple[Json | None, Json | None]:
-    """The records once the supervisor is known to be gone: it may have written its last just before."""
-    ended, run = _records(home)
-    if (
-        ended is not None
-        or run is None
-        or process_identity.alive(run["supervisor"], run["supervisor_identity"])
-    ):
+def _record_unknown_exit(home: Path, spec: Json, *, listeners: Path) -> tuple[Json | None, Json | None]:
+    """Returns the records once the supervisor has ended: it may have written its last just before."""
+    ended, run = _read_records(home)
+    if ended is not None or run is None or _is_supervised(run):
         return ended, run
     kill_leftovers(run, spec["id"])
-    ended = {"code": None, "finished_at": time.time(), "error": _UNKNOWN}
-    with contextlib.suppress(FileExistsError, FileNotFoundError):  # another thread was first; or it is gone
+    ended = {"code": None, "finished_at": time.time(), "error": _UNKNOWN_EXIT}
+    with contextlib.suppress(
+        FileExistsError, FileNotFoundError
+    ):  # another thread was first; or it is removed
         json_files.write(str(home / json_files.EXIT), ended, exclusive=True)
-        announce(str(listeners), kind="container", action="die", name=spec["name"], labels=spec["labels"])
+        event_pipes.publish(
+            str(listeners), kind="container", action="die", name=spec["name"], labels=spec["labels"]
+        )
     return json_files.read(str(home / json_files.EXIT)) or ended, run
 
 
 def kill_leftovers(run: Json | None, container_id: str) -> None:
-    """Kill what a container without supervisor left running, wherever it went."""
-    if run is not None and process_identity.alive(run["main"], run.get("main_identity", "")):
-        process_identity.send_group(run["main"], signal.SIGKILL)
-    for pid in process_identity.marked(container_id):
-        process_identity.send(pid, signal.SIGKILL)
+    """Kills what a container without supervisor left running, in any process group."""
+    if run is not None and process_identity.is_alive(run["main"], run.get("main_identity", "")):
+        process_identity.signal_group(run["main"], signal.SIGKILL)
+    for pid in process_identity.find_marked(container_id):
+        process_identity.signal_process(pid, signal.SIGKILL)
 
 
-def running(home: Path) -> Json | None:
-    """The run record of a container whose command runs; None otherwise."""
-    ended, run = _records(home)
-    if ended is not None or run is None or not run["main"]:
-        return None
-    return run if process_identity.alive(run["supervisor"], run["supervisor_identity"]) else None
+def find_run(home: Path) -> Json | None:
+    """Returns the run record of a container whose command runs; None otherwise."""
+    ended, run = _read_records(home)
+    return run if ended is None and run is not None and run["main"] and _is_supervised(run) else None
 
 
-def send(run: Json, number: int, *, group: bool) -> None:
-    """Signal a running container's command, or its whole group; one that has ended is no error."""
-    if process_identity.alive(run["main"], run["main_identity"]):
-        (process_identity.send_group if group else process_identity.send)(run["main"], number)
+def send_signal(run: Json, number: int, *, group: bool) -> None:
+    """Signals a container's command or its whole group; one that has ended is not an error."""
+    if process_identity.is_alive(run["main"], run["main_identity"]):
+        (process_identity.signal_group if group else process_identity.signal_process)(run["main"], number)
 
 
-def wait_for_end(home: Path, run: Json, timeout: float) -> bool:
-    """Wait until the supervisor has written the end and gone; False when ``timeout`` seconds passed."""
+def stop(home: Path, spec: Json, *, grace: float, kill_timeout: float) -> bool:
+    """Sends TERM to the group, KILL after ``grace`` seconds (at once when 0).
+
+    Returns:
+        False if the container outlived the KILL for ``kill_timeout`` seconds.
+    """
+    run = find_run(home)
+    if run is None:
+        return True
+    if grace > 0:
+        send_signal(run, signal.SIGTERM, group=True)
+        send_signal(run, signal.SIGCONT, group=True)  # a paused one must receive it too
+        if _wait_for_exit(home, run, grace):
+            return True
+    send_signal(run, signal.SIGKILL, group=True)
+    if _wait_for_exit(home, run, kill_timeout):
+        return True
+    # The supervisor itself hangs (stopped by hand): kill it, the kernel kills its command with it.
+    if _is_supervised(run):
+        process_identity.signal_process(run["supervisor"], signal.SIGKILL)
+    kill_leftovers(run, spec["id"])
+    return _wait_for_exit(home, run, 1.0)
+
+
+def _wait_for_exit(home: Path, run: Json, timeout: float) -> bool:
+    """Waits until the supervisor has written the exit and ended; False after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
-    with contextlib.suppress(OSError, AttributeError):  # gone already; or a system without pidfd: poll
+    with contextlib.suppress(OSError, AttributeError):  # it has ended; or a system without pidfd: poll
         fd = os.pidfd_open(run["supervisor"])
         try:
-            if process_identity.alive(run["supervisor"], run["supervisor_identity"]):
+            if _is_supervised(run):
                 poll = select.poll()
                 poll.register(fd, select.POLLIN)
                 poll.poll(max(0.0, timeout) * 1000)
         finally:
             os.close(fd)
-    while (home / json_files.RUN).exists() and process_identity.alive(
-        run["supervisor"], run["supervisor_identity"]
-    ):
+    while (home / json_files.RUN).exists() and _is_supervised(run):
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.01)
     return True
-
-
-def end(home: Path, spec: Json, *, grace: float, patience: float) -> bool:
-    """TERM to the group, KILL after ``grace`` seconds (at once when 0).
-
-    Returns:
-        False if it outlived ``patience`` seconds more.
-    """
-    run = running(home)
-    if run is None:
-        return True
-    if grace > 0:
-        send(run, signal.SIGTERM, group=True)
-        send(run, signal.SIGCONT, group=True)  # a paused one is to hear it too
-        if wait_for_end(home, run, grace):
-            return True
-    send(run, signal.SIGKILL, group=True)
-    if wait_for_end(home, run, patience):
-        return True
-    # The supervisor itself hangs (stopped by hand): end it, its command ends with it.
-    if process_identity.alive(run["supervisor"], run["supervisor_identity"]):
-        process_identity.send(run["supervisor"], signal.SIGKILL)
-    kill_leftovers(run, spec["id"])
-    return wait_for_end(home, run, 1.0)

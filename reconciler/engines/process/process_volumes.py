@@ -1,4 +1,4 @@
-"""Volumes that are folders, in memory where that was asked for."""
+"""Volumes as folders, in memory where ``tmpfs_size`` asks for it."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ import os
 from pathlib import Path
 from typing import Final
 
-from reconciler.engines.process.state_folder import Folders
+from reconciler.engines.process.state_folder import StateFolder
 from reconciler.engines.protocol import VolumeState
 from reconciler.engines.specs import VolumeSpec
-from reconciler.errors import Conflict, EngineError
+from reconciler.errors import Conflict, EngineError, NotFound
 
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108  (the system's own place for files in memory)
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108  (the system's own folder for files in memory)
 
 
 class Volumes:
     """The volumes of one state folder."""
 
-    def __init__(self, folders: Folders) -> None:
-        self._folders = folders
+    def __init__(self, state: StateFolder) -> None:
+        self._state = state
 
-    def all(self) -> list[VolumeState]:
-        """Every volume."""
-        return [VolumeState(name=r["name"], labels=r["labels"]) for r in self._folders.all_volumes()]
+    def list_all(self) -> list[VolumeState]:
+        """Returns every volume."""
+        return [VolumeState(name=r["name"], labels=r["labels"]) for r in self._state.list_volumes()]
+
+    def find_data(self, name: str) -> Path:
+        """Returns the folder of a volume's content.
+
+        Raises:
+            NotFound: there is no such volume.
+        """
+        data = self._state.find_volume_data(name)
+        if data is None:
+            raise NotFound(f"There is no volume named {name}.")
+        return data
 
     def create(self, spec: VolumeSpec, volume_id: str) -> None:
-        """Make a volume; one of the same name and labels is no error.
+        """Creates a volume; an existing one of the same labels is not an error.
 
         Raises:
             Conflict: the name is taken by a volume with other labels.
@@ -34,25 +45,25 @@ class Volumes:
         if spec.tmpfs_size is not None and os.access(_MEMORY, os.W_OK):
             memory = _MEMORY / f"reconciler-{volume_id[:16]}"
         try:
-            self._folders.add_volume(spec.name, {**spec.labels, **spec.owner}, memory=memory)
+            self._state.add_volume(spec.name, {**spec.labels, **spec.owner_labels}, memory=memory)
         except Conflict:
-            existing = self._folders.volume(spec.name)
-            if existing is None or not spec.is_met_by(existing["labels"]):
+            existing = self._state.load_volume(spec.name)
+            if existing is None or not spec.matches(existing["labels"]):
                 raise
 
     def remove(self, name: str) -> None:
-        """Remove a volume and its content; one that is not there is no error.
+        """Removes a volume and its content; a missing one is not an error.
 
         Raises:
             EngineError: containers mount it.
         """
-        with self._folders.locked():
-            record = self._folders.volume(name)
+        with self._state.locked():
+            record = self._state.load_volume(name)
             if record is None:
                 return
-            users = sorted(s["name"] for _, s in self._folders.all_containers() if name in s["volumes"])
+            users = sorted(s["name"] for _, s in self._state.list_containers() if name in s["volumes"])
             if users:
                 raise EngineError(
                     f"Volume {name} is used by {', '.join(users)}.", remedy="Remove them first."
                 )
-            self._folders.drop_volume(record)
+            self._state.remove_volume(record)

@@ -1,10 +1,10 @@
-"""The engine's state on disk: a folder each for containers and volumes, a file for each network.
+"""The engine's state on disk: a folder for each container and volume, a file for each network.
 
-A name is taken by renaming a finished folder to it, which fails where there is one: so no half-made container
+A name is taken by renaming a finished folder to it, which fails where one exists: so no half-made container
 is ever seen, and two creators cannot both succeed. Choices over all networks are made under a file lock.
 
-What can go wrong: a daemon dies in a create or a remove and leaves a hidden folder (``.new-…``,
-``.old-…``); the next engine on the same state removes those older than an hour.
+What can go wrong: a daemon dies in a create or a remove and leaves a hidden folder (``.new-…``, ``.old-…``);
+the next engine on the same state removes those older than an hour.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.engines.process.supervisor import json_files
-from reconciler.engines.process.supervisor.event_pipes import announce
+from reconciler.engines.process.supervisor import event_pipes, json_files
 from reconciler.errors import Conflict, EngineError, StartFailed
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,250}")
-_STALE: Final = 3600.0
+_STALE_AFTER: Final = 3600.0
 _VOLUME: Final = "volume.json"
 
 Json = dict[str, Any]
 
 
-class Folders:
-    """Containers, networks and volumes under one state folder.
+class StateFolder:
+    """Containers, networks and volumes below one folder.
+
+    A container's ``home`` is its folder, its ``spec`` what it was created with, as in ``spec.json``.
 
     Args:
-        root: the state folder; created when it is not there.
+        root: the state folder; created where it does not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -48,20 +49,20 @@ class Folders:
         self.shims = root / "shims"
         for folder in (self.containers, self.networks, self.volumes, self.listeners):
             folder.mkdir(parents=True, exist_ok=True)
-        self._cache: dict[Path, tuple[tuple[int, int], Json]] = {}
-        self._cache_lock = threading.Lock()
-        self._sweep()
+        self._specs: dict[Path, tuple[tuple[int, int], Json]] = {}
+        self._specs_lock = threading.Lock()
+        self._remove_stale()
 
-    def _sweep(self) -> None:
+    def _remove_stale(self) -> None:
         for folder in (self.containers, self.volumes):
             for path in folder.glob(".*"):
-                with contextlib.suppress(FileNotFoundError):  # its own maker removes it
-                    if time.time() - path.stat().st_mtime > _STALE:
+                with contextlib.suppress(FileNotFoundError):  # the engine that made it removes it
+                    if time.time() - path.stat().st_mtime > _STALE_AFTER:
                         shutil.rmtree(path, ignore_errors=True)
 
     @contextlib.contextmanager
     def locked(self, path: Path | None = None) -> Iterator[None]:
-        """Hold the lock of all networks, or that of one container's folder, across processes and threads."""
+        """Holds the lock of all networks, or that of one container's folder, across processes and threads."""
         fd = os.open((path or self.root) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -69,98 +70,92 @@ class Folders:
         finally:
             os.close(fd)
 
-    def announce(self, kind: str, action: str, name: str, labels: Mapping[str, str]) -> None:
-        """Tell all who follow events."""
-        announce(str(self.listeners), kind=kind, action=action, name=name, labels=labels)
+    def publish(self, kind: str, action: str, name: str, labels: Mapping[str, str]) -> None:
+        """Sends an event to all subscribers."""
+        event_pipes.publish(str(self.listeners), kind=kind, action=action, name=name, labels=labels)
 
     # Containers
 
-    def container_names(self) -> list[str]:
-        """Names of all containers."""
-        return [entry.name for entry in os.scandir(self.containers) if not entry.name.startswith(".")]
-
-    def spec(self, home: Path) -> Json | None:
-        """What a container was created as; None when it is gone. Kept in memory, for it never changes."""
+    def load_spec(self, home: Path) -> Json | None:
+        """Returns a container's specification, None where it was removed; cached, since it never changes."""
         try:
             found = (home / json_files.SPEC).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        key = (found.st_ino, found.st_mtime_ns)
-        with self._cache_lock:
-            cached = self._cache.get(home)
-        if cached is not None and cached[0] == key:
+        version = (found.st_ino, found.st_mtime_ns)
+        with self._specs_lock:
+            cached = self._specs.get(home)
+        if cached is not None and cached[0] == version:
             return cached[1]
         spec = json_files.read(str(home / json_files.SPEC))
         if spec is not None:
-            with self._cache_lock:
-                self._cache[home] = (key, spec)
+            with self._specs_lock:
+                self._specs[home] = (version, spec)
         return spec
 
-    def all_containers(self) -> Iterator[tuple[Path, Json]]:
-        """Folder and specification of every container."""
-        for name in self.container_names():
-            home = self.containers / name
-            spec = self.spec(home)
-            if spec is not None:
+    def list_containers(self) -> Iterator[tuple[Path, Json]]:
+        """Yields folder and specification of every container."""
+        for home in list(self.containers.iterdir()):
+            if not home.name.startswith(".") and (spec := self.load_spec(home)) is not None:
                 yield home, spec
 
-    def find(self, container: str) -> tuple[Path, Json] | None:
-        """The folder and specification of a container by name or id."""
+    def find_container(self, container: str) -> tuple[Path, Json] | None:
+        """Returns folder and specification of a container by name or id."""
         if _NAME.fullmatch(container):
             home = self.containers / container
-            if (spec := self.spec(home)) is not None:
+            if (spec := self.load_spec(home)) is not None:
                 return home, spec
-        return next((found for found in self.all_containers() if found[1]["id"] == container), None)
+        return next((found for found in self.list_containers() if found[1]["id"] == container), None)
 
-    def add_container(self, name: str, make: Callable[[Path, Path], Json]) -> None:
-        """Make a container's folder and give it its name.
+    def add_container(self, name: str, fill: Callable[[Path, Path], Json]) -> None:
+        """Creates a container's folder and gives it its name.
 
         Args:
             name: of the container.
-            make: called with the folder's final path and where it is now; returns its specification.
+            fill: called with the folder's final path and its present one; returns the specification.
 
         Raises:
             Conflict: the name is taken.
             StartFailed: the name cannot be a folder's.
         """
-        home = self.containers / _checked(name)
+        home = self.containers / _check_name(name)
         if home.exists():
             raise Conflict(f"A container named {name} exists already.")
         build = self.containers / f".new-{os.urandom(8).hex()}"
         build.mkdir(mode=0o711)
         try:
-            spec = make(home, build)
+            spec = fill(home, build)
             (build / json_files.LOG).touch(mode=0o600)
             json_files.write(str(build / json_files.SPEC), spec, durable=True)
-            _take(build, home, f"A container named {name} exists already.")
+            _rename(build, home, f"A container named {name} exists already.")
         except BaseException:
             shutil.rmtree(build, ignore_errors=True)
             raise
 
-    def drop_container(self, home: Path) -> None:
-        """Free the name at once, then remove the folder."""
-        _discard(home)
-        with self._cache_lock:
-            self._cache.pop(home, None)
+    def remove_container(self, home: Path) -> None:
+        """Frees the name at once, then removes the folder."""
+        _remove_folder(home)
+        with self._specs_lock:
+            self._specs.pop(home, None)
 
     # Networks
 
-    def network(self, name: str) -> Json | None:
-        """A network's record."""
+    def load_network(self, name: str) -> Json | None:
+        """Returns a network's record."""
         return json_files.read(str(self.networks / f"{name}.json")) if _NAME.fullmatch(name) else None
 
-    def all_networks(self) -> list[Json]:
-        """The records of all networks."""
+    def list_networks(self) -> list[Json]:
+        """Returns the records of all networks."""
         paths = sorted(self.networks.glob("[!.]*.json"))
         return [record for path in paths if (record := json_files.read(str(path))) is not None]
 
     def add_network(self, record: Json) -> Path:
-        """Write a new network's record; where it is.
+        """Writes a new network's record; returns its path.
 
         Raises:
             Conflict: the name is taken.
         """
-        name = _checked(record["name"])
+        name = _check_name(record["name"])
         path = self.networks / f"{name}.json"
         try:
             json_files.write(str(path), record, exclusive=True, durable=True)
@@ -168,28 +163,28 @@ class Folders:
             raise Conflict(f"A network named {name} exists already.") from None
         return path
 
-    def drop_network(self, name: str) -> None:
-        """Forget a network."""
+    def remove_network(self, name: str) -> None:
+        """Removes a network's record."""
         json_files.remove(str(self.networks / f"{name}.json"))
 
     # Volumes
 
-    def volume_data(self, name: str) -> Path | None:
-        """The folder of a volume's content; None when there is no such volume."""
+    def find_volume_data(self, name: str) -> Path | None:
+        """Returns the folder of a volume's content; None where there is no such volume."""
         data = self.volumes / name / "data"
         return data if _NAME.fullmatch(name) and data.exists() else None
 
-    def volume(self, name: str) -> Json | None:
-        """A volume's record."""
+    def load_volume(self, name: str) -> Json | None:
+        """Returns a volume's record."""
         return json_files.read(str(self.volumes / name / _VOLUME)) if _NAME.fullmatch(name) else None
 
-    def all_volumes(self) -> list[Json]:
-        """The records of all volumes."""
+    def list_volumes(self) -> list[Json]:
+        """Returns the records of all volumes."""
         folders = sorted(self.volumes.glob("[!.]*"))
         return [record for f in folders if (record := json_files.read(str(f / _VOLUME))) is not None]
 
     def add_volume(self, name: str, labels: Mapping[str, str], *, memory: Path | None) -> None:
-        """Make a volume's folder; its content in the folder ``memory`` if given.
+        """Creates a volume's folder; its content in the folder ``memory`` where that is given.
 
         Raises:
             Conflict: the name is taken.
@@ -204,26 +199,26 @@ class Folders:
                 (build / "data").symlink_to(memory)
             record = {"name": name, "labels": dict(labels), "memory": str(memory or "")}
             json_files.write(str(build / _VOLUME), record, durable=True)
-            _take(build, self.volumes / _checked(name), f"A volume named {name} exists already.")
+            _rename(build, self.volumes / _check_name(name), f"A volume named {name} exists already.")
         except BaseException:
             shutil.rmtree(build, ignore_errors=True)
             if memory is not None:
                 shutil.rmtree(memory, ignore_errors=True)
             raise
 
-    def drop_volume(self, record: Json) -> None:
-        """Remove a volume and its content."""
-        _discard(self.volumes / record["name"])
+    def remove_volume(self, record: Json) -> None:
+        """Removes a volume and its content."""
+        _remove_folder(self.volumes / record["name"])
         if record["memory"]:
             shutil.rmtree(record["memory"], ignore_errors=True)
 
 
-def carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Whether ``labels`` has all of ``wanted``."""
-    return all(labels.get(name) == value for name, value in wanted.items())
+def has_labels(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:
+    """Whether ``labels`` contains all of ``selector``."""
+    return selector.items() <= labels.items()
 
 
-def _checked(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise StartFailed(
             f"{name!r} cannot be a name here.", remedy="Use letters, digits, '_', '.' and '-', 251 at most."
@@ -231,7 +226,7 @@ def _checked(name: str) -> str:
     return name
 
 
-def _take(build: Path, final: Path, message: str) -> None:
+def _rename(build: Path, final: Path, message: str) -> None:
     try:
         build.rename(final)
     except OSError as error:
@@ -240,7 +235,7 @@ def _take(build: Path, final: Path, message: str) -> None:
         raise
 
 
-def _discard(folder: Path) -> None:
+def _remove_folder(folder: Path) -> None:
     aside = folder.parent / f".old-{os.urandom(8).hex()}"
     try:
         folder.rename(aside)

@@ -1,4 +1,4 @@
-"""Running the supervisor: the engine's side of :mod:`reconciler.engines.process.supervisor.supervisor`."""
+"""Starts the supervisor: the engine's side of :mod:`reconciler.engines.process.supervisor.supervisor`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any, Final
 from reconciler.engines.process.supervisor.process_identity import LINUX
 from reconciler.errors import EngineError
 
-#: Longest wait for a supervisor's answer; it takes some 50 ms.
-_ANSWER: Final = 60.0
-#: Most output that ``exec`` returns, bytes.
+#: Seconds to wait for a supervisor's answer; it takes some 50 ms.
+_ANSWER_TIMEOUT: Final = 60.0
+#: Bytes of output that ``exec`` returns at most.
 _OUTPUT_LIMIT: Final = 64 * 1024
-#: No site-packages and no user settings; the package's folder comes last, so it hides nothing.
+#: Without site-packages and user settings; the package's folder comes last, so that it hides nothing.
 _BOOT: Final = (
     f"import sys; sys.path.append({str(Path(__file__).parents[3])!r}); "
     "from reconciler.engines.process.supervisor.supervisor import main; main()"
@@ -30,18 +30,18 @@ def _command(mode: str, folder: Path, *rest: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the daemon's environment but what the interpreter needs to run at all."""
+    """Returns only those of the daemon's variables without which the interpreter does not run."""
     return {k: os.environ[k] for k in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if k in os.environ}
 
 
 def start(folder: Path) -> dict[str, Any]:
-    """Start the supervisor of a created container and take its answer.
+    """Starts the supervisor of a created container.
 
     Returns:
-        ``{"pid": …}``, or ``{"error": …}`` where the command could not be started.
+        Its answer: ``{"pid": …}``, or ``{"error": …}`` where the command could not be started.
 
     Raises:
-        EngineError: the supervisor itself did not come up.
+        EngineError: the supervisor itself did not start.
     """
     with (folder / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
@@ -54,12 +54,12 @@ def start(folder: Path) -> dict[str, Any]:
             start_new_session=True,
         )
     try:
-        output, _ = process.communicate(timeout=_ANSWER)
+        output, _ = process.communicate(timeout=_ANSWER_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         raise EngineError(
-            f"The supervisor of container {folder.name} did not answer within {_ANSWER:g} s.",
+            f"The supervisor of container {folder.name} did not answer within {_ANSWER_TIMEOUT:g} s.",
             remedy=f"See {folder / 'supervisor.log'}.",
         ) from None
     try:
@@ -72,8 +72,8 @@ def start(folder: Path) -> dict[str, Any]:
     return dict(answer)
 
 
-def probe_views(state_dir: Path) -> str:
-    """Why the kernel gives no view of the file system to a container; "" when it gives one."""
+def probe_mount_namespaces(state_dir: Path) -> str:
+    """Returns why containers cannot have mount namespaces here; "" where they can."""
     if not LINUX:
         return f"{sys.platform} has no mount namespaces"
     with tempfile.TemporaryDirectory(dir=state_dir, prefix=".probe-") as folder:
@@ -84,7 +84,7 @@ def probe_views(state_dir: Path) -> str:
             text=True,
             env=_environment(),
             cwd="/",
-            timeout=_ANSWER,
+            timeout=_ANSWER_TIMEOUT,
             check=False,
         )
     if done.returncode == 0:
@@ -93,7 +93,7 @@ def probe_views(state_dir: Path) -> str:
 
 
 def execute(folder: Path, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
-    """Run a command inside a running container; exit status and output (64 KiB at most).
+    """Runs a command inside a running container; returns exit status and output (64 KiB at most).
 
     Raises:
         EngineError: it took longer than ``timeout`` seconds; it and its group have been killed.

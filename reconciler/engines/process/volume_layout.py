@@ -1,8 +1,8 @@
-"""Where a container's volumes are on this machine, and how its command gets to see them.
+"""Decides for each of a container's volumes: mounted at its path, or its path rewritten.
 
-With a view of its own (``isolating``) a volume is mounted at the path the manifest names. Without, or where
-that path would have to be created in a folder of the user's, the path is rewritten to the volume's folder
-in command, environment and working directory.
+With a mount namespace a volume is mounted at the path that the manifest names. Without, or where that path
+would have to be created in a folder of the user's, the path is rewritten to the volume's folder in command,
+environment and working directory.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, Final
 from reconciler.engines.specs import ContainerSpec, Mount
 from reconciler.errors import StartFailed
 
-#: Folders that may be shown as a copy in memory: what a program creates directly in them is lost at its
-#: end, as in a container, and nobody keeps work directly in them.
-_SYSTEM: Final = frozenset(
+#: Folders that may be replaced by a tmpfs copy: what a program creates directly in them is lost at its end,
+#: as in a container, and nobody keeps work directly in them.
+_SYSTEM_FOLDERS: Final = frozenset(
     {
         "/",
         "/etc",
@@ -36,17 +36,17 @@ _SYSTEM: Final = frozenset(
         "/var/lib",
     }
 )
-_MOST_ENTRIES: Final = 1000
+_MAX_ENTRIES: Final = 1000
 
 
 @dataclass(kw_only=True)
-class Layout:
-    """What became of a container's mounts.
+class VolumeLayout:
+    """How a container reaches its volumes.
 
     Attributes:
-        cwd: its working directory, as it sees it.
-        mounts: for ``isolating.enter``, outer ones first.
-        paths: for the rewriter: path in the manifest to path on this machine.
+        cwd: its working directory, as its processes see it.
+        mounts: for ``mount_namespace.enter``, outer ones first.
+        paths: for the rewriter: path in the specification to path on this machine.
     """
 
     cwd: str
@@ -54,32 +54,32 @@ class Layout:
     paths: dict[str, str] = field(default_factory=dict)
 
 
-def lay_out(
-    spec: ContainerSpec, *, home: Path, build: Path, isolated: bool, volume: Callable[[str], Path]
-) -> Layout:
-    """Find a place for every mount and the working directory.
+def build_layout(
+    spec: ContainerSpec, *, home: Path, build: Path, can_mount: bool, find_volume: Callable[[str], Path]
+) -> VolumeLayout:
+    """Lays out every mount and the working directory.
 
     Args:
         spec: of the container.
-        home: its folder, as it will be named.
+        home: the container's final folder.
         build: where that folder is now.
-        isolated: whether it can have a view of its own.
-        volume: the folder of a named volume; raises NotFound.
+        can_mount: the container has a mount namespace.
+        find_volume: returns the folder of a named volume; raises NotFound.
 
     Raises:
         StartFailed: a source does not exist, or a path is not absolute.
         NotFound: a volume does not exist.
     """
     (build / "work").mkdir()
-    layout = Layout(cwd=str(home / "work"))
+    layout = VolumeLayout(cwd=str(home / "work"))
     mounts = sorted(spec.mounts, key=_depth)
     if spec.working_dir:
-        targets = [_normal(m.target) for m in mounts]
-        _set_folder(layout, _normal(spec.working_dir), targets=targets, home=home, isolated=isolated)
+        targets = [_normalize(m.target) for m in mounts]
+        _set_cwd(layout, _normalize(spec.working_dir), targets=targets, home=home, can_mount=can_mount)
     for number, mount in enumerate(mounts):
-        target = _normal(mount.target)
-        source = _source(mount, volume)
-        if isolated and _mountable(target, home, _targets(layout)):
+        target = _normalize(mount.target)
+        source = _find_source(mount, find_volume)
+        if can_mount and _is_mountable(target, home, _targets(layout)):
             layout.mounts.append(_entry(source, target, read_only=mount.read_only, size=mount.size))
             continue
         if source is None:
@@ -89,15 +89,15 @@ def lay_out(
     return layout
 
 
-def replaced(spec: ContainerSpec, *, home: Path, isolated: bool) -> list[Mount]:
-    """The mounts whose paths would be rewritten, outer ones first."""
-    if not isolated:
+def find_rewritten(spec: ContainerSpec, *, home: Path, can_mount: bool) -> list[Mount]:
+    """Returns the mounts whose paths are rewritten, outer ones first."""
+    if not can_mount:
         return [mount for mount in spec.mounts if mount.source != mount.target]
     placed: list[str] = []
     result = []
     for mount in sorted(spec.mounts, key=_depth):
-        target = _normal(mount.target)
-        if _mountable(target, home, placed):
+        target = _normalize(mount.target)
+        if _is_mountable(target, home, placed):
             placed.append(target)
         else:
             result.append(mount)
@@ -105,18 +105,18 @@ def replaced(spec: ContainerSpec, *, home: Path, isolated: bool) -> list[Mount]:
 
 
 def _depth(mount: Mount) -> int:
-    return _normal(mount.target).rstrip("/").count("/")
+    return _normalize(mount.target).rstrip("/").count("/")
 
 
-def _targets(layout: Layout) -> list[str]:
+def _targets(layout: VolumeLayout) -> list[str]:
     return [mount["target"] for mount in layout.mounts]
 
 
-def _mountable(target: str, home: Path, placed: list[str]) -> bool:
-    return not _hides(target, home) and _placeable(target, placed)
+def _is_mountable(target: str, home: Path, placed: list[str]) -> bool:
+    return not _hides_needed(target, home) and _has_mount_point(target, placed)
 
 
-def _rewrite(layout: Layout, target: str, source: Path, *, build: Path) -> None:
+def _rewrite(layout: VolumeLayout, target: str, source: Path, *, build: Path) -> None:
     layout.paths[target] = str(source)
     inside = layout.paths.get(layout.cwd) or layout.cwd
     if target.startswith(f"{layout.cwd}/") and Path(inside).name == "work":
@@ -125,7 +125,7 @@ def _rewrite(layout: Layout, target: str, source: Path, *, build: Path) -> None:
         link.symlink_to(source)
 
 
-def _normal(path: str) -> str:
+def _normalize(path: str) -> str:
     if not path.startswith("/"):
         raise StartFailed(f"The path {path!r} is not absolute.", remedy="Begin it with '/'.")
     return os.path.normpath("/" + path.lstrip("/"))
@@ -141,11 +141,11 @@ def _entry(source: Path | None, target: str, *, read_only: bool, size: int | Non
     }
 
 
-def _source(mount: Mount, volume: Callable[[str], Path]) -> Path | None:
-    """The folder or file to show; None for a tmpfs."""
+def _find_source(mount: Mount, find_volume: Callable[[str], Path]) -> Path | None:
+    """Returns the folder or file to mount; None for a tmpfs."""
     if mount.kind == "tmpfs":
         return None
-    top = volume(mount.source) if mount.kind == "volume" else Path(mount.source)
+    top = find_volume(mount.source) if mount.kind == "volume" else Path(mount.source)
     if not top.is_absolute() or not top.exists():
         raise StartFailed(
             f"{mount.source!r}, to be mounted at {mount.target}, does not exist on this machine.",
@@ -161,14 +161,14 @@ def _source(mount: Mount, volume: Callable[[str], Path]) -> Path | None:
     return source
 
 
-def _hides(target: str, home: Path) -> bool:
-    """Whether a mount there would hide the interpreter, or the container's own folder."""
+def _hides_needed(target: str, home: Path) -> bool:
+    """Whether a mount there would hide the interpreter or the container's own folder."""
     needed = (home, Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix), Path("/bin/sh"))
     return any(path.is_relative_to(target) for path in (*needed, *(p.resolve() for p in needed)))
 
 
-def _placeable(target: str, placed: list[str]) -> bool:
-    """Whether the mount point is there or can be shown without losing anything or touching the host."""
+def _has_mount_point(target: str, placed: list[str]) -> bool:
+    """Whether the mount point exists, or can be created without changing the host or losing anything."""
     if Path(target).exists() or any(target.startswith(f"{outer.rstrip('/')}/") for outer in placed):
         return True
     ancestor = Path(target).parent
@@ -176,20 +176,20 @@ def _placeable(target: str, placed: list[str]) -> bool:
         ancestor = ancestor.parent
     if not ancestor.is_dir() or not os.access(ancestor, os.R_OK | os.X_OK):
         return False
-    if len(os.listdir(ancestor)) > _MOST_ENTRIES:  # noqa: PTH208  (counted, not walked)
+    if len(os.listdir(ancestor)) > _MAX_ENTRIES:  # noqa: PTH208  (counted, not walked)
         return False
-    return str(ancestor) in _SYSTEM or not os.access(ancestor, os.W_OK)
+    return str(ancestor) in _SYSTEM_FOLDERS or not os.access(ancestor, os.W_OK)
 
 
-def _set_folder(layout: Layout, folder: str, *, targets: list[str], home: Path, isolated: bool) -> None:
-    """Let the command begin in ``folder``; one that is nowhere is the container's own, as in an image."""
+def _set_cwd(layout: VolumeLayout, folder: str, *, targets: list[str], home: Path, can_mount: bool) -> None:
+    """Sets the working directory; one that does not exist is an empty folder, as in an image."""
     layout.cwd = folder
     if (
         any(folder == top or folder.startswith(f"{top.rstrip('/')}/") for top in targets)
         or Path(folder).is_dir()
     ):
         return
-    if isolated and _placeable(folder, _targets(layout)):
+    if can_mount and _has_mount_point(folder, _targets(layout)):
         layout.mounts.append(_entry(home / "work", folder, read_only=False, size=None))
     else:
         layout.paths[folder] = str(home / "work")

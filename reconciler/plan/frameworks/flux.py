@@ -1,11 +1,11 @@
-"""Flux: a resource manager inside the job; rank 0 leads and runs the job's command over all nodes.
+"""Flux: a resource manager inside the job; rank 0 runs the job's command over all nodes.
 
-As upstream's plugin: an init container brings Flux itself (its "view"), a CURVE certificate keeps the
-brokers' connections private, and the node's command is wrapped. Two differences, because addresses are
-known beforehand here: the brokers are told addresses, not names of a cluster's DNS; and an image that
-has Flux needs no installer (``FLUX_VIEW_IMAGE`` set to nothing).
+As upstream's plugin: an init container installs Flux itself (its "view"), a CURVE certificate encrypts the
+brokers' connections, and the node's command is wrapped. Two differences: the brokers get addresses, which
+are known beforehand here, not names of a cluster's DNS; and an image that has Flux needs no installer
+(``FLUX_VIEW_IMAGE`` set to nothing).
 
-The files go into a ConfigMap that exists only in the plan; the controller makes the certificate.
+The files go into a ConfigMap that exists only in the plan; the controller generates the certificate.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import shlex
 from typing import Final
 
 from reconciler import names
-from reconciler.plan.draft import NODE, JobDraft, Raw, StepDraft, set_env, set_mount
-from reconciler.plan.expansion import reference
-from reconciler.plan.frameworks.node_count import rank_trainer
+from reconciler.api.step_names import NODE
+from reconciler.plan.draft import JobDraft, Raw, StepDraft, set_env, set_mount
+from reconciler.plan.expansion import address_reference
+from reconciler.plan.frameworks.framework import Framework, SecretTemplate
+from reconciler.plan.frameworks.node_count import set_node_count
 
 FILES_SUFFIX: Final = "flux-entrypoint"
 CERTIFICATE_SUFFIX: Final = "flux-curve"
@@ -28,7 +30,7 @@ PORT: Final = 8050
 _FOLDER: Final = "/etc/flux-config"
 _SETTINGS: Final = {"FLUX_VIEW_IMAGE": VIEW_IMAGE, "FLUX_NETWORK_DEVICE": "", "FLUX_QUEUE_POLICY": "fcfs"}
 
-#: Runs in the view's image: hand Flux and what it is linked to over to the node.
+#: Runs in the view's image: copies Flux and the software it is linked to into the node's volumes.
 _INSTALL: Final = """\
 #!/bin/bash
 set -eu
@@ -89,14 +91,15 @@ queue-policy = "{policy}"
 """
 
 
-class Flux:
+class Flux(Framework):
     """Upstream's Flux plugin."""
 
     name = "flux"
+    secret = SecretTemplate(suffix=CERTIFICATE_SUFFIX, kind="curve-certificate")
 
     def apply(self, draft: JobDraft) -> None:
-        """Set the number of nodes, Flux's files and volumes, and wrap the command."""
-        rank_trainer(draft)
+        """Sets the number of nodes, Flux's files and volumes, and wraps the command."""
+        set_node_count(draft)
         step = draft.ranked_step
         node = step.container(NODE) if step else None
         if step is None or node is None or not step.count:
@@ -117,24 +120,24 @@ class Flux:
 
 
 def _settings(node: Raw) -> dict[str, str]:
-    """Settings by environment variables of the node, as upstream takes them."""
+    """Reads settings from environment variables of the node, as upstream reads them."""
     given = {v["name"]: str(v.get("value") or "") for v in node.get("env") or () if "valueFrom" not in v}
     return {name: given.get(name, default) for name, default in _SETTINGS.items()}
 
 
 def _write_files(draft: JobDraft, step: StepDraft, settings: dict[str, str]) -> None:
-    policy = draft.policy.get("flux") or {}
+    policy = draft.ml_policy.get("flux") or {}
     tasks = int(draft.trainer.get("numProcPerNode") or policy.get("numProcPerNode") or 1)
     gpus = draft.gpus
     hosts = [_host_name(draft, index) for index in range(step.count)]
     flags = f"-N {step.count} -n {tasks * step.count}" + (f" -g {max(1, gpus // tasks)}" if gpus else "")
     bind = settings["FLUX_NETWORK_DEVICE"]
     entries = "".join(
-        f'  {{ host = "{host}", bind = "tcp://{bind or reference(step.name, index)}:{PORT}", '
-        f'connect = "tcp://{reference(step.name, index)}:{PORT}" }},\n'
+        f'  {{ host = "{host}", bind = "tcp://{bind or address_reference(step.name, index)}:{PORT}", '
+        f'connect = "tcp://{address_reference(step.name, index)}:{PORT}" }},\n'
         for index, host in enumerate(hosts)
     )
-    name = draft.own_name(FILES_SUFFIX)
+    name = draft.object_name(FILES_SUFFIX)
     draft.files[name, "init.sh"] = _INSTALL
     draft.files[name, "entrypoint.sh"] = _ENTRYPOINT.format(
         hosts=",".join(hosts),
@@ -150,8 +153,8 @@ def _write_files(draft: JobDraft, step: StepDraft, settings: dict[str, str]) -> 
 
 
 def _host_name(draft: JobDraft, index: int) -> str:
-    """The node's host name, by which a broker finds its rank."""
-    return names.host_name(f"{draft.qualified(NODE)}-{index}")
+    """Returns the node's host name, with which a broker finds its rank."""
+    return names.host_name(f"{draft.engine_name(NODE)}-{index}")
 
 
 def _range(count: int) -> str:
@@ -159,9 +162,9 @@ def _range(count: int) -> str:
 
 
 def _add_volumes(draft: JobDraft, step: StepDraft, node: Raw) -> None:
-    files = draft.own_name(FILES_SUFFIX)
+    files = draft.object_name(FILES_SUFFIX)
     certificate = {
-        "secretName": draft.own_name(CERTIFICATE_SUFFIX),
+        "secretName": draft.object_name(CERTIFICATE_SUFFIX),
         "defaultMode": 0o400,
         "items": [{"key": CERTIFICATE, "path": CERTIFICATE}],
     }
@@ -190,7 +193,7 @@ def _add_installer(draft: JobDraft, step: StepDraft, image: str) -> None:
         "command": ["/bin/bash", f"{_FOLDER}/init.sh"],
         "volumeMounts": [
             {"name": "flux-install", "mountPath": "/mnt/flux"},
-            {"name": draft.own_name(FILES_SUFFIX), "mountPath": _FOLDER, "readOnly": True},
+            {"name": draft.object_name(FILES_SUFFIX), "mountPath": _FOLDER, "readOnly": True},
         ],
     }
     step.pod["initContainers"] = [*step.init_containers, installer]

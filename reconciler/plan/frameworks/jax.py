@@ -1,21 +1,22 @@
-"""JAX: what ``jax.distributed.initialize()`` needs, one process a node whatever the GPUs."""
+"""JAX: what ``jax.distributed.initialize()`` needs, one process per node whatever the GPUs."""
 
 from __future__ import annotations
 
 from reconciler import names
 from reconciler.plan.draft import JobDraft, set_env, set_index, set_port, set_value
 from reconciler.plan.expansion import PORT_REFERENCE
-from reconciler.plan.frameworks.node_count import rank_trainer
+from reconciler.plan.frameworks.framework import Framework
+from reconciler.plan.frameworks.node_count import set_node_count
 
 
-class Jax:
+class Jax(Framework):
     """Upstream's Jax plugin. Its variables are not reserved: the job's own win."""
 
     name = "jax"
 
     def apply(self, draft: JobDraft) -> None:
-        """Set the number of nodes and ``JAX_*``."""
-        node = rank_trainer(draft)
+        """Sets the number of nodes and ``JAX_*``."""
+        node = set_node_count(draft)
         if node is None:
             return
         set_value(node, "JAX_NUM_PROCESSES", draft.nodes)

@@ -1,19 +1,20 @@
-"""MPI: a launcher, workers with sshd, a hostfile and one key pair a job (upstream's OpenMPI plugin).
+"""MPI: a launcher, workers with sshd, a hostfile and one key pair per job (upstream's OpenMPI plugin).
 
-Workers (the step ``node``) are the ranks; the launcher starts the processes and is no rank, also where
-``runLauncherAsNode`` makes it one of the nodes. The key pair is a Secret that the controller makes
-once a job: :func:`reconciler.plan.required_secrets.generated_secrets` names it.
+Workers (the step ``node``) are the ranks; the launcher starts the processes and has no rank, also where
+``runLauncherAsNode`` makes it one of the nodes. The key pair is a Secret that the controller generates.
 
 One difference from upstream: ``mlPolicy.numNodes`` above one counts nodes here, as for every other
-framework, where upstream would make that many launchers.
+framework, where upstream would create that many launchers.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from reconciler.plan.draft import LAUNCHER, NODE, TRAINER, JobDraft, Raw, StepDraft, set_mount, set_value
-from reconciler.plan.expansion import reference
+from reconciler.api.step_names import LAUNCHER, NODE, TRAINER
+from reconciler.plan.draft import JobDraft, Raw, StepDraft, set_mount, set_value
+from reconciler.plan.expansion import address_reference
+from reconciler.plan.frameworks.framework import Framework, SecretTemplate
 
 KEYS_SUFFIX: Final = "mpi-ssh-auth"
 HOSTFILE_SUFFIX: Final = "mpi-hostfile"
@@ -24,43 +25,43 @@ HOSTFILE_FOLDER: Final = "/etc/mpi"
 KEYS_FOLDER: Final = "/root/.ssh"
 
 
-class Mpi:
+class Mpi(Framework):
     """Upstream's MPI plugin."""
 
     name = "mpi"
+    secret = SecretTemplate(suffix=KEYS_SUFFIX, kind="ssh-keypair")
 
     def apply(self, draft: JobDraft) -> None:
-        """Set the numbers of launchers and workers, keys, hostfile and ``OMPI_MCA_*``."""
-        policy = draft.policy["mpi"] or {}
-        as_node = bool(policy.get("runLauncherAsNode"))
-        _count(draft, launcher_is_node=as_node)
-        slots = _slots(draft, policy)
+        """Sets the numbers of launchers and workers, keys, hostfile and ``OMPI_MCA_*``."""
+        policy = draft.ml_policy["mpi"] or {}
+        launcher_is_node = bool(policy.get("runLauncherAsNode"))
+        _set_pod_counts(draft, launcher_is_node=launcher_is_node)
         for step in draft.steps:
             if step.name in (NODE, LAUNCHER):
                 _add_keys(draft, step, policy.get("sshAuthMountPath") or KEYS_FOLDER)
         launcher = draft.step(LAUNCHER)
         if launcher is not None:
-            _add_hostfile(draft, launcher, slots, launcher_is_node=as_node)
+            _add_hostfile(draft, launcher, _slots(draft, policy), launcher_is_node=launcher_is_node)
 
 
-def _count(draft: JobDraft, *, launcher_is_node: bool) -> None:
+def _set_pod_counts(draft: JobDraft, *, launcher_is_node: bool) -> None:
     workers, launcher = draft.step(NODE), draft.step(LAUNCHER)
     if launcher is not None:
         launcher.pods = 1
-        launcher.leads = launcher_is_node
-    wanted = draft.trainer.get("numNodes")
-    if wanted is None and int(draft.policy.get("numNodes") or 1) > 1:
-        wanted = draft.policy["numNodes"]
+        launcher.counts_as_node = launcher_is_node
+    nodes = draft.trainer.get("numNodes")
+    if nodes is None and int(draft.ml_policy.get("numNodes") or 1) > 1:
+        nodes = draft.ml_policy["numNodes"]
     if workers is not None:
         workers.ranked = True
-        if wanted is not None:
-            workers.pods = max(int(wanted) - launcher_is_node, 1)
+        if nodes is not None:
+            workers.pods = max(int(nodes) - launcher_is_node, 1)
     elif (alone := draft.trainer_step) is not None:
-        alone.ranked, alone.leads = True, False
+        alone.ranked, alone.counts_as_node = True, False
 
 
 def _slots(draft: JobDraft, policy: Raw) -> int:
-    """Processes a node: what the job says; else the runtime's, where 1 stands for a node's GPUs."""
+    """Returns the processes per node: the job's own, else the runtime's, where 1 means one per GPU."""
     explicit = draft.trainer.get("numProcPerNode")
     if explicit is not None:
         return int(explicit)
@@ -74,7 +75,7 @@ def _add_keys(draft: JobDraft, step: StepDraft, folder: str) -> None:
         {"key": PUBLIC_KEY, "path": "id_rsa.pub", "mode": 0o644},
         {"key": PUBLIC_KEY, "path": "authorized_keys", "mode": 0o644},
     ]
-    secret = {"secretName": draft.own_name(KEYS_SUFFIX), "items": items}
+    secret = {"secretName": draft.object_name(KEYS_SUFFIX), "items": items}
     step.add_volume({"name": KEYS_SUFFIX, "secret": secret})
     node = step.container(NODE)
     if node is not None:
@@ -82,9 +83,9 @@ def _add_keys(draft: JobDraft, step: StepDraft, folder: str) -> None:
 
 
 def _add_hostfile(draft: JobDraft, launcher: StepDraft, slots: int, *, launcher_is_node: bool) -> None:
-    name = draft.own_name(HOSTFILE_SUFFIX)
+    name = draft.object_name(HOSTFILE_SUFFIX)
     hosts = [
-        reference(step.name, index)
+        address_reference(step.name, index)
         for step in draft.steps
         if step.name == NODE or (launcher_is_node and step is launcher)
         for index in range(step.count)
@@ -101,7 +102,7 @@ def _add_hostfile(draft: JobDraft, launcher: StepDraft, slots: int, *, launcher_
         set_value(node, "OMPI_MCA_plm_rsh_args", "-o ConnectionAttempts=10")
 
 
-def reaches_workers(draft: JobDraft, step: StepDraft) -> bool:
-    """Whether the job's resources and environment reach a step that lacks the trainer's label."""
-    policy = draft.policy.get("mpi") or {}
+def trainer_reaches_workers(draft: JobDraft, step: StepDraft) -> bool:
+    """Whether ``spec.trainer``'s resources and environment apply to a step without the trainer's label."""
+    policy = draft.ml_policy.get("mpi") or {}
     return bool(policy.get("runLauncherAsNode")) and step.name == NODE and step.role != TRAINER

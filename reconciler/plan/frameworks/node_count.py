@@ -1,12 +1,13 @@
-"""How many nodes a job has, for every framework but MPI (upstream: plugins' ``EnforceMLPolicy``)."""
+"""The number of training nodes, for every framework but MPI (upstream: plugins' ``EnforceMLPolicy``)."""
 
 from __future__ import annotations
 
-from reconciler.plan.draft import NODE, JobDraft, Raw
+from reconciler.api.step_names import NODE
+from reconciler.plan.draft import JobDraft, Raw
 
 
-def rank_trainer(draft: JobDraft) -> Raw | None:
-    """Make the trainer step the training nodes, as many as the job or else the runtime says.
+def set_node_count(draft: JobDraft) -> Raw | None:
+    """Makes the pods of the trainer step the training nodes, as many as the job or else the runtime says.
 
     Without a labelled step a step named ``node`` takes its place, with its own parallelism: the job's
     trainer section reaches only a labelled one, as upstream.
@@ -21,9 +22,9 @@ def rank_trainer(draft: JobDraft) -> Raw | None:
             step.ranked = True
         return None
     step.ranked = True
-    wanted = draft.trainer.get("numNodes")
-    if wanted is not None:
-        step.pods = max(int(wanted), 0)
+    nodes = draft.trainer.get("numNodes")
+    if nodes is not None:
+        step.pods = max(int(nodes), 0)
         if not step.pods:
             draft.warnings.append(("spec.trainer.numNodes", "there are no nodes: the job completes at once"))
     return step.container(NODE)

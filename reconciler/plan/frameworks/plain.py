@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from reconciler.plan.draft import JobDraft, set_env
-from reconciler.plan.frameworks.node_count import rank_trainer
+from reconciler.plan.frameworks.framework import Framework
+from reconciler.plan.frameworks.node_count import set_node_count
 
 
-class Plain:
-    """Upstream's PlainML."""
+class Plain(Framework):
+    """Upstream's PlainML plugin."""
 
     name = "plain"
 
     def apply(self, draft: JobDraft) -> None:
-        """Set the number of nodes, and the job's environment ahead of everything."""
-        node = rank_trainer(draft)
+        """Sets the number of nodes, and the job's environment before all other variables."""
+        node = set_node_count(draft)
         if node is not None:
             set_env(node, *draft.trainer_env)

@@ -1,7 +1,7 @@
-"""torchtune: ``tune run`` is completed with recipe, config and what the runtime manages.
+"""torchtune: ``tune run`` is completed with recipe, config and the settings that the runtime manages.
 
-Chosen when the job's command is exactly ``[tune, run]``; which model it is about is in the runtime's
-name (``torchtune-<family>-<size>``). Admission has refused what has no recipe.
+Chosen when the job's command is exactly ``[tune, run]``; the model is in the runtime's name
+(``torchtune-<family>-<size>``). Admission rejects jobs for which there is no recipe.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ from reconciler import names
 from reconciler.api.validation.frameworks.torchtune_rules import uses_lora, uses_qlora
 from reconciler.plan.draft import JobDraft, Raw, set_env, set_port
 from reconciler.plan.expansion import PORT_REFERENCE
-from reconciler.plan.frameworks.node_count import rank_trainer
-from reconciler.plan.frameworks.torch import inject, processes_per_node, set_topology
+from reconciler.plan.frameworks.framework import Framework
+from reconciler.plan.frameworks.node_count import set_node_count
+from reconciler.plan.frameworks.torch import inject_env, processes_per_node, set_topology
 
 ENTRYPOINT: Final = ["tune", "run"]
 #: Settings that belong to the runtime; the job's arguments may not name them.
 MANAGED: Final = ("output_dir", "tokenizer.path", "tokenizer.merges_file", "checkpointer.checkpoint_dir")
 
 
-class Torchtune:
-    """Upstream's Torch plugin where the job runs torchtune."""
+class Torchtune(Framework):
+    """Upstream's Torch plugin for torchtune."""
 
     name = "torchtune"
 
     def apply(self, draft: JobDraft) -> None:
-        """Set the number of nodes and three of ``PET_*``; the rendezvous goes into the command."""
-        node = rank_trainer(draft)
+        """Sets the number of nodes and three of ``PET_*``; the rendezvous goes into the command."""
+        node = set_node_count(draft)
         if node is not None:
             set_env(node, *draft.trainer_env)
             set_topology(draft, node)
             set_port(node, names.MASTER_PORT)
             draft.trainer["command"] = [*ENTRYPOINT, *_completion(draft, node)]
-        inject(draft)
+        inject_env(draft)
 
 
 def _completion(draft: JobDraft, node: Raw) -> list[str]:
-    """What follows ``tune run``."""
+    """Returns the words after ``tune run``."""
     single = draft.nodes == 1 and (processes_per_node(draft) == "1" or draft.gpus == 1)
     recipe, suffix = _recipe(draft, single=single)
     rendezvous = [] if single else [f"--rdzv_endpoint={draft.master}:{PORT_REFERENCE}"]
@@ -46,7 +47,7 @@ def _completion(draft: JobDraft, node: Raw) -> list[str]:
 
 
 def _recipe(draft: JobDraft, *, single: bool) -> tuple[str, str]:
-    """Recipe, and the ending of its config's name."""
+    """Returns the recipe, and the suffix of its config's name."""
     devices = "single_device" if single else "distributed"
     ending = "_single_device" if single else ""
     args: list[str] = draft.trainer.get("args") or []
@@ -60,7 +61,7 @@ def _recipe(draft: JobDraft, *, single: bool) -> tuple[str, str]:
 
 
 def _model(runtime: str) -> str:
-    """``torchtune-llama3.2-1b`` is about ``llama3_2/1B``."""
+    """Returns the model as torchtune names it: ``llama3_2/1B`` for the runtime ``torchtune-llama3.2-1b``."""
     parts = runtime.split("-")
     if len(parts) != 3:
         return ""

@@ -1,21 +1,22 @@
-"""XGBoost: where the Rabit tracker is, and how many workers there are."""
+"""XGBoost: the address of the Rabit tracker and the number of workers."""
 
 from __future__ import annotations
 
 from reconciler import names
 from reconciler.plan.draft import JobDraft, set_index, set_port, set_value
 from reconciler.plan.expansion import PORT_REFERENCE
-from reconciler.plan.frameworks.node_count import rank_trainer
+from reconciler.plan.frameworks.framework import Framework
+from reconciler.plan.frameworks.node_count import set_node_count
 
 
-class XGBoost:
+class XGBoost(Framework):
     """Upstream's XGBoost plugin."""
 
     name = "xgboost"
 
     def apply(self, draft: JobDraft) -> None:
-        """Set the number of nodes and ``DMLC_*``: one worker a GPU, one a node without GPUs."""
-        node = rank_trainer(draft)
+        """Sets the number of nodes and ``DMLC_*``: one worker per GPU, one per node without GPUs."""
+        node = set_node_count(draft)
         if node is None:
             return
         set_value(node, "DMLC_TRACKER_URI", draft.master)

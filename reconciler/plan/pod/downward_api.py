@@ -1,37 +1,38 @@
-"""The downward API: what a pod may learn about itself (``fieldRef``, ``resourceFieldRef``).
+"""The downward API: fields of its own pod that a container may read (``fieldRef``, ``resourceFieldRef``).
 
 Known when the plan is made: names, labels, annotations, resources. The pod's address is a reference,
 and so are JobSet's ``restart-attempt`` and the host's address (the one at which containers reach it, the
 network's gateway). ``spec.nodeName`` is ``localhost``: a plan does not know the machine it will run on,
 and there is one node only. A limit that is not set is the node's capacity on a cluster; here it is
-unknown, given as 0 and warned of.
+unknown, so the value is 0 with a warning.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING
 from typing import Any, Final
 
 from reconciler.api.quantities import parse
 from reconciler.plan.expansion import ATTEMPT_REFERENCE, HOST_REFERENCE
+from reconciler.plan.field_warnings import FieldWarnings
 
-#: The label and annotation that JobSet keeps counting, so that no plan can hold it.
-RESTARTS: Final = "jobset.sigs.k8s.io/restart-attempt"
+#: Label and annotation that JobSet counts up, so that a plan has a reference for it.
+RESTART_ATTEMPT: Final = "jobset.sigs.k8s.io/restart-attempt"
 NODE_NAME: Final = "localhost"
 _SUBSCRIPT: Final = re.compile(r"^metadata\.(labels|annotations)\['([^']*)'\]$")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PodView:
-    """What the downward API shows of a pod.
+class PodFields:
+    """The fields of a pod that the downward API has.
 
     Attributes:
         name: of the pod: its primary container's name on the engine.
-        uid: the TrainJob's; pods have none of their own here.
-        address: reference to its address.
+        uid: of the TrainJob; pods have none here.
+        address: reference to the pod's address.
         resources: of its containers, by name.
     """
 
@@ -39,17 +40,17 @@ class PodView:
     namespace: str
     uid: str
     address: str
-    host_network: bool = False
     service_account: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def field(self, path: str) -> str | None:
-        """Text of a field; None where this project has no such field."""
+        """Returns the text of a field; None where it does not exist here."""
         if match := _SUBSCRIPT.match(path):
             values = self.labels if match.group(1) == "labels" else self.annotations
-            return values.get(match.group(2), ATTEMPT_REFERENCE if match.group(2) == RESTARTS else "")
+            default = ATTEMPT_REFERENCE if match.group(2) == RESTART_ATTEMPT else ""
+            return values.get(match.group(2), default)
         if path in ("metadata.labels", "metadata.annotations"):
             return _lines(self.labels if path == "metadata.labels" else self.annotations)
         return {
@@ -65,23 +66,39 @@ class PodView:
         }.get(path)
 
     def resource(self, container: str, resource: str, divisor: str | int | None) -> str | None:
-        """Amount of ``limits.cpu`` and the like in units of ``divisor``, rounded up; None where not set."""
+        """Returns an amount, as of ``limits.cpu``, in ``divisor``, rounded up; None where not set."""
         part, _, name = resource.partition(".")
         own = self.resources.get(container) or {}
         limits = own.get("limits") or {}
         amounts = limits if part == "limits" else {**limits, **(own.get("requests") or {})}
         if name not in amounts:
             return None
-        unit = parse(divisor) if divisor else parse(1)
-        whole = (parse(amounts[name]) / (unit or parse(1))).to_integral_value(rounding=ROUND_CEILING)
-        return str(int(whole))
+        unit = parse(divisor or 1) or parse(1)
+        return str(math.ceil(parse(amounts[name]) / unit))
 
 
 def _lines(values: Mapping[str, str]) -> str:
-    """``key="value"`` a line, sorted, as the kubelet writes them."""
-    quoted = (f'{key}="{_escaped(value)}"' for key, value in sorted(values.items()))
-    return "\n".join(quoted)
+    """Returns a line ``key="value"`` per entry, sorted, as the kubelet writes them."""
+    return "\n".join(f'{key}="{_escape(value)}"' for key, value in sorted(values.items()))
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def field_value(ref: Mapping[str, Any], pod: PodFields, warnings: FieldWarnings) -> str:
+    """Returns the text of a ``fieldRef``; "" with a warning if the field is unknown."""
+    text = pod.field(ref["fieldPath"])
+    if text is None:
+        warnings.add("fieldPath", f"{ref['fieldPath']} is not known on one host: the value is empty")
+        return ""
+    return text
+
+
+def resource_value(ref: Mapping[str, Any], container: str, pod: PodFields, warnings: FieldWarnings) -> str:
+    """Returns the text of a ``resourceFieldRef`` in ``container``; "0" with a warning if it is not set."""
+    text = pod.resource(ref.get("containerName") or container, ref["resource"], ref.get("divisor"))
+    if text is None:
+        warnings.add("resource", f"{ref['resource']} is not set, and a node's capacity is not known here: 0")
+        return "0"
+    return text

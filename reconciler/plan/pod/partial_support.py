@@ -1,7 +1,7 @@
-"""Fields that a plan takes in only in part, or not at all: each is said, none is dropped in silence.
+"""Fields of a pod that are supported in part, or not at all: each gives a warning, none is dropped silently.
 
-What needs a cluster is in :mod:`reconciler.api.validation.unsupported_fields`; this is about what an engine could do or
-nearly does. A value that asks for what happens anyway is not reported.
+Fields that need a cluster are in :mod:`reconciler.api.validation.unsupported_fields`; those here an engine
+could support, or nearly does. A value that asks for what happens anyway gives no warning.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from reconciler.plan.draft import StepDraft
-from reconciler.plan.warnings import Notices
+from reconciler.plan.field_warnings import FieldWarnings
 
 _POD: Final = {
     "activeDeadlineSeconds": "not watched by pod: set it on the Job or the TrainJob",
@@ -26,6 +26,7 @@ _CONTAINER: Final = {
     "restartPolicyRules": "the pod's restartPolicy decides",
     "stdinOnce": "standard input stays open",
 }
+_SECURITY_CONTEXT: Final = {"procMount": "/proc is mounted as the engine does it"}
 _MOUNT: Final = {
     "mountPropagation": "mounts are not passed on",
     "recursiveReadOnly": "what is mounted below may be written to",
@@ -36,7 +37,7 @@ _HOOKS: Final = {
     ("preStop", "tcpSocket"): "only exec and sleep are run before a stop",
     ("stopSignal",): "containers are stopped by the signal their image names",
 }
-#: What these fields say when nothing is asked for.
+#: Values of these fields that ask for nothing.
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "hostUsers": True,
     "mountPropagation": "None",
@@ -45,48 +46,44 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 }
 
 
-def warn_pod(step: StepDraft, notices: Notices) -> None:
-    """Warn about a step's pod; ``notices`` is at the pod's spec."""
-    _warn(step.pod, _POD, notices)
+def warn_pod(step: StepDraft, warnings: FieldWarnings) -> None:
+    """Warns about a step's pod; ``warnings`` is at the pod's spec."""
+    _warn(step.pod, _POD, warnings)
     if step.pod.get("hostname") and step.count > 1:
-        notices.say("hostname", "the step has several instances: each is called by its own name")
-    for place, volume in enumerate(step.pod.get("volumes") or ()):
+        warnings.add("hostname", "the step has several pods: each is called by its own name")
+    for position, volume in enumerate(step.pod.get("volumes") or ()):
         source = volume.get("emptyDir") or {}
         if source.get("sizeLimit") and source.get("medium") != "Memory":
-            notices.say(f"volumes[{place}].emptyDir.sizeLimit", "the size of a folder is not limited")
+            warnings.add(f"volumes[{position}].emptyDir.sizeLimit", "the size of a folder is not limited")
     for field, group in (("initContainers", step.init_containers), ("containers", step.containers)):
-        for place, container in enumerate(group):
-            _warn_container(container, notices.at(f"{field}[{place}]"))
+        for position, container in enumerate(group):
+            _warn_container(container, warnings.child(f"{field}[{position}]"))
 
 
-def _warn_container(container: Mapping[str, Any], notices: Notices) -> None:
+def _warn_container(container: Mapping[str, Any], warnings: FieldWarnings) -> None:
     if not container.get("image"):
-        notices.say("image", "no image is named: only the process engine, which needs none, can run it")
-    _warn(container, _CONTAINER, notices)
+        warnings.add("image", "no image is named: only the process engine, which needs none, can run it")
+    _warn(container, _CONTAINER, warnings)
     if container.get("startupProbe"):
-        notices.say("startupProbe", "what comes after waits for it; one that fails restarts nothing")
-    _warn(
-        container.get("securityContext") or {},
-        {"procMount": "/proc is mounted as the engine does it"},
-        notices.at("securityContext"),
-    )
-    for place, mount in enumerate(container.get("volumeMounts") or ()):
-        _warn(mount, _MOUNT, notices.at(f"volumeMounts[{place}]"))
+        warnings.add("startupProbe", "what comes after waits for it; one that fails restarts nothing")
+    context = container.get("securityContext") or {}
+    _warn(context, _SECURITY_CONTEXT, warnings.child("securityContext"))
+    for position, mount in enumerate(container.get("volumeMounts") or ()):
+        _warn(mount, _MOUNT, warnings.child(f"volumeMounts[{position}]"))
     lifecycle = container.get("lifecycle") or {}
     for path, message in _HOOKS.items():
         value: Any = lifecycle
         for part in path:
             value = (value or {}).get(part)
         if value:
-            notices.say(".".join(("lifecycle", *path)), message)
+            warnings.add(".".join(("lifecycle", *path)), message)
     for name in (container.get("resources") or {}).get("limits") or {}:
         if name == "ephemeral-storage" or name.startswith("hugepages-"):
-            notices.say(f"resources.limits[{name}]", "engines do not limit it")
+            warnings.add(f"resources.limits[{name}]", "engines do not limit it")
 
 
-def _warn(values: Mapping[str, Any], table: Mapping[str, str], notices: Notices) -> None:
+def _warn(values: Mapping[str, Any], table: Mapping[str, str], warnings: FieldWarnings) -> None:
     for field, message in table.items():
         value = values.get(field)
-        asked = value not in (None, "", {}, []) and value != _DEFAULTS.get(field, False)
-        if asked:
-            notices.say(field, message)
+        if value not in (None, "", {}, []) and value != _DEFAULTS.get(field, False):
+            warnings.add(field, message)

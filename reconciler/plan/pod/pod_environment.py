@@ -3,89 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final, Literal
 
+from reconciler.plan.field_warnings import FieldWarnings
 from reconciler.plan.job_plan import EnvFrom, EnvVar, KeyRef
-from reconciler.plan.pod.downward_api import RESTARTS, PodView
-from reconciler.plan.warnings import Notices
+from reconciler.plan.pod.downward_api import RESTART_ATTEMPT, PodFields, field_value, resource_value
+
+_Kind = Literal["Secret", "ConfigMap"]
+_KEY_REFS: Final[Mapping[str, _Kind]] = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
+_ENV_FROM: Final[Mapping[str, _Kind]] = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
 
 
-def plan_env(container: Mapping[str, Any], pod: PodView, notices: Notices) -> tuple[EnvVar, ...]:
-    """The container's variables in order; what is known of the pod is filled in."""
+def plan_env(container: Mapping[str, Any], pod: PodFields, warnings: FieldWarnings) -> tuple[EnvVar, ...]:
+    """Returns the container's variables in order, with the values of the downward API."""
     variables = [
-        _variable(variable, container, pod, notices.at(f"env[{place}]"))
-        for place, variable in enumerate(container.get("env") or ())
+        _plan_variable(variable, container, pod, warnings.child(f"env[{position}]"))
+        for position, variable in enumerate(container.get("env") or ())
     ]
     return tuple(v for v in variables if v is not None)
 
 
 def plan_env_from(sources: Iterable[Mapping[str, Any]]) -> tuple[EnvFrom, ...]:
-    """Secrets and ConfigMaps of which every key is a variable."""
+    """Returns the Secrets and ConfigMaps of which every key is a variable."""
     planned = []
     for source in sources:
-        kind = "Secret" if source.get("secretRef") else "ConfigMap"
-        named = source.get("secretRef") or source.get("configMapRef") or {}
+        field = "secretRef" if source.get("secretRef") else "configMapRef"
+        ref = source.get(field) or {}
         planned.append(
             EnvFrom(
-                kind="Secret" if kind == "Secret" else "ConfigMap",
-                name=named.get("name") or "",
+                kind=_ENV_FROM[field],
+                name=ref.get("name") or "",
                 prefix=source.get("prefix") or "",
-                optional=bool(named.get("optional")),
+                optional=bool(ref.get("optional")),
             )
         )
     return tuple(planned)
 
 
-def _variable(
-    variable: Mapping[str, Any], container: Mapping[str, Any], pod: PodView, notices: Notices
+def _plan_variable(
+    variable: Mapping[str, Any], container: Mapping[str, Any], pod: PodFields, warnings: FieldWarnings
 ) -> EnvVar | None:
     name = variable["name"]
     source = variable.get("valueFrom") or {}
-    for kind, selector in (("Secret", "secretKeyRef"), ("ConfigMap", "configMapKeyRef")):
-        if ref := source.get(selector):
-            return EnvVar(name=name, ref=key_ref(kind, ref))
+    for field, kind in _KEY_REFS.items():
+        if ref := source.get(field):
+            optional = bool(ref.get("optional"))
+            key = KeyRef(kind=kind, name=ref.get("name") or "", key=ref["key"], optional=optional)
+            return EnvVar(name=name, ref=key)
     if ref := source.get("fieldRef"):
-        return EnvVar(name=name, value=field_value(ref, pod, notices.at("valueFrom.fieldRef")))
+        text = field_value(ref, pod, warnings.child("valueFrom.fieldRef"))
+        return EnvVar(name=name, value=text if _is_reference(ref) else text.replace("$", "$$"))
     if ref := source.get("resourceFieldRef"):
-        return EnvVar(
-            name=name,
-            value=resource_value(ref, container["name"], pod, notices.at("valueFrom.resourceFieldRef")),
-        )
+        at = warnings.child("valueFrom.resourceFieldRef")
+        return EnvVar(name=name, value=resource_value(ref, container["name"], pod, at))
     if source.get("fileKeyRef"):
-        notices.say("valueFrom.fileKeyRef", "variables from files of a volume are not supported: left out")
+        warnings.add("valueFrom.fileKeyRef", "variables from files of a volume are not supported: left out")
         return None
     return EnvVar(name=name, value=str(variable.get("value") or ""))
 
 
-def key_ref(kind: str, ref: Mapping[str, Any]) -> KeyRef:
-    """A key of a Secret or ConfigMap."""
-    return KeyRef(
-        kind="Secret" if kind == "Secret" else "ConfigMap",
-        name=ref.get("name") or "",
-        key=ref["key"],
-        optional=bool(ref.get("optional")),
-    )
-
-
-def field_value(ref: Mapping[str, Any], pod: PodView, notices: Notices) -> str:
-    """Text of a ``fieldRef``; a dollar sign in it stays one."""
-    text = pod.field(ref["fieldPath"])
-    if text is None:
-        notices.say("fieldPath", f"{ref['fieldPath']} is not known on one host: the value is empty")
-        return ""
-    return text if is_reference(ref) else text.replace("$", "$$")
-
-
-def is_reference(ref: Mapping[str, Any]) -> bool:
-    """Whether a ``fieldRef`` is about what only a running job has, so that its text is a reference."""
+def _is_reference(ref: Mapping[str, Any]) -> bool:
+    """Whether the text of a ``fieldRef`` is a reference, in which a dollar sign must not be escaped."""
     path: str = ref["fieldPath"]
-    return path.startswith("status.") or RESTARTS in path
-
-
-def resource_value(ref: Mapping[str, Any], own: str, pod: PodView, notices: Notices) -> str:
-    """Text of a ``resourceFieldRef``."""
-    text = pod.resource(ref.get("containerName") or own, ref["resource"], ref.get("divisor"))
-    if text is None:
-        notices.say("resource", f"{ref['resource']} is not set, and a node's capacity is not known here: 0")
-        return "0"
-    return text
+    return path.startswith("status.") or RESTART_ATTEMPT in path

@@ -1,4 +1,4 @@
-"""Readiness and startup probes: what makes an instance Ready for the steps that wait for it."""
+"""Readiness and startup probes: what makes a pod Ready for the steps that depend on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.plan.job_plan import ProbePlan
 
 
 def plan_probe(probe: Mapping[str, Any] | None, container: Mapping[str, Any]) -> ProbePlan | None:
-    """The probe, with Kubernetes' defaults (10 s apart, 1 s to answer, 3 failures).
+    """Returns the probe, with Kubernetes' defaults (every 10 s, 1 s to answer, 3 failures).
 
     Raises:
         PlanError: it names a port that the container does not declare.
@@ -34,7 +34,7 @@ def plan_probe(probe: Mapping[str, Any] | None, container: Mapping[str, Any]) ->
 
 
 def _port(port: object, container: Mapping[str, Any]) -> int | None:
-    """A port's number, looked up where it is named."""
+    """Returns the number of a port, looked up where the port has a name."""
     if port is None:
         return None
     if isinstance(port, int):

@@ -1,8 +1,8 @@
-"""Pods of a step: pods with their names, labels, volumes and containers.
+"""Pods of a step: names, labels and annotations, and the template's fields in plan types.
 
 Labels and annotations are those that JobSet and the Job controller would set (both projects' API
-constants), because manifests read them through the downward API; what names objects that exist only on
-a cluster (uids of Jobs, the restart attempt) is left out.
+constants), because manifests read them through the downward API. Those about objects that exist only on
+a cluster (uids of Jobs, the restart attempt) are left out.
 """
 
 from __future__ import annotations
@@ -12,43 +12,42 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler import names
-from reconciler.plan.draft import NODE, JobDraft, Raw, StepDraft, set_index
-from reconciler.plan.expansion import reference
+from reconciler.api.step_names import NODE
+from reconciler.plan.draft import JobDraft, Raw, StepDraft
+from reconciler.plan.expansion import address_reference
+from reconciler.plan.field_warnings import FieldWarnings
 from reconciler.plan.job_plan import ContainerKind, ContainerPlan, HostEntry, PodPlan
-from reconciler.plan.pod.downward_api import PodView
+from reconciler.plan.pod.downward_api import PodFields
 from reconciler.plan.pod.pod_containers import plan_container
 from reconciler.plan.pod.pod_volumes import plan_volumes
-from reconciler.plan.warnings import Notices
 
 _JOBSET: Final = "jobset.sigs.k8s.io/"
 _JOB: Final = "batch.kubernetes.io/"
-_GRACE: Final = 30
-#: The group of replicated jobs that name none.
-_GROUP: Final = "default"
-INDEX_VARIABLE: Final = "JOB_COMPLETION_INDEX"
+#: The defaults of Kubernetes and JobSet.
+_DEFAULT_GRACE: Final = 30
+_DEFAULT_GROUP: Final = "default"
 
 
-def plan_pod(draft: JobDraft, step: StepDraft, index: int, notices: Notices) -> PodPlan:
-    """Instance ``index`` of ``step``.
+def plan_pod(draft: JobDraft, step: StepDraft, index: int, warnings: FieldWarnings) -> PodPlan:
+    """Plans pod ``index`` of ``step``; ``warnings`` is at the pod's spec.
 
     Raises:
-        PlanError: a container mounts what the pod does not have, or a probe names an unknown port.
+        PlanError: a container or a volume is invalid.
     """
     spec = step.pod
-    name = instance_name(draft, step, index)
+    name = _pod_name(draft, step, index)
     labels, annotations = _metadata(draft, step, index)
-    group = _group(draft, step, index)
-    pod = PodView(
+    group = _group_labels(draft, step, index)
+    fields = PodFields(
         name=name,
         namespace=draft.namespace,
         uid=draft.uid,
-        address=reference(step.name, index),
+        address=address_reference(step.name, index),
         service_account=spec.get("serviceAccountName") or spec.get("serviceAccount") or "default",
         labels={**labels, **group},
         annotations={**annotations, **group},
-        resources={c["name"]: c.get("resources") or {} for c in step.every_container()},
+        resources={c["name"]: c.get("resources") or {} for c in step.all_containers()},
     )
-    at = notices.at("template.spec.template.spec")
     dns = spec.get("dnsConfig") or {}
     grace = spec.get("terminationGracePeriodSeconds")
     return PodPlan(
@@ -58,8 +57,8 @@ def plan_pod(draft: JobDraft, step: StepDraft, index: int, notices: Notices) -> 
         name=name,
         hostname=names.host_name(name),
         aliases=tuple(_aliases(draft, step, index)),
-        containers=tuple(_containers(step, name, pod, at)),
-        volumes=plan_volumes(draft, step, pod, at),
+        containers=tuple(_plan_containers(step, fields, warnings)),
+        volumes=plan_volumes(draft, step, fields, warnings),
         labels=labels,
         annotations=annotations,
         host_aliases=tuple(
@@ -74,36 +73,28 @@ def plan_pod(draft: JobDraft, step: StepDraft, index: int, notices: Notices) -> 
         dns_searches=tuple(dns.get("searches") or ()),
         dns_options=tuple(_dns_option(option) for option in dns.get("options") or ()),
         dns_policy=spec.get("dnsPolicy") or "",
-        termination_grace=float(_GRACE if grace is None else grace),
+        termination_grace=float(_DEFAULT_GRACE if grace is None else grace),
         pull_secrets=tuple(s["name"] for s in spec.get("imagePullSecrets") or () if s.get("name")),
     )
 
 
-def add_index(draft: JobDraft) -> None:
-    """Give every container ``JOB_COMPLETION_INDEX``, as the controller of an Indexed Job does."""
-    for step in draft.steps:
-        for container in step.every_container():
-            if all(variable["name"] != INDEX_VARIABLE for variable in container.get("env") or ()):
-                set_index(container, INDEX_VARIABLE)
-
-
-def instance_name(draft: JobDraft, step: StepDraft, index: int) -> str:
-    """``<job>-node-<rank>`` for training nodes, whatever their step is called; else by step.
+def _pod_name(draft: JobDraft, step: StepDraft, index: int) -> str:
+    """Returns ``<job>-node-<rank>`` for training nodes of any step; else a name with the step's.
 
     A ranked step of another name keeps its own where yet another step is called ``node``.
     """
-    named = NODE if step.ranked and draft.step(NODE) in (None, step) else step.name
-    return names.instance_name(draft.namespace, draft.name, named, index, step.count)
+    step_name = NODE if step.ranked and draft.step(NODE) in (None, step) else step.name
+    return names.pod_name(draft.namespace, draft.name, step_name, index, step.count)
 
 
 def host_names(draft: JobDraft, step: StepDraft, index: int) -> tuple[str, ...]:
-    """Every name by which the job's containers may call a pod; the container's own first."""
-    name = instance_name(draft, step, index)
+    """Returns every name by which the job's containers can reach a pod; its own name first."""
+    name = _pod_name(draft, step, index)
     return tuple(dict.fromkeys((name, names.host_name(name), *_aliases(draft, step, index))))
 
 
 def _aliases(draft: JobDraft, step: StepDraft, index: int) -> Iterator[str]:
-    """The pod's names on a cluster: ``<job>-<step>-0-<index>`` and the same in its (sub)domain."""
+    """Yields the pod's names on a cluster: ``<job>-<step>-0-<index>`` and the same in its (sub)domain."""
     replica, pod = divmod(index, step.pods)
     cluster = f"{draft.name}-{step.name}-{replica}-{pod}"
     yield cluster
@@ -114,11 +105,11 @@ def _aliases(draft: JobDraft, step: StepDraft, index: int) -> Iterator[str]:
 
 
 def _metadata(draft: JobDraft, step: StepDraft, index: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Labels and annotations of the pod."""
+    """Returns the labels and annotations of the pod."""
     own: Mapping[str, Any] = step.pod_template.get("metadata") or {}
     replica, pod = divmod(index, step.pods)
     job = f"{draft.name}-{step.name}-{replica}"
-    before = sum(s.replicas for s in draft.steps[: step.place])
+    before = sum(s.replicas for s in draft.steps[: step.position])
     key = hashlib.sha1(f"{draft.namespace}/{job}".encode(), usedforsecurity=False).hexdigest()
     shared = {
         f"{_JOBSET}jobset-name": draft.name,
@@ -128,7 +119,7 @@ def _metadata(draft: JobDraft, step: StepDraft, index: int) -> tuple[dict[str, s
         f"{_JOBSET}job-index": str(replica),
         f"{_JOBSET}job-global-index": str(before + replica),
         f"{_JOBSET}job-key": key,
-        **(_group(draft, step, index) if step.raw.get("groupName") else {}),
+        **(_group_labels(draft, step, index) if step.raw.get("groupName") else {}),
         f"{_JOB}job-completion-index": str(pod),
     }
     coordinator = _coordinator(draft)
@@ -141,48 +132,47 @@ def _metadata(draft: JobDraft, step: StepDraft, index: int) -> tuple[dict[str, s
     )
 
 
-def _group(draft: JobDraft, step: StepDraft, index: int) -> dict[str, str]:
-    """Which group of replicated jobs the pod's Job is in, how many Jobs that has and which of them it is.
+def _group_labels(draft: JobDraft, step: StepDraft, index: int) -> dict[str, str]:
+    """Returns the group of replicated jobs of the pod's Job, its number of Jobs, and the Job's index in it.
 
-    Labels are made of it only where the runtime names a group: those of the default one would change
-    every plan, and so make containers of an older version stale. A pod may learn of either.
+    The pod has these labels only where the runtime names a group: those of the default group would change
+    every plan, and so make containers of an older version stale. The downward API has them in any case.
     """
-    mates = [s for s in draft.steps if _group_name(s) == _group_name(step)]
-    replica = index // step.pods
+    group = [s for s in draft.steps if _group_name(s) == _group_name(step)]
+    before = sum(s.replicas for s in group if s.position < step.position)
     return {
         f"{_JOBSET}group-name": _group_name(step),
-        f"{_JOBSET}group-replicas": str(sum(s.replicas for s in mates)),
-        f"{_JOBSET}job-group-index": str(sum(s.replicas for s in mates if s.place < step.place) + replica),
+        f"{_JOBSET}group-replicas": str(sum(s.replicas for s in group)),
+        f"{_JOBSET}job-group-index": str(before + index // step.pods),
     }
 
 
 def _group_name(step: StepDraft) -> str:
-    return step.raw.get("groupName") or _GROUP
+    return step.raw.get("groupName") or _DEFAULT_GROUP
 
 
 def _coordinator(draft: JobDraft) -> str:
-    """Name of the pod that JobSet's ``coordinator`` names."""
-    wanted = (draft.template.get("spec") or {}).get("coordinator")
-    if not wanted:
+    """Returns the host name of the pod that JobSet's ``coordinator`` names."""
+    coordinator = draft.jobset_spec.get("coordinator")
+    if not coordinator:
         return ""
-    job, pod = wanted.get("jobIndex") or 0, wanted.get("podIndex") or 0
-    return f"{draft.name}-{wanted['replicatedJob']}-{job}-{pod}.{draft.subdomain}"
+    job, pod = coordinator.get("jobIndex") or 0, coordinator.get("podIndex") or 0
+    return f"{draft.name}-{coordinator['replicatedJob']}-{job}-{pod}.{draft.subdomain}"
 
 
-def _containers(step: StepDraft, name: str, pod: PodView, notices: Notices) -> Iterator[ContainerPlan]:
-    """Init containers and native sidecars in their order, then the others."""
+def _plan_containers(step: StepDraft, pod: PodFields, warnings: FieldWarnings) -> Iterator[ContainerPlan]:
+    """Yields init containers and native sidecars in their order, then the others."""
     primary = _primary(step)
     for field, group in (("initContainers", step.init_containers), ("containers", step.containers)):
-        for place, container in enumerate(group):
-            leads = container is primary
+        for position, container in enumerate(group):
             yield plan_container(
                 container,
                 kind=_kind(container, field),
-                name=name if leads else f"{name}-{container['name']}",
-                primary=leads,
+                name=pod.name if container is primary else f"{pod.name}-{container['name']}",
+                primary=container is primary,
                 pod_spec=step.pod,
                 pod=pod,
-                notices=notices.at(f"{field}[{place}]"),
+                warnings=warnings.child(f"{field}[{position}]"),
             )
 
 
@@ -193,9 +183,9 @@ def _kind(container: Raw, field: str) -> ContainerKind:
 
 
 def _primary(step: StepDraft) -> Raw | None:
-    """The container that has the pod's name: ``node``, or the one called like the step, or the first."""
-    for wanted in (NODE, step.role, step.name):
-        container = step.container(wanted)
+    """Returns the container that gets the pod's name: ``node``, else the step's own name, else the first."""
+    for name in (NODE, step.role, step.name):
+        container = step.container(name)
         if container is not None:
             return container
     return step.containers[0] if step.containers else None

@@ -1,158 +1,151 @@
-"""Whether a path of the host may be mounted. Pure: paths have been looked at, and come as :class:`PathFacts`.
+"""Whether a path of the host may be mounted. Pure: the host has been looked at before, see :class:`PathInfo`.
 
-Asked twice: of the plan, and again right before a mount is used, when what a ``subPathExpr`` names is known
-and a path may have changed.
+Asked twice: for the plan, and again right before a mount is used, when a ``subPathExpr`` is expanded and a
+path may have changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, NamedTuple
 
-from reconciler.config.policy import Policy, matches
+from reconciler.config.policy import Policy, matches_any
+from reconciler.plan.pod.volume_paths import PathKind
 
-PathKind = Literal["folder", "file", "device", "socket", "missing"]
-
-#: What a hostPath of a type has to be.
-HOST_TYPES: Final[Mapping[str, PathKind]] = {
-    "Directory": "folder",
-    "DirectoryOrCreate": "folder",
-    "File": "file",
-    "FileOrCreate": "file",
-    "Socket": "socket",
-    "CharDevice": "device",
-    "BlockDevice": "device",
-}
+_RULE: Final = "policy.hostPaths"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PathFacts:
+class PathInfo:
     """A path of the host as it was found.
 
     Attributes:
-        real: with every link resolved; of what is missing, as far as there is anything.
-        identity: device and inode; None where there is nothing.
-        trouble: why it cannot be resolved; "" when it can.
+        real: the path with every link resolved; of a missing one, as far as it exists.
+        identity: device and inode; None where nothing is there.
+        error: why it cannot be resolved; "" where it can.
     """
 
     real: str
     kind: PathKind = "missing"
     identity: tuple[int, int] | None = None
-    trouble: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prefix:
-    """Something that may be mounted with all below it; ``real`` with links resolved."""
+class AllowedHostPath:
+    """A path that may be mounted with all below it; ``real`` is the path with links resolved."""
 
     real: str
     read_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grounds:
-    """The host as the policy sees it; all paths with links resolved.
+class HostPaths:
+    """The host's paths that matter to the policy, with every link resolved.
 
     Attributes:
-        workspace: what may be mounted by default; "" for nothing.
-        manifests: the specs folder: containers only read it.
-        config: the file that the policy is in: likewise; "" for none.
-        kept: what no container may see, by what it is (the state folder, the engine's socket).
-        prefixes: of the policy's ``hostPaths``, and what the user's own client named.
+        workspace: may be mounted by default; "" is none.
+        manifests: the specs folder, which containers may only read.
+        config: the file that has the policy, which containers may only read; "" is none.
+        protected: paths that no container may see, by description (the state folder, the engine's socket).
+        allowed: the policy's ``hostPaths``, and those that the user's own client named.
     """
 
     workspace: str = ""
     manifests: str = ""
     config: str = ""
-    kept: Mapping[str, str] = field(default_factory=dict)
-    prefixes: tuple[Prefix, ...] = ()
+    protected: Mapping[str, str] = field(default_factory=dict)
+    allowed: tuple[AllowedHostPath, ...] = ()
+
+
+class Denial(NamedTuple):
+    """Why a mount is denied: the policy's key, a message and what to do."""
+
+    rule: str
+    message: str
+    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ruling:
-    """Of one mount: refused, or allowed and then perhaps only to be read."""
+class MountDecision:
+    """A mount is denied, or allowed; ``read_only``: allowed only read-only."""
 
-    refusal: tuple[str, str, str] | None = None
+    denial: Denial | None = None
     read_only: bool = False
 
 
-def rule_on_mount(
-    whole: PathFacts, used: PathFacts, policy: Policy, grounds: Grounds, *, shown: str, writes: bool
-) -> Ruling:
-    """Whether a path of the host may be mounted.
+def check_mount(
+    volume: PathInfo,
+    mounted: PathInfo,
+    policy: Policy,
+    host: HostPaths,
+    *,
+    manifest_path: str,
+    writable: bool,
+) -> MountDecision:
+    """Decides whether a path of the host may be mounted.
 
     Args:
-        whole: the volume's path.
-        used: what of it is mounted, which is the same where there is no sub-path.
+        volume: the volume's path.
+        mounted: the part of it that is mounted; the same path where there is no sub-path.
         policy: in force.
-        grounds: the host as the policy sees it.
-        shown: the path as the manifest has it.
-        writes: the manifest does not ask for it read-only.
+        host: the host's paths that matter.
+        manifest_path: ``mounted`` as the manifest has it.
+        writable: the manifest does not ask for a read-only mount.
     """
-    path = used.real
-    name = shown if shown == path else f"{shown}, which is {path},"
-    for facts in (whole, used):
-        if facts.trouble:
-            return _refuse(
-                "policy.hostPaths", f"{shown} cannot be looked at: {facts.trouble}", "Mend the path."
-            )
-    if not inside(path, whole.real):
-        return _refuse(
-            "policy.hostPaths",
-            f"the subPath of {shown} leads out of the volume by a link, to {path}",
-            "Remove the link.",
-        )
-    if used.kind == "device":
-        if matches(path, policy.device_nodes):
-            return Ruling()
+    path = mounted.real
+    name = manifest_path if manifest_path == path else f"{manifest_path}, which is {path},"
+    for info in (volume, mounted):
+        if info.error:
+            return _deny(_RULE, f"{manifest_path} cannot be looked at: {info.error}", "Mend the path.")
+    if not is_inside(path, volume.real):
+        message = f"the subPath of {manifest_path} leads out of the volume by a link, to {path}"
+        return _deny(_RULE, message, "Remove the link.")
+    if mounted.kind == "device":
+        if matches_any(path, policy.device_nodes):
+            return MountDecision()
         remedy = f"Leave it out, or add {path} to `deviceNodes` of the policy."
-        return _refuse("policy.deviceNodes", f"{name} is a device", remedy)
-    named = [p for p in grounds.prefixes if inside(path, p.real)]
-    for what, kept in grounds.kept.items():
-        own_ground = inside(grounds.workspace, kept) and inside(path, grounds.workspace)
-        touches = inside(path, kept) or inside(kept, path)
-        if touches and not own_ground and not any(inside(p.real, kept) for p in named):
-            relation = "is" if path == kept else "is in" if inside(path, kept) else "holds"
-            message = f"{name} {relation} {what}, which no container may see"
-            return _refuse("policy.hostPaths", message, "Mount another folder.")
-    return _rule_on_area(path, named, policy, grounds, name=name, writes=writes)
+        return _deny("policy.deviceNodes", f"{name} is a device", remedy)
+    allowed = [entry for entry in host.allowed if is_inside(path, entry.real)]
+    for description, protected in host.protected.items():
+        in_workspace = is_inside(host.workspace, protected) and is_inside(path, host.workspace)
+        touches = is_inside(path, protected) or is_inside(protected, path)
+        if touches and not in_workspace and not any(is_inside(entry.real, protected) for entry in allowed):
+            relation = "is" if path == protected else "is in" if is_inside(path, protected) else "holds"
+            message = f"{name} {relation} {description}, which no container may see"
+            return _deny(_RULE, message, "Mount another folder.")
+    return _check_allowed(path, allowed, policy, host, name=name, writable=writable)
 
 
-def _rule_on_area(
-    path: str, named: list[Prefix], policy: Policy, grounds: Grounds, *, name: str, writes: bool
-) -> Ruling:
-    areas = list(named)
-    if policy.workspace and grounds.workspace and inside(path, grounds.workspace):
-        areas.append(Prefix(real=grounds.workspace))
-    if not areas:
-        remedy = f"Put it into the workspace{_there(grounds)}, or add it to `hostPaths` of the policy."
-        return _refuse("policy.hostPaths", f"{name} is outside of what may be mounted", remedy)
-    area = max(areas, key=lambda prefix: len(prefix.real))
-    for what, guarded in (("the manifests", grounds.manifests), ("the policy", grounds.config)):
-        if writes and guarded and inside(guarded, path) and path != guarded and not area.read_only:
+def _check_allowed(
+    path: str, allowed: list[AllowedHostPath], policy: Policy, host: HostPaths, *, name: str, writable: bool
+) -> MountDecision:
+    """Decides by the allowed paths that contain ``path``, and by the workspace."""
+    candidates = list(allowed)
+    if policy.workspace and is_inside(path, host.workspace):
+        candidates.append(AllowedHostPath(real=host.workspace))
+    if not candidates:
+        workspace = f" ({host.workspace})" if host.workspace else ""
+        remedy = f"Put it into the workspace{workspace}, or add it to `hostPaths` of the policy."
+        return _deny(_RULE, f"{name} is outside of what may be mounted", remedy)
+    nearest = max(candidates, key=lambda entry: len(entry.real))
+    for description, file in (("the manifests", host.manifests), ("the policy", host.config)):
+        if writable and is_inside(file, path) and path != file and not nearest.read_only:
             remedy = "Mount a folder beside it, or say readOnly: true in the volumeMount."
-            return _refuse("policy.hostPaths", f"{name} holds {what}, which no container may write", remedy)
-    only_read = any(
-        guarded and inside(path, guarded) and not inside(area.real, guarded) for guarded in (grounds.config,)
+            return _deny(_RULE, f"{name} holds {description}, which no container may write", remedy)
+    in_config = is_inside(path, host.config) and not is_inside(nearest.real, host.config)
+    # A folder of manifests that the policy allows by name is writable on purpose.
+    in_manifests = is_inside(path, host.manifests) and not any(
+        is_inside(entry.real, host.manifests) for entry in allowed
     )
-    # A folder of manifests that the policy names itself is named on purpose.
-    manifests = bool(grounds.manifests) and inside(path, grounds.manifests)
-    named_there = any(inside(prefix.real, grounds.manifests) for prefix in named)
-    only_read = only_read or (manifests and not named_there)
-    return Ruling(read_only=area.read_only or only_read)
+    return MountDecision(read_only=nearest.read_only or in_config or in_manifests)
 
 
-def _there(grounds: Grounds) -> str:
-    return f" ({grounds.workspace})" if grounds.workspace else ""
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a resolved path is the folder or below it; nothing is inside ""."""
+    return bool(folder) and (path == folder or path.startswith(folder.rstrip("/") + "/"))
 
 
-def inside(path: str, folder: str) -> bool:
-    """Whether a resolved path is the folder or below it."""
-    if not folder:
-        return False
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _refuse(rule: str, message: str, remedy: str) -> Ruling:
-    return Ruling(refusal=(rule, message, remedy))
+def _deny(rule: str, message: str, remedy: str) -> MountDecision:
+    return MountDecision(denial=Denial(rule, message, remedy))

@@ -1,4 +1,4 @@
-"""What a whole job may take of its host at once, by its limits. Pure."""
+"""The resources that a whole job may use at once, by its limits. Pure."""
 
 from __future__ import annotations
 
@@ -7,36 +7,38 @@ from dataclasses import dataclass
 
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
 
+_Limit = Callable[[ContainerPlan], float | None]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Demand:
-    """Of all pods together; None where a container has no limit."""
+class ResourceDemand:
+    """Limits of all pods together; None where a container has no limit."""
 
     cpu: float | None
     memory: float | None
     devices: int
 
 
-def demand(plan: JobPlan) -> Demand:
-    """The limits of the job's pods added up; of init containers, which run alone, the largest."""
-    return Demand(
+def total_demand(plan: JobPlan) -> ResourceDemand:
+    """Adds up the limits of the job's pods; of init containers, which run alone, the largest counts."""
+    return ResourceDemand(
         cpu=_total(plan, lambda c: c.resources.cpu_limit),
         memory=_total(plan, lambda c: c.resources.memory_limit),
         devices=int(_total(plan, lambda c: sum(c.resources.devices.values())) or 0),
     )
 
 
-def _total(plan: JobPlan, limit: Callable[[ContainerPlan], float | None]) -> float | None:
+def _total(plan: JobPlan, limit: _Limit) -> float | None:
     total = 0.0
     for pod in plan.pods:
-        amount = _of_pod(pod, limit)
+        amount = _pod_total(pod, limit)
         if amount is None:
             return None
         total += amount
     return total
 
 
-def _of_pod(pod: PodPlan, limit: Callable[[ContainerPlan], float | None]) -> float | None:
+def _pod_total(pod: PodPlan, limit: _Limit) -> float | None:
     together, alone = 0.0, 0.0
     for container in pod.containers:
         amount = limit(container)

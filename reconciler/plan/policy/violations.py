@@ -1,9 +1,9 @@
-"""What of a plan the policy refuses. Pure: paths have been looked at, and come as :class:`PathFacts`.
+"""What the policy refuses of a plan. Pure: what is at the host's paths comes in as :class:`PathInfo`.
 
-The verdict is over the plan, not over the manifest: runtime, patches and the job's own sections are merged
-there, so nothing gets past by being written elsewhere. What it cannot see (a ``subPathExpr`` that names a
-variable, a path that changes later) is judged again right before the mount is used, by
-:func:`reconciler.plan.policy.host_mounts.rule_on_mount`; whom an image runs as, when the image is there.
+The plan is checked, not the manifest: runtime, patches and the job's own sections are merged in it, so
+nothing gets past by being written elsewhere. What it cannot show (a ``subPathExpr`` with a variable, a path
+that changes later) is checked again right before the mount is used, by
+:func:`reconciler.plan.policy.host_mounts.check_mount`; the user of an image by :mod:`.image_users`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.api.name_syntax import LARGEST_ID
-from reconciler.api.quantities import cores, to_bytes
-from reconciler.config.policy import (
-    CONFINED_TYPES,
-    DEFAULT_CAPABILITIES,
-    SAFE_SYSCTLS,
-    Policy,
-    capability,
-    matches,
-    within,
-)
-from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, SecurityPlan, VolumePlan
-from reconciler.plan.policy.host_mounts import Grounds, PathFacts, Ruling, rule_on_mount
-from reconciler.plan.policy.resource_demand import demand
+from reconciler.api.quantities import to_float, to_int
+from reconciler.config.policy import Policy, matches_any
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, VolumePlan
+from reconciler.plan.policy.container_rules import check_container
+from reconciler.plan.policy.host_mounts import HostPaths, MountDecision, PathInfo, check_mount
+from reconciler.plan.policy.resource_demand import total_demand
 
 DEFAULT_POLICY: Final = Policy()
-REASON: Final = "PolicyViolation"
+#: Reason of conditions, events and faults.
+POLICY_VIOLATION: Final = "PolicyViolation"
 
-#: Where in a pod's specification something stands; items of lists by their names.
+#: A field within a pod's specification; items of lists by their names.
 Field = tuple[str, ...]
 
 
@@ -40,9 +33,9 @@ class Violation:
 
     Attributes:
         rule: the policy's key, ``policy.hostPaths``.
-        step: whose pod asks for it; "" for the job as a whole.
-        field: where in the pod's specification.
-        message: what is asked for and refused. ``remedy``: what to do in the manifest, or in the policy.
+        step: the step whose pod asks for it; "" for the job as a whole.
+        field: within the pod's specification.
+        message: what is refused. ``remedy``: what to do in the manifest or in the policy.
     """
 
     rule: str
@@ -56,178 +49,119 @@ class Violation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Case:
-    """What a plan is judged by."""
+class _Host:
+    """What mounts are checked against; ``paths``: of each of :func:`host_path_mounts`."""
 
     policy: Policy
-    grounds: Grounds
-    facts: Mapping[tuple[str, str], PathFacts]
+    host: HostPaths
+    paths: Mapping[tuple[str, str], PathInfo]
+
+    def check(self, volume: VolumePlan, sub_path: str, *, writable: bool) -> MountDecision:
+        return check_mount(
+            self.paths[volume.source, ""],
+            self.paths[volume.source, sub_path],
+            self.policy,
+            self.host,
+            manifest_path=f"{volume.source.rstrip('/')}/{sub_path}" if sub_path else volume.source,
+            writable=writable,
+        )
 
 
-def host_paths(plan: JobPlan) -> frozenset[tuple[str, str]]:
-    """Every hostPath of the plan with the sub-paths its mounts use; what has variables in it left out."""
+def host_path_mounts(plan: JobPlan) -> frozenset[tuple[str, str]]:
+    """Returns each hostPath of the plan with each sub-path that is mounted, except those with variables."""
     return frozenset(
         (volume.source, sub_path)
-        for step in plan.steps
-        for pod in step.pods
+        for pod in plan.pods
         for volume in pod.volumes
         if volume.kind == "host"
-        for sub_path in {"", *_sub_paths(pod, volume)}
+        for sub_path in {"", *(sub_path for sub_path, _ in _mounted_parts(pod, volume))}
     )
 
 
-def violations(
-    plan: JobPlan, policy: Policy, grounds: Grounds, facts: Mapping[tuple[str, str], PathFacts]
+def find_violations(
+    plan: JobPlan, policy: Policy, host: HostPaths, paths: Mapping[tuple[str, str], PathInfo]
 ) -> tuple[Violation, ...]:
-    """Everything that the policy refuses of a plan.
+    """Returns everything that the policy refuses of a plan.
 
     Args:
         plan: of the job.
         policy: in force.
-        grounds: the host as the policy sees it.
-        facts: of each of :func:`host_paths`.
+        host: the host's paths that matter to the policy.
+        paths: of each of :func:`host_path_mounts`.
     """
-    case = _Case(policy=policy, grounds=grounds, facts=facts)
-    found = list(_maximum(plan, policy))
+    mounts = _Host(policy=policy, host=host, paths=paths)
+    found = list(_check_maximum(plan, policy))
     for step in plan.steps:
-        # The pods of a step are alike: what differs by index is judged when it is used.
+        # The pods of a step are alike; what differs by index is checked when it is used.
         for pod in step.pods[:1]:
-            found += _pod(pod, policy)
+            found += _check_pod(pod, policy)
             for volume in pod.volumes:
-                found += _volume(plan, pod, volume, case)
+                if volume.kind == "named":
+                    found += _check_claim(plan, pod, volume, policy)
+                elif volume.kind == "host":
+                    found += _check_host_path(pod, volume, mounts)
             for container in pod.containers:
-                found += _container(pod, container, policy)
+                found += _check_container(pod, container, policy)
     return tuple(dict.fromkeys(found))
 
 
-def leaves_user_to_image(security: SecurityPlan, policy: Policy) -> bool:
-    """Whether it has to be known whom the image names: root is refused, and nobody else is chosen."""
-    return security.run_as_user is None and bool(security.run_as_non_root or not policy.users.root)
-
-
-def images_in_doubt(plan: JobPlan, policy: Policy) -> frozenset[str]:
-    """The images whose own user decides."""
-    return frozenset(
-        container.image
-        for pod in plan.pods
-        for container in pod.containers
-        if leaves_user_to_image(container.security, policy)
-    )
-
-
-def image_violations(plan: JobPlan, policy: Policy, users: Mapping[str, str | None]) -> tuple[Violation, ...]:
-    """Containers that would run as root because their image does.
-
-    Args:
-        plan: of the job.
-        policy: in force.
-        users: of each of :func:`images_in_doubt` whom it names; None for one that is not there yet.
-    """
-    found = []
-    for step in plan.steps:
-        for pod in step.pods[:1]:
-            for container in pod.containers:
-                user = users.get(container.image)
-                if user is None or not leaves_user_to_image(container.security, policy):
-                    continue
-                if why := rootly(user):
-                    found.append(_root_by_image(pod, container, why))
-    return tuple(dict.fromkeys(found))
-
-
-def rootly(user: str) -> str:
-    """Why a user whom an image names is root, or may be; "" when it is somebody else for certain."""
-    name = user.partition(":")[0]
-    if name in {"", "root"}:
-        return "runs as root"
-    if not (name.isascii() and name.isdecimal() and int(name) <= LARGEST_ID):
-        return f"runs as the user {name!r}, which may be root's name as far as anybody can tell"
-    return "" if int(name) else "runs as root"
-
-
-def rule_on_root(security: SecurityPlan) -> str:
-    """What keeps a container from running as its image's root: its own wish, or the policy."""
-    return "runAsNonRoot" if security.run_as_non_root else "policy.users.root"
-
-
-def _root_by_image(pod: PodPlan, container: ContainerPlan, why: str) -> Violation:
-    asked = bool(container.security.run_as_non_root)
-    kind = "containers" if container.kind == "main" else "initContainers"
-    return Violation(
-        rule=rule_on_root(container.security),
-        step=pod.step,
-        field=(kind, container.container, "securityContext", "runAsNonRoot" if asked else "runAsUser"),
-        message=f"the container {container.container} {why}, as its image {container.image} has it",
-        remedy="Set runAsUser to another user's id, or use an image whose USER is a number above 0.",
-    )
-
-
-def read_only_mounts(
-    plan: JobPlan, policy: Policy, grounds: Grounds, facts: Mapping[tuple[str, str], PathFacts]
+def describe_read_only_mounts(
+    plan: JobPlan, policy: Policy, host: HostPaths, paths: Mapping[tuple[str, str], PathInfo]
 ) -> tuple[str, ...]:
-    """What is mounted read-only although a manifest does not say so, in sentences."""
-    case = _Case(policy=policy, grounds=grounds, facts=facts)
-    said = []
+    """Returns a sentence for each mount that is read-only although the manifest does not say so."""
+    mounts = _Host(policy=policy, host=host, paths=paths)
+    sentences = []
     for step in plan.steps:
         for pod in step.pods[:1]:
-            hosted = {v.name: v for v in pod.volumes if v.kind == "host"}
+            volumes = {v.name: v for v in pod.volumes if v.kind == "host"}
             for container in pod.containers:
                 for mount in container.mounts:
-                    volume = hosted.get(mount.volume)
+                    volume = volumes.get(mount.volume)
                     if volume is None or mount.read_only or mount.expand:
                         continue
-                    ruling = _ruling(volume, mount.sub_path, case, writes=True)
-                    if ruling.refusal is None and ruling.read_only:
-                        said.append(
+                    decision = mounts.check(volume, mount.sub_path, writable=True)
+                    if decision.denial is None and decision.read_only:
+                        sentences.append(
                             f"The container {container.container} has {volume.source} read-only at "
                             f"{mount.path}: manifests, and what the policy gives as readOnly, are only read."
                         )
-    return tuple(dict.fromkeys(said))
+    return tuple(dict.fromkeys(sentences))
 
 
-def _sub_paths(pod: PodPlan, volume: VolumePlan) -> set[str]:
-    return {m.sub_path for c in pod.containers for m in c.mounts if m.volume == volume.name and not m.expand}
+def _mounted_parts(pod: PodPlan, volume: VolumePlan) -> set[tuple[str, bool]]:
+    """Returns the sub-path and writability of each mount of a volume, except those with variables."""
+    return {
+        (mount.sub_path, not mount.read_only)
+        for container in pod.containers
+        for mount in container.mounts
+        if mount.volume == volume.name and not mount.expand
+    }
 
 
-def _ruling(volume: VolumePlan, sub_path: str, case: _Case, *, writes: bool) -> Ruling:
-    shown = f"{volume.source.rstrip('/')}/{sub_path}" if sub_path else volume.source
-    whole, used = case.facts[volume.source, ""], case.facts[volume.source, sub_path]
-    return rule_on_mount(whole, used, case.policy, case.grounds, shown=shown, writes=writes)
+def _check_claim(plan: JobPlan, pod: PodPlan, volume: VolumePlan, policy: Policy) -> Iterator[Violation]:
+    # Names of the default namespace have no prefix: there a claim with a dot can be another namespace's.
+    claim = volume.source
+    if plan.namespace == "default" and "." in claim and not matches_any(claim, policy.claims):
+        yield Violation(
+            rule="policy.claims",
+            step=pod.step,
+            field=("volumes", volume.name, "persistentVolumeClaim", "claimName"),
+            message=f"the claim {claim} reads as one of the namespace {claim.split('.')[0]}",
+            remedy="Give it a name without a dot, or add it to `claims` of the policy.",
+        )
 
 
-def _volume(
-    plan: JobPlan,
-    pod: PodPlan,
-    volume: VolumePlan,
-    case: _Case,
-) -> Iterator[Violation]:
-    step, at = pod.step, ("volumes", volume.name)
-    if volume.kind == "named":
-        # Only the default namespace has no prefix: there a claim can read as another namespace's.
-        claim = volume.source
-        if plan.namespace == "default" and "." in claim and not matches(claim, case.policy.claims):
+def _check_host_path(pod: PodPlan, volume: VolumePlan, mounts: _Host) -> Iterator[Violation]:
+    field = ("volumes", volume.name, "hostPath", "path")
+    for sub_path, writable in sorted(_mounted_parts(pod, volume) or {("", False)}):
+        denial = mounts.check(volume, sub_path, writable=writable).denial
+        if denial is not None:
             yield Violation(
-                rule="policy.claims",
-                step=step,
-                field=(*at, "persistentVolumeClaim", "claimName"),
-                message=f"the claim {claim} reads as one of the namespace {claim.split('.')[0]}",
-                remedy="Give it a name without a dot, or add it to `claims` of the policy.",
-            )
-        return
-    if volume.kind != "host":
-        return
-    mounts = [m for c in pod.containers for m in c.mounts if m.volume == volume.name and not m.expand]
-    wanted = {(m.sub_path, not m.read_only) for m in mounts} or {("", False)}
-    for sub_path, writes in sorted(wanted):
-        ruling = _ruling(volume, sub_path, case, writes=writes)
-        if ruling.refusal is not None:
-            rule, message, remedy = ruling.refusal
-            yield Violation(
-                rule=rule, step=step, field=(*at, "hostPath", "path"), message=message, remedy=remedy
+                rule=denial.rule, step=pod.step, field=field, message=denial.message, remedy=denial.remedy
             )
 
 
-def _pod(pod: PodPlan, policy: Policy) -> Iterator[Violation]:
+def _check_pod(pod: PodPlan, policy: Policy) -> Iterator[Violation]:
     shared = (
         ("hostNetwork", pod.host_network, policy.host_network, "network"),
         ("hostPID", pod.host_pid, policy.host_pid, "processes"),
@@ -244,149 +178,45 @@ def _pod(pod: PodPlan, policy: Policy) -> Iterator[Violation]:
             )
 
 
-def _container(pod: PodPlan, container: ContainerPlan, policy: Policy) -> Iterator[Violation]:
-    kind = "containers" if container.kind == "main" else "initContainers"
-    at = (kind, container.container)
-
-    def refuse(rule: str, key: Field, message: str, remedy: str) -> Violation:
-        return Violation(
+def _check_container(pod: PodPlan, container: ContainerPlan, policy: Policy) -> Iterator[Violation]:
+    for rule, field, message, remedy in check_container(container, policy):
+        yield Violation(
             rule=f"policy.{rule}",
             step=pod.step,
-            field=(*at, *key),
+            field=(*container_field(container), *field),
             message=f"the container {container.container} {message}",
             remedy=remedy,
         )
 
-    for rule, message, remedy in _image(container.image, policy):
-        yield refuse(rule, ("image",), message, remedy)
-    for rule, key, message, remedy in (
-        *_rights(container.security, policy),
-        *_identity(container.security, policy),
-        *_confinement(container.security, policy),
-    ):
-        yield refuse(rule, ("securityContext", *key), message, remedy)
-    for name in container.resources.devices:
-        if not matches(name, policy.devices):
-            remedy = "Leave it out, or add the class to `devices` of the policy."
-            yield refuse("devices", ("resources", "limits", name), f"asks for the device {name}", remedy)
+
+def container_field(container: ContainerPlan) -> Field:
+    """Returns the field of a container."""
+    return ("containers" if container.kind == "main" else "initContainers", container.container)
 
 
-def _image(image: str, policy: Policy) -> Iterator[tuple[str, str, str]]:
-    wanted = policy.images
-    name, _, digest = image.partition("@")
-    if wanted.allow is not None and not matches(repository(name), wanted.allow):
-        remedy = "Use one that is, or add a pattern to `images.allow` of the policy."
-        allowed = ", ".join(wanted.allow) or "none"
-        yield (
-            "images.allow",
-            f"has the image {image} ({repository(name)}), which is none of {allowed}",
-            remedy,
-        )
-    if wanted.digest == "required" and not digest.startswith("sha256:"):
-        remedy = "Write repository@sha256:..., as `podman image inspect` shows it under RepoDigests."
-        yield "images.digest", f"has the image {image} without a digest", remedy
+def _check_maximum(plan: JobPlan, policy: Policy) -> Iterator[Violation]:
+    maximum = policy.maximum
 
-
-def repository(name: str) -> str:
-    """``registry/repository`` of an image without digest: Docker Hub's where no registry is named."""
-    slash = name.rfind("/")
-    colon = name.find(":", slash + 1)
-    name = name[:colon] if colon > 0 else name
-    first, _, rest = name.partition("/")
-    if rest and ("." in first or ":" in first or first == "localhost"):
-        return name
-    return f"docker.io/{name}" if rest else f"docker.io/library/{name}"
-
-
-_Refusal = tuple[str, Field, str, str]
-
-
-def _rights(security: SecurityPlan, policy: Policy) -> Iterator[_Refusal]:
-    if security.privileged and not policy.privileged:
-        remedy = "Leave it out (a GPU does not need it), or set `privileged: true` in the policy."
-        yield "privileged", ("privileged",), "asks to be privileged, which gives it the host", remedy
-    if security.allow_privilege_escalation and not policy.privilege_escalation:
-        remedy = "Leave it out, or set `privilegeEscalation: true` in the policy."
-        yield "privilegeEscalation", ("allowPrivilegeEscalation",), "asks to gain privileges", remedy
-    allowed = {*DEFAULT_CAPABILITIES, *policy.capabilities}
-    more = sorted({capability(name) for name in security.cap_add} - allowed)
-    if more and "ALL" not in policy.capabilities:
-        remedy = "Leave them out, or add them to `capabilities` of the policy."
-        names = ", ".join(more)
-        yield "capabilities", ("capabilities", "add"), f"asks for the capabilities {names}", remedy
-
-
-def _identity(security: SecurityPlan, policy: Policy) -> Iterator[_Refusal]:
-    users = policy.users
-    user = security.run_as_user
-    # Where none is named it is the image's that counts: see :func:`image_violations`.
-    if not users.root and user == 0:
-        remedy = "Set runAsUser to another user's id."
-        yield "users.root", ("runAsUser",), "runs as root", remedy
-    if users.ranges is not None and not (user is not None and within(user, users.ranges)):
-        asked = "names no user" if user is None else f"runs as the user {user}"
-        ranges = ", ".join(users.ranges)
-        yield (
-            "users.ranges",
-            ("runAsUser",),
-            f"{asked}; it must be in {ranges}",
-            f"Set runAsUser to {ranges}.",
-        )
-    if users.groups is None:
-        return
-    asked_for = (("runAsGroup", security.run_as_group), ("fsGroup", security.fs_group))
-    groups = [(key, group) for key, group in asked_for if group is not None]
-    groups += [("supplementalGroups", group) for group in security.supplemental_groups]
-    for key, group in groups:
-        if not within(group, users.groups):
-            ranges = ", ".join(users.groups)
-            yield "users.groups", (key,), f"asks for the group {group}; it must be in {ranges}", "Correct it."
-
-
-def _confinement(security: SecurityPlan, policy: Policy) -> Iterator[_Refusal]:
-    off = "Leave it out, or set `unconfined: true` in the policy."
-    for key, profile in (("seccompProfile", security.seccomp), ("appArmorProfile", security.apparmor)):
-        if profile == "unconfined":
-            if not policy.unconfined:
-                yield "unconfined", (key,), f"switches its {key} off", off
-        elif profile and not matches(profile, policy.profiles):
-            remedy = "Use the type RuntimeDefault, or add it to `profiles` of the policy."
-            yield "profiles", (key,), f"asks for the host's profile {profile}", remedy
-    selinux = security.selinux
-    special = (
-        any(selinux.get(key) for key in ("user", "role")) or selinux.get("type", "") not in CONFINED_TYPES
-    )
-    if special and not policy.unconfined:
-        yield "unconfined", ("seLinuxOptions",), "asks for an SELinux label that confines it less", off
-    if security.proc_mount == "Unmasked" and not policy.unconfined:
-        yield "unconfined", ("procMount",), "asks to see all of /proc", off
-    for name in security.sysctls:
-        if name not in SAFE_SYSCTLS and not matches(name, policy.sysctls):
-            remedy = "Leave it out, or add it to `sysctls` of the policy."
-            yield "sysctls", ("sysctls",), f"sets the kernel parameter {name}", remedy
-
-
-def _maximum(plan: JobPlan, policy: Policy) -> Iterator[Violation]:
-    most = policy.maximum
-
-    def refuse(rule: str, message: str) -> Violation:
+    def violation(rule: str, message: str) -> Violation:
         remedy = "Ask for less, or raise it in the policy."
         return Violation(rule=f"policy.maximum.{rule}", step="", field=(), message=message, remedy=remedy)
 
     pods = len(plan.pods)
-    if most.nodes is not None and pods > most.nodes:
-        yield refuse("nodes", f"the job has {pods} pods, at most {most.nodes} are allowed")
-    asked = demand(plan)
-    if most.gpus is not None and asked.devices > most.gpus:
-        yield refuse("gpus", f"the job asks for {asked.devices} devices, at most {most.gpus} are allowed")
+    if maximum.nodes is not None and pods > maximum.nodes:
+        yield violation("nodes", f"the job has {pods} pods, at most {maximum.nodes} are allowed")
+    demand = total_demand(plan)
+    if maximum.gpus is not None and demand.devices > maximum.gpus:
+        message = f"the job asks for {demand.devices} devices, at most {maximum.gpus} are allowed"
+        yield violation("gpus", message)
     limits = (
-        ("cpu", None if most.cpu is None else cores(most.cpu), asked.cpu, "CPUs"),
-        ("memory", None if most.memory is None else float(to_bytes(most.memory)), asked.memory, "bytes"),
+        ("cpu", None if maximum.cpu is None else to_float(maximum.cpu), demand.cpu, "CPUs"),
+        ("memory", None if maximum.memory is None else to_int(maximum.memory), demand.memory, "bytes"),
     )
-    for rule, allowed, wanted, unit in limits:
+    for rule, allowed, asked, unit in limits:
         if allowed is None:
             continue
-        if wanted is None:
-            yield refuse(rule, f"a container has no limit for {rule}, and the policy has a maximum")
-        elif wanted > allowed:
-            yield refuse(rule, f"the job's limits come to {wanted:g} {unit}, at most {allowed:g} are allowed")
+        if asked is None:
+            yield violation(rule, f"a container has no limit for {rule}, and the policy has a maximum")
+        elif asked > allowed:
+            message = f"the job's limits come to {asked:g} {unit}, at most {allowed:g} are allowed"
+            yield violation(rule, message)

@@ -1,16 +1,16 @@
-"""Tells soon after something in a folder has changed; a scan then finds out what.
+"""Calls back soon after something in a folder has changed; a scan then finds out what.
 
-Watches the folder and everything below, the folders that symlinks lead to and those in which the links
-themselves lie (that is where a swap shows), and the folder above, so that a folder that is taken away and
-made anew is seen. The set is renewed at every scan (:meth:`Watcher.follow`).
+Watches the folder and everything below, the folders that symlinks lead to and those that hold the links
+(that is where a swap shows), and the folder above, so that a folder that is taken away and made again is
+seen. Every scan renews the set (:meth:`FileWatcher.watch`).
 
-Changes come in bursts (a checkout, an editor's dance around a save): the call is made when 25 ms have passed
-quietly, and at the latest 40 ms after the first change.
+Changes come in bursts (a checkout, an editor's save): the call is made after 25 ms without a change, and at
+the latest 40 ms after the first change.
 
-What can go wrong: inotify has limits per user, and network file systems tell nothing of what others change:
+What can go wrong: inotify has limits per user, and network file systems do not report what others change:
 in the first case the folder is walked every second instead (a warning says so), in the second the caller's
-own periodic scan has to do. A file moved out of the folder may be told half a second late (watchdog
-waits for the other half of the move). This project's own files are never told.
+own periodic scan has to do. A file moved out of the folder may be reported half a second late (watchdog
+waits for the other half of the move). This project's own files are never reported.
 """
 
 from __future__ import annotations
@@ -39,11 +39,18 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from reconciler.sources.folder.manifest_files import Layout, is_inside, is_manifest_name, walk
+from reconciler.sources.folder.manifest_files import (
+    FolderListing,
+    is_inside,
+    is_manifest_name,
+    list_manifest_files,
+)
 
-QUIET: Final = 0.025
-LATEST: Final = 0.040
-POLL_EVERY: Final = 1.0
+#: Seconds without a change after which a burst is over, and the most that a call waits for that.
+QUIET_PERIOD: Final = 0.025
+MAX_DELAY: Final = 0.040
+#: Seconds between walks where the system gives no file watches.
+POLL_INTERVAL: Final = 1.0
 
 _EVENTS: Final[list[type[FileSystemEvent]]] = [
     DirCreatedEvent,
@@ -61,7 +68,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class _Place:
+class _WatchedFolder:
     """A folder to watch; with another identity it is another folder under the same name."""
 
     path: str
@@ -69,7 +76,7 @@ class _Place:
     identity: tuple[int, int]
 
 
-class Watcher:
+class FileWatcher:
     """Calls back when something under a folder has changed; one thread besides watchdog's.
 
     Args:
@@ -81,55 +88,55 @@ class Watcher:
         self._root = os.path.abspath(root)  # noqa: PTH100  (links are followed by their names)
         self._on_change = on_change
         self._lock = threading.Lock()
-        self._watches: dict[_Place, ObservedWatch] = {}
-        self._dead: set[str] = set()
-        #: Links and what they lead to; folders watched with all below; names of the folder itself.
+        self._watches: dict[_WatchedFolder, ObservedWatch] = {}
+        self._removed: set[str] = set()
+        #: Links and their targets; folders watched with all below; names of the folder itself.
         self._links: set[str] = set()
         self._tops: tuple[str, ...] = ()
         self._roots = {self._root}
         self._handler = _Handler(self)
         self._wake = threading.Condition()
-        self._first: float | None = None
-        self._latest = 0.0
-        self._due: float | None = None
+        self._first_change: float | None = None
+        self._last_change = 0.0
+        self._call_at: float | None = None
         self._closed = False
         self._polling = False
         self._observer: BaseObserver | None = self._start_observer()
-        self._caller = threading.Thread(target=self._run, name="specs-watcher", daemon=True)
-        self._caller.start()
+        self._thread = threading.Thread(target=self._run, name="specs-watcher", daemon=True)
+        self._thread.start()
 
-    def follow(self, layout: Layout) -> None:
-        """Watch what this walk has found; calls back where that is more than before."""
+    def watch(self, listing: FolderListing) -> None:
+        """Watch what a walk has found; calls back where that is more than before."""
         with self._lock:
             if self._closed or self._observer is None:
                 return
-            self._links = {*layout.links, *(os.path.realpath(link) for link in layout.links)}
+            self._links = {*listing.links, *(os.path.realpath(link) for link in listing.links)}
             above, name = os.path.split(self._root)
             self._roots = {self._root, os.path.join(os.path.realpath(above), name)}  # noqa: PTH118
-            wanted = self._wanted(layout)
-            self._tops = tuple(sorted((p.path for p in wanted if p.recursive), key=len, reverse=True))
+            wanted = self._folders_to_watch(listing)
+            self._tops = tuple(sorted((f.path for f in wanted if f.recursive), key=len, reverse=True))
             known_before = bool(self._watches)
-            dead, self._dead = self._dead, set()
-            for place in list(self._watches):
-                if place not in wanted or place.path in dead:
-                    self._unwatch(place)
-            added = [place for place in wanted if place not in self._watches and self._watch(place)]
+            removed, self._removed = self._removed, set()
+            for folder in list(self._watches):
+                if folder not in wanted or folder.path in removed:
+                    self._remove_watch(folder)
+            added = [folder for folder in wanted if folder not in self._watches and self._add_watch(folder)]
         if added and known_before:
             # Something may have come between the walk and the watch.
-            self.poke()
+            self.notify_change()
 
     def call_in(self, seconds: float) -> None:
         """Call back once after so many seconds, if not earlier; a later call replaces an earlier one."""
         with self._wake:
-            self._due = time.monotonic() + seconds
+            self._call_at = time.monotonic() + seconds
             self._wake.notify()
 
-    def poke(self) -> None:
-        """Something has changed."""
+    def notify_change(self) -> None:
+        """Note a change; the call follows when the burst is over."""
         with self._wake:
-            self._latest = time.monotonic()
-            if self._first is None:
-                self._first = self._latest
+            self._last_change = time.monotonic()
+            if self._first_change is None:
+                self._first_change = self._last_change
             self._wake.notify()
 
     def close(self) -> None:
@@ -143,29 +150,27 @@ class Watcher:
         if observer is not None:
             observer.stop()
             observer.join(5)
-        if self._caller is not threading.current_thread():
-            self._caller.join(5)
+        if self._thread is not threading.current_thread():
+            self._thread.join(5)
 
-    def watches(self, path: str) -> bool:
-        """Whether that folder has a watch of its own."""
-        return any(place.path == path for place in tuple(self._watches))
-
-    def ended(self, path: str) -> None:
-        """A watched folder was removed, and its watch with it; another may come under its name."""
-        self._dead.add(path)
-        self.poke()
-
-    def relevant(self, event: FileSystemEvent) -> bool:
-        """Whether an event can change what the folder says (and is no work of our own)."""
+    def handle(self, event: FileSystemEvent) -> None:
+        """Note an event of watchdog's that can change what the folder says."""
+        source = os.fsdecode(event.src_path)
+        if isinstance(event, DirDeletedEvent) and any(f.path == source for f in tuple(self._watches)):
+            # Its watch went with it; another folder may come under its name.
+            self._removed.add(source)
+            self.notify_change()
+            return
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-        return any(self._matters(path, is_directory=event.is_directory) for path in paths)
+        if any(self._is_relevant(path, is_directory=event.is_directory) for path in paths):
+            self.notify_change()
 
-    def _matters(self, path: str, *, is_directory: bool) -> bool:
+    def _is_relevant(self, path: str, *, is_directory: bool) -> bool:
         if path in self._links or any(is_inside(root, path) for root in self._roots):
             return True
         top = next((top for top in self._tops if is_inside(path, top)), None)
         if top is None:
-            # Beside the folder, where it or a link lies.
+            # Beside the folder, where it or a link is.
             return False
         if any(part.startswith(".") for part in path[len(top) :].split("/")):
             return False
@@ -175,44 +180,48 @@ class Watcher:
     # -- the calling thread
 
     def _run(self) -> None:
-        before = self._seen() if self._polling else None
+        before = self._snapshot() if self._polling else None
         while True:
             with self._wake:
-                self._wake.wait(self._wait())
+                self._wake.wait(self._seconds_to_wait())
                 if self._closed:
                     return
-                called = self._take()
+                due = self._take_due()
                 polling = self._polling
-            if polling and not called:
-                seen = self._seen()
-                called, before = before is not None and seen != before, seen
-            if called:
+            if polling and not due:
+                snapshot = self._snapshot()
+                due, before = before is not None and snapshot != before, snapshot
+            if due:
                 self._on_change()
 
-    def _wait(self) -> float | None:
-        """Seconds until there is something to do; None: until told."""
+    def _seconds_to_wait(self) -> float | None:
+        """Seconds until there is something to do; None: until notified."""
         now = time.monotonic()
-        times = [] if self._first is None else [min(self._latest + QUIET, self._first + LATEST)]
-        if self._due is not None:
-            times.append(self._due)
+        times = [] if self._first_change is None else [self._burst_end(self._first_change)]
+        if self._call_at is not None:
+            times.append(self._call_at)
         if self._polling:
-            times.append(now + POLL_EVERY)
+            times.append(now + POLL_INTERVAL)
         return max(0.0, min(times) - now) if times else None
 
-    def _take(self) -> bool:
-        now = time.monotonic()
-        quiet = self._first is not None and now >= min(self._latest + QUIET, self._first + LATEST)
-        due = self._due is not None and now >= self._due
-        if quiet:
-            self._first = None
-        if due:
-            self._due = None
-        return quiet or due
+    def _burst_end(self, first_change: float) -> float:
+        return min(self._last_change + QUIET_PERIOD, first_change + MAX_DELAY)
 
-    def _seen(self) -> object:
-        layout = walk(self._root)
-        files = tuple((path, found.signature) for path, found in layout.files.items())
-        return layout.state, layout.identity, files, tuple(layout.unreadable)
+    def _take_due(self) -> bool:
+        """Whether a call is due; it is not due again afterwards."""
+        now = time.monotonic()
+        quiet = self._first_change is not None and now >= self._burst_end(self._first_change)
+        called = self._call_at is not None and now >= self._call_at
+        if quiet:
+            self._first_change = None
+        if called:
+            self._call_at = None
+        return quiet or called
+
+    def _snapshot(self) -> object:
+        listing = list_manifest_files(self._root)
+        files = tuple((path, found.signature) for path, found in listing.files.items())
+        return listing.state, listing.identity, files, tuple(listing.unreadable)
 
     # -- watches
 
@@ -221,39 +230,39 @@ class Watcher:
             observer = Observer()
             observer.start()
         except OSError as error:
-            self._poll(error)
+            self._start_polling(error)
             return None
         return observer
 
-    def _watch(self, place: _Place) -> bool:
+    def _add_watch(self, folder: _WatchedFolder) -> bool:
         observer = self._observer
         if observer is None:
             return False
         try:
-            self._watches[place] = observer.schedule(
-                self._handler, place.path, recursive=place.recursive, event_filter=_EVENTS
+            self._watches[folder] = observer.schedule(
+                self._handler, folder.path, recursive=folder.recursive, event_filter=_EVENTS
             )
         except OSError as error:
             if error.errno in _LIMITS:
-                self._poll(error)
+                self._start_polling(error)
             else:
-                # Gone or closed to us since the walk: the next scan sees it.
-                _log.debug("folder cannot be watched", path=place.path, reason=str(error))
+                # Gone, or not permitted any more since the walk: the next scan sees it.
+                _log.debug("folder watch failed", path=folder.path, reason=str(error))
             return False
         return True
 
-    def _unwatch(self, place: _Place) -> None:
-        watch = self._watches.pop(place)
+    def _remove_watch(self, folder: _WatchedFolder) -> None:
+        watch = self._watches.pop(folder)
         if self._observer is not None and watch not in self._watches.values():
             try:
                 self._observer.unschedule(watch)
             except (KeyError, OSError) as error:
-                _log.debug("watch was gone already", path=place.path, reason=repr(error))
+                _log.debug("folder watch already removed", path=folder.path, reason=repr(error))
 
-    def _poll(self, error: OSError) -> None:
+    def _start_polling(self, error: OSError) -> None:
         """Walk the folder from time to time from now on."""
         _log.warning(
-            "changes in the folder are looked for every second: the system gives no more file watches",
+            "folder polled instead of watched",
             reason=error.strerror or str(error),
             remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl",
         )
@@ -261,47 +270,44 @@ class Watcher:
             self._polling = True
             self._wake.notify()
 
-    def _wanted(self, layout: Layout) -> set[_Place]:
+    def _folders_to_watch(self, listing: FolderListing) -> set[_WatchedFolder]:
         """The folders to watch, none of them twice."""
         real_root = os.path.realpath(self._root)
-        recursive = [real_root] if layout.state == "ok" else []
-        for folder in sorted(layout.real_folders):
+        recursive = [real_root] if listing.state == "ok" else []
+        for folder in sorted(listing.real_folders):
             if not any(is_inside(folder, top) for top in recursive):
                 recursive.append(folder)
-        single = set(layout.link_folders)
-        single.update(_folder_of(os.path.realpath(link)) for link in layout.links)
-        single.add(_nearest(os.path.dirname(self._root)))  # noqa: PTH120
+        single = set(listing.link_folders)
+        single.update(_folder_of(os.path.realpath(link)) for link in listing.links)
+        single.add(_nearest_folder(os.path.dirname(self._root)))  # noqa: PTH120
         single = {os.path.realpath(path) for path in single}
         single = {path for path in single if not any(is_inside(path, top) for top in recursive)}
-        places = {_place(path, recursive=True) for path in recursive}
-        places |= {_place(path, recursive=False) for path in single}
-        return {place for place in places if place is not None}
+        folders = {_identified(path, recursive=True) for path in recursive}
+        folders |= {_identified(path, recursive=False) for path in single}
+        return {folder for folder in folders if folder is not None}
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: FileWatcher) -> None:
         self._watcher = watcher
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        if isinstance(event, DirDeletedEvent) and self._watcher.watches(os.fsdecode(event.src_path)):
-            self._watcher.ended(os.fsdecode(event.src_path))
-        elif self._watcher.relevant(event):
-            self._watcher.poke()
+        self._watcher.handle(event)
 
 
-def _place(path: str, *, recursive: bool) -> _Place | None:
+def _identified(path: str, *, recursive: bool) -> _WatchedFolder | None:
     try:
         facts = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
-    return _Place(path, recursive, (facts.st_dev, facts.st_ino))
+    return _WatchedFolder(path, recursive, (facts.st_dev, facts.st_ino))
 
 
 def _folder_of(path: str) -> str:
-    return path if os.path.isdir(path) else _nearest(os.path.dirname(path))  # noqa: PTH112, PTH120
+    return path if os.path.isdir(path) else _nearest_folder(os.path.dirname(path))  # noqa: PTH112, PTH120
 
 
-def _nearest(path: str) -> str:
+def _nearest_folder(path: str) -> str:
     """The folder, or the nearest one above that is there."""
     while not os.path.isdir(path) and path != os.path.dirname(path):  # noqa: PTH112, PTH120
         path = os.path.dirname(path)  # noqa: PTH120

@@ -1,8 +1,8 @@
-"""Which files of a folder are manifests, and what they look like from outside (no reading).
+"""Lists the manifest files of a folder, without reading them.
 
 A folder is rarely as tidy as its description. Editors leave files of their own, git-sync swaps a symlink
 (``current -> rev-abc``), a mounted ConfigMap is made of links into hidden folders, links may form loops.
-The rules here: a folder is walked once, however many ways lead to it, and a way through a link comes first
+The rules here: a folder is walked once, however many paths lead to it, and a path through a link comes first
 (``current/job.yaml`` keeps its name when the revision behind it changes); a link to a file that
 is found under its own name anyway is left out; a link to the folder itself or above it is a loop.
 """
@@ -16,21 +16,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-SUFFIXES: Final = (".yaml", ".yml", ".json")
-#: Files of this project's own: never manifests.
-SIDECAR_SUFFIX: Final = ".status.yaml"
+from reconciler.state.sidecar_files import MANIFEST_SUFFIXES, SIDECAR_SUFFIX
+
+#: The configuration file (``reconciler.yaml``): never a manifest.
 CONFIG_NAME: Final = "reconciler.yaml"
-#: Read although it has no ending, so that it can be said that it is not rendered.
+#: Read although it has no suffix, so that a warning can say that it is not rendered.
 KUSTOMIZATION: Final = "Kustomization"
 #: More than this is a mistake (``--specs /``), and would make every rescan slow.
 MAX_ENTRIES: Final = 200_000
 
-#: mtime, ctime, size, inode, device: a file with the same is taken as unchanged.
+#: mtime, ctime, size, inode, device: a file whose signature is the same is taken as unchanged.
 Signature = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class ManifestFile:
     """A manifest file; ``mtime`` in seconds since the epoch."""
 
     path: str
@@ -39,25 +39,25 @@ class Found:
 
 
 @dataclass(kw_only=True)
-class Layout:
-    """A folder as it was walked.
+class FolderListing:
+    """The result of walking a folder.
 
     Attributes:
         state: ``ok``, or why nothing could be listed.
-        reason: the system's word for it.
+        reason: the system's message for it.
         identity: device and inode of the folder itself.
         files: manifests by path, in the order of their paths.
-        unreadable: files, folders and dangling links that are there but cannot be followed: path to reason.
-        real_folders: the folders read, links resolved: what a watcher must watch.
-        link_folders: folders in which a symlink on the way to something lies: a swap shows up there.
+        unreadable: files, folders and dangling links that are there but cannot be read: path to reason.
+        real_folders: the folders read, links resolved; a watcher must watch them.
+        link_folders: folders that hold a symlink on the path to something; a swap of the link shows there.
         links: those symlinks.
-        sidecars: how many status sidecars lie there: with one this is a folder that has been worked on.
+        sidecars: number of status sidecars; with one this is a folder that a daemon has worked on.
     """
 
     state: Literal["ok", "missing", "unreadable"] = "ok"
     reason: str = ""
     identity: tuple[int, int] | None = None
-    files: dict[str, Found] = field(default_factory=dict)
+    files: dict[str, ManifestFile] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     real_folders: list[str] = field(default_factory=list)
     link_folders: set[str] = field(default_factory=set)
@@ -69,39 +69,39 @@ def is_manifest_name(name: str) -> bool:
     """Whether a file of this name (no folder) is read as a manifest."""
     lower = name.lower()
     return name == KUSTOMIZATION or (
-        lower.endswith(SUFFIXES)
+        lower.endswith(MANIFEST_SUFFIXES)
         and not name.startswith((".", "#", "~"))
         and not lower.endswith(SIDECAR_SUFFIX)
         and name != CONFIG_NAME
     )
 
 
-def walk(root: str) -> Layout:
+def list_manifest_files(root: str) -> FolderListing:
     """List the manifests under ``root``; never raises for what it finds there."""
-    layout = Layout()
-    _note_links(layout, root)
+    listing = FolderListing()
+    _record_links(listing, root)
     try:
         facts = os.stat(root)  # noqa: PTH116  (speed: thousands of these a second)
     except (FileNotFoundError, NotADirectoryError):
-        layout.state, layout.reason = "missing", "there is no such folder"
-        return layout
+        listing.state, listing.reason = "missing", "there is no such folder"
+        return listing
     except OSError as error:
-        layout.state, layout.reason = "unreadable", error.strerror or str(error)
-        return layout
+        listing.state, listing.reason = "unreadable", error.strerror or str(error)
+        return listing
     if not stat.S_ISDIR(facts.st_mode):
-        layout.state, layout.reason = "unreadable", "it is not a folder"
-        return layout
-    layout.identity = (facts.st_dev, facts.st_ino)
-    _Walk(layout, root).run()
-    layout.files = dict(sorted(layout.files.items()))
-    return layout
+        listing.state, listing.reason = "unreadable", "it is not a folder"
+        return listing
+    listing.identity = (facts.st_dev, facts.st_ino)
+    _Walk(listing, root).run()
+    listing.files = dict(sorted(listing.files.items()))
+    return listing
 
 
 class _Walk:
-    """Breadth first, so that of several ways to a folder the shortest is taken."""
+    """Walks breadth first, so that of several paths to a folder the shortest is taken."""
 
-    def __init__(self, layout: Layout, root: str) -> None:
-        self.layout = layout
+    def __init__(self, listing: FolderListing, root: str) -> None:
+        self.listing = listing
         self.root = root
         self.real_root = os.path.realpath(root)
         self.pending: deque[tuple[str, str]] = deque([(root, self.real_root)])
@@ -121,21 +121,23 @@ class _Walk:
 
     def _folder(self, shown: str, real: str) -> None:
         try:
-            with os.scandir(real) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            with os.scandir(real) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
         except FileNotFoundError:
             return
         except OSError as error:
             reason = error.strerror or str(error)
             if shown == self.root:
-                self.layout.state, self.layout.reason = "unreadable", reason
-            self.layout.unreadable[shown] = f"the folder cannot be listed: {reason}"
+                self.listing.state, self.listing.reason = "unreadable", reason
+            self.listing.unreadable[shown] = f"the folder cannot be listed: {reason}"
             return
-        self.layout.real_folders.append(real)
+        self.listing.real_folders.append(real)
         self.entries += len(entries)
         if self.entries > MAX_ENTRIES:
-            self.layout.state = "unreadable"
-            self.layout.reason = f"it holds more than {MAX_ENTRIES} files; give one that holds only manifests"
+            self.listing.state = "unreadable"
+            self.listing.reason = (
+                f"it holds more than {MAX_ENTRIES} files; give one that holds only manifests"
+            )
             self.pending.clear()
             return
         folders: list[tuple[str, str]] = []
@@ -150,7 +152,7 @@ class _Walk:
                 self.real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
                 self._file(os.path.join(shown, entry.name))  # noqa: PTH118
             elif entry.name.endswith(SIDECAR_SUFFIX):
-                self.layout.sidecars += 1
+                self.listing.sidecars += 1
         for path, real_path in folders:
             self._enter(path, real_path)
 
@@ -158,16 +160,16 @@ class _Walk:
         target = os.path.realpath(path)
         name = os.path.basename(path)  # noqa: PTH119
         if os.path.isdir(target):  # noqa: PTH112
-            _note_links(self.layout, path)
+            _record_links(self.listing, path)
             if not is_inside(self.real_root, target):
                 self._enter(path, target)
         elif os.path.exists(target):  # noqa: PTH110
             if is_manifest_name(name):
-                _note_links(self.layout, path)
+                _record_links(self.listing, path)
                 self.file_links.append((path, target))
         else:
-            _note_links(self.layout, path)
-            self.layout.unreadable[path] = f"the link points to {target}, which is not there"
+            _record_links(self.listing, path)
+            self.listing.unreadable[path] = f"the link points to {target}, which is not there"
 
     def _enter(self, path: str, real: str) -> None:
         if real not in self.visited:
@@ -180,13 +182,19 @@ class _Walk:
         except FileNotFoundError:
             return
         except OSError as error:
-            self.layout.unreadable[path] = error.strerror or str(error)
+            self.listing.unreadable[path] = error.strerror or str(error)
             return
         if not stat.S_ISREG(facts.st_mode):
-            self.layout.unreadable[path] = "it is not a regular file"
+            self.listing.unreadable[path] = "it is not a regular file"
             return
-        signature = (facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino, facts.st_dev)
-        self.layout.files[path] = Found(path=path, signature=signature, mtime=facts.st_mtime)
+        self.listing.files[path] = ManifestFile(
+            path=path, signature=signature_of(facts), mtime=facts.st_mtime
+        )
+
+
+def signature_of(facts: os.stat_result) -> Signature:
+    """The signature of a file."""
+    return (facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino, facts.st_dev)
 
 
 def with_parents(path: str) -> Iterator[str]:
@@ -200,19 +208,19 @@ def with_parents(path: str) -> Iterator[str]:
 
 
 def is_inside(inner: str, outer: str) -> bool:
-    """Whether a path is the other or below it, as text."""
+    """Whether a path equals the other or is below it, compared as text."""
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
-def _note_links(layout: Layout, path: str) -> None:
-    """Note every symlink that ``path`` goes through, those behind links included."""
-    for link in _links_on(os.path.abspath(path)):  # noqa: PTH100  (no link may be resolved here)
-        layout.links.add(link)
-        layout.link_folders.add(os.path.realpath(os.path.dirname(link)))  # noqa: PTH120
+def _record_links(listing: FolderListing, path: str) -> None:
+    """Record every symlink that ``path`` goes through, those behind links included."""
+    for link in _links_in(os.path.abspath(path)):  # noqa: PTH100  (no link may be resolved here)
+        listing.links.add(link)
+        listing.link_folders.add(os.path.realpath(os.path.dirname(link)))  # noqa: PTH120
 
 
-def _links_on(path: str, *, hops: int = 40) -> Iterator[str]:
-    """Symlinks on the way of an absolute path, each under its name in a folder without links."""
+def _links_in(path: str, *, hops: int = 40) -> Iterator[str]:
+    """The symlinks on an absolute path, each under its name in a folder without links."""
     todo = [part for part in path.split("/") if part][::-1]
     current = "/"
     while todo:

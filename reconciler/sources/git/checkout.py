@@ -1,14 +1,14 @@
-"""Folders with the manifests of one commit each, and the link that says which is in force (git-sync's way).
+"""Folders with the manifests of one commit each, and the link to the one in force (as git-sync does it).
 
 ::
 
-    <folder>/worktrees/<commit>-<path's mark>/<path>/job.yaml
-    <folder>/current -> worktrees/<commit>-<path's mark>
+    <folder>/worktrees/<commit>-<hash of the path>/<path>/job.yaml
+    <folder>/current -> worktrees/<commit>-<hash of the path>
 
-A folder is made under a hidden name, looked at, and only then named and linked; the link is replaced in one
+A folder is made under a hidden name, validated, and only then named and linked; the link is replaced in one
 step, so a reader sees one commit or the other. The folder before stays, for readers that are in it.
 
-A commit is somebody else's text. Only manifests are written, as plain files; a link is made only where it
+A commit is untrusted input. Only manifests are written, as plain files; a link is made only where it
 leads to one of those, so nothing outside can be read through the checkout. Counts and sizes are limited
 before anything is read.
 """
@@ -28,18 +28,18 @@ from typing import Final
 
 from reconciler.errors import StateError
 from reconciler.sources.folder.manifest_files import is_manifest_name
-from reconciler.sources.git.git_command import GitError
+from reconciler.sources.git.git_errors import GitError
 from reconciler.sources.git.mirror import GitMirror, TreeFile
 from reconciler.state.atomic_files import write_atomically
 
 MAX_FILES: Final = 10_000
-MAX_FILE: Final = 8 * 1024 * 1024
-MAX_TOTAL: Final = 64 * 1024 * 1024
-#: Bytes of a path, as the kernel takes it.
-LONGEST_LINK: Final = 4096
-_NEW: Final = ".new-"
-#: Links that are left out are named, up to so many.
-_NAMED: Final = 5
+MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
+#: Bytes of a path that the kernel accepts.
+MAX_LINK_BYTES: Final = 4096
+_TEMPORARY_PREFIX: Final = ".new-"
+#: Skipped links that a warning names, at most.
+_LINKS_NAMED: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,137 +47,134 @@ class Checkout:
     """The manifests of a commit, not yet in force.
 
     Attributes:
-        folder: where they are for now.
-        name: what the folder will be called.
-        files: how many there are.
-        left_out: links that lead nowhere that may be read.
+        folder: where they are until then.
+        name: of the folder once it is in force.
+        files: number of manifests.
+        skipped_links: links that lead to nothing that may be read.
     """
 
     folder: Path
     name: str
     files: int
-    left_out: tuple[str, ...] = ()
+    skipped_links: tuple[str, ...] = ()
 
     @property
     def warning(self) -> str:
-        """What a person should know of it; "" when there is nothing."""
-        if not self.left_out:
+        """A warning about skipped links; "" when there are none."""
+        if not self.skipped_links:
             return ""
-        more = f" and {len(self.left_out) - _NAMED} more" if len(self.left_out) > _NAMED else ""
-        names = ", ".join(self.left_out[:_NAMED])
+        unnamed = len(self.skipped_links) - _LINKS_NAMED
+        more = f" and {unnamed} more" if unnamed > 0 else ""
+        names = ", ".join(self.skipped_links[:_LINKS_NAMED])
         return f"links that lead out of the followed folder, or to no manifest, are left out: {names}{more}"
 
 
 class Checkouts:
-    """All folders of one repository.
+    """The checkouts of one repository.
 
     Args:
-        folder: of the repository's state.
+        folder: the repository's state folder.
         path: within the repository, "" for all of it.
     """
 
     def __init__(self, folder: Path, path: str) -> None:
         self._folder = folder
         self._path = path
+        self._link = folder / "current"
 
     @property
-    def link(self) -> Path:
-        """Leads to what is in force."""
-        return self._folder / "current"
-
-    @property
-    def in_force(self) -> str:
-        """The commit in force; "" before there is one, and when what it was checked out to is gone."""
-        name = self._linked()
+    def current_commit(self) -> str:
+        """The commit in force; "" before there is one, and when its folder is gone."""
+        name = self._current_name()
         return name.partition("-")[0] if name and (self._folder / "worktrees" / name).is_dir() else ""
 
-    def has(self, commit: str) -> bool:
-        """Whether this commit, and this path of it, is what is in force."""
-        return bool(self.in_force) and self._linked() == self._name(commit)
+    def is_current(self, commit: str) -> bool:
+        """Whether this commit, and this path of it, is in force."""
+        return bool(self.current_commit) and self._current_name() == self._name(commit)
 
-    def make(self, mirror: GitMirror, commit: str, *, may_be_empty: bool) -> Checkout:
+    def create(self, mirror: GitMirror, commit: str, *, allow_missing: bool) -> Checkout:
         """Write the manifests of a commit to a folder of their own.
 
         Args:
-            mirror: has the commit.
-            commit: to be checked out.
-            may_be_empty: the path need not be there.
+            mirror: holds the commit.
+            commit: the commit to check out.
+            allow_missing: the path need not be there.
 
         Raises:
             GitError: it holds too much, or the path is not there.
             StateError: the disk refuses.
         """
         try:
-            found = list(self._wanted(mirror, commit))
+            found = list(self._manifests(mirror, commit))
         except GitError as error:
-            if error.reason != "PathNotFound" or not may_be_empty:
+            if error.reason != "PathNotFound" or not allow_missing:
                 raise
             found = []
         regular = {file.path: file for file in found if not file.link}
-        # What a link says is read whole, and can be as large as a file.
-        links = [file for file in found if file.link and file.size <= LONGEST_LINK]
-        overlong = [file.path for file in found if file.link and file.size > LONGEST_LINK]
+        # A link's target is read whole, and can be as large as a file.
+        links = [file for file in found if file.link and file.size <= MAX_LINK_BYTES]
+        overlong = [file.path for file in found if file.link and file.size > MAX_LINK_BYTES]
         self._check_sizes([*regular.values(), *links])
-        place = self._folder / "worktrees" / f"{_NEW}{secrets.token_hex(4)}"
+        place = self._folder / "worktrees" / f"{_TEMPORARY_PREFIX}{secrets.token_hex(4)}"
         root = place / self._path
         try:
             root.mkdir(parents=True)
-            for file, content in mirror.contents(list(regular.values())):
+            for file, content in mirror.read_files(list(regular.values())):
                 write_atomically(root / file.path, content, durable=False)
-            left_out = _make_links(root, regular, mirror.contents(links))
+            skipped = _make_links(root, regular, mirror.read_files(links))
         except OSError as error:
             raise StateError(f"Cannot write {place}: {error.strerror}.") from error
         return Checkout(
             folder=place,
             name=self._name(commit),
             files=len(regular),
-            left_out=tuple(sorted([*left_out, *overlong])),
+            skipped_links=tuple(sorted([*skipped, *overlong])),
         )
 
-    def put_in_force(self, checkout: Checkout) -> None:
-        """Switch to a checkout; the one before stays until the next switch.
+    def activate(self, checkout: Checkout) -> None:
+        """Put a checkout in force; the one before stays until the next switch.
 
         Raises:
             StateError: the disk refuses; what was in force still is.
         """
-        before = self._linked()
+        before = self._current_name()
         final = self._folder / "worktrees" / checkout.name
         try:
             if final.exists():
                 shutil.rmtree(final)
             checkout.folder.rename(final)
-            new = self._folder / f"{_NEW}{secrets.token_hex(4)}"
+            new = self._folder / f"{_TEMPORARY_PREFIX}{secrets.token_hex(4)}"
             new.symlink_to(Path("worktrees", checkout.name))
-            new.replace(self.link)
+            new.replace(self._link)
         except OSError as error:
             raise StateError(f"Cannot switch to {final}: {error.strerror}.") from error
-        self.tidy(keep=before)
+        self._remove_others(keep=before)
 
-    def drop(self, checkout: Checkout) -> None:
-        """The checkout will not be in force."""
+    def discard(self, checkout: Checkout) -> None:
+        """Remove a checkout that is not to be in force."""
         shutil.rmtree(checkout.folder, ignore_errors=True)
 
-    def tidy(self, *, keep: str = "") -> None:
-        """Remove folders that are neither in force nor to be kept, those of a killed process too."""
-        wanted = {self._linked(), keep}
+    def _remove_others(self, *, keep: str) -> None:
+        """Remove folders that are neither in force nor to be kept, those of a killed process included."""
+        wanted = {self._current_name(), keep}
         with suppress(FileNotFoundError):
             for entry in os.scandir(self._folder / "worktrees"):
                 if entry.name not in wanted:
                     shutil.rmtree(entry.path, ignore_errors=True)
-        for path in self._folder.glob(f"{_NEW}*"):
+        for path in self._folder.glob(f"{_TEMPORARY_PREFIX}*"):
             path.unlink(missing_ok=True)
 
-    def _linked(self) -> str:
+    def _current_name(self) -> str:
         try:
-            return os.path.basename(os.readlink(self.link))  # noqa: PTH115, PTH119
+            return os.path.basename(os.readlink(self._link))  # noqa: PTH115, PTH119
         except OSError:
             return ""
 
     def _name(self, commit: str) -> str:
         return f"{commit}-{hashlib.sha256(self._path.encode()).hexdigest()[:8]}"
 
-    def _wanted(self, mirror: GitMirror, commit: str) -> Iterable[TreeFile]:
-        for file in mirror.files(commit, self._path):
+    def _manifests(self, mirror: GitMirror, commit: str) -> Iterable[TreeFile]:
+        for file in mirror.list_files(commit, self._path):
             parts = file.path.split("/")
             if any(part.startswith(".") or not part.isprintable() for part in parts) or "" in parts:
                 continue
@@ -188,18 +185,20 @@ class Checkouts:
         total = count = 0
         for file in files:
             count, total = count + 1, total + file.size
-            if file.size > MAX_FILE:
-                raise _too_large(f"{file.path} has {file.size:,} bytes; more than {MAX_FILE:,} are not read")
-            if count > MAX_FILES or total > MAX_TOTAL:
+            if file.size > MAX_FILE_BYTES:
                 raise _too_large(
-                    f"there are more than {MAX_FILES:,} manifests, or {MAX_TOTAL:,} bytes of them"
+                    f"{file.path} has {file.size:,} bytes; more than {MAX_FILE_BYTES:,} are not read"
+                )
+            if count > MAX_FILES or total > MAX_TOTAL_BYTES:
+                raise _too_large(
+                    f"there are more than {MAX_FILES:,} manifests, or {MAX_TOTAL_BYTES:,} bytes of them"
                 )
 
 
 def _make_links(
     root: Path, files: Mapping[str, TreeFile], links: Iterable[tuple[TreeFile, bytes]]
 ) -> Iterable[str]:
-    """Make the links that lead to files written here, or to their folders; yields the others."""
+    """Make the links that lead to files written here, or to their folders; yields the skipped ones."""
     folders = {parent for path in files for parent in _parents(path)}
     for link, content in list(links):
         here = posixpath.dirname(link.path)

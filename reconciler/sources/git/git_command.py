@@ -1,17 +1,17 @@
-"""Runs the git program on behalf of a repository that nobody has vetted.
+"""Runs the git program on a repository that nobody has vetted.
 
-Git takes orders from its surroundings: configuration of the system, the user and the repository, hooks,
-variables, helpers, prompts. Here it gets an environment made from scratch: no configuration but what is said
-here, no hooks, no helpers, one protocol, nothing to ask. Time, output and the size of files are limited; when
-the daemon stops, a git under way is ended at once, with all it has started.
+Git obeys its surroundings: configuration of the system, the user and the repository, hooks, variables,
+helpers, prompts. Here it gets an environment made from scratch: no configuration but the one below, no hooks,
+no helpers, one protocol, nothing to ask. Time, output and the size of files are limited; when the daemon
+stops, a running git is ended at once, with all it has started.
 
-What can go wrong is told by its kind (:attr:`GitError.reason`), in a sentence without credentials.
+Failures are :class:`~reconciler.sources.git.git_errors.GitError`, with a reason, in a sentence without
+credentials.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -25,24 +25,25 @@ from pathlib import Path
 from typing import IO, Final
 
 from reconciler.config.git_urls import redact
-from reconciler.errors import ReconcilerError
-from reconciler.sources.git.git_version import OLDEST, as_text, version_of
+from reconciler.sources.git.git_errors import GitError, explain_failure
+from reconciler.sources.git.git_version import MIN_VERSION, format_version, installed_version
 
 #: Seconds that one git may take.
 TIMEOUT: Final = 120.0
 #: No file that git writes (a pack, mostly) may be larger: a repository of manifests is small.
 MAX_FILE_BYTES: Final = 1024 * 1024 * 1024
-#: Of what git prints, no more is read.
+#: No more than this of git's output is read.
 MAX_OUTPUT: Final = 4 * 1024 * 1024
-MAX_SAID: Final = 600
+#: The same of its messages, from the end.
+MAX_STDERR: Final = 64 * 1024
 
-#: Taken over from the daemon's own environment: how to reach the network, and whose home it is.
+#: Variables inherited from the daemon's own environment: how to reach the network, and whose home it is.
 INHERITED: Final = (
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK"),
     *("http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"),
 )
-#: Said through the environment, which nobody else reads; a command line is public.
+#: Passed through the environment, which nobody else reads; a command line is public.
 CONFIGURATION: Final[Mapping[str, str]] = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -64,30 +65,14 @@ CONFIGURATION: Final[Mapping[str, str]] = {
 }
 
 
-class GitError(ReconcilerError):
-    """The repository cannot be followed as it is.
-
-    Args:
-        message: what is wrong, without credentials.
-        reason: one word, as conditions have it.
-        remedy: what to do.
-        passing: whether time may mend it (a network, a server) without anybody changing anything.
-    """
-
-    def __init__(self, message: str, *, reason: str, remedy: str = "", passing: bool = False) -> None:
-        super().__init__(message, remedy=remedy)
-        self.reason = reason
-        self.passing = passing
-
-
 @dataclass(frozen=True, kw_only=True)
-class Git:
-    """How git is run for one repository.
+class GitCommand:
+    """Runs git for one repository.
 
     Attributes:
         folder: the repository that git works in (``GIT_DIR``); need not exist yet.
         scheme: the one protocol that it may use.
-        location: of the remote, for messages.
+        location: URL of the remote, without credentials.
         configuration: further settings.
         environment: further variables.
         secrets: never to be printed.
@@ -107,66 +92,70 @@ class Git:
     max_file: int = MAX_FILE_BYTES
 
     def run(self, *arguments: str) -> bytes:
-        """What git prints.
+        """Run git and return its output.
 
         Raises:
             GitError: it failed, took too long, or is not there.
         """
-        status, printed, said = self.attempt(*arguments)
+        status, stdout, stderr = self.attempt(*arguments)
         if status != 0:
-            raise explain(self._clean(said), status=status, location=self.location)
-        return printed
+            raise explain_failure(stderr, status=status, location=self.location)
+        return stdout
 
     def attempt(self, *arguments: str) -> tuple[int, bytes, str]:
-        """Exit status, what git prints, and what it says besides.
+        """Run git and return its exit status, output and messages.
 
         Raises:
             GitError: it took too long, or is not there.
         """
-        with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
-            process = self._start(arguments, stdin=subprocess.DEVNULL, stdout=printed, stderr=said)
+        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+            process = self._start(arguments, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
             try:
-                self._await(process)
+                self._wait(process)
             finally:
-                _end(process)
-            printed.seek(0)
-            return process.returncode, printed.read(MAX_OUTPUT), self._clean(_tail(said))
+                _kill(process)
+            stdout.seek(0)
+            return process.returncode, stdout.read(MAX_OUTPUT), self._messages(stderr)
 
     @contextmanager
-    def talk(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A git whose input and output are pipes; ended with the block, and when its time is over."""
-        with tempfile.TemporaryFile() as said:
-            process = self._start(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
-            guard = threading.Thread(target=self._guard, args=(process,), daemon=True)
+    def pipes(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run git with pipes for input and output; it ends with the block, and when its time is over.
+
+        Raises:
+            GitError: it ended too early (BrokenPipeError or EOFError in the block), or is not there.
+        """
+        with tempfile.TemporaryFile() as stderr:
+            process = self._start(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
+            guard = threading.Thread(target=self._enforce_limits, args=(process,), daemon=True)
             guard.start()
             try:
                 yield process
             except (BrokenPipeError, EOFError) as error:
-                _end(process)
-                raise explain(self._clean(_tail(said)), status=1, location=self.location) from error
+                _kill(process)
+                raise explain_failure(self._messages(stderr), status=1, location=self.location) from error
             finally:
-                _end(process)
+                _kill(process)
                 for pipe in (process.stdin, process.stdout):
                     if pipe is not None:
                         with suppress(OSError):
                             pipe.close()
 
-    def _guard(self, process: subprocess.Popen[bytes]) -> None:
+    def _enforce_limits(self, process: subprocess.Popen[bytes]) -> None:
         with suppress(GitError):
-            self._await(process)
-        _end(process)
+            self._wait(process)
+        _kill(process)
 
-    def _await(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self.timeout
         while True:
             try:
                 process.wait(0.1)
             except subprocess.TimeoutExpired:
                 if self.stopped():
-                    raise GitError("Stopped.", reason="Stopped", passing=True) from None
+                    raise GitError("Stopped.", reason="Stopped", transient=True) from None
                 if time.monotonic() > deadline:
                     message = f"{self.location}: git took longer than {self.timeout:.0f} s and was ended."
-                    raise GitError(message, reason="TimedOut", passing=True) from None
+                    raise GitError(message, reason="TimedOut", transient=True) from None
             else:
                 return
 
@@ -180,12 +169,12 @@ class Git:
                 reason="GitMissing",
                 remedy="Install it (Debian: apt-get install git).",
             )
-        _require_new_enough(program)
+        _require_min_version(program)
         # A limit set between fork and exec would need code in the child; the shell is made for that.
         limited = ("/bin/sh", "-c", f'ulimit -f {self.max_file // 512}; exec "$@"', "sh")
         return subprocess.Popen(
             [*limited, program, "--no-pager", *arguments],
-            env=self._surroundings(),
+            env=self._process_environment(),
             cwd=self.folder if self.folder.is_dir() else "/",
             stdin=stdin,
             stdout=stdout,
@@ -193,7 +182,7 @@ class Git:
             start_new_session=True,
         )
 
-    def _surroundings(self) -> dict[str, str]:
+    def _process_environment(self) -> dict[str, str]:
         configuration = {
             **CONFIGURATION,
             f"protocol.{self.scheme}.allow": "always",
@@ -225,124 +214,27 @@ class Git:
             **self.environment,
         }
 
-    def _clean(self, text: str) -> str:
-        return redact(text, self.secrets)
+    def _messages(self, stderr: IO[bytes]) -> str:
+        """The end of git's messages, without credentials."""
+        size = stderr.seek(0, os.SEEK_END)
+        stderr.seek(max(0, size - MAX_STDERR))
+        return redact(stderr.read().decode("utf-8", "replace"), self.secrets)
 
 
-def _require_new_enough(program: str) -> None:
-    """An old git would go by whatever the repository and its server say."""
-    version = version_of(program, Path(program).stat().st_mtime_ns)
-    if version is not None and version >= OLDEST:
+def _require_min_version(program: str) -> None:
+    """Refuse an old git, which would obey the repository's and its server's settings."""
+    version = installed_version(program, Path(program).stat().st_mtime_ns)
+    if version is not None and version >= MIN_VERSION:
         return
-    said = f"is version {as_text(version)}" if version is not None else "does not say its version"
+    found = f"is version {format_version(version)}" if version is not None else "does not say its version"
     raise GitError(
-        f"{program} {said}; a repository is followed with {as_text(OLDEST)} or later.",
+        f"{program} {found}; a repository is followed with {format_version(MIN_VERSION)} or later.",
         reason="GitTooOld",
         remedy="`reconciler doctor` says how to get it.",
     )
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """A failure that git's own words give away."""
-
-    pattern: str
-    reason: str
-    message: str
-    remedy: str = ""
-    passing: bool = False
-
-
-_CREDENTIALS: Final = (
-    "Give a token (--git-token-file, RECONCILER_GIT_TOKEN or the systemd credential git-token) "
-    "or, for ssh, a key (--git-ssh-key or the systemd credential git-ssh-key)."
-)
-#: The first that matches; git says several things at once, the cause before the consequence.
-_KINDS: Final = (
-    _Kind(
-        r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "HostKeyUnknown",
-        "the host's key is not among the known ones",
-        "Compare its fingerprint, then add it: ssh-keyscan HOST >> FILE, and --git-known-hosts FILE.",
-    ),
-    _Kind(
-        r"UNPROTECTED PRIVATE KEY|bad permissions",
-        "AuthenticationFailed",
-        "ssh does not use the key because others may read it",
-        "Make it private: chmod 600 FILE.",
-    ),
-    _Kind(
-        r"Authentication failed|could not read (Username|Password)|Permission denied \(|"
-        r"returned error: 40[13]|HTTP 40[13]|terminal prompts disabled|unable to get password",
-        "AuthenticationFailed",
-        "the server does not let us in",
-        _CREDENTIALS,
-    ),
-    _Kind(
-        r"dubious ownership",
-        "FetchFailed",
-        "the repository belongs to another user of this machine",
-        "Follow it through ssh, or let the daemon run as that user.",
-    ),
-    _Kind(r"couldn't find remote ref|not our ref|unadvertised object", "RefNotFound", "it has no such ref"),
-    _Kind(
-        r"signal 25|File too large|[Ff]ile size limit",
-        "TooLarge",
-        "what it sends is too large",
-        "Keep manifests in a repository of their own, without data.",
-    ),
-    _Kind(
-        r"returned error: 30\d|unable to update url base from redirection",
-        "Redirected",
-        "it has moved: the server names another URL, which is not followed because of the credentials",
-        "Give the URL that it has now.",
-    ),
-    _Kind(
-        r"Could not resolve host|Failed to connect|Connection (refused|timed out|reset)|"
-        r"[Nn]etwork is unreachable|No route to host|Operation timed out|early EOF|unexpected disconnect|"
-        r"returned error: 5\d\d|Empty reply|SSL|TLS|transfer closed|RPC failed|Connection closed|hung up",
-        "FetchFailed",
-        "it cannot be reached",
-        passing=True,
-    ),
-    _Kind(
-        r"does not appear to be a git repository|[Rr]epository .*not found|returned error: 404|No such file",
-        "RepositoryNotFound",
-        "there is no repository",
-    ),
-    _Kind(
-        # Nothing else is said when the limit of a file's size ends it.
-        r"invalid index-pack output",
-        "TooLarge",
-        "what it sends is too large, or broken",
-        "Keep manifests in a repository of their own, without data.",
-    ),
-)
-
-
-def explain(said: str, *, status: int, location: str) -> GitError:
-    """What git's words mean for whoever follows a repository."""
-    words = "; ".join(
-        re.sub(r"^(fatal|error|warning|remote|ssh): ", "", line.strip())
-        for line in said.splitlines()
-        if line.strip() and not line.startswith("hint:")
-    )[:MAX_SAID]
-    for kind in _KINDS:
-        if re.search(kind.pattern, said):
-            message = f"{location}: {kind.message}. Git says: {words}."
-            return GitError(message, reason=kind.reason, remedy=kind.remedy, passing=kind.passing)
-    ending = f"ended with {status}" if status >= 0 else f"died of {signal.Signals(-status).name}"
-    message = f"{location}: git {ending}: {words or 'it said nothing'}."
-    return GitError(message, reason="FetchFailed", passing=True)
-
-
-def _tail(file: IO[bytes]) -> str:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 64 * 1024))
-    return file.read().decode("utf-8", "replace")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """End git and what it has started: helpers, ssh, index-pack."""
     if process.poll() is None:
         with suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What lets us into a repository: found anew for every look, handed to git without a trace.
+"""Credentials for a repository: loaded again for every sync, passed to git without a trace.
 
 A token reaches git through a credential helper that reads a variable of git's own environment, for the one
 host it belongs to; a key reaches ssh as the name of a file. Neither is ever an argument, part of a URL that
@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from reconciler.config.credentials import credential
+from reconciler.config.credentials import read_credential
 from reconciler.config.git_urls import GitUrl
 from reconciler.config.settings import Settings
 from reconciler.errors import ConfigError
-from reconciler.sources.git.git_command import GitError
+from reconciler.sources.git.git_errors import GitError
 
-TOKEN: Final = "git-token"  # noqa: S105  (a name)
+TOKEN_CREDENTIAL: Final = "git-token"  # noqa: S105  (a name)
 SSH_KEY: Final = "git-ssh-key"
 KNOWN_HOSTS: Final = "git-known-hosts"
 ALLOWED_SIGNERS: Final = "git-allowed-signers"
@@ -29,8 +29,8 @@ GPG_KEYS: Final = "git-gpg-keys"
 #: The variable of the same name as the credential.
 TOKEN_VARIABLE: Final = "RECONCILER_GIT_TOKEN"  # noqa: S105  (a name)
 
-#: Servers that take a token take any user name with it; GitHub's and GitLab's own pages use this one.
-ANY_USER: Final = "git"
+#: Servers that accept a token accept any user name with it; GitHub's and GitLab's own pages use this one.
+DEFAULT_USER: Final = "git"
 _LIMIT: Final = 64 * 1024
 _USER: Final = "RECONCILER_HELPER_USER"
 _PASSWORD: Final = "RECONCILER_HELPER_PASSWORD"  # noqa: S105  (a name)
@@ -42,12 +42,12 @@ _HELPER: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
-    """What git needs to be let in.
+class GitCredentials:
+    """What git needs to authenticate.
 
     Attributes:
         configuration: git's settings.
-        environment: of git's process.
+        environment: variables of git's process.
         secrets: never to be printed.
     """
 
@@ -57,7 +57,7 @@ class Access:
 
 
 def credential_file(name: str, given: Path | None) -> Path | None:
-    """The file that is given, else systemd's credential of that name, else None; a blank one is none.
+    """The given file, else systemd's credential of that name, else None; a blank credential is none.
 
     Raises:
         GitError: the given one is not there, or the credential cannot be read.
@@ -69,14 +69,14 @@ def credential_file(name: str, given: Path | None) -> Path | None:
             )
         return given.absolute()
     try:
-        handed_over = credential(name)
+        passed = read_credential(name)
     except ConfigError as error:
         raise GitError(str(error), reason="CredentialsMissing") from None
-    return Path(os.environ["CREDENTIALS_DIRECTORY"], name) if handed_over is not None else None
+    return Path(os.environ["CREDENTIALS_DIRECTORY"], name) if passed is not None else None
 
 
 def read_secret(name: str, given: Path | None, variable: str) -> str:
-    """A secret of one line from file, credential or variable; "" when there is none.
+    """Read a secret of one line from file, credential or variable; "" when there is none.
 
     Raises:
         GitError: the file cannot be read, or holds something else than one line.
@@ -95,8 +95,8 @@ def read_secret(name: str, given: Path | None, variable: str) -> str:
     return text
 
 
-def access(settings: Settings, url: GitUrl) -> Access:
-    """What this repository takes.
+def load_credentials(settings: Settings, url: GitUrl) -> GitCredentials:
+    """Load the credentials for this repository.
 
     Raises:
         GitError: a file is not there or unusable, or a secret would cross the network in the clear.
@@ -104,26 +104,26 @@ def access(settings: Settings, url: GitUrl) -> Access:
     if url.scheme == "ssh":
         return _ssh(settings)
     if url.scheme == "file":
-        return Access()
-    token = read_secret(TOKEN, settings.git_token_file, TOKEN_VARIABLE) or url.password
+        return GitCredentials()
+    token = read_secret(TOKEN_CREDENTIAL, settings.git_token_file, TOKEN_VARIABLE) or url.password
     user = settings.git_user or url.user
     if not token and not user:
-        return Access()
+        return GitCredentials()
     if url.scheme == "http" and not url.is_loopback:
         raise GitError(
             f"{url}: a token is not sent over http, where everybody on the way reads it.",
             reason="AuthenticationFailed",
             remedy="Use https.",
         )
-    return Access(
+    return GitCredentials(
         configuration={f"credential.{url.scheme}://{url.host}.helper": _HELPER},
-        environment={_USER: user or ANY_USER, _PASSWORD: token},
+        environment={_USER: user or DEFAULT_USER, _PASSWORD: token},
         # A user name in a URL may be a token, too.
         secrets=tuple(text for text in (token, url.user, url.password) if text),
     )
 
 
-def _ssh(settings: Settings) -> Access:
+def _ssh(settings: Settings) -> GitCredentials:
     key = credential_file(SSH_KEY, settings.git_ssh_key)
     hosts = credential_file(KNOWN_HOSTS, settings.git_known_hosts)
     options = {
@@ -146,9 +146,9 @@ def _ssh(settings: Settings) -> Access:
         options |= {"UserKnownHostsFile": _quoted(hosts), "GlobalKnownHostsFile": "/dev/null"}
     for name, value in options.items():
         command += ["-o", f"{name}={value}"]
-    return Access(environment={"GIT_SSH_COMMAND": shlex.join(command), "GIT_SSH_VARIANT": "ssh"})
+    return GitCredentials(environment={"GIT_SSH_COMMAND": shlex.join(command), "GIT_SSH_VARIANT": "ssh"})
 
 
 def _quoted(path: Path) -> str:
-    """For ssh's own reading of the option, which takes several names with blanks between."""
+    """Quote a path for ssh, which reads several names with blanks between in this option."""
     return f'"{path}"' if " " in str(path) else str(path)

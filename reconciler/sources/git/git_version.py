@@ -1,4 +1,4 @@
-"""Which git will do: an older one does not read the settings that keep a repository's own ones out."""
+"""Which versions of git will do: an older one ignores the settings that keep a repository's own ones out."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Final
 Version = tuple[int, ...]
 
 #: Takes settings from the environment (``GIT_CONFIG_COUNT``): no hooks, one protocol, the token.
-OLDEST: Final[Version] = (2, 31)
-#: Checks signatures that were made with ssh keys.
-OLDEST_TO_VERIFY: Final[Version] = (2, 34)
+MIN_VERSION: Final[Version] = (2, 31)
+#: Verifies signatures that were made with ssh keys.
+MIN_VERSION_FOR_SSH_SIGNATURES: Final[Version] = (2, 34)
 
 
-def version_in(said: str) -> Version | None:
-    """The version in what ``git --version`` prints; None where there is none."""
-    found = re.search(r"\bversion (\d+)\.(\d+)(?:\.(\d+))?", said, re.ASCII)
+def parse_version(text: str) -> Version | None:
+    """Parse the output of ``git --version``; None where it has no version."""
+    found = re.search(r"\bversion (\d+)\.(\d+)(?:\.(\d+))?", text, re.ASCII)
     return tuple(int(part) for part in found.groups() if part is not None) if found else None
 
 
-def as_text(version: Version) -> str:
-    """As people write it."""
+def format_version(version: Version) -> str:
+    """Format a version as people write it."""
     return ".".join(map(str, version))
 
 
 @lru_cache(maxsize=8)
-def version_of(program: str, _made_at: int) -> Version | None:
-    """Of the program at a path, asked once for each that is there; None where it does not tell.
+def installed_version(program: str, _modified_at: int) -> Version | None:
+    """The version of a program, which is asked once; None where it does not say.
 
     Args:
         program: its path.
-        _made_at: when it was made: another one may take its place while the daemon runs.
+        _modified_at: when it was modified: another one may take its place while the daemon runs.
     """
     try:
         done = subprocess.run(
@@ -49,4 +49,4 @@ def version_of(program: str, _made_at: int) -> Version | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return version_in(done.stdout)
+    return parse_version(done.stdout)

@@ -1,12 +1,11 @@
 """The repository's own status file, ``git-repository.status.yaml``, in the manner of Flux's GitRepository.
 
-Written only when it says something new. Its API group is this program's own, so that nobody takes it for the
+Written only when it changes. Its API group is this program's own, so that nobody takes it for the
 status of a manifest.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,27 +14,30 @@ import yaml
 from reconciler.config.settings import Settings
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.names import SOURCE_API_VERSION, SOURCE_KIND
-from reconciler.sources.git.git_source import STATUS_STEM, SUCCEEDED, SourceState
+from reconciler.sources.git.git_source import PROGRESSING, STATUS_STEM, SUCCEEDED, RepositoryState
 from reconciler.state.atomic_files import read_if_exists, write_atomically
-from reconciler.state.sidecar_writer import SUFFIX
+from reconciler.state.sidecar_files import SIDECAR_SUFFIX, sidecar_root
+from reconciler.state.status_documents import error_entries
+from reconciler.state.timestamps import format_time
 
-#: Of the conditions in the jobs' statuses: whether what the repository says now is in force.
+#: Condition in the jobs' statuses: whether what the repository has now is in force.
 SOURCE_READY: Final = "SourceReady"
 
 
-def status_file(settings: Settings) -> Path:
-    """Where it is."""
-    return (settings.status_dir or settings.specs) / f"{STATUS_STEM}{SUFFIX}"
+def repository_status_file(settings: Settings) -> Path:
+    """The path of the status file."""
+    return sidecar_root(settings.specs, settings.status_dir) / f"{STATUS_STEM}{SIDECAR_SUFFIX}"
 
 
-def report(settings: Settings, state: SourceState) -> None:
+def write_repository_status(settings: Settings, state: RepositoryState) -> None:
     """Write the status file, if it would change.
 
     Raises:
         StateError: the disk refuses.
     """
-    text = yaml.safe_dump(document(settings, state), sort_keys=False, allow_unicode=True, width=120).encode()
-    path = status_file(settings)
+    document = repository_document(settings, state)
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).encode()
+    path = repository_status_file(settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -44,8 +46,8 @@ def report(settings: Settings, state: SourceState) -> None:
         write_atomically(path, text)
 
 
-def document(settings: Settings, state: SourceState) -> dict[str, Any]:
-    """What the status file says."""
+def repository_document(settings: Settings, state: RepositoryState) -> dict[str, Any]:
+    """Build the content of the status file."""
     spec = {
         "url": str(settings.git),
         "ref": settings.git_ref,
@@ -56,16 +58,14 @@ def document(settings: Settings, state: SourceState) -> dict[str, Any]:
     status: dict[str, Any] = {
         "revision": state.revision,
         "ref": state.ref,
-        "attemptedRevision": state.attempted,
+        "attemptedRevision": state.attempted_revision,
         "message": state.message,
         "conditions": _conditions(settings, state),
         "failures": state.failures,
     }
     if state.warning:
         status["warning"] = state.warning
-    status["errors"] = [
-        {"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in state.faults
-    ]
+    status["errors"] = error_entries(state.faults)
     return {
         "apiVersion": SOURCE_API_VERSION,
         "kind": SOURCE_KIND,
@@ -75,27 +75,27 @@ def document(settings: Settings, state: SourceState) -> dict[str, Any]:
     }
 
 
-def read_report(settings: Settings) -> dict[str, Any]:
-    """What the status file says.
+def read_repository_status(settings: Settings) -> dict[str, Any]:
+    """Read the status file.
 
     Raises:
-        ReconcilerError: no repository is followed, or no daemon has looked at it yet.
+        ReconcilerError: no repository is followed, or no daemon has synced with it yet.
     """
     if settings.git is None:
         raise ReconcilerError(
             f"The manifests come from the folder {settings.specs}, not from a repository.",
             remedy="Name the repository with --git URL, as the daemon has it.",
         )
-    text = read_if_exists(status_file(settings))
-    found = yaml.safe_load(text) if text is not None else None
-    if not isinstance(found, dict):
+    text = read_if_exists(repository_status_file(settings))
+    document = yaml.safe_load(text) if text is not None else None
+    if not isinstance(document, dict):
         raise ReconcilerError(
             f"Nobody has looked at {settings.git} yet.", remedy="A daemon does: reconciler run --git URL."
         )
-    return found
+    return document
 
 
-def source_of(settings: Settings, state: SourceState, file: str) -> dict[str, str]:
+def job_source(settings: Settings, state: RepositoryState, file: str) -> dict[str, str]:
     """``status.source`` of a job whose manifest is ``file``; empty before there is a revision."""
     if not state.revision:
         return {}
@@ -109,17 +109,17 @@ def source_of(settings: Settings, state: SourceState, file: str) -> dict[str, st
     }
 
 
-def condition_of(state: SourceState, kind: str = SOURCE_READY) -> dict[str, str]:
-    """Whether what the repository says now is in force, as a condition."""
-    status = "True" if state.ready else "Unknown" if state.reason == "Progressing" else "False"
+def ready_condition(state: RepositoryState, kind: str = SOURCE_READY) -> dict[str, str]:
+    """The condition whether what the repository has now is in force."""
+    status = "True" if state.ready else "Unknown" if state.reason == PROGRESSING else "False"
     return _condition(kind, status, state.reason, state.message, state.since)
 
 
-def _conditions(settings: Settings, state: SourceState) -> list[dict[str, str]]:
-    found = [condition_of(state, "Ready")]
+def _conditions(settings: Settings, state: RepositoryState) -> list[dict[str, str]]:
+    found = [ready_condition(state, "Ready")]
     if state.revision:
-        stored = f"The manifests of {state.revision} are checked out."
-        found.append(_condition("ArtifactInStorage", "True", SUCCEEDED, stored))
+        message = f"The manifests of {state.revision} are checked out."
+        found.append(_condition("ArtifactInStorage", "True", SUCCEEDED, message))
     else:
         found.append(_condition("ArtifactInStorage", "False", "Absent", "No revision is checked out."))
     if settings.git_verify and state.signature:
@@ -130,8 +130,5 @@ def _conditions(settings: Settings, state: SourceState) -> list[dict[str, str]]:
 
 
 def _condition(kind: str, status: str, reason: str, message: str, at: float = 0.0) -> dict[str, str]:
-    found = {"type": kind, "status": status, "reason": reason, "message": message}
-    if at:
-        stamp = datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds")
-        found["lastTransitionTime"] = stamp.replace("+00:00", "Z")
-    return found
+    condition = {"type": kind, "status": status, "reason": reason, "message": message}
+    return condition | {"lastTransitionTime": format_time(at)} if at else condition

@@ -1,8 +1,8 @@
-"""Gets a URL, or what it had yesterday: files over HTTP with a cache that outlives the process.
+"""Fetches files over HTTP, with a cache that outlives the process.
 
-A runtime changes rarely and is needed at every start, also without a network. So what was fetched is good for
+A runtime changes rarely and is needed at every start, also without a network. So a fetched file is good for
 24 hours without asking; then the server is asked whether it has changed (ETag, Last-Modified); and when it
-does not answer, what is in the cache is used however old it is, and that is said.
+does not answer, the cached file is used however old it is, and a warning says so.
 
 What can go wrong: a server that sends without end (size and time are limited), a host that does not answer
 (it is tried once in a round, not once for each of its files), a cache that cannot be written (then there is
@@ -29,7 +29,8 @@ from reconciler.state.atomic_files import read_if_exists, write_atomically
 if TYPE_CHECKING:
     import requests
 
-FRESH_FOR: Final = 24 * 3600.0
+#: Seconds for which a cached file is used without asking the server.
+CACHE_TTL: Final = 24 * 3600.0
 MAX_BYTES: Final = 8 * 1024 * 1024
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 15.0
@@ -40,12 +41,12 @@ _log = structlog.get_logger(__name__)
 
 
 class FetchError(ReconcilerError):
-    """A URL cannot be had; the message says which and why."""
+    """A URL cannot be fetched; the message says which and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetched:
-    """What a URL has.
+class FetchedFile:
+    """The file at a URL.
 
     Attributes:
         fetched_at: seconds since the epoch when the server last confirmed it.
@@ -60,14 +61,14 @@ class Fetched:
     stale: str = ""
 
 
-class Fetcher:
-    """Fetches through a cache; one round of fetching, from one thread.
+class CachedFetcher:
+    """Fetches through a cache, for one round of fetching, from one thread.
 
     Args:
         cache: folder; None for no cache.
         clock: seconds since the epoch.
         headers: for a host (``host:port``), sent to it and to no other.
-        offline: take what is in the cache, however old, and ask no server.
+        offline: use only the cache, however old, and ask no server.
     """
 
     def __init__(
@@ -82,58 +83,58 @@ class Fetcher:
         self._clock = clock
         self._headers = headers or {}
         self._offline = offline
-        self._silent: dict[str, str] = {}
+        self._unreachable: dict[str, str] = {}
 
-    def get(self, url: str) -> Fetched:
-        """What the URL has, from the cache where that is fresh.
+    def get(self, url: str) -> FetchedFile:
+        """Get the file at a URL, from the cache where that is fresh.
 
         Raises:
             FetchError: there is nothing in the cache, and the server does not answer or refuses.
         """
-        kept = self._kept(url)
-        if kept and (self._offline or 0 <= self._clock() - kept.fetched_at < FRESH_FOR):
-            return kept
+        cached = self._load(url)
+        if cached and (self._offline or 0 <= self._clock() - cached.fetched_at < CACHE_TTL):
+            return cached
         if self._offline:
             raise FetchError(f"{url} has not been fetched yet.")
         try:
-            found = self._ask(url, kept)
+            fetched = self._request(url, cached)
         except FetchError as error:
-            if kept is None:
+            if cached is None:
                 raise
-            return replace(kept, stale=error.message)
-        self._keep(found)
-        return found
+            return replace(cached, stale=error.message)
+        self._store(fetched)
+        return fetched
 
-    def _ask(self, url: str, kept: Fetched | None) -> Fetched:
+    def _request(self, url: str, cached: FetchedFile | None) -> FetchedFile:
         import requests  # noqa: PLC0415  (slow to import)
 
         host = urlsplit(url).netloc
-        if host in self._silent:
-            raise FetchError(self._silent[host])
+        if host in self._unreachable:
+            raise FetchError(self._unreachable[host])
         headers = dict(self._headers.get(host, {}))
-        if kept and kept.etag:
-            headers["If-None-Match"] = kept.etag
-        if kept and kept.modified:
-            headers["If-Modified-Since"] = kept.modified
+        if cached and cached.etag:
+            headers["If-None-Match"] = cached.etag
+        if cached and cached.modified:
+            headers["If-Modified-Since"] = cached.modified
         try:
             with requests.get(
                 url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
-            ) as answer:
-                if answer.status_code == requests.codes.not_modified and kept:
-                    return replace(kept, fetched_at=self._clock())
-                if not answer.ok:
-                    raise FetchError(_refusal(url, answer))
-                body = _body(url, answer)
-                return Fetched(
+            ) as response:
+                if response.status_code == requests.codes.not_modified and cached:
+                    return replace(cached, fetched_at=self._clock())
+                if not response.ok:
+                    raise FetchError(_status_message(url, response))
+                body = _body(url, response)
+                return FetchedFile(
                     url=url,
                     body=body,
                     fetched_at=self._clock(),
-                    etag=answer.headers.get("ETag", ""),
-                    modified=answer.headers.get("Last-Modified", ""),
+                    etag=response.headers.get("ETag", ""),
+                    modified=response.headers.get("Last-Modified", ""),
                 )
         except (requests.ConnectionError, requests.Timeout) as error:
             message = f"{host} does not answer: {_reason(error)}."
-            self._silent[host] = message
+            self._unreachable[host] = message
             raise FetchError(message) from error
         except requests.RequestException as error:
             raise FetchError(f"{url} cannot be fetched: {_reason(error)}.") from error
@@ -143,14 +144,14 @@ class Fetcher:
     def _path(self, url: str) -> Path | None:
         return self._cache / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json" if self._cache else None
 
-    def _kept(self, url: str) -> Fetched | None:
+    def _load(self, url: str) -> FetchedFile | None:
         path = self._path(url)
         try:
             data = read_if_exists(path) if path else None
             if data is None:
                 return None
             value = json.loads(data)
-            kept = Fetched(
+            cached = FetchedFile(
                 url=str(value["url"]),
                 body=b64decode(value["body"]),
                 fetched_at=float(value["fetched_at"]),
@@ -158,31 +159,31 @@ class Fetcher:
                 modified=str(value["modified"]),
             )
         except (StateError, ValueError, KeyError, TypeError) as error:
-            _log.warning("a file of the cache cannot be used", path=str(path), reason=str(error))
+            _log.warning("runtime cache file unusable", path=str(path), reason=str(error))
             return None
-        return kept if kept.url == url else None
+        return cached if cached.url == url else None
 
-    def _keep(self, found: Fetched) -> None:
-        path = self._path(found.url)
+    def _store(self, fetched: FetchedFile) -> None:
+        path = self._path(fetched.url)
         if path is None:
             return
         value = {
-            "url": found.url,
-            "fetched_at": found.fetched_at,
-            "etag": found.etag,
-            "modified": found.modified,
-            "body": b64encode(found.body).decode(),
+            "url": fetched.url,
+            "fetched_at": fetched.fetched_at,
+            "etag": fetched.etag,
+            "modified": fetched.modified,
+            "body": b64encode(fetched.body).decode(),
         }
         try:
             write_atomically(path, json.dumps(value).encode(), mode=0o600, durable=False)
         except StateError as error:
-            _log.warning("what was fetched cannot be kept for later", reason=str(error))
+            _log.warning("runtime cache write failed", reason=str(error))
 
 
-def _body(url: str, answer: requests.Response) -> bytes:
+def _body(url: str, response: requests.Response) -> bytes:
     body = bytearray()
     end = time.monotonic() + TOTAL_SECONDS
-    for block in answer.iter_content(_BLOCK):
+    for block in response.iter_content(_BLOCK):
         body += block
         if len(body) > MAX_BYTES:
             raise FetchError(f"{url} sends more than {MAX_BYTES:,} bytes.")
@@ -191,15 +192,15 @@ def _body(url: str, answer: requests.Response) -> bytes:
     return bytes(body)
 
 
-def _refusal(url: str, answer: requests.Response) -> str:
-    text = f"{url} answers {answer.status_code} {answer.reason}".rstrip() + "."
-    if answer.headers.get("X-RateLimit-Remaining") == "0":
+def _status_message(url: str, response: requests.Response) -> str:
+    text = f"{url} answers {response.status_code} {response.reason}".rstrip() + "."
+    if response.headers.get("X-RateLimit-Remaining") == "0":
         text += " The limit for requests without a login is used up: set GITHUB_TOKEN."
     return text
 
 
 def _reason(error: Exception) -> str:
-    """The innermost words of what requests wraps several times over."""
+    """The innermost message of what requests wraps several times over."""
     inner: BaseException = error
     while (cause := inner.__cause__ or inner.__context__) is not None:
         inner = cause

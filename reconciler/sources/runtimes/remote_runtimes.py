@@ -1,8 +1,8 @@
-"""Runtimes from elsewhere: ``--runtime-source`` with GitHub, a URL, a file or a folder.
+"""Loads runtimes from remote sources: ``--runtime-source`` with GitHub, a URL, a file or a folder.
 
-Sources are read in order, and the first that has a runtime of a name wins; the folder of manifests goes
-before all of them and what is built in after. One that cannot be had is a fault of its own and takes
-nothing away from the others.
+Sources are read in order, and the first that has a runtime of a name wins; the folder of manifests comes
+before all of them and the built-in runtimes after. A source that cannot be loaded is a fault of its own and
+takes nothing away from the others.
 """
 
 from __future__ import annotations
@@ -13,33 +13,35 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from reconciler.api.faults import Fault
+from reconciler.common.xdg_folders import xdg_folder
 from reconciler.errors import ReconcilerError
-from reconciler.sources.folder.last_good import RUNTIMES
-from reconciler.sources.folder.manifest_files import walk
-from reconciler.sources.runtimes.http_cache import MAX_BYTES, Fetcher, FetchError
+from reconciler.sources.folder.catalog import RUNTIME_KINDS
+from reconciler.sources.folder.manifest_files import list_manifest_files
+from reconciler.sources.runtimes.http_cache import MAX_BYTES, CachedFetcher, FetchError
+from reconciler.state.sidecar_files import MANIFEST_SUFFIXES
 
 if TYPE_CHECKING:
-    from reconciler.api import Document, Loaded
+    from reconciler.api import Document, LoadedFile
 
 GITHUB_API: Final = "https://api.github.com"
 GITHUB_RAW: Final = "https://raw.githubusercontent.com"
-#: Where Kubeflow Trainer and its forks keep runtimes: used when a source names a repository only.
+#: Folder in which Kubeflow Trainer and its forks keep runtimes: used when a source names a repository only.
 TRAINER_FOLDER: Final = "manifests/base/runtimes"
 MAX_FILES: Final = 100
-REASON: Final = "RuntimeSource"
-_SUFFIXES: Final = (".yaml", ".yml", ".json")
+#: ``Fault.reason`` of a source that cannot be loaded.
+RUNTIME_SOURCE: Final = "RuntimeSource"
 _GITHUB: Final = re.compile(
     r"github://(?P<owner>[\w.-]+)/(?P<repo>[\w.-]+)(?:/(?P<path>[^@]*))?(?:@(?P<ref>[\w./-]+))?"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoteRuntimes:
-    """What the sources have: runtimes in the sources' order, the first of a name first."""
+class LoadedRuntimes:
+    """Runtimes in the order of their sources, the first of a name first, and the faults of the sources."""
 
     documents: tuple[Document, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -47,12 +49,12 @@ class RemoteRuntimes:
 
 @dataclass(frozen=True, kw_only=True)
 class GitHub:
-    """Where GitHub is, and the login for it.
+    """The address of GitHub, and the login for it.
 
     Attributes:
         api: base URL of its API (of a GitHub Enterprise server, ``https://HOST/api/v3``).
         raw: base URL of its raw files.
-        token: for private repositories, and against the limit of requests without a login.
+        token: for private repositories, and for more requests than without a login.
     """
 
     api: str = GITHUB_API
@@ -61,7 +63,7 @@ class GitHub:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> GitHub:
-        """``GITHUB_API_URL`` and ``GITHUB_TOKEN`` as GitHub's own tools have them; also ``GH_TOKEN``."""
+        """Read ``GITHUB_API_URL`` and ``GITHUB_TOKEN``, as GitHub's own tools do; also ``GH_TOKEN``."""
         api = environ.get("GITHUB_API_URL", "").rstrip("/") or GITHUB_API
         raw = GITHUB_RAW if api == GITHUB_API else f"{api.removesuffix('/api/v3')}/raw"
         return cls(api=api, raw=raw, token=environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN", ""))
@@ -76,13 +78,13 @@ class GitHub:
 
 
 class RemoteSources:
-    """Reads runtimes from further sources.
+    """Loads runtimes from remote sources.
 
     Args:
         sources: ``github://owner/repo[/path][@ref]``, ``http(s)://...``, ``file:///...`` or an absolute path.
         cache: folder of the cache; None for no cache.
         clock: seconds since the epoch.
-        github: where GitHub is.
+        github: the address of GitHub.
     """
 
     def __init__(
@@ -93,26 +95,36 @@ class RemoteSources:
         self._clock = clock
         self._github = github
 
-    def load(self, *, offline: bool = False) -> RemoteRuntimes:
-        """All runtimes; may take a minute where a server is slow.
+    @classmethod
+    def from_environment(cls, sources: Sequence[str], *, clock: Callable[[], float]) -> Self:
+        """Sources with the user's cache and GitHub login."""
+        return cls(
+            sources,
+            cache=cache_folder(os.environ),
+            clock=clock,
+            github=GitHub.from_environment(os.environ),
+        )
+
+    def load(self, *, offline: bool = False) -> LoadedRuntimes:
+        """Load all runtimes; may take a minute where a server is slow.
 
         Args:
-            offline: ask no server, take what is in the cache: for a start that may not wait.
+            offline: ask no server, use only the cache: for a start that may not wait.
         """
-        fetcher = Fetcher(self._cache, clock=self._clock, headers=self._github.headers, offline=offline)
+        fetcher = CachedFetcher(self._cache, clock=self._clock, headers=self._github.headers, offline=offline)
         documents: list[Document] = []
         faults: list[Fault] = []
         for source in self._sources:
             try:
                 for loaded in self._load(source, fetcher, faults):
-                    documents += (doc for doc in loaded.documents if doc.kind in RUNTIMES and doc.valid)
+                    documents += (doc for doc in loaded.documents if doc.kind in RUNTIME_KINDS and doc.valid)
                     faults += loaded.faults
-                    faults += (f for doc in loaded.documents if doc.kind in RUNTIMES for f in doc.faults)
+                    faults += (f for doc in loaded.documents if doc.kind in RUNTIME_KINDS for f in doc.faults)
             except ReconcilerError as error:
                 faults.append(_fault(source, str(error)))
-        return RemoteRuntimes(documents=tuple(documents), faults=tuple(faults))
+        return LoadedRuntimes(documents=tuple(documents), faults=tuple(faults))
 
-    def _load(self, source: str, fetcher: Fetcher, faults: list[Fault]) -> Iterator[Loaded]:
+    def _load(self, source: str, fetcher: CachedFetcher, faults: list[Fault]) -> Iterator[LoadedFile]:
         scheme = source.partition("://")[0].lower() if "://" in source else ""
         if scheme == "github":
             yield from self._from_github(source, fetcher, faults)
@@ -126,7 +138,7 @@ class RemoteSources:
                 remedy="Give github://owner/repo/path@ref, http(s)://..., file:///path or an absolute path.",
             )
 
-    def _from_github(self, source: str, fetcher: Fetcher, faults: list[Fault]) -> Iterator[Loaded]:
+    def _from_github(self, source: str, fetcher: CachedFetcher, faults: list[Fault]) -> Iterator[LoadedFile]:
         parts = _GITHUB.fullmatch(source)
         if parts is None:
             raise FetchError(
@@ -136,38 +148,27 @@ class RemoteSources:
         place = f"{parts['owner']}/{parts['repo']}"
         listing = self._text(f"{self._github.api}/repos/{place}/git/trees/{quote(ref, safe='')}?recursive=1",
                              source, fetcher, faults)  # fmt: skip
-        for path in _chosen(_paths(source, listing), (parts["path"] or "").strip("/"), source):
+        for path in _select(_parse_listing(source, listing), (parts["path"] or "").strip("/"), source):
             url = f"{self._github.raw}/{place}/{quote(ref)}/{quote(path)}"
             yield self._fetch(url, source, fetcher, faults)
 
-    def _fetch(self, url: str, source: str, fetcher: Fetcher, faults: list[Fault]) -> Loaded:
+    def _fetch(self, url: str, source: str, fetcher: CachedFetcher, faults: list[Fault]) -> LoadedFile:
         from reconciler.api import load  # noqa: PLC0415  (builds pydantic models)
 
         return load(self._text(url, source, fetcher, faults), url)
 
-    def _text(self, url: str, source: str, fetcher: Fetcher, faults: list[Fault]) -> bytes:
-        found = fetcher.get(url)
-        if found.stale:
-            hours = (self._clock() - found.fetched_at) / 3600
-            message = f"{found.stale} What was fetched {hours:.0f} hours ago is used ({url})"
+    def _text(self, url: str, source: str, fetcher: CachedFetcher, faults: list[Fault]) -> bytes:
+        fetched = fetcher.get(url)
+        if fetched.stale:
+            hours = (self._clock() - fetched.fetched_at) / 3600
+            message = f"{fetched.stale} What was fetched {hours:.0f} hours ago is used ({url})"
             faults.append(_fault(source, message, warning=True))
-        return found.body
+        return fetched.body
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """``$XDG_CACHE_HOME/reconciler``, by default ``~/.cache/reconciler``."""
-    base = environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "reconciler"
-
-
-def remote_sources(sources: Sequence[str], *, clock: Callable[[], float]) -> RemoteSources:
-    """The sources of the user's options, with this process's cache and GitHub login."""
-    return RemoteSources(
-        sources,
-        cache=cache_folder(os.environ),
-        clock=clock,
-        github=GitHub.from_environment(os.environ),
-    )
+    return xdg_folder("XDG_CACHE_HOME", ".cache", environ) / "reconciler"
 
 
 def _path_of(source: str) -> Path:
@@ -179,12 +180,12 @@ def _path_of(source: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def _from_disk(path: Path) -> Iterator[Loaded]:
+def _from_disk(path: Path) -> Iterator[LoadedFile]:
     from reconciler.api import load  # noqa: PLC0415
 
     if path.is_dir():
-        layout = walk(str(path))
-        files = [Path(name) for name in layout.files]
+        listing = list_manifest_files(str(path))
+        files = [Path(name) for name in listing.files]
         if not files:
             raise FetchError(f"{path} holds no YAML or JSON file.")
     else:
@@ -198,8 +199,8 @@ def _from_disk(path: Path) -> Iterator[Loaded]:
         yield load(data, str(file))
 
 
-def _paths(source: str, listing: bytes) -> list[str]:
-    """The files of a repository out of GitHub's listing."""
+def _parse_listing(source: str, listing: bytes) -> list[str]:
+    """The files of a repository, from GitHub's listing."""
     try:
         tree = json.loads(listing)["tree"]
         return [str(entry["path"]) for entry in tree if entry["type"] == "blob"]
@@ -207,9 +208,9 @@ def _paths(source: str, listing: bytes) -> list[str]:
         raise FetchError(f"{source}: the listing of the repository cannot be read: {error!r}.") from error
 
 
-def _chosen(paths: Sequence[str], wanted: str, source: str) -> list[str]:
-    """Manifests under the path asked for; of a repository as a whole, those where the Trainer keeps them."""
-    manifests = [path for path in paths if path.lower().endswith(_SUFFIXES)]
+def _select(paths: Sequence[str], wanted: str, source: str) -> list[str]:
+    """The manifests under a path; of a whole repository, those in the Trainer's folder for runtimes."""
+    manifests = [path for path in paths if path.lower().endswith(MANIFEST_SUFFIXES)]
     if not wanted and any(path.startswith(f"{TRAINER_FOLDER}/") for path in manifests):
         wanted = TRAINER_FOLDER
     chosen = [path for path in manifests if not wanted or path == wanted or path.startswith(f"{wanted}/")]
@@ -230,5 +231,5 @@ def _fault(source: str, message: str, *, warning: bool = False) -> Fault:
         path="",
         message=message,
         severity="warning" if warning else "error",
-        reason=REASON,
+        reason=RUNTIME_SOURCE,
     )

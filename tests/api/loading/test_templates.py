@@ -1,11 +1,11 @@
-"""Kustomizations and Helm charts: said with a line and a remedy, never passed by in silence."""
+"""Kustomizations and Helm charts are reported with a line and a remedy."""
 
 from __future__ import annotations
 
 import pytest
 
 from reconciler.api import load
-from reconciler.api.loading.templates import NOT_RENDERED
+from reconciler.api.faults import NOT_RENDERED
 
 HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
 
@@ -48,7 +48,7 @@ def test_a_chart_is_an_error_with_a_remedy():
     assert "helm template" in fault.message
 
 
-def test_what_a_cluster_renders_is_pointed_out():
+def test_templates_that_flux_renders_are_warned_about():
     text = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps}\n"
 
     assert "applied by Flux" in only_fault(text, "flux.yaml").message

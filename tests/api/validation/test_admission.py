@@ -1,4 +1,4 @@
-"""Faults that documents have among themselves."""
+"""Admission of the documents of a folder: duplicates and references to runtimes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_other_kinds_may_be_there_twice():
     assert errors(service, service) == {}
 
 
-def test_a_missing_runtime_is_told_apart_from_an_invalid_job():
+def test_a_missing_runtime_has_its_own_reason():
     (fault,) = faults(trainjob(ref="absent"))
     assert (fault.reason, fault.severity) == ("RuntimeNotFound", "error")
     assert fault.path == "spec.runtimeRef.name"
@@ -89,7 +89,7 @@ def test_a_missing_runtime_is_told_apart_from_an_invalid_job():
         ),
     ],
 )
-def test_a_missing_runtime_comes_with_what_to_do(objects, said):
+def test_a_missing_runtime_has_a_remedy(objects, said):
     assert said in errors(*objects)["spec.runtimeRef.name"]
 
 
@@ -105,7 +105,7 @@ def test_another_kind_of_runtime_is_not_supported(ref, path):
     assert "unsupported runtime" in found[path]
 
 
-def test_built_in_runtimes_are_found_and_the_folders_own_goes_before_them():
+def test_a_runtime_of_the_folder_takes_precedence_over_a_built_in_one():
     # Arrange
     built_in = loaded(runtime("torch"), runtime("other"), file="built-in").documents
     own = loaded(runtime("torch", labels={"trainer.kubeflow.org/support": "deprecated"})).documents
@@ -119,7 +119,7 @@ def test_built_in_runtimes_are_found_and_the_folders_own_goes_before_them():
     assert {fault.severity for fault in found} == {"warning"}
 
 
-def test_a_job_of_an_invalid_runtime_waits_for_it():
+def test_a_job_of_an_invalid_runtime_waits_like_for_a_missing_one():
     # Act
     found = faults(runtime(policy={"torch": {}, "jax": {}}), trainjob())
 
@@ -134,6 +134,6 @@ def test_a_deprecated_runtime_is_warned_about_on_itself_and_on_its_jobs():
     assert set(found) == {"metadata.labels[trainer.kubeflow.org/support]", "spec.runtimeRef"}
 
 
-def test_nothing_is_said_of_documents_that_are_not_objects():
+def test_documents_that_are_no_objects_have_no_further_faults():
     documents = load(b"---\n3\n---\n[]\n---\na: 1\n", "f").documents
     assert check(documents) == []

@@ -1,4 +1,4 @@
-"""Immutable fields."""
+"""Updates of immutable fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from reconciler.api import check_update
 from tests.api.manifests import document, patch, runtime, step, trainjob
 
 
-def _changed(old, new, *, suspended=False):
+def _find_changes(old, new, *, suspended=False):
     found = check_update(document(old), document(new), suspended=suspended)
     assert {fault.reason for fault in found} <= {"ImmutableField"}
     return [fault.path for fault in found]
@@ -27,8 +27,8 @@ def _changed(old, new, *, suspended=False):
     ],
 )
 def test_an_immutable_field_that_differs(old, new, path):
-    assert _changed(trainjob(**old), trainjob(**new)) == [path]
-    assert _changed(trainjob(**old), trainjob(**new), suspended=True) == [path]
+    assert _find_changes(trainjob(**old), trainjob(**new)) == [path]
+    assert _find_changes(trainjob(**old), trainjob(**new), suspended=True) == [path]
 
 
 def test_writing_out_a_default_is_no_change():
@@ -39,13 +39,13 @@ def test_writing_out_a_default_is_no_change():
         trainer={"args": [], "resourcesPerNode": {"limits": {"cpu": 1.0}}},
         suspend=False,
     )
-    assert _changed(old, new) == []
+    assert _find_changes(old, new) == []
 
 
 def test_suspend_labels_and_annotations_may_change():
     new = trainjob(suspend=True)
     new["metadata"] |= {"labels": {"a": "b"}, "annotations": {"c": "d"}}
-    assert _changed(trainjob(), new) == []
+    assert _find_changes(trainjob(), new) == []
 
 
 def _patched(pod, **spec):
@@ -54,17 +54,17 @@ def _patched(pod, **spec):
 
 def test_patches_change_only_while_suspended_before_or_after():
     one, two = {"nodeSelector": {"a": "1"}}, {"nodeSelector": {"a": "2"}}
-    assert _changed(_patched(one), _patched(two)) == ["spec.runtimePatches"]
-    assert _changed(_patched(one), _patched(two), suspended=True) == []
-    assert _changed(_patched(one), _patched(two, suspend=True)) == []
-    assert _changed(trainjob(), _patched(two)) == ["spec.runtimePatches"]
-    assert _changed(_patched(one), trainjob(), suspended=True) == []
+    assert _find_changes(_patched(one), _patched(two)) == ["spec.runtimePatches"]
+    assert _find_changes(_patched(one), _patched(two), suspended=True) == []
+    assert _find_changes(_patched(one), _patched(two, suspend=True)) == []
+    assert _find_changes(trainjob(), _patched(two)) == ["spec.runtimePatches"]
+    assert _find_changes(_patched(one), trainjob(), suspended=True) == []
 
 
 def test_a_patchs_time_is_no_change():
     new = _patched({})
     new["spec"]["runtimePatches"][0]["time"] = "2026-01-01T00:00:00Z"
-    assert _changed(_patched({}), new) == []
+    assert _find_changes(_patched({}), new) == []
 
 
 POD = "spec.runtimePatches[0].trainingRuntimeSpec.template.spec.replicatedJobs[0].template.spec.template.spec"
@@ -80,11 +80,11 @@ POD = "spec.runtimePatches[0].trainingRuntimeSpec.template.spec.replicatedJobs[0
         ("securityContext", {"runAsUser": 1}, {"runAsUser": 2}),
     ],
 )
-def test_some_fields_of_a_patch_never_change_while_its_manager_has_it(field, old, new):
-    assert _changed(_patched({field: old}), _patched({field: new}), suspended=True) == [f"{POD}.{field}"]
-    assert _changed(_patched({}), _patched({field: new}), suspended=True) == []
+def test_some_fields_of_a_managers_patch_never_change(field, old, new):
+    assert _find_changes(_patched({field: old}), _patched({field: new}), suspended=True) == [f"{POD}.{field}"]
+    assert _find_changes(_patched({}), _patched({field: new}), suspended=True) == []
     other = trainjob(runtimePatches=[patch({field: new}, manager="acme.io/other")])
-    assert _changed(_patched({field: old}), other, suspended=True) == []
+    assert _find_changes(_patched({field: old}), other, suspended=True) == []
 
 
 def test_a_runtimes_immutable_fields():
@@ -99,14 +99,14 @@ def test_a_runtimes_immutable_fields():
     )
 
     # Act and assert
-    assert _changed(old, new) == [
+    assert _find_changes(old, new) == [
         "spec.template.spec.failurePolicy",
         "spec.template.spec.replicatedJobs[1].dependsOn",
     ]
-    assert _changed(old, old) == []
+    assert _find_changes(old, old) == []
 
 
-def test_an_old_model_will_do_and_invalid_or_other_documents_are_left_alone():
+def test_the_old_object_may_be_a_model_and_invalid_documents_have_no_changes():
     new = document(trainjob(trainer={"numNodes": 2}))
     assert check_update(document(trainjob()).model, new, suspended=False)
     assert check_update(document(trainjob(suspend=3)), new, suspended=False) == []

@@ -1,4 +1,4 @@
-"""What JobSet's webhook and the API server refuse in a runtime's template."""
+"""Rules of JobSet's webhook and the API server for a runtime's template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What upstream's webhooks refuse: frameworks, initializers, patches."""
+"""Rules of upstream's webhooks: frameworks, initializers, patches, runtimes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _env(*names):
         ({}, [], ["PET_NNODES", "DMLC_TASK_ID"]),
     ],
 )
-def test_a_frameworks_own_variables_are_reserved_and_others_are_free(policy, reserved, free):
+def test_variables_of_a_framework_are_reserved(policy, reserved, free):
     # Act
     found = errors(runtime(policy=policy), trainjob(trainer=_env(*free, *reserved)))
 
@@ -68,7 +68,7 @@ def test_env_injection_may_name_init_containers_and_sidecars():
     assert errors(_injecting("pre", node), trainjob()) == {}
 
 
-def test_env_injection_of_a_container_that_is_not_there_fails_the_job_not_the_runtime():
+def test_env_injection_of_a_missing_container_is_a_fault_of_the_job():
     # Act
     found = faults(_injecting("preflight", step(ancestor="trainer")), trainjob())
 
@@ -78,7 +78,7 @@ def test_env_injection_of_a_container_that_is_not_there_fails_the_job_not_the_ru
     assert "preflight" in fault.message
 
 
-def test_env_injection_of_a_job_that_is_not_there_fails_the_job():
+def test_env_injection_of_a_missing_step_is_a_fault_of_the_job():
     found = errors(_injecting("side", step("other")), trainjob())
     assert "replicated job" in found["spec.runtimeRef"]
 
@@ -97,7 +97,7 @@ def test_several_mpi_nodes_with_the_launcher_as_node_need_both_jobs():
     assert errors(_mpi("node", as_node=False), two) == {}
 
 
-def test_fluxs_own_init_container_is_reserved():
+def test_the_name_of_fluxs_init_container_is_reserved():
     taken = step(pod={"initContainers": [container("flux-installer")]})
     assert (
         "flux-installer" in errors(runtime(policy={"flux": {}}, steps=[taken]), trainjob())["spec.runtimeRef"]
@@ -108,7 +108,7 @@ def test_fluxs_own_init_container_is_reserved():
 QUEUE = "scheduling.volcano.sh/queue-name"
 
 
-def test_volcanos_queue_has_a_name_where_one_is_given():
+def test_the_name_of_a_volcano_queue_is_not_empty():
     # Arrange
     gang, plain = runtime(), runtime()
     for obj in (gang, plain):
@@ -142,7 +142,7 @@ def test_torchtunes_models_are_supported(name):
 @pytest.mark.parametrize(
     "name", ["torchtune-llama3.1-70b", "torchtune", "torchtune-llama3.2-1b-x", "torchtune-mistral-7b"]
 )
-def test_other_models_are_not(name):
+def test_other_torchtune_models_are_not_supported(name):
     found = _tune(name)
     assert "invalid model configured" in found["spec.runtimeRef.name"]
 
@@ -159,7 +159,7 @@ def test_only_one_model_trains_on_several_nodes_and_none_with_lora():
     "argument",
     ["output_dir=/x", "tokenizer.path=/x", "tokenizer.merges_file=/x", "checkpointer.checkpoint_dir=/x"],
 )
-def test_what_the_runtime_manages_may_not_be_an_argument(argument):
+def test_arguments_that_the_runtime_sets_are_rejected(argument):
     found = _tune("torchtune-llama3.2-1b", args=["epochs=1", argument])
     assert list(found) == ["spec.trainer.args[1]"]
     assert argument.split("=")[0] in found["spec.trainer.args[1]"]
@@ -168,7 +168,7 @@ def test_what_the_runtime_manages_may_not_be_an_argument(argument):
 QLORA = ["model.lora_attn_modules=[q_proj]", "model.quantize_base=True"]
 
 
-def test_qlora_needs_one_device_for_the_small_models_and_is_not_there_for_qwen():
+def test_qlora_needs_one_device_for_small_models_and_is_not_supported_for_qwen():
     both = {"spec.trainer.numProcPerNode", "spec.trainer.resourcesPerNode"}
     assert set(_tune("torchtune-llama3.2-1b", gpus=2, args=QLORA)) == both
     assert _tune("torchtune-llama3.2-1b", gpus=1, args=QLORA) == {}
@@ -184,12 +184,12 @@ def test_qlora_needs_one_device_for_the_small_models_and_is_not_there_for_qwen()
     assert _tune("torchtune-qwen2.5-1.5b", gpus=2, args=["model.quantize_base=False"]) == {}
 
 
-def test_torchtune_jobs_may_not_set_what_torch_reserves():
+def test_torchs_variables_are_reserved_in_torchtune_jobs():
     found = _tune("torchtune-llama3.2-1b", env=[{"name": "PET_MASTER_ADDR", "value": "x"}])
     assert list(found) == ["spec.trainer.env[0]"]
 
 
-def test_another_command_of_such_a_runtime_is_an_ordinary_torch_job():
+def test_a_job_with_another_command_is_an_ordinary_torch_job():
     job = trainjob(ref="torchtune-x", trainer={"command": ["tune", "run", "x"], **_env("PET_NNODES")})
     assert list(errors(runtime("torchtune-x"), job)) == ["spec.trainer.env[0]"]
 
@@ -247,7 +247,7 @@ POD = f"{JOBS}.template.spec.template.spec"
         ),
     ],
 )
-def test_a_patch_of_what_is_not_there_or_not_its_own(given, path, said):
+def test_a_patch_needs_an_existing_target_that_it_may_patch(given, path, said):
     run = runtime(
         steps=[step(containers=[container(), container("side")], pod={"initContainers": [container("pre")]})]
     )
@@ -281,7 +281,7 @@ def test_a_known_ancestor_has_one_replica_and_its_container(ancestor, name):
     assert name in errors(runtime(steps=[other]))[f"{RJOB}.template.spec.template.spec.containers"]
 
 
-def test_the_label_that_skips_upstreams_webhook_skips_only_its_rules():
+def test_the_webhook_label_disables_only_upstreams_rules():
     # Arrange
     labels = {"trainer.kubeflow.org/webhook-validation": "disabled"}
     two = step(ancestor="trainer", containers=[container("x")], replicas=2)
@@ -292,7 +292,7 @@ def test_the_label_that_skips_upstreams_webhook_skips_only_its_rules():
     assert list(errors(runtime(steps=[broken], labels=labels))) == [f"{RJOB}.dependsOn"]
 
 
-def test_an_image_or_volume_that_nobody_gives_is_warned_about():
+def test_missing_images_and_volumes_are_warned_about():
     # Arrange
     bare = {"name": "node", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
     run = runtime(steps=[step(ancestor="trainer", containers=[bare])])

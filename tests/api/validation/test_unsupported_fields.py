@@ -1,12 +1,13 @@
-"""Fields without meaning on one host: accepted, and said once."""
+"""Unsupported fields are accepted with a warning."""
 
 from __future__ import annotations
 
 import pytest
 
-from reconciler.api import TrainingRuntimeSpec, warn_meaningless
-from reconciler.api.models.model_fields import fields_of, models_under
-from reconciler.api.validation.unsupported_fields import _TABLE
+from reconciler.api import find_unsupported_fields
+from reconciler.api.models.base import Model
+from reconciler.api.models.model_fields import get_fields
+from reconciler.api.validation.unsupported_fields import UNSUPPORTED_FIELDS
 from tests.api.manifests import container, document, patch, runtime, step, trainjob, warnings
 
 JOB = "spec.template.spec.replicatedJobs[0]"
@@ -69,7 +70,7 @@ def test_finalizers_and_network_topology_are_warned_about():
 
 
 @pytest.mark.parametrize("pod", [{"tolerations": []}, {"nodeSelector": {}}, {"serviceAccountName": ""}, {"schedulerName": "default-scheduler"}])  # fmt: skip
-def test_asking_for_nothing_is_not_warned_about(pod):
+def test_empty_and_default_values_are_not_warned_about(pod):
     assert warnings(runtime(steps=[step(pod=pod)])) == {}
 
 
@@ -86,25 +87,25 @@ def test_a_jobs_own_fields_are_warned_about():
     assert set(warnings(runtime(), job)) == {"metadata.finalizers", "spec.trainer.resourcesPerNode.claims"}
 
 
-def test_models_and_plain_data_give_the_same():
+def test_models_and_plain_data_give_the_same_warnings():
     # Arrange
     obj = runtime(steps=[step(pod={"nodeName": "x"})])
 
     # Act
-    of_data = warn_meaningless(obj["spec"], "spec")
-    of_model = warn_meaningless(document(obj).model.spec, "spec")
+    of_data = find_unsupported_fields(obj["spec"], "spec")
+    of_model = find_unsupported_fields(document(obj).model.spec, "spec")
 
     # Assert
     assert of_data == of_model
     assert [path for path, _ in of_data] == [f"{POD}.nodeName"]
 
 
-def test_what_the_daemon_acts_on_is_not_warned_about():
+def test_supported_fields_are_not_warned_about():
     pod = {"priorityClassName": "high", "priority": 3, "runtimeClassName": "nvidia", "hostNetwork": True}
     assert warnings(runtime(steps=[step(pod=pod)])) == {}
 
 
 def test_every_entry_of_the_table_is_a_field_of_a_model():
-    known = {model.__name__: fields_of(model) for model in models_under(TrainingRuntimeSpec)}
-    for name, fields in _TABLE.items():
+    known = {model.__name__: get_fields(model) for model in Model.__subclasses__()}
+    for name, fields in UNSUPPORTED_FIELDS.items():
         assert set(fields) <= set(known[name]), name

@@ -64,16 +64,24 @@ def complete(home: Path, specs: Path, request: pytest.FixtureRequest):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_commands_are_completed(complete, shell: str) -> None:
+def test_commands(complete, shell: str) -> None:
     assert complete(shell, "reconciler", "re") == {"resume", "rerun"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_options_and_their_values_are_completed(complete, shell: str) -> None:
+def test_options_and_their_values(complete, shell: str) -> None:
     assert "--pull-policy" in complete(shell, "reconciler", "run", "--pull")
     assert complete(shell, "reconciler", "run", "--engine", "p") == {"podman", "process"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_names_of_jobs_are_completed(complete, shell: str) -> None:
+def test_job_names(complete, shell: str) -> None:
     assert complete(shell, "reconciler", "describe", "al") == {"alpha"}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_script_calls_back(cli, shell):
+    done = cli("completion", shell)
+
+    assert done.exit_code == 0
+    assert f"_RECONCILER_COMPLETE={shell}_complete" in done.stdout

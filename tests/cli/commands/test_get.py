@@ -1,4 +1,4 @@
-"""``get`` and ``describe``: for people and for scripts."""
+"""``reconciler get``: tables for people, objects for scripts."""
 
 from __future__ import annotations
 
@@ -7,53 +7,19 @@ import re
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 import yaml
 
-from reconciler.cli.output.console import short_duration
-from tests.cli.samples import node, sidecar, trainjob, write
+from tests.cli.samples import sidecar, trainjob, write
+from tests.support.workspaces import eventually
 
 
 def rows(text: str) -> list[list[str]]:
     return [re.split(r" {3,}", line.strip()) for line in text.splitlines()]
 
 
-@pytest.fixture
-def running(specs):
-    """A job with two nodes, one of them ready, and what the daemon said of it."""
-    write(specs / "job.yaml", trainjob())
-    nodes = [node(0), node(1, "restarting", restarts=2, exitCode=1)]
-    trainer = {
-        "progressPercentage": 40,
-        "estimatedRemainingSeconds": 90,
-        "metrics": [{"name": "loss", "value": "0.5"}],
-    }
-    document = sidecar(
-        phase="Running",
-        attempt=1,
-        restarts=1,
-        nodes=nodes,
-        startTime="2026-01-01T00:00:05.000Z",
-        trainerStatus=trainer,
-        engine={"name": "podman", "version": "4.3.1"},
-        network={"name": "demo-net", "subnet": "10.1.0.0/24"},
-        events=[
-            {
-                "time": "2026-01-01T00:00:05.000Z",
-                "type": "Warning",
-                "reason": "Failed",
-                "message": "rank [1] died",
-            }
-        ],
-        jobsStatus=[{"name": "node", "active": 1, "ready": 0, "succeeded": 0, "failed": 0, "suspended": 0}],
-    )
-    write(specs / "job.status.yaml", document)
-    return specs
-
-
-def test_jobs_are_a_table_of_what_people_ask_first(cli, running):
+def test_columns_of_jobs(cli, running):
     head, line = rows(cli("get", "jobs").stdout)
 
     assert head == ["NAME", "PHASE", "NODES", "PROGRESS", "AGE", "DURATION", "RESTARTS", "METRICS", "MESSAGE"]
@@ -61,7 +27,7 @@ def test_jobs_are_a_table_of_what_people_ask_first(cli, running):
     assert line[6:] == ["3", "loss=0.5", "rank [1] died"]
 
 
-def test_a_job_without_status_is_pending_and_an_invalid_one_says_why(cli, specs):
+def test_jobs_without_a_status(cli, specs):
     write(specs / "a.yaml", trainjob("fresh"))
     write(specs / "b.yaml", trainjob("wrong", trainer={"numNodes": -1}))
 
@@ -72,7 +38,7 @@ def test_a_job_without_status_is_pending_and_an_invalid_one_says_why(cli, specs)
     assert wrong[:2] == ["wrong", "Invalid"]
 
 
-def test_names_in_other_namespaces_are_shown_and_filtered(cli, specs):
+def test_namespaces_are_shown_and_filtered(cli, specs):
     write(specs / "a.yaml", trainjob("one"), trainjob("two", namespace="team-a"))
 
     assert [line[:2] for line in rows(cli("get", "jobs").stdout)[1:]] == [
@@ -85,7 +51,7 @@ def test_names_in_other_namespaces_are_shown_and_filtered(cli, specs):
     assert cli("get", "jobs", "one", "-n", "team-a").exit_code == 1
 
 
-def test_wide_adds_where_it_runs_and_comes_from(cli, running):
+def test_wide_columns_of_jobs(cli, running):
     head, line = rows(cli("get", "jobs", "-o", "wide").stdout)
 
     found = dict(zip(head, line, strict=True))
@@ -95,7 +61,7 @@ def test_wide_adds_where_it_runs_and_comes_from(cli, running):
     assert found["FILE"] == "specs/job.yaml"
 
 
-def test_data_for_scripts_is_the_object_with_its_status(cli, running):
+def test_json_and_yaml_are_the_object_with_its_status(cli, running):
     one = json.loads(cli("get", "jobs", "demo", "-o", "json").stdout)
     listed = yaml.safe_load(cli("get", "jobs", "-o", "yaml").stdout)
 
@@ -107,7 +73,7 @@ def test_data_for_scripts_is_the_object_with_its_status(cli, running):
     assert one["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00.000Z"
 
 
-def test_a_missing_job_is_answered_with_those_there_are(cli, running):
+def test_missing_job_is_answered_with_the_existing_ones(cli, running):
     done = cli("get", "jobs", "dmo")
 
     assert done.exit_code == 1
@@ -115,7 +81,7 @@ def test_a_missing_job_is_answered_with_those_there_are(cli, running):
     assert "There are: demo." in done.stderr
 
 
-def test_nothing_there_is_no_failure(cli, home):
+def test_empty_folder(cli, home):
     (home / "specs").mkdir()
 
     done = cli("get", "jobs")
@@ -125,7 +91,7 @@ def test_nothing_there_is_no_failure(cli, home):
     assert json.loads(cli("get", "jobs", "-o", "json").stdout)["items"] == []
 
 
-def test_nodes_by_rank(cli, running):
+def test_columns_of_nodes(cli, running):
     head, first, second = rows(cli("get", "nodes", "demo").stdout)
 
     assert head == ["RANK", "CONTAINER", "STATE", "IP", "EXIT", "DEVICES"]
@@ -134,7 +100,7 @@ def test_nodes_by_rank(cli, running):
     assert json.loads(cli("get", "nodes", "demo", "-o", "json").stdout)["items"][1]["rank"] == 1
 
 
-def test_runtimes_of_the_folder_and_built_in(cli, specs):
+def test_columns_of_runtimes(cli, specs):
     lines = rows(cli("get", "runtimes").stdout)[1:]
 
     assert ["ClusterTrainingRuntime", "-", "ours", "torch", "1", "folder"] in lines
@@ -143,7 +109,7 @@ def test_runtimes_of_the_folder_and_built_in(cli, specs):
     assert cli("get", "runtimes", "nope").exit_code == 1
 
 
-def test_a_sidecar_that_cannot_be_read_is_said_and_hides_nothing(cli, running):
+def test_unreadable_sidecar_is_a_warning(cli, running):
     (running / "broken.status.yaml").write_text("a: [\n")
 
     done = cli("get", "jobs")
@@ -153,7 +119,7 @@ def test_a_sidecar_that_cannot_be_read_is_said_and_hides_nothing(cli, running):
     assert "broken.status.yaml cannot be read" in done.stderr
 
 
-def test_sidecars_are_found_under_the_status_folder(cli, specs, home):
+def test_sidecars_below_the_status_folder(cli, specs, home):
     write(specs / "deep" / "job.yaml", trainjob())
     write(home / "status" / "deep" / "job.status.yaml", sidecar(phase="Queued"))
 
@@ -162,15 +128,15 @@ def test_sidecars_are_found_under_the_status_folder(cli, specs, home):
     assert json.loads(done.stdout)["items"][0]["status"]["phase"] == "Queued"
 
 
-def test_a_job_whose_manifest_is_gone_is_still_shown(cli, specs):
+def test_job_without_a_manifest(cli, specs):
     write(specs / "job.status.yaml", sidecar(phase="Complete"))
 
     assert rows(cli("get", "jobs").stdout)[1][:2] == ["demo", "Complete"]
 
 
 @pytest.mark.parametrize(("form", "mark"), [("table", "Complete"), ("json", '"phase": "Complete"')])
-def test_watching_appends_what_changed(running, form, mark):
-    """Through a real process: a watch ends only when it is told to."""
+def test_watch_appends_changes(running, form, mark):
+    """Through a real process: a watch ends only when it is killed."""
     command = [sys.executable, "-m", "reconciler", "get", "jobs", "--watch", "-o", form]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -181,80 +147,11 @@ def test_watching_appends_what_changed(running, form, mark):
                 seen.append(line)  # noqa: PERF402  (line by line, as they come)
 
         threading.Thread(target=read, daemon=True).start()
-        wait_for(lambda: any("Running" in line for line in seen))
+        eventually(lambda: any("Running" in line for line in seen), "the first state")
 
         write(running / "job.status.yaml", sidecar(phase="Complete"))
 
-        wait_for(lambda: any(mark in line for line in seen))
+        eventually(lambda: any(mark in line for line in seen), "the change")
     finally:
         process.kill()
         process.wait(timeout=10)
-
-
-def wait_for(condition, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        threading.Event().wait(0.02)
-
-
-def test_describe_tells_everything(cli, running):
-    done = cli("describe", "demo")
-
-    assert done.exit_code == 0
-    for part in (
-        *("Phase:", "Running", "Manifest:", "specs/job.yaml", "Runtime:", "ClusterTrainingRuntime/ours"),
-        *(
-            "podman 4.3.1",
-            "demo-net 10.1.0.0/24",
-            "demo-node-1",
-            "10.1.0.3",
-            "rank [1] died",
-            "40%",
-            "loss:",
-            "0.5",
-        ),
-        *("state/reconciler/logs/default/demo",),
-    ):
-        assert part in done.stdout, part
-
-
-def test_describe_shows_the_faults_of_a_manifest(cli, specs):
-    write(specs / "job.yaml", trainjob(trainer={"numNodes": -1}))
-
-    done = cli("describe", "demo")
-
-    assert done.exit_code == 0
-    assert "Faults:" in done.stdout
-    assert "specs/job.yaml:9: spec.trainer.numNodes:" in done.stdout
-
-    # The daemon's status names the file in full.
-    told = json.loads(cli("validate", "specs/job.yaml", "-o", "json").stdout)["errors"]
-    told = [{**error, "file": str(specs.absolute() / "job.yaml")} for error in told]
-    refused = {"file": str(specs.absolute() / "job.yaml"), "line": 0, "path": "spec", "message": "refused"}
-    write(specs / "job.status.yaml", sidecar(phase="Invalid", errors=[*told, refused]))
-    both = cli("describe", "demo").stdout
-    assert both.count("spec.trainer.numNodes:") == done.stdout.count("spec.trainer.numNodes:")
-    assert "specs/job.yaml: spec: refused" in both
-
-
-def test_describe_of_nothing_fails(cli, specs):
-    assert cli("describe", "demo").exit_code == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "-"),
-        (0, "0s"),
-        (119, "119s"),
-        (120, "2m"),
-        (125, "2m5s"),
-        (3600, "60m"),
-        (12000, "3h20m"),
-        (200000, "2d7h"),
-        (-5, "0s"),
-    ],
-)
-def test_durations_are_short(seconds, text):
-    assert short_duration(seconds) == text

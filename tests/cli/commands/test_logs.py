@@ -1,4 +1,4 @@
-"""``logs``: kept files, printed and followed; and reading files that grow."""
+"""``reconciler logs``: kept files, printed and followed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from reconciler.client.jobs.log_tailing import GrowingFile, tail_offset
 from tests.cli.samples import node, sidecar, trainjob, write
 
 
@@ -43,14 +40,14 @@ def job(specs, home):
     return specs
 
 
-def test_rank_0_is_printed_as_it_is(cli, job):
+def test_rank_0_is_printed_unchanged(cli, job):
     done = cli("logs", "demo")
 
     assert (done.exit_code, done.stdout) == (0, "zero\nlast without end")
 
 
 @pytest.mark.parametrize("more", [[], ["-f"]])
-def test_logs_that_the_daemon_keeps_elsewhere_are_found_by_the_status(cli, specs, tmp_path, more):
+def test_logs_elsewhere_are_found_by_the_status(cli, specs, tmp_path, more):
     write(specs / "job.yaml", trainjob())
     kept = tmp_path / "elsewhere" / "default" / "demo" / "0" / "demo-node-0.log"
     append(kept, "kept elsewhere\n")
@@ -75,13 +72,13 @@ def test_logs_that_the_daemon_keeps_elsewhere_are_found_by_the_status(cli, specs
         (["--step", "node"], "[0] zero\n[0] last without end\n[1] one\n[10] ten\n"),
     ],
 )
-def test_containers_are_chosen(cli, job, arguments, text):
+def test_selected_containers(cli, job, arguments, text):
     done = cli("logs", "demo", *arguments)
 
     assert (done.exit_code, done.stdout) == (0, text)
 
 
-def test_all_lines_say_where_they_are_from_nodes_first(cli, job):
+def test_all_labels_each_line_nodes_first(cli, job):
     done = cli("logs", "demo", "--all", "--tail", "1")
 
     assert done.stdout.splitlines() == [
@@ -93,7 +90,7 @@ def test_all_lines_say_where_they_are_from_nodes_first(cli, job):
     ]
 
 
-def test_the_latest_attempt_is_shown_unless_another_is_asked_for(cli, job, home):
+def test_attempts(cli, job, home):
     for attempt in (2, 10):
         log(home, "demo-node-0", f"attempt {attempt}\n", attempt=attempt)
 
@@ -104,14 +101,14 @@ def test_the_latest_attempt_is_shown_unless_another_is_asked_for(cli, job, home)
     assert "There are: [0, 2, 10]" in done.stderr
 
 
-def test_bytes_that_are_no_text_are_passed_on(cli, job, home):
+def test_binary_output_is_passed_on(cli, job, home):
     path = log(home, "demo-node-0", "")
     path.write_bytes(b"\xff\x00\r\n")
 
     assert cli("logs", "demo").stdout_bytes == b"\xff\x00\r\n"
 
 
-def test_no_log_says_what_the_job_does(cli, specs):
+def test_missing_log_names_the_phase(cli, specs):
     write(specs / "job.yaml", trainjob())
     write(specs / "job.status.yaml", sidecar(phase="Queued", message="waits for 2 GPUs"))
 
@@ -121,13 +118,13 @@ def test_no_log_says_what_the_job_does(cli, specs):
     assert "There is no log of demo-node-0; demo is Queued: waits for 2 GPUs." in done.stderr
 
 
-def test_following_ends_with_the_job(cli, job):
+def test_follow_ends_with_the_job(cli, job):
     done = cli("logs", "demo", "-f")
 
     assert (done.exit_code, done.stdout) == (0, "zero\nlast without end")
 
 
-def test_following_waits_for_the_file_and_goes_on_over_restarts(cli, specs, home):
+def test_follow_waits_for_the_file_and_goes_on_over_restarts(cli, specs, home):
     write(specs / "job.yaml", trainjob())
     write(specs / "job.status.yaml", sidecar(phase="Pending"))
     folder = home / "state" / "reconciler" / "logs" / "default" / "demo"
@@ -150,7 +147,7 @@ def test_following_waits_for_the_file_and_goes_on_over_restarts(cli, specs, home
     assert "--- attempt 1 ---" in done.stderr
 
 
-def test_following_all_keeps_lines_whole(cli, specs, home):
+def test_follow_all_prints_whole_lines(cli, specs, home):
     write(specs / "job.yaml", trainjob())
     status(specs, "Running", nodes=[node(0), node(1)])
     zero = log(home, "demo-node-0", "a")
@@ -171,7 +168,7 @@ def test_following_all_keeps_lines_whole(cli, specs, home):
     assert sorted(done.stdout.splitlines()) == ["[0] aaa", "[0] end", "[1] b"]
 
 
-def test_following_a_job_that_ends_without_a_log_says_so(cli, specs):
+def test_follow_a_job_that_ends_without_a_log_fails(cli, specs):
     write(specs / "job.yaml", trainjob())
     write(specs / "job.status.yaml", sidecar(phase="Failed", message="no such image"))
 
@@ -179,46 +176,3 @@ def test_following_a_job_that_ends_without_a_log_says_so(cli, specs):
 
     assert done.exit_code == 1
     assert "no such image" in done.stderr
-
-
-@given(lines=st.lists(st.text("ab", max_size=3), max_size=8), ended=st.booleans(), wanted=st.integers(0, 10))
-def test_the_tail_begins_at_a_line(tmp_path_factory, lines, ended, wanted):
-    path = tmp_path_factory.mktemp("tail") / "log"
-    text = "\n".join(lines) + ("\n" if ended and lines else "")
-    path.write_text(text)
-
-    offset = tail_offset(path, wanted)
-
-    whole = text.split("\n")
-    if whole and whole[-1] == "":
-        whole.pop()
-    kept = whole[-wanted:] if wanted else []
-    assert text[offset:].split("\n")[: len(kept)] == kept
-    assert len(text[offset:].removesuffix("\n").split("\n")) == max(len(kept), 1)
-
-
-def test_a_tail_longer_than_a_piece_is_found(tmp_path):
-    path = tmp_path / "log"
-    path.write_bytes(b"".join(b"%07d\n" % number for number in range(100_000)))
-
-    assert path.read_bytes()[tail_offset(path, 70_000) :].startswith(b"0030000\n")
-
-
-def test_a_file_that_is_written_anew_is_read_from_its_beginning(tmp_path):
-    path = tmp_path / "log"
-    path.write_text("one\ntwo\n")
-    source = GrowingFile(path)
-    assert list(source.lines()) == [b"one", b"two"]
-
-    path.write_text("new\n")
-
-    assert list(source.lines()) == [b"new"]
-
-
-def test_a_file_that_is_not_there_yet_has_no_lines(tmp_path):
-    source = GrowingFile(tmp_path / "log")
-
-    assert list(source.lines()) == []
-
-    (tmp_path / "log").write_text("half")
-    assert (list(source.lines()), source.last_line()) == ([], b"half")

@@ -1,4 +1,4 @@
-"""``plan``: the shape of its output; what is in it is the plan's own tests' business."""
+"""``reconciler plan``: the shape of its output; tests/plan has its content."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_json_has_the_keys_of_the_contract(cli, specs):
     assert job["containers"][1]["env"]["MASTER_ADDR"] == "$(node-0.ip)"
 
 
-def test_yaml_says_the_same_and_is_the_default(cli, specs):
+def test_yaml_is_the_same_and_the_default(cli, specs):
     write(specs / "job.yaml", trainjob())
 
     as_json = json.loads(cli("plan", specs, "-o", "json").stdout)
@@ -42,7 +42,7 @@ def test_yaml_says_the_same_and_is_the_default(cli, specs):
     assert as_yaml == as_json
 
 
-def test_an_invalid_job_is_an_error_and_the_others_are_planned(cli, specs):
+def test_invalid_job_is_an_error_and_the_others_are_planned(cli, specs):
     write(specs / "good.yaml", trainjob("good"))
     write(specs / "bad.yaml", trainjob("bad", trainer={"numNodes": -1}))
     write(specs / "lost.yaml", trainjob("lost", runtime="absent"))
@@ -55,7 +55,7 @@ def test_an_invalid_job_is_an_error_and_the_others_are_planned(cli, specs):
     assert {error["object"] for error in plan["errors"]} == {"TrainJob/default/bad", "TrainJob/default/lost"}
 
 
-def test_secrets_are_masked_and_config_maps_are_shown(cli, specs):
+def test_secrets_are_masked_and_config_maps_shown(cli, specs):
     def value_from(kind: str) -> dict[str, object]:
         return {"name": kind[0].upper(), "valueFrom": {f"{kind}KeyRef": {"name": "it", "key": "k"}}}
 

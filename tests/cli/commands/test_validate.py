@@ -1,4 +1,4 @@
-"""``validate``: the contract of its output and exit status."""
+"""``reconciler validate``: the contract of its output and exit status."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def expand(value: Any) -> Any:
 
 @pytest.mark.skipif(not CONFORMANCE.is_file(), reason=f"the conformance data is not at {CONFORMANCE}")
 @pytest.mark.parametrize("case", cases())
-def test_upstreams_cases_have_upstreams_verdict(cli, home, case):
+def test_conformance(cli, home, case):
     path = home / "folder" / "all.yaml"
     if "raw" in case:
         path.parent.mkdir()
@@ -53,19 +53,19 @@ def test_upstreams_cases_have_upstreams_verdict(cli, home, case):
 
     done = cli("validate", path.parent, "-o", "json", *arguments)
 
-    said = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     if "verdict" in case:
         assert done.exit_code == {"accept": 0, "reject": 1}[case["verdict"]], done.stdout
-    errors = json.dumps(said["errors"], ensure_ascii=False).lower()
+    errors = json.dumps(report["errors"], ensure_ascii=False).lower()
     for part in case.get("reason_contains", []):
         assert str(part).lower() in errors
     for part in case.get("warns_contains", []):
-        assert str(part).lower() in json.dumps(said["warnings"]).lower()
+        assert str(part).lower() in json.dumps(report["warnings"]).lower()
     if "line" in case:
-        assert case["line"] in [error["line"] for error in said["errors"]]
+        assert case["line"] in [error["line"] for error in report["errors"]]
 
 
-def test_a_valid_folder_says_nothing_on_standard_output(cli, specs):
+def test_valid_folder_prints_nothing_on_standard_output(cli, specs):
     write(specs / "job.yaml", trainjob())
 
     done = cli("validate", specs)
@@ -74,7 +74,7 @@ def test_a_valid_folder_says_nothing_on_standard_output(cli, specs):
     assert "2 objects in 2 files: valid" in done.stderr
 
 
-def test_each_fault_has_file_line_path_and_message(cli, specs):
+def test_fault_has_file_line_path_and_message(cli, specs):
     write(specs / "job.yaml", trainjob(trainer={"numNodes": "two"}))
 
     done = cli("validate", specs)
@@ -109,7 +109,7 @@ def test_files_and_folders_count_as_one_folder(cli, specs):
     assert "b.yaml" in done.stdout
 
 
-def test_standard_input_is_read(cli, specs):
+def test_standard_input(cli, specs):
     manifest = yaml.safe_dump(trainjob(trainer={"numNodes": -1}))
 
     done = cli("validate", specs, "-", stdin=manifest)
@@ -118,13 +118,13 @@ def test_standard_input_is_read(cli, specs):
     assert "<stdin>:9: spec.trainer.numNodes" in done.stdout
 
 
-def test_built_in_runtimes_count_as_there(cli, home):
+def test_built_in_runtimes_are_used(cli, home):
     path = write(home / "job.yaml", trainjob(runtime="torch-distributed"))
 
     assert cli("validate", path).exit_code == 0
 
 
-def test_what_is_not_there_is_a_fault_in_json_too(cli):
+def test_missing_file_is_a_fault_in_json(cli):
     done = cli("validate", "none.yaml", "-o", "json")
 
     assert done.exit_code == 1
@@ -132,7 +132,7 @@ def test_what_is_not_there_is_a_fault_in_json_too(cli):
     assert (error["file"], error["line"]) == ("none.yaml", 0)
 
 
-def test_what_is_no_manifest_is_left_out_of_a_folder_and_read_when_named(cli, specs):
+def test_sidecars_and_hidden_files_are_read_only_when_named(cli, specs):
     broken = specs / "job.status.yaml"
     broken.write_text("a: [\n")
     (specs / ".hidden.yaml").write_text("a: [\n")
@@ -141,7 +141,7 @@ def test_what_is_no_manifest_is_left_out_of_a_folder_and_read_when_named(cli, sp
     assert cli("validate", broken).exit_code == 1
 
 
-def test_a_change_of_an_immutable_field_is_a_fault_against_what_was_there(cli, specs):
+def test_against_reports_changes_of_immutable_fields(cli, specs):
     old = write(specs.parent / "old" / "job.yaml", trainjob())
     write(specs / "job.yaml", trainjob(runtime="torch-distributed"))
 
@@ -152,7 +152,7 @@ def test_a_change_of_an_immutable_field_is_a_fault_against_what_was_there(cli, s
         assert "spec.runtimeRef" in done.stdout
 
 
-def test_warnings_are_marked_and_do_not_fail(cli, specs):
+def test_warnings_do_not_fail(cli, specs):
     runtime = yaml.safe_load((specs / "runtime.yaml").read_text())
     pod = runtime["spec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
     pod["nodeSelector"] = {"a": "b"}

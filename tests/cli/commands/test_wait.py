@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.commands.wait import GRACE, judge
-from reconciler.cli.job_lookup import Job, take
+from reconciler.cli.commands.wait import INVALID_GRACE, find_outcome
+from reconciler.cli.job_lookup import read_snapshot
+from reconciler.client.jobs.job_snapshots import Job
 from reconciler.config.settings import Settings
 from reconciler.state.record import Record
 from reconciler.state.record_store import RecordStore
@@ -32,11 +33,15 @@ def job_with(specs: Path, *, annotations: dict[str, str] | None = None, **status
         manifest["metadata"]["annotations"] = annotations
     write(specs / "job.yaml", manifest)
     write(specs / "job.status.yaml", sidecar(**status))
-    return take(Settings(specs=specs)).find("demo")
+    return read_snapshot(Settings(specs=specs)).find("demo")
 
 
-def verdict(job: Job, goal: str = "Complete", *, now: float | None = None, settings: Settings | None = None):
-    found = judge(job, goal, now=now if now is not None else time.time(), settings=settings or Settings())
+def exit_status(
+    job: Job, goal: str = "Complete", *, now: float | None = None, settings: Settings | None = None
+):
+    found = find_outcome(
+        job, goal, now=now if now is not None else time.time(), settings=settings or Settings()
+    )
     return None if found is None else found.status
 
 
@@ -57,41 +62,41 @@ def verdict(job: Job, goal: str = "Complete", *, now: float | None = None, setti
         ("Complete", "delete", None),
     ],
 )
-def test_phases_end_the_wait(specs, phase, goal, status):
-    assert verdict(job_with(specs, phase=phase), goal) == status
+def test_phases_that_end_the_wait(specs, phase, goal, status):
+    assert exit_status(job_with(specs, phase=phase), goal) == status
 
 
-def test_a_job_without_status_is_waited_for(specs):
+def test_job_without_a_status_is_waited_for(specs):
     write(specs / "job.yaml", trainjob())
 
-    assert verdict(take(Settings(specs=specs)).find("demo")) is None
+    assert exit_status(read_snapshot(Settings(specs=specs)).find("demo")) is None
 
 
-def test_a_failure_names_the_rank_that_failed_first(specs):
+def test_message_names_the_rank_that_failed_first(specs):
     nodes = [
         node(0, "exited", exitCode=137, finishedAt="2026-01-01T00:00:59.000Z"),
         node(1, "exited", exitCode=3, finishedAt="2026-01-01T00:00:50.000Z", log="/logs/1.log"),
     ]
     job = job_with(specs, phase="Failed", conditions=[FAILED], nodes=nodes)
 
-    found = judge(job, "Complete", now=0, settings=Settings())
+    found = find_outcome(job, "Complete", now=0, settings=Settings())
 
     assert found is not None
     assert "demo: Failed after 50s: jobset failed" in found.message
     assert "rank 1 (demo-node-1) exited with 3; its log: /logs/1.log" in found.message
 
 
-def test_an_end_before_the_last_rerun_is_not_believed(specs):
+def test_end_before_the_last_rerun_is_ignored(specs):
     over = {"phase": "Failed", "conditions": [FAILED]}
 
     later = job_with(specs, annotations={RERUN: "2026-01-01T00:02:00.000000Z"}, **over)
-    assert verdict(later) is None
+    assert exit_status(later) is None
 
     earlier = job_with(specs, annotations={RERUN: "2026-01-01T00:00:30.000000Z"}, **over)
-    assert verdict(earlier) == 1
+    assert exit_status(earlier) == 1
 
 
-def test_the_daemons_record_says_which_rerun_it_has_taken_up(specs, tmp_path):
+def test_record_says_which_rerun_has_begun(specs, tmp_path):
     token = "2026-01-01T00:02:00.000000Z"
     job = job_with(specs, annotations={RERUN: token}, phase="Failed", conditions=[FAILED])
     settings = Settings(specs=specs, state_dir=tmp_path)
@@ -99,19 +104,19 @@ def test_the_daemons_record_says_which_rerun_it_has_taken_up(specs, tmp_path):
     record = Record(namespace="default", name="demo", uid="u", created_at=0, rerun="before")
 
     store.save(record)
-    assert verdict(job, settings=settings) is None
+    assert exit_status(job, settings=settings) is None
 
     store.save(record.model_copy(update={"rerun": token}))
-    assert verdict(job, settings=settings) == 1
+    assert exit_status(job, settings=settings) == 1
 
 
-def test_an_invalid_older_than_the_manifest_has_a_moment_to_be_replaced(specs):
+def test_invalid_older_than_the_manifest_is_ignored_for_a_moment(specs):
     job = job_with(specs, phase="Invalid")
     changed = time.time() + 10
     os.utime(specs / "job.yaml", (changed, changed))
 
-    assert verdict(job, now=changed + GRACE / 2) is None
-    assert verdict(job, now=changed + GRACE * 2) == 1
+    assert exit_status(job, now=changed + INVALID_GRACE / 2) is None
+    assert exit_status(job, now=changed + INVALID_GRACE * 2) == 1
 
 
 def test_exit_status_and_message(cli, specs):
@@ -126,7 +131,7 @@ def test_exit_status_and_message(cli, specs):
     assert "demo: Failed: jobset failed" in done.stderr
 
 
-def test_the_time_out_has_a_status_of_its_own(cli, specs):
+def test_timeout_exits_with_124(cli, specs):
     job_with(specs, phase="Pending", message="image x: not found")
 
     done = cli("wait", "demo", "--timeout", "0.1")
@@ -135,12 +140,12 @@ def test_the_time_out_has_a_status_of_its_own(cli, specs):
     assert "it is still Pending: image x: not found" in done.stderr
 
 
-def test_a_job_that_is_not_there_is_not_waited_for(cli, specs):
+def test_missing_job(cli, specs):
     assert cli("wait", "demo", "--timeout", "20").exit_code == 1
     assert cli("wait", "demo", "--for", "delete").exit_code == 0
 
 
-def test_it_returns_as_the_status_lands(cli, specs):
+def test_returns_when_the_status_is_written(cli, specs):
     job_with(specs, phase="Running")
     timer = threading.Timer(0.3, lambda: write(specs / "job.status.yaml", sidecar(phase="Complete")))
     timer.start()
@@ -151,7 +156,7 @@ def test_it_returns_as_the_status_lands(cli, specs):
     assert done.exit_code == 0
 
 
-def test_phases_may_be_written_as_kubectl_has_them(cli, specs):
+def test_kubectls_spelling_of_phases(cli, specs):
     job_with(specs, phase="Complete")
 
     assert cli("wait", "demo", "--for", "condition=complete").exit_code == 0

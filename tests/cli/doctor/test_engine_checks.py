@@ -1,272 +1,76 @@
-"""``doctor`` on real engines: leftovers, networks without DNS, images, a pull, and the network test."""
+"""Checks of what the engine says of itself."""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 
-from reconciler.cli.doctor import network_test
-from reconciler.engines.docker.docker_engine import DockerEngine
-from reconciler.engines.podman.podman_engine import PodmanEngine
-from reconciler.engines.protocol import Engine
-from reconciler.engines.specs import ContainerSpec, NetworkSpec
-from reconciler.names import LABEL_INSTANCE, LABEL_JOB, LABEL_NAMESPACE
-from tests.cli.samples import trainjob, write
-from tests.support import engines, images, registry
-
-pytestmark = pytest.mark.engine
-
-Doctor = Callable[..., dict[str, dict[str, Any]]]
+from reconciler.cli.doctor.check import Check
+from reconciler.cli.doctor.engine_checks import engine_checks
+from reconciler.cli.machine import Machine
+from reconciler.engines.protocol import EngineInfo
 
 
-@pytest.fixture(scope="session")
-def _engines() -> Iterator[None]:
-    with engines.using_engines():
-        yield
+def run_checks(info: EngineInfo, machine: Machine) -> dict[str, Check]:
+    return {check.name: check for check in engine_checks(info, machine)}
 
 
-@pytest.fixture(params=["podman", "docker"])
-def engine(request: pytest.FixtureRequest, _engines: None) -> Iterator[Engine]:
-    """Each engine, with the test image."""
-    try:
-        url = engines.ensure_engine(request.param)
-        images.ensure_image(request.param, url=url)
-    except (engines.EngineMissing, images.ImageMissing) as error:
-        pytest.skip(f"{request.param}: {error}")
-    made: Engine = PodmanEngine(url) if request.param == "podman" else DockerEngine(url)
-    yield made
-    made.close()
+@pytest.mark.parametrize(
+    ("version", "details", "name", "status"),
+    [
+        ("3.4.4", {}, "engine's version", "fail"),
+        ("4.3.1", {}, "engine's version", "ok"),
+        ("5.6.0-dev", {}, "engine's version", "ok"),
+        ("4.3.1", {"network_backend": "netavark"}, "network and DNS", "ok"),
+        ("4.3.1", {"network_backend": "cni"}, "network and DNS", "warn"),
+        ("4.3.1", {"cgroup_version": "1"}, "limits in containers", "ok"),
+        ("4.3.1", {"storage_driver": "vfs"}, "image store", "warn"),
+        ("4.3.1", {"storage_driver": "overlay"}, "image store", "ok"),
+        ("4.3.1", {"cgroup_version": "2", "cgroup_controllers": ("pids",)}, "limits in containers", "warn"),
+    ],
+)
+def test_podman(version, details, name, status):
+    info = EngineInfo(name="podman", version=version, details=details)
+
+    found = run_checks(info, Machine())[name]
+    assert found.status == status
+    assert (found.remedy == "") == (status == "ok")
 
 
-@pytest.fixture
-def instance() -> str:
-    """A label that no other test has."""
-    return f"test-{uuid.uuid4().hex[:8]}"
+@pytest.mark.parametrize(
+    ("details", "name", "status", "words"),
+    [
+        ({"cgroup_version": "1"}, "limits in containers", "warn", "unified_cgroup_hierarchy=1"),
+        (
+            {"cgroup_version": "2", "cgroup_controllers": ("memory", "pids")},
+            "limits in containers",
+            "warn",
+            "Delegate=",
+        ),
+        (
+            {"cgroup_version": "2", "cgroup_controllers": ("cpu", "memory", "pids")},
+            "limits in containers",
+            "ok",
+            "",
+        ),
+        ({"mapped_users": 1}, "users in containers", "fail", "podman system migrate"),
+        ({"mapped_users": 65537}, "users in containers", "ok", ""),
+        ({"network_backend": "netavark"}, "network and DNS", "fail", "dnf install -y netavark aardvark-dns"),
+    ],
+)
+def test_rootless_podman(machine, details, name, status, words):
+    info = EngineInfo(name="podman", version="4.9.0", rootless=True, host="unix:///x", details=details)
+    rocky = machine({"run/systemd/system/x": "", "etc/os-release": 'ID=rocky\nID_LIKE="rhel fedora"'})
+
+    found = run_checks(info, rocky)[name]
+
+    assert (found.status, found.remedy == "") == (status, status == "ok")
+    assert words in found.remedy
 
 
-@pytest.fixture
-def doctor(engine: Engine, instance: str, cli, specs: Path) -> Doctor:  # type: ignore[no-untyped-def]
-    """``doctor -o json`` on the engine, for the folder: its checks by name."""
-
-    def run(*arguments: str) -> dict[str, dict[str, Any]]:
-        done = cli(
-            "doctor", "--engine", engine.name, "--container-host", engine.url, "--specs", specs,  # type: ignore[attr-defined]
-            "--instance", instance, "-o", "json", *arguments,
-        )  # fmt: skip
-        said = json.loads(done.stdout)
-        assert done.exit_code == (0 if said["ok"] else 1)
-        return {check["name"]: check for check in said["checks"]}
-
-    return run
-
-
-@pytest.fixture
-def left(engine: Engine, instance: str) -> Iterator[dict[str, str]]:
-    """Labels of a job of this folder; what carries its instance is removed at the end."""
-    yield {LABEL_INSTANCE: instance, LABEL_JOB: "gone", LABEL_NAMESPACE: "default"}
-    for container in engine.list_containers({LABEL_INSTANCE: instance}):
-        engine.remove_container(container.name)
-    for network in engine.list_networks({LABEL_INSTANCE: instance}):
-        engine.remove_network(network.name)
-
-
-def container(engine: Engine, labels: dict[str, str]) -> str:
-    name = f"rt-{uuid.uuid4().hex[:8]}"
-    engine.create_container(
-        ContainerSpec(name=name, image=images.reference(), labels=labels, entrypoint=("true",))
+def test_aardvark_in_podmans_helper_folder(machine):
+    info = EngineInfo(
+        name="podman", version="5.0.0", host="unix:///x", details={"network_backend": "netavark"}
     )
-    return name
+    installed = machine({"usr/libexec/podman/aardvark-dns": ""})
 
-
-def test_a_container_without_a_manifest_is_found_and_removed_by_hand(engine, doctor, left):
-    name = container(engine, left)
-
-    found = doctor()["containers of this folder"]
-
-    assert found["status"] == "warn"
-    assert name in found["detail"]
-    assert f"{engine.name} rm -f {name}" in found["remedy"]
-
-
-def test_a_container_of_a_job_that_is_over_is_found(engine, doctor, left, specs):
-    write(specs / "job.yaml", trainjob("gone"))
-    status = {**trainjob("gone"), "status": {"phase": "Complete"}}
-    status["metadata"] = {**status["metadata"], "uid": "u"}
-    (specs / "job.status.yaml").write_text(yaml.safe_dump(status))
-    name = container(engine, left)
-
-    found = doctor()["containers of this folder"]
-    kept = doctor("--no-auto-remove")["containers of this folder"]
-
-    assert (found["status"], name in found["detail"]) == ("warn", True), found
-    assert kept["status"] == "ok"
-
-
-def test_a_container_of_a_job_that_goes_on_is_in_order(engine, doctor, left, specs):
-    write(specs / "job.yaml", trainjob("gone"))
-    container(engine, left)
-
-    assert doctor()["containers of this folder"]["status"] == "ok"
-
-
-def test_a_network_without_dns_is_found(engine, doctor, left):
-    if engine.name == "docker":
-        pytest.skip("Docker's own networks all have DNS")
-    name = f"rt-{uuid.uuid4().hex[:8]}-net"
-    body = {"name": name, "driver": "bridge", "dns_enabled": False, "labels": left}
-    engine._http.call("POST", "/networks/create", "create a network", body=body)
-
-    found = doctor()["names in job networks"]
-
-    assert (found["status"], name in found["detail"]) == ("fail", True)
-    assert f"podman network rm -f {name}" in found["remedy"]
-
-
-def test_an_ended_container_of_nobody_is_found(engine, doctor):
-    job = f"sdk-{uuid.uuid4().hex[:8]}"
-    name = container(engine, {LABEL_JOB: job})
-    try:
-        engine.start_container(name)
-        while engine.inspect_container(name).exit is None:
-            pass
-
-        found = doctor()["containers of nobody"]
-    finally:
-        engine.remove_container(name)
-
-    assert (found["status"], f"label={LABEL_JOB}={job}" in found["remedy"]) == ("warn", True), found
-
-
-def test_images_of_the_folder_are_looked_for(engine, doctor, specs):
-    write(specs / "job.yaml", trainjob("j", trainer={"image": images.reference()}))
-
-    found = doctor()["images"]
-    never = doctor("--pull-policy", "Never")["images"]
-
-    assert (found["status"], "1 of the 2" in found["detail"]) == ("ok", True), found
-    assert (never["status"], "example/train:1" in never["remedy"]) == ("warn", True)
-
-
-def test_a_pull_is_tried_when_asked_for(engine, doctor, tmp_path):
-    try:
-        with registry.running(tmp_path / "registry") as server:
-            missing = doctor("--pull-test", f"{server.host}/nobody/none:1")["pull"]
-    except registry.RegistryMissing as error:
-        pytest.skip(str(error))
-
-    assert missing["status"] == "fail"
-    assert "the registry has no such image" in missing["detail"]
-    assert "pull" not in doctor()
-
-
-def things(engine: Engine) -> list[str]:
-    labels = [each.labels for each in (*engine.list_containers({}), *engine.list_networks({}))]
-    return [each[network_test.LABEL] for each in labels if network_test.LABEL in each]
-
-
-def test_the_network_test_makes_a_round_trip_and_leaves_nothing(engine, monkeypatch):
-    made: list[str] = []
-    monkeypatch.setattr(network_test, "_round_trip", _noting(network_test._round_trip, made))
-
-    found = network_test.network_check(engine, images.reference())
-
-    assert found.status == "ok", found
-    assert "plain sockets" in found.detail
-    assert not set(made) & set(things(engine))
-
-
-def test_an_image_without_python_fails_with_a_way_out(engine, doctor):
-    found = doctor("--network-test", "--image", "localhost/reconciler-test:no-such")["network test"]
-    none = doctor("--network-test")["network test"]
-
-    assert (found["status"], none["status"]) == ("fail", "fail")
-    assert "no-such" in found["detail"]
-    assert "--image" in none["remedy"]
-
-
-def test_a_failed_network_test_says_what_failed_and_leaves_nothing(engine, monkeypatch):
-    made: list[str] = []
-    broken = network_test.SCRIPT.replace("gethostbyname(peer)", "gethostbyname(peer + '.invalid')")
-    monkeypatch.setattr(network_test, "SCRIPT", broken.replace("+ 60", "+ 0.1"))
-    monkeypatch.setattr(network_test, "_round_trip", _noting(network_test._round_trip, made))
-
-    found = network_test.network_check(engine, images.reference())
-
-    assert (found.status, "is not resolved" in found.detail) == ("fail", True), found
-    assert not set(made) & set(things(engine))
-
-
-def test_an_interrupt_removes_everything_too(engine, monkeypatch):
-    made: list[str] = []
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(network_test, "_ended", interrupted)
-    monkeypatch.setattr(network_test, "_round_trip", _noting(network_test._round_trip, made))
-
-    with pytest.raises(KeyboardInterrupt):
-        network_test.network_check(engine, images.reference())
-
-    assert made
-    assert not set(made) & set(things(engine))
-
-
-def test_what_a_killed_run_left_is_removed_by_the_next(engine):
-    run, other = f"doctor-1000-{uuid.uuid4().hex[:6]}", f"doctor-99999999999-{uuid.uuid4().hex[:6]}"
-    for name in (run, other):
-        engine.create_network(NetworkSpec(name=f"{name}-net", labels={network_test.LABEL: name}))
-    try:
-        network_test._sweep(engine)
-
-        assert run not in things(engine)
-        assert other in things(engine)
-    finally:
-        engine.remove_network(f"{other}-net")
-
-
-def _noting(function, made: list[str]):  # type: ignore[no-untyped-def]
-    def noted(engine: Engine, image: str, run: str) -> str:
-        made.append(run)
-        result: str = function(engine, image, run)
-        return result
-
-    return noted
-
-
-@pytest.mark.slow
-def test_with_pytorch_it_is_gloos_all_reduce(tmp_path, torch_here):
-    """The script itself, in two processes: the test image has no PyTorch of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(torch_here),
-        "GLOO_SOCKET_IFNAME": "lo",
-        "OMP_NUM_THREADS": "1",
-    }
-
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", network_test.SCRIPT, str(rank), "localhost", str(port)],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    try:
-        outputs = [rank.communicate(timeout=200)[0] for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-
-    assert ["sum 3 gloo" in output for output in outputs] == [True, True], outputs
+    assert run_checks(info, installed)["network and DNS"].status == "ok"

@@ -1,4 +1,4 @@
-"""Progress in words and bars, and what a stranger's text may do to a terminal: nothing."""
+"""Progress as text and bars; a script's own text cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.client.jobs.progress_display import Progress, ProgressBar, draw
+from reconciler.client.jobs.progress_display import Progress, ProgressBar, render_bar
 from reconciler.client.runtime_objects import unknown_runtime
 from reconciler.client.types.types import TrainJob
 
@@ -42,23 +42,23 @@ def job(progress: Any = None, status: str = "Running") -> TrainJob:
 
 
 def progress(**changes: Any) -> Progress:
-    found = Progress.of({**REPORTED, **changes})
+    found = Progress.parse({**REPORTED, **changes})
     assert found is not None
     return found
 
 
-def test_a_report_is_percentage_time_left_and_metrics() -> None:
-    assert progress().words(bar=False, left=300) == "40% 5m left  loss=0.1235 epoch=3"
-    assert progress().words(bar=True, left=300).startswith("━━━━━╌╌╌╌╌╌╌ 40% 5m left")
+def test_rendering_has_percentage_time_left_and_metrics() -> None:
+    assert progress().render(bar=False, seconds_left=300) == "40% 5m left  loss=0.1235 epoch=3"
+    assert progress().render(bar=True, seconds_left=300).startswith("━━━━━╌╌╌╌╌╌╌ 40% 5m left")
 
 
-def test_the_time_left_goes_on_between_reports_and_never_below_nothing() -> None:
-    assert [progress().remaining(AT + seconds) for seconds in (-5, 0, 100, 1000)] == [300, 300, 200, 0]
+def test_time_left_decreases_between_reports_down_to_zero() -> None:
+    assert [progress().seconds_left_at(AT + seconds) for seconds in (-5, 0, 100, 1000)] == [300, 300, 200, 0]
 
 
 @pytest.mark.parametrize(("percent", "full"), [(0, 0), (3, 0), (50, 6), (100, 12), (250, 12), (-5, 0)])
-def test_a_bar_is_as_full_as_the_work_is_done(percent: float, full: int) -> None:
-    assert draw(percent) == "━" * full + "╌" * (12 - full)
+def test_bar_shows_the_percentage(percent: float, full: int) -> None:
+    assert render_bar(percent) == "━" * full + "╌" * (12 - full)
 
 
 @pytest.mark.parametrize(
@@ -73,32 +73,32 @@ def test_a_bar_is_as_full_as_the_work_is_done(percent: float, full: int) -> None
         {"progressPercentage": True},
     ],
 )
-def test_what_is_no_report_is_none(reported: Any) -> None:
-    assert Progress.of(reported) is None
+def test_other_values_are_no_report(reported: Any) -> None:
+    assert Progress.parse(reported) is None
 
 
-def test_parts_that_were_not_reported_are_left_out() -> None:
-    only = Progress.of({"metrics": [{"name": "loss", "value": "1"}]})
+def test_unreported_parts_are_left_out() -> None:
+    only = Progress.parse({"metrics": [{"name": "loss", "value": "1"}]})
 
     assert only is not None
-    assert only.words(bar=True, left=only.left) == "loss=1"
+    assert only.render(bar=True, seconds_left=only.seconds_left) == "loss=1"
 
 
-def test_many_metrics_are_counted() -> None:
+def test_further_metrics_are_counted() -> None:
     many = [{"name": f"m{n}", "value": str(n)} for n in range(9)]
 
-    assert progress(metrics=many).metrics_line() == "m0=0 m1=1 m2=2 m3=3 (+5)"
+    assert progress(metrics=many).render_metrics() == "m0=0 m1=1 m2=2 m3=3 (+5)"
 
 
-def test_a_metric_cannot_steer_the_terminal() -> None:
+def test_metric_cannot_control_the_terminal() -> None:
     evil = [{"name": "\x1b[2J\x1b]0;owned\x07", "value": "1\n2\r3\u202e"}]
 
-    line = progress(metrics=evil).metrics_line()
+    line = progress(metrics=evil).render_metrics()
 
     assert all(character.isprintable() for character in line)
 
 
-def test_a_callback_draws_one_line_over_and_over_on_a_terminal() -> None:
+def test_progress_bar_redraws_one_line_on_a_terminal() -> None:
     screen = Terminal()
     show = ProgressBar(screen)
 
@@ -114,7 +114,7 @@ def test_a_callback_draws_one_line_over_and_over_on_a_terminal() -> None:
     assert "100%" in drawn
 
 
-def test_a_callback_writes_a_line_for_each_change_elsewhere() -> None:
+def test_progress_bar_writes_a_line_for_each_change_to_a_file() -> None:
     file = io.StringIO()
     show = ProgressBar(file)
 

@@ -1,4 +1,4 @@
-"""The command that runs a function, run by a real bash."""
+"""The command that runs a function, executed by a real bash."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.client.client_errors import FunctionNotShippable
+from reconciler.client.client_errors import FunctionSourceError
 from reconciler.client.constants import constants
-from reconciler.client.manifests.function_command import LONGEST_ARGUMENT, function_command
-from reconciler.client.manifests.function_source import Shipped, ship
+from reconciler.client.manifests.function_command import MAX_ARGUMENT_LENGTH, build_function_command
+from reconciler.client.manifests.function_source import FunctionProgram, build_program
 
 PIP = """#!/bin/sh
 case "$*" in "-m pip"*) ;; *) exec {python} "$@" ;; esac
@@ -20,13 +20,13 @@ case "$*" in *--user*) exit {user} ;; *) echo "no such package"; exit {system} ;
 """
 
 
-def greedy() -> None:
-    """Everything a shell would touch, left alone: $HOME `id` $(id) \\n \\\\ 'single' "double" !x *"""
-    import sys  # noqa: PLC0415  (as a shipped function must)
+def shell_characters() -> None:
+    """Everything that a shell would expand: $HOME `id` $(id) \\n \\\\ 'single' "double" !x *"""
+    import sys  # noqa: PLC0415  (as a training function must)
 
     text = "$HOME `id` $(id) ${PATH} \\n 'single' \"double\" \\\\ {braces} %s"
     print(text)
-    print(greedy.__doc__)
+    print(shell_characters.__doc__)
     sys.exit(5)
 
 
@@ -36,39 +36,42 @@ def run(command: list[str], folder: Path, **variables: str) -> subprocess.Comple
     )
 
 
-def plain(shipped: Shipped, *packages: str, indexes: tuple[str, ...] = ()) -> list[str]:
-    return function_command(constants.DEFAULT_COMMAND, shipped, packages=packages, indexes=indexes)
+def build(program: FunctionProgram, *packages: str, index_urls: tuple[str, ...] = ()) -> list[str]:
+    return build_function_command(
+        constants.DEFAULT_COMMAND, program, packages=packages, index_urls=index_urls
+    )
 
 
-def test_the_shell_leaves_the_users_code_alone(tmp_path: Path) -> None:
-    done = run(plain(ship(greedy, None)), tmp_path)
+def test_shell_does_not_expand_the_users_code(tmp_path: Path) -> None:
+    done = run(build(build_program(shell_characters, None)), tmp_path)
 
     assert done.returncode == 5
     assert done.stdout.splitlines() == [
         "$HOME `id` $(id) ${PATH} \\n 'single' \"double\" \\\\ {braces} %s",
-        str(greedy.__doc__),
+        str(shell_characters.__doc__),
     ]
     assert done.stderr == ""
 
 
-def test_a_line_like_the_delimiter_does_not_end_the_code(tmp_path: Path) -> None:
-    shipped = Shipped(code='text = """\nEOM\nEOM_\n"""\nprint(len(text))\n', file="train.py")
+def test_line_equal_to_the_delimiter_does_not_end_the_code(tmp_path: Path) -> None:
+    program = FunctionProgram(code='text = """\nEOM\nEOM_\n"""\nprint(len(text))\n', file_name="train.py")
 
-    assert run(plain(shipped), tmp_path).stdout == "10\n"
+    assert run(build(program), tmp_path).stdout == "10\n"
 
 
 @pytest.mark.parametrize(
-    ("shape", "last"),
+    ("template", "last"),
     [
         (constants.TORCH_COMMAND, 'torchrun "train.py"'),
         (constants.DEFAULT_COMMAND, 'python "train.py"'),
         (constants.MPI_COMMAND, 'python "/home/mpiuser/train.py"'),
     ],
 )
-def test_the_command_has_the_shape_of_the_sdks(shape: tuple[str, ...], last: str) -> None:
-    command = function_command(shape, Shipped(code="pass\n", file="train.py"), packages=(), indexes=())
+def test_command_has_the_form_of_the_sdks(template: tuple[str, ...], last: str) -> None:
+    program = FunctionProgram(code="pass\n", file_name="train.py")
+    command = build_function_command(template, program, packages=(), index_urls=())
 
-    assert command[: len(shape) - 1] == list(shape[:-1])
+    assert command[: len(template) - 1] == list(template[:-1])
     assert command[-3:-1] == ["bash", "-c"]
     lines = command[-1].splitlines()
     assert lines[1] == "read -r -d '' SCRIPT << 'EOM'"
@@ -91,25 +94,25 @@ def _with_pip(folder: Path, *, user: int, system: int) -> dict[str, str]:
 
 
 def test_packages_are_installed_before_the_function_runs(tmp_path: Path) -> None:
-    shipped = Shipped(code="print('ran')\n", file="train.py")
-    command = plain(
-        shipped, "torch>=2", "transformers[torch]", indexes=("https://a/simple", "https://b/simple")
+    program = FunctionProgram(code="print('ran')\n", file_name="train.py")
+    command = build(
+        program, "torch>=2", "transformers[torch]", index_urls=("https://a/simple", "https://b/simple")
     )
 
     done = run(command, tmp_path, **_with_pip(tmp_path, user=0, system=1))
 
-    said = "Successfully installed Python packages (user): torch>=2 transformers[torch]\nran\n"
-    assert (done.returncode, done.stdout) == (0, said)
+    output = "Successfully installed Python packages (user): torch>=2 transformers[torch]\nran\n"
+    assert (done.returncode, done.stdout) == (0, output)
     options = (
         "--quiet --no-warn-script-location --index-url https://a/simple --extra-index-url https://b/simple"
     )
-    asked = " ".join((tmp_path / "pip").read_text().split())
-    assert asked == f"-m pip install {options} --user torch>=2 transformers[torch]"
+    arguments = " ".join((tmp_path / "pip").read_text().split())
+    assert arguments == f"-m pip install {options} --user torch>=2 transformers[torch]"
 
 
-def test_packages_are_installed_for_all_where_they_cannot_be_for_the_user(tmp_path: Path) -> None:
+def test_packages_are_installed_system_wide_where_the_user_cannot(tmp_path: Path) -> None:
     done = run(
-        plain(Shipped(code="print('ran')\n", file="t.py"), "x"),
+        build(FunctionProgram(code="print('ran')\n", file_name="t.py"), "x"),
         tmp_path,
         **_with_pip(tmp_path, user=1, system=0),
     )
@@ -117,9 +120,9 @@ def test_packages_are_installed_for_all_where_they_cannot_be_for_the_user(tmp_pa
     assert done.stdout == "Successfully installed Python packages (system-wide): x\nran\n"
 
 
-def test_packages_that_cannot_be_installed_end_the_node_with_pips_words(tmp_path: Path) -> None:
+def test_failed_installation_ends_the_node_with_pips_output(tmp_path: Path) -> None:
     done = run(
-        plain(Shipped(code="print('ran')\n", file="t.py"), "x; touch hacked"),
+        build(FunctionProgram(code="print('ran')\n", file_name="t.py"), "x; touch hacked"),
         tmp_path,
         **_with_pip(tmp_path, user=1, system=1),
     )
@@ -130,13 +133,13 @@ def test_packages_that_cannot_be_installed_end_the_node_with_pips_words(tmp_path
     assert not (tmp_path / "hacked").exists()
 
 
-def test_a_function_too_long_for_an_argument_is_refused() -> None:
-    with pytest.raises(FunctionNotShippable, match=f"Linux passes {LONGEST_ARGUMENT}"):
-        plain(Shipped(code="x = 1\n" * 30_000, file="train.py"))
+def test_function_longer_than_an_argument_is_refused() -> None:
+    with pytest.raises(FunctionSourceError, match=f"Linux passes {MAX_ARGUMENT_LENGTH}"):
+        build(FunctionProgram(code="x = 1\n" * 30_000, file_name="train.py"))
 
 
-def test_the_longest_that_is_accepted_can_be_run(tmp_path: Path) -> None:
-    frame = len(plain(Shipped(code="", file="train.py"))[-1])
-    code = "x = 1\n" * ((LONGEST_ARGUMENT - frame - 9) // 6) + "print(x)\n"
+def test_longest_accepted_function_runs(tmp_path: Path) -> None:
+    frame = len(build(FunctionProgram(code="", file_name="train.py"))[-1])
+    code = "x = 1\n" * ((MAX_ARGUMENT_LENGTH - frame - 9) // 6) + "print(x)\n"
 
-    assert run(plain(Shipped(code=code, file="train.py")), tmp_path).stdout == "1\n"
+    assert run(build(FunctionProgram(code=code, file_name="train.py")), tmp_path).stdout == "1\n"

@@ -1,4 +1,4 @@
-"""Which functions and arguments can be sent to a container, and what is said of the others."""
+"""Which functions and arguments can be sent to a container, and the errors for others."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.client.client_errors import FunctionNotShippable
-from reconciler.client.manifests.function_source import ship
+from reconciler.client.client_errors import FunctionSourceError
+from reconciler.client.manifests.function_source import build_program
 
 SCALE = 3
 
@@ -37,7 +37,7 @@ def uses_a_global() -> None:
 
 
 def imports_inside() -> None:
-    import math as mathematics  # noqa: PLC0415  (as a shipped function must)
+    import math as mathematics  # noqa: PLC0415  (as a training function must)
 
     values = [mathematics.sqrt(x) for x in range(3)]
     print(values)
@@ -69,40 +69,40 @@ def run(code: str) -> str:
     return done.stdout
 
 
-def test_the_code_is_the_function_and_its_call() -> None:
-    shipped = ship(plain, None)
+def test_code_is_the_function_and_its_call() -> None:
+    program = build_program(plain, None)
 
-    assert shipped.code.endswith("\nplain()\n")
-    assert shipped.file == "test_functions.py"
-    assert run(shipped.code) == "plain ran\n"
+    assert program.code.endswith("\nplain()\n")
+    assert program.file_name == "test_function_source.py"
+    assert run(program.code) == "plain ran\n"
 
 
 def test_arguments_are_written_into_the_call() -> None:
     arguments = {"lr": 0.1, "epochs": 2, "names": ["a'b", 'c"d'], "nested": {"t": (1, None), "b": b"\x00"}}
 
-    shipped = ship(with_arguments, arguments)
+    program = build_program(with_arguments, arguments)
 
     more = {"names": arguments["names"], "nested": arguments["nested"]}
-    assert run(shipped.code) == f"lr=0.1 epochs=2 more={more}\n"
+    assert run(program.code) == f"lr=0.1 epochs=2 more={more}\n"
 
 
-def test_a_function_inside_another_is_sent_without_its_indentation() -> None:
+def test_nested_function_is_dedented() -> None:
     def inner() -> None:
         print("inner ran")
 
-    assert run(ship(inner, None).code) == "inner ran\n"
+    assert run(build_program(inner, None).code) == "inner ran\n"
 
 
-def test_a_function_with_its_own_imports_warns_of_nothing() -> None:
+def test_function_with_its_own_imports_causes_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
 
-        ship(imports_inside, None)
+        build_program(imports_inside, None)
 
 
-def test_names_from_outside_are_warned_of() -> None:
+def test_names_from_outside_cause_a_warning() -> None:
     with pytest.warns(UserWarning, match=r"uses_a_global uses SCALE, math from outside itself"):
-        ship(uses_a_global, None)
+        build_program(uses_a_global, None)
 
 
 EAGER = """\
@@ -132,7 +132,7 @@ def wrapped() -> None:
 
 @pytest.fixture
 def eager(tmp_path: Path) -> Any:
-    """A module whose annotations are evaluated, other than this one's."""
+    """A module whose annotations are evaluated, unlike this one's."""
     path = tmp_path / "eager_functions.py"
     path.write_text(EAGER)
     specification = importlib.util.spec_from_file_location("eager_functions", path)
@@ -143,20 +143,20 @@ def eager(tmp_path: Path) -> Any:
     return module
 
 
-def test_annotations_that_name_what_only_the_file_has_hinder_nothing(eager: Any) -> None:
+def test_annotations_may_use_names_of_the_functions_file(eager: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        shipped = ship(eager.hinted, None)
+        program = build_program(eager.hinted, None)
 
-    done = subprocess.run([sys.executable, "-c", shipped.code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program.code], capture_output=True, text=True, check=False)
     assert done.stdout == "hinted ran\n", done.stderr
     with pytest.warns(UserWarning, match="hinted_and_more uses Path from outside itself"):
-        ship(eager.hinted_and_more, None)
+        build_program(eager.hinted_and_more, None)
 
 
-def test_a_function_that_a_decorator_has_replaced_is_refused_for_that(eager: Any) -> None:
-    with pytest.raises(FunctionNotShippable, match="wrapped is decorated"):
-        ship(eager.wrapped, None)
+def test_wrapped_function_is_refused_as_decorated(eager: Any) -> None:
+    with pytest.raises(FunctionSourceError, match="wrapped is decorated"):
+        build_program(eager.wrapped, None)
 
 
 def make_closure() -> Callable[[], None]:
@@ -169,7 +169,7 @@ def make_closure() -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("func", "said"),
+    ("func", "message"),
     [
         (lambda: None, "a lambda"),
         (make_closure(), "closure is a closure: it uses value"),
@@ -183,30 +183,30 @@ def make_closure() -> Callable[[], None]:
         (Trainer, "a type"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_with_the_reason_and_a_way_out(func: Any, said: str) -> None:
-    with pytest.raises(FunctionNotShippable) as caught:
-        ship(func, None)
+def test_other_callables_are_refused_with_reason_and_remedy(func: Any, message: str) -> None:
+    with pytest.raises(FunctionSourceError) as caught:
+        build_program(func, None)
 
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert caught.value.remedy
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_decorated_function_is_refused() -> None:
+def test_decorated_function_is_refused() -> None:
     wrapped = decorated.__wrapped__
 
-    with pytest.raises(FunctionNotShippable, match=r"decorated \(@functools.cache\)"):
-        ship(wrapped, None)
+    with pytest.raises(FunctionSourceError, match=r"decorated \(@functools.cache\)"):
+        build_program(wrapped, None)
 
 
-@pytest.mark.parametrize("way", ["-c", "-"])
-def test_a_function_typed_at_a_prompt_is_refused(way: str) -> None:
+@pytest.mark.parametrize("option", ["-c", "-"])
+def test_function_typed_at_a_prompt_is_refused(option: str) -> None:
     program = (
-        "from reconciler.client.manifests.function_source import ship\n"
+        "from reconciler.client.manifests.function_source import build_program\n"
         "def typed():\n    print(1)\n"
-        "try:\n    ship(typed, None)\nexcept ValueError as error:\n    print(error)\n"
+        "try:\n    build_program(typed, None)\nexcept ValueError as error:\n    print(error)\n"
     )
-    arguments = [sys.executable, "-c", program] if way == "-c" else [sys.executable, "-"]
+    arguments = [sys.executable, "-c", program] if option == "-c" else [sys.executable, "-"]
 
     done = subprocess.run(arguments, input=program, capture_output=True, text=True, check=True)
 
@@ -214,44 +214,44 @@ def test_a_function_typed_at_a_prompt_is_refused(way: str) -> None:
     assert "Put the function into a file" in done.stdout
 
 
-def test_a_function_whose_file_is_gone_is_refused(tmp_path: Path) -> None:
+def test_function_without_its_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gone.py"
     namespace: dict[str, Any] = {}
     exec(compile("def lost():\n    pass\n", str(path), "exec"), namespace)
 
-    with pytest.raises(FunctionNotShippable, match=r"gone\.py"):
-        ship(namespace["lost"], None)
+    with pytest.raises(FunctionSourceError, match=r"gone\.py"):
+        build_program(namespace["lost"], None)
 
 
 @pytest.mark.parametrize(
     "value", [object(), Path("/x"), float("nan"), math.inf, print, {"a": Trainer()}, range(3)]
 )
-def test_arguments_that_do_not_survive_are_named(value: Any) -> None:
-    with pytest.raises(FunctionNotShippable, match=r"bad \(a \w+\)") as caught:
-        ship(with_arguments, {"lr": 1, "bad": value})
+def test_arguments_that_are_no_literals_are_named(value: Any) -> None:
+    with pytest.raises(FunctionSourceError, match=r"bad \(a \w+\)") as caught:
+        build_program(with_arguments, {"lr": 1, "bad": value})
 
     assert "lists, tuples" in caught.value.remedy
 
 
-def test_a_value_that_only_looks_like_plain_data_is_refused() -> None:
+def test_subclass_of_a_literal_type_is_refused() -> None:
     class Level(int):
         """Reads back as an int."""
 
-    with pytest.raises(FunctionNotShippable, match=r"lr \(a Level\)"):
-        ship(with_arguments, {"lr": Level(3)})
+    with pytest.raises(FunctionSourceError, match=r"lr \(a Level\)"):
+        build_program(with_arguments, {"lr": Level(3)})
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"epochs": 1}, "missing a required argument: 'lr'"),
         ({1: 2}, "must be a dictionary"),
         ([1], "must be a dictionary"),
     ],
 )
-def test_arguments_that_the_function_does_not_take_are_refused(arguments: Any, said: str) -> None:
-    with pytest.raises(FunctionNotShippable, match=said):
-        ship(with_arguments, arguments)
+def test_arguments_must_match_the_signature(arguments: Any, message: str) -> None:
+    with pytest.raises(FunctionSourceError, match=message):
+        build_program(with_arguments, arguments)
 
 
 plain_data = st.recursive(
@@ -271,8 +271,8 @@ def accepts(value: Any = None) -> None:
 
 
 @given(value=plain_data)
-def test_plain_data_arrives_as_it_was(value: Any) -> None:
-    code = ship(accepts, {"value": value}).code
+def test_plain_data_arrives_unchanged(value: Any) -> None:
+    code = build_program(accepts, {"value": value}).code
 
     seen: list[Any] = []
     exec(code.replace("print(value)", "seen.append(value)"), {"seen": seen, "Any": Any})

@@ -1,4 +1,4 @@
-"""The manifest of a job: what the SDK's Kubernetes backend would create, accepted by this project's admission."""
+"""The manifest of ``train()``: what the SDK's Kubernetes backend creates, accepted by admission."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from reconciler.api import load
-from reconciler.client import constants
+from reconciler.client import ContainerBackendConfig, constants
 from reconciler.client.client_errors import InvalidRequest
-from reconciler.client.manifests.initializer_manifests import Images
-from reconciler.client.manifests.submission import Submission, checked_text, compose, resources
+from reconciler.client.manifests.submission import Submission, build_submission, render_checked
+from reconciler.client.manifests.trainer_spec import build_resources
 from reconciler.client.options import Name
-from reconciler.client.runtime_objects import runtime_from
+from reconciler.client.runtime_objects import parse_runtime
 from reconciler.client.types.types import (
     BuiltinTrainer,
     CustomTrainer,
@@ -29,34 +29,34 @@ from reconciler.client.types.types import (
     Initializer,
     TorchTuneConfig,
 )
-from reconciler.plan import build
-from reconciler.sources.runtimes.builtin_runtimes import builtin_runtimes
-from tests.client import specs_of_both
-from tests.client.peer import peer_python
+from reconciler.plan.builder import build
+from reconciler.sources.runtimes.builtin_runtimes import load_builtin_runtimes
+from tests.client import trainjob_specs
+from tests.client.kubeflow_sdk import sdk_python
 
-IMAGES = Images(dataset="fetch-data", model="fetch-model", timeout=60)
-BUILTIN = {document.name: document for document in builtin_runtimes()}
+CONFIG = ContainerBackendConfig(dataset_initializer_image="fetch-data", model_initializer_image="fetch-model")
+BUILTIN = {document.name: document for document in load_builtin_runtimes()}
 
 
 def train() -> None:
     print("trained")
 
 
-def submit(runtime: str = "torch-distributed", **arguments: Any) -> Submission:
+def make_submission(runtime: str = "torch-distributed", **arguments: Any) -> Submission:
     document = BUILTIN[runtime]
-    fields = {"initializer": None, "trainer": None, "options": None, "namespace": "default", "images": IMAGES}
-    return compose(runtime=runtime_from(document.raw), document=document, **{**fields, **arguments})
+    fields = {"initializer": None, "trainer": None, "options": None, "namespace": "default", "config": CONFIG}
+    return build_submission(runtime=parse_runtime(document.raw), document=document, **{**fields, **arguments})
 
 
 def checked(submission: Submission) -> str:
-    return checked_text(submission, file="job.yaml", runtimes=BUILTIN.values())
+    return render_checked(submission, file="job.yaml", runtimes=BUILTIN.values())
 
 
 @pytest.fixture(scope="module")
-def peers() -> dict[str, Any]:
-    """Specs of the SDK's Kubernetes backend for the same arguments."""
+def sdk_specs() -> dict[str, Any]:
+    """Specs of the SDK's Kubernetes backend for the same arguments, by case."""
     done = subprocess.run(
-        [peer_python(), str(Path(specs_of_both.__file__)), "kubeflow.trainer"],
+        [sdk_python(), str(Path(trainjob_specs.__file__)), "kubeflow.trainer"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -64,31 +64,31 @@ def peers() -> dict[str, Any]:
     return specs
 
 
-@pytest.mark.parametrize("case", list(specs_of_both.cases("reconciler.client")))
-def test_the_spec_is_that_of_the_sdks_kubernetes_backend(peers: dict[str, Any], case: str) -> None:
-    runtime, trainer, initializer, options = specs_of_both.cases("reconciler.client")[case]
+@pytest.mark.parametrize("case", list(trainjob_specs.cases("reconciler.client")))
+def test_spec_equals_that_of_the_sdks_kubernetes_backend(sdk_specs: dict[str, Any], case: str) -> None:
+    runtime, trainer, initializer, options = trainjob_specs.cases("reconciler.client")[case]
     steps = [{"name": name} for name in ("dataset-initializer", "model-initializer", "node")]
     raw = {"spec": {"template": {"spec": {"replicatedJobs": steps}}}}
 
-    made = compose(
+    submission = build_submission(
         runtime=runtime,
         document=SimpleNamespace(raw=raw),  # type: ignore[arg-type]
         initializer=initializer,
         trainer=trainer,
         options=options,
         namespace="default",
-        images=IMAGES,
+        config=CONFIG,
     )
 
-    spec = made.documents[0]["spec"]
-    assert _comparable(spec) == _comparable(peers[case])
+    spec = submission.documents[0]["spec"]
+    assert _comparable(spec) == _comparable(sdk_specs[case])
     if "command" in spec.get("trainer", {}) and spec["trainer"]["command"][-1].startswith("\nread"):
-        # One difference, and a wanted one: the here-document is quoted.
+        # The one intended difference: the here-document is quoted.
         assert "<< 'EOM'\n" in spec["trainer"]["command"][-1]
 
 
 def _comparable(spec: Any) -> Any:
-    """Quantities as numbers where they are, and the script without what is meant to differ."""
+    """Quantities as numbers, and the script without its intended difference."""
     if isinstance(spec, dict):
         return {key: _comparable(value) for key, value in spec.items() if value not in (None, [])}
     if isinstance(spec, list):
@@ -100,28 +100,28 @@ def _comparable(spec: Any) -> Any:
     return spec
 
 
-def test_a_job_is_accepted_by_admission_and_makes_a_plan() -> None:
-    made = submit(
+def test_manifest_passes_admission_and_can_be_planned() -> None:
+    submission = make_submission(
         trainer=CustomTrainer(func=train, num_nodes=2, resources_per_node={"cpu": 0.5, "memory": "1Gi"})
     )
 
-    job = load(checked(made).encode(), "job.yaml").documents[0]
+    job = load(checked(submission).encode(), "job.yaml").documents[0]
 
     plan = build(job.model, BUILTIN["torch-distributed"].model)  # type: ignore[arg-type]
-    assert [i.name for i in plan.pods] == [f"{made.name}-node-0", f"{made.name}-node-1"]
-    assert re.fullmatch(r"[a-z][0-9a-f]{11}", made.name)
+    assert [i.name for i in plan.pods] == [f"{submission.name}-node-0", f"{submission.name}-node-1"]
+    assert re.fullmatch(r"[a-z][0-9a-f]{11}", submission.name)
 
 
-def test_the_script_survives_the_manifest() -> None:
-    made = submit(trainer=CustomTrainer(func=train))
+def test_script_is_unchanged_in_the_manifest() -> None:
+    submission = make_submission(trainer=CustomTrainer(func=train))
 
-    read = yaml.safe_load(checked(made))
+    read = yaml.safe_load(checked(submission))
 
-    assert read["spec"]["trainer"]["command"] == made.documents[0]["spec"]["trainer"]["command"]
+    assert read["spec"]["trainer"]["command"] == submission.documents[0]["spec"]["trainer"]["command"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"trainer": CustomTrainer(func=train, env={"PET_NNODES": "2"})}, "PET_NNODES"),
         ({"trainer": CustomTrainer(func=train, num_nodes=0)}, "num_nodes must be a whole number"),
@@ -138,71 +138,73 @@ def test_the_script_survives_the_manifest() -> None:
         ({"options": [lambda job, *_: job.update(metadata={"name": "Not A Name"})]}, "metadata.name"),
     ],
 )
-def test_what_a_cluster_would_refuse_is_refused_with_the_reason(arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(InvalidRequest, match=re.escape(said)):
-        checked(submit(**arguments))
+def test_arguments_that_a_cluster_rejects_are_refused_with_the_reason(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=re.escape(message)):
+        checked(make_submission(**arguments))
 
 
 def test_gpu_and_mig_exclude_each_other() -> None:
     with pytest.raises(InvalidRequest, match="cannot be requested together"):
-        resources({"gpu": 1, "mig-1g.5gb": 1})
+        build_resources({"gpu": 1, "mig-1g.5gb": 1})
 
 
-def test_a_container_of_ones_own_needs_no_command() -> None:
-    made = submit(trainer=CustomTrainerContainer(image="mine:1", env={"EPOCHS": 3}))  # type: ignore[dict-item]
+def test_container_trainer_needs_no_command() -> None:
+    submission = make_submission(trainer=CustomTrainerContainer(image="mine:1", env={"EPOCHS": 3}))  # type: ignore[dict-item]
 
-    assert made.documents[0]["spec"]["trainer"] == {
+    assert submission.documents[0]["spec"]["trainer"] == {
         "image": "mine:1",
         "env": [{"name": "EPOCHS", "value": "3"}],
     }
 
 
-def test_initializers_of_a_runtime_without_them_bring_a_runtime_of_their_own() -> None:
+def test_runtime_without_initializer_steps_is_replaced_by_one_with_them() -> None:
     initializer = Initializer(
         dataset=HuggingFaceDatasetInitializer("hf://org/data"),
         model=HuggingFaceModelInitializer("hf://org/model", access_token="secret"),
     )
 
-    made = submit(trainer=CustomTrainer(func=train), initializer=initializer)
+    submission = make_submission(trainer=CustomTrainer(func=train), initializer=initializer)
 
-    job, runtime = load(checked(made).encode(), "job.yaml").documents
+    job, runtime = load(checked(submission).encode(), "job.yaml").documents
     plan = build(job.model, runtime.model)  # type: ignore[arg-type]
     assert {step.name: {after.name for after in step.after} for step in plan.steps} == {
         "dataset-initializer": set(),
         "model-initializer": set(),
         "node": {"dataset-initializer", "model-initializer"},
     }
-    assert job.raw["spec"]["runtimeRef"] == {"name": f"{made.name}-runtime", "kind": "TrainingRuntime"}
-    assert made.secret
+    assert job.raw["spec"]["runtimeRef"] == {"name": f"{submission.name}-runtime", "kind": "TrainingRuntime"}
+    assert submission.has_secrets
     mounts = [{m.path for m in c.mounts} for i in plan.pods for c in i.containers]
     assert all(constants.WORKSPACE_PATH in paths for paths in mounts)
 
 
-def test_a_runtime_with_the_steps_is_used_as_it_is() -> None:
-    made = submit(
+def test_runtime_with_initializer_steps_is_used_unchanged() -> None:
+    submission = make_submission(
         "torchtune-llama3.2-1b",
         trainer=BuiltinTrainer(TorchTuneConfig(epochs=1)),
         initializer=Initializer(dataset=HuggingFaceDatasetInitializer("hf://org/data")),
     )
 
-    assert len(made.documents) == 1
-    assert made.documents[0]["spec"]["initializer"]["dataset"]["storageUri"] == "hf://org/data"
-    assert checked(made)
+    assert len(submission.documents) == 1
+    assert submission.documents[0]["spec"]["initializer"]["dataset"]["storageUri"] == "hf://org/data"
+    assert checked(submission)
 
 
 @pytest.mark.parametrize("runtime", ["torch-distributed", "torchtune-llama3.2-1b"])
-def test_a_local_dataset_takes_no_step_and_no_image(tmp_path: Path, runtime: str) -> None:
+def test_local_dataset_is_mounted_without_a_step(tmp_path: Path, runtime: str) -> None:
     (tmp_path / "train.csv").write_text("1,2\n")
     torchtune = runtime.startswith("torchtune")
     trainer = BuiltinTrainer(TorchTuneConfig()) if torchtune else CustomTrainer(func=train)
 
-    made = submit(
+    submission = make_submission(
         runtime,
         trainer=trainer,
         initializer=Initializer(dataset=HuggingFaceDatasetInitializer(f"file://{tmp_path}")),
     )
 
-    job, own = load(checked(made).encode(), "job.yaml").documents
+    job, own = load(checked(submission).encode(), "job.yaml").documents
     plan = build(job.model, own.model)  # type: ignore[arg-type]
     assert "dataset-initializer" not in {step.name for step in plan.steps}
     node = next(i for i in plan.pods if i.step == "node")
@@ -212,12 +214,12 @@ def test_a_local_dataset_takes_no_step_and_no_image(tmp_path: Path, runtime: str
 
 
 @pytest.mark.parametrize("uri", ["file:///no/such/folder", "file://host/x"])
-def test_a_local_dataset_that_is_not_there_is_refused(uri: str) -> None:
+def test_missing_local_dataset_is_refused(uri: str) -> None:
     with pytest.raises(InvalidRequest, match=re.escape(uri)):
-        submit(initializer=Initializer(dataset=HuggingFaceDatasetInitializer(uri)))
+        make_submission(initializer=Initializer(dataset=HuggingFaceDatasetInitializer(uri)))
 
 
-def test_importing_the_client_costs_the_command_line_nothing() -> None:
+def test_importing_the_client_imports_neither_pydantic_nor_yaml() -> None:
     program = (
         "import sys, reconciler.client; print(sorted(m for m in ('pydantic', 'yaml') if m in sys.modules))"
     )

@@ -1,4 +1,4 @@
-"""The sd_notify protocol: what the environment asks for, and that nobody listening is no harm."""
+"""The sd_notify protocol: what the environment asks for, and a manager that does not listen."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from reconciler.controller.daemon.sd_notify import Notifier, from_environment
         ({"WATCHDOG_USEC": "1000000"}, "", None),
     ],
 )
-def test_the_environment_says_who_wants_to_know(environ, address, watchdog) -> None:
+def test_the_environment_names_the_socket_and_the_watchdog(environ, address, watchdog) -> None:
     found = from_environment(environ)
 
     assert (found.address, found.watchdog) == (address, watchdog)
     assert environ == {}, "a child process must not find them"
 
 
-def test_a_value_stays_on_its_line(tmp_path: Path) -> None:
+def test_a_line_break_in_a_value_begins_no_other_field(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "n"))
         Notifier(address=str(tmp_path / "n")).ready("one\nMAINPID=1\n two")
@@ -40,12 +40,12 @@ def test_a_value_stays_on_its_line(tmp_path: Path) -> None:
         assert listener.recv(4096) == b"READY=1\nSTATUS=one MAINPID=1 two"
 
 
-def test_a_manager_that_takes_nothing_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_manager_that_does_not_read_does_not_block(tmp_path: Path) -> None:
     notifier = Notifier(address=str(tmp_path / "n"))
-    notifier.alive()  # nobody is there
+    notifier.ping()  # nothing listens
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "n"))
-        for _ in range(10_000):  # nobody reads
-            notifier.alive()
+        for _ in range(10_000):  # nothing reads
+            notifier.ping()
 
         assert listener.recv(4096) == b"WATCHDOG=1"

@@ -1,4 +1,4 @@
-"""When the service manager gets no more signs of life because of the engine, and when it gets them all the same."""
+"""Which problems keep the service manager from getting pings, and which do not."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 
 from reconciler.config.settings import Settings
 from reconciler.controller.clock import HostClock
-from reconciler.controller.controller import Work
+from reconciler.controller.controller import Controller
 from reconciler.controller.daemon.sd_notify import Notifier
-from reconciler.controller.daemon.service_report import RELIST_PATIENCE, Report
+from reconciler.controller.daemon.service_report import RELIST_PATIENCE, ServiceReporter
 from reconciler.engines.discovery import selection
 from tests.support import engines
 
@@ -78,47 +78,53 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
         pytest.skip(str(error))
 
 
-def test_only_an_engine_that_answers_and_is_never_listed_is_an_ailment(gate: Gate, tmp_path: Path) -> None:
+def test_an_engine_that_answers_and_is_never_listed_is_a_problem(gate: Gate, tmp_path: Path) -> None:
     specs = tmp_path / "specs"
     specs.mkdir()
     settings = Settings(specs=specs, state_dir=tmp_path / "state", resync=10)
-    work = Work(settings, clock=HostClock(), on_phase=None)
+    controller = Controller(settings, clock=HostClock(), on_phase=None)
     now = time.monotonic()
     late = now + RELIST_PATIENCE + 60
-    report = Report(Notifier(), work, workers=(), resync=lambda: 10.0, clock=lambda: late)
-    engine = selection.make("podman", f"unix://{gate.server_address}")
+    report = ServiceReporter(Notifier(), controller, workers=(), resync=lambda: 10.0, clock=lambda: late)
+    engine = selection.create_engine("podman", f"unix://{gate.server_address}")
     try:
-        work.attach(engine)
-        work.resync()
-        assert (report.ailments(), work.engine_trouble) == ([], "")
+        controller.connect(engine)
+        controller.informer.relist()
+        assert (report.problems(), controller.engine_error) == ([], "")
 
         gate.refusing = True
-        work.resync()
-        (told,) = report.ailments()
+        controller.informer.relist()
+        (told,) = report.problems()
         assert "answers but cannot be listed" in told
         assert "the store is locked" in told
         assert "the store is locked" in report.status()
-        soon = Report(Notifier(), work, workers=(), resync=lambda: 10.0, clock=lambda: now + 60)
-        assert soon.ailments() == []
+        soon = ServiceReporter(
+            Notifier(), controller, workers=(), resync=lambda: 10.0, clock=lambda: now + 60
+        )
+        assert soon.problems() == []
 
-        # Nobody answers at all: that is waited for.
+        # An engine that does not answer at all is waited for.
         Path(str(gate.server_address)).unlink()
-        work.resync()
-        assert report.ailments() == []
+        controller.informer.relist()
+        assert report.problems() == []
         assert report.status().startswith("0 jobs; no engine: ")
     finally:
-        work.close(patience=0)
+        controller.close(patience=0)
 
 
-def test_a_worker_that_has_died_is_an_ailment(tmp_path: Path) -> None:
+def test_a_worker_that_has_died_is_a_problem(tmp_path: Path) -> None:
     specs = tmp_path / "specs"
     specs.mkdir()
-    work = Work(Settings(specs=specs, state_dir=tmp_path / "state"), clock=HostClock(), on_phase=None)
+    controller = Controller(
+        Settings(specs=specs, state_dir=tmp_path / "state"), clock=HostClock(), on_phase=None
+    )
     dead = threading.Thread(target=int, name="worker-3")
     dead.start()
     dead.join()
 
-    report = Report(Notifier(), work, workers=(threading.current_thread(), dead), resync=lambda: 30.0)
+    report = ServiceReporter(
+        Notifier(), controller, workers=(threading.current_thread(), dead), resync=lambda: 30.0
+    )
 
-    assert report.ailments() == ["the thread worker-3 has ended"]
-    work.close(patience=0)
+    assert report.problems() == ["the thread worker-3 has ended"]
+    controller.close(patience=0)

@@ -1,4 +1,4 @@
-"""What an engine is asked for: names, labels, addresses, shared namespaces, devices, volumes."""
+"""Container specifications: names, labels, addresses, shared namespaces, devices, volumes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from reconciler.controller.executor.container_specs import Host, Placement, container_spec, volumes_of
-from reconciler.controller.plan_cache import Planner
+from reconciler.controller.executor.container_mounts import volume_specs
+from reconciler.controller.executor.container_specs import build_container_spec
+from reconciler.controller.executor.placement import Host, Placement
+from reconciler.controller.plan_cache import PlanCache
 from reconciler.engines.protocol import NetworkState
 from reconciler.engines.specs import ContainerSpec
 from reconciler.names import LABEL_DEVICES, LABEL_INSTANCE, LABEL_JOB, LABEL_RANK, LABEL_RESTART, LABEL_UID
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.job_plan import JobPlan
-from reconciler.plan.progress_reporting import plan_without_reporting
+from reconciler.plan.progress_reporting import remove_reporting
 from reconciler.state.record import ExitRecord, Record
 from tests.simulation.manifests import job, runtime, step
 
@@ -26,16 +28,16 @@ def planned(raw: dict[str, Any]) -> tuple[JobPlan, Record]:
     record = Record(
         namespace="default", name="demo", uid="u1", created_at=0.0, job=job("demo", "r"), runtime=raw
     )
-    return plan_without_reporting(Planner().plan(record)), record
+    return remove_reporting(PlanCache().plan(record)), record
 
 
 def spec_of(plan: JobPlan, record: Record, name: str) -> ContainerSpec:
     addresses = plan_addresses(plan, NETWORK.subnet, NETWORK.gateway)
     placement = Placement(network=NETWORK, addresses=addresses, port=29500, spec_hash="abc")
-    instance, container = next((i, c) for i in plan.pods for c in i.containers if c.name == name)
-    return container_spec(
+    pod, container = next((p, c) for p in plan.pods for c in p.containers if c.name == name)
+    return build_container_spec(
         plan,
-        instance,
+        pod,
         container,
         record=record,
         placement=placement,
@@ -53,7 +55,7 @@ def box(name: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "image": "example.test/train:1", **fields}
 
 
-def test_labels_say_whose_it_is_and_which_run() -> None:
+def test_labels_name_the_owner_and_the_run() -> None:
     plan, record = planned(runtime("r", step("node"), nodes=2))
     record = record.with_container("demo-node-1", restart=3)
     labels = spec_of(plan, record, "demo-node-1").labels
@@ -62,7 +64,7 @@ def test_labels_say_whose_it_is_and_which_run() -> None:
     assert (labels[LABEL_UID], labels[LABEL_RANK], labels[LABEL_RESTART]) == ("u1", "1", "3")
 
 
-def test_ranks_have_addresses_in_order_and_know_rank_0s() -> None:
+def test_ranks_have_addresses_in_order_and_rank_0s_as_master() -> None:
     plan, record = planned(runtime("r", step("node"), nodes=3))
     specs = [spec_of(plan, record, f"demo-node-{n}") for n in range(3)]
     assert [s.address for s in specs] == ["10.7.0.2", "10.7.0.3", "10.7.0.4"]
@@ -101,14 +103,14 @@ def test_a_native_sidecar_owns_the_network_and_all_after_it_share_it() -> None:
     assert specs[None].share_network_with == "demo-node-0-proxy"
 
 
-def test_who_restarts_after_the_owner_is_done_takes_over_its_address() -> None:
+def test_a_container_that_restarts_after_the_owner_succeeded_takes_over_its_address() -> None:
     plan, record = planned(pods(box("node"), box("helper")))
     done = record.with_container("demo-node-0", result=ExitRecord(code=0))
     helper = spec_of(plan, done, "demo-node-0-helper")
     assert (helper.address, helper.share_network_with) == ("10.7.0.2", "")
 
 
-def test_the_hosts_network_needs_no_address() -> None:
+def test_a_pod_on_the_hosts_network_has_no_address() -> None:
     pod = {"hostNetwork": True, "containers": [box("node")]}
     plan, record = planned(runtime("r", step("node", pod=pod), nodes=1))
     spec = spec_of(plan, record, "demo-node-0")
@@ -126,11 +128,11 @@ def test_each_container_of_a_pod_gets_its_share_of_the_devices() -> None:
     assert helper.labels[LABEL_DEVICES] == "nvidia.com/gpu=5"
 
 
-def test_scratch_space_is_a_volume_per_instance_without_the_lifes_uid() -> None:
+def test_scratch_space_is_a_volume_per_pod_without_the_uid() -> None:
     volumes = {"volumes": [{"name": "scratch", "emptyDir": {}}]}
     mounts = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
     plan, record = planned(runtime("r", step("node", pod=volumes, container=mounts), nodes=2))
-    made = [v for i in plan.pods for v in volumes_of(plan, i, record, HOST)]
+    made = [v for i in plan.pods for v in volume_specs(plan, i, record, HOST)]
     assert [v.name for v in made] == ["demo-node-0-scratch", "demo-node-1-scratch"]
     assert all(LABEL_UID not in v.labels for v in made)
     (mount,) = spec_of(plan, record, "demo-node-1").mounts
@@ -154,8 +156,8 @@ def test_a_cpu_request_becomes_a_weight_and_a_limit_a_limit() -> None:
 
 def test_the_pods_own_labels_do_not_win_over_the_projects() -> None:
     plan, record = planned(runtime("r", step("node"), nodes=1))
-    instance = plan.step("node").pods[0]
-    spoofed = replace(instance, labels={LABEL_INSTANCE: "somebody", "team": "x"})
+    pod = plan.step("node").pods[0]
+    spoofed = replace(pod, labels={LABEL_INSTANCE: "somebody", "team": "x"})
     plan = replace(plan, steps=(replace(plan.step("node"), pods=(spoofed,)),))
     labels = spec_of(plan, record, "demo-node-0").labels
     assert labels[LABEL_INSTANCE] == "me"
@@ -190,7 +192,7 @@ DATA = {"name": "v", "hostPath": {"path": "/data"}}
         ),
     ],
 )
-def test_who_is_the_hosts_user_in_every_container_of_the_pod(
+def test_the_primarys_user_maps_to_the_hosts_user_in_the_whole_pod(
     pod: dict[str, Any], expected: tuple[int, int] | None
 ) -> None:
     containers = {"containers": [box("node"), box("second")]}
@@ -202,7 +204,7 @@ def test_who_is_the_hosts_user_in_every_container_of_the_pod(
     assert [spec.host_user for spec in specs] == [expected, expected]
 
 
-def test_the_engine_is_told_which_ports_are_wanted() -> None:
+def test_ports_are_passed_on() -> None:
     plan, record = planned(pods(box("node", ports=[{"containerPort": 80}])))
 
     assert spec_of(plan, record, "demo-node-0").ports == (80,)
@@ -221,7 +223,7 @@ MEMORY = {"name": "m", "emptyDir": {"medium": "Memory"}}
         (["a", "ab"], "tmpfs"),
     ],
 )
-def test_memory_that_is_seen_at_two_places_is_the_same(sub_paths: list[str], kind: str) -> None:
+def test_a_memory_volume_mounted_at_two_places_is_one_volume(sub_paths: list[str], kind: str) -> None:
     mounts = [
         {"name": "m", "mountPath": f"/m{number}", **({"subPath": path} if path else {})}
         for number, path in enumerate(sub_paths)

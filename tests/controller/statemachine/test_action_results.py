@@ -1,9 +1,9 @@
-"""From how an action went to the record."""
+"""What the record keeps of how an action went, and of problems."""
 
 from __future__ import annotations
 
-from reconciler.controller.statemachine.action_results import LAST_RETRY, note, trouble
-from reconciler.controller.statemachine.actions import Outcome, Started
+from reconciler.controller.statemachine.action_results import LAST_RETRY, apply_action_result, record_problem
+from reconciler.controller.statemachine.actions import ActionResult, Started
 from reconciler.engines.protocol import ContainerState, ExitFacts
 from reconciler.names import LABEL_ATTEMPT, LABEL_RESTART, LABEL_UID
 from reconciler.state.record import Record
@@ -19,30 +19,36 @@ def stopped(code: int | None, *, attempt: int = 0) -> ContainerState:
     return ContainerState(id="c1", name="demo-node-0", labels=labels, image="i", state="exited", exit=facts)
 
 
-def test_a_start_is_remembered_and_told() -> None:
-    noted = note(record(), Outcome(started=(Started(name="demo-node-0", id="c1", ip="10.0.0.2"),)), 9.0)
-    known = noted.container("demo-node-0")
+def test_a_start_is_recorded_and_an_event() -> None:
+    after = apply_action_result(
+        record(), ActionResult(started=(Started(name="demo-node-0", id="c1", ip="10.0.0.2"),)), 9.0
+    )
+    known = after.container("demo-node-0")
     assert (known.container_id, known.ip, known.started_at) == ("c1", "10.0.0.2", 9.0)
-    assert noted.events[-1].reason == "Started"
+    assert after.events[-1].reason == "Started"
 
 
 def test_a_start_ends_a_problem() -> None:
-    troubled = trouble(record(), "EngineError", "no", now=1.0)
-    noted = note(troubled, Outcome(started=(Started(name="demo-node-0", id="c1", ip=""),)), 2.0)
-    assert noted.problem is None
+    blocked = record_problem(record(), "EngineError", "no", now=1.0)
+    after = apply_action_result(
+        blocked, ActionResult(started=(Started(name="demo-node-0", id="c1", ip=""),)), 2.0
+    )
+    assert after.problem is None
 
 
-def test_a_refused_start_waits_to_be_settled() -> None:
-    noted = note(record(), Outcome(failed=(("demo-node-0", "no such file"),)), 9.0)
-    assert noted.container("demo-node-0").start_error == "no such file"
-    assert noted.events[-1].type == "Warning"
+def test_a_failed_start_is_recorded_until_its_exit_is_observed() -> None:
+    after = apply_action_result(
+        record(), ActionResult(start_failures=(("demo-node-0", "no such file"),)), 9.0
+    )
+    assert after.container("demo-node-0").start_error == "no such file"
+    assert after.events[-1].type == "Warning"
 
 
-def test_admission_brings_devices_and_ends_the_queueing() -> None:
-    waiting = note(record(), Outcome(waiting="Waits for 1 nvidia.com/gpu"), 1.0)
+def test_admission_assigns_devices_and_ends_the_wait() -> None:
+    waiting = apply_action_result(record(), ActionResult(waiting="Waits for 1 nvidia.com/gpu"), 1.0)
     assert waiting.queued
     devices = {"demo-node-0": {"nvidia.com/gpu": ("0",)}}
-    admitted = note(waiting, Outcome(admitted=devices), 2.0)
+    admitted = apply_action_result(waiting, ActionResult(devices=devices), 2.0)
     assert admitted.admitted
     assert admitted.devices == devices
     assert admitted.queued == ""
@@ -51,51 +57,51 @@ def test_admission_brings_devices_and_ends_the_queueing() -> None:
 def test_a_changing_place_in_the_queue_is_one_event() -> None:
     waiting = record()
     for place in (3, 2, 1):
-        waiting = note(waiting, Outcome(waiting=f"position {place}"), 1.0)
+        waiting = apply_action_result(waiting, ActionResult(waiting=f"position {place}"), 1.0)
     assert [e.reason for e in waiting.events] == ["Queued"]
     assert waiting.queued == "position 1"
 
 
-def test_the_same_problem_is_told_once_and_tried_less_and_less_often() -> None:
-    troubled, waits, now = record(), [], 100.0
+def test_the_same_problem_is_one_event_and_tried_less_and_less_often() -> None:
+    blocked, waits, now = record(), [], 100.0
     for _ in range(9):
-        troubled = trouble(troubled, "NameTaken", "taken", now=now)
-        assert troubled.problem is not None
-        waits.append(troubled.problem.retry_at - now)
-        now = troubled.problem.retry_at
+        blocked = record_problem(blocked, "NameTaken", "taken", now=now)
+        assert blocked.problem is not None
+        waits.append(blocked.problem.retry_at - now)
+        now = blocked.problem.retry_at
     assert waits == [1, 2, 4, 8, 16, 32, LAST_RETRY, LAST_RETRY, LAST_RETRY]
-    assert [e.reason for e in troubled.events] == ["NameTaken"]
+    assert [e.reason for e in blocked.events] == ["NameTaken"]
 
 
-def test_a_problem_met_again_before_its_time_is_no_further_try() -> None:
-    troubled = trouble(record(), "ImageUnavailable", "no", now=100.0)
-    assert trouble(troubled, "ImageUnavailable", "no", now=100.5) == troubled
+def test_a_problem_reported_before_its_retry_is_no_further_try() -> None:
+    blocked = record_problem(record(), "ImageUnavailable", "no", now=100.0)
+    assert record_problem(blocked, "ImageUnavailable", "no", now=100.5) == blocked
 
 
-def test_another_problem_starts_from_the_beginning() -> None:
-    troubled = trouble(record(), "NameTaken", "taken", now=1.0)
-    troubled = trouble(troubled, "NameTaken", "taken", now=2.5)
-    troubled = trouble(troubled, "EngineError", "down", now=3.0)
-    assert troubled.problem is not None
-    assert (troubled.problem.count, troubled.problem.since) == (1, 3.0)
+def test_another_problem_starts_its_back_off_anew() -> None:
+    blocked = record_problem(record(), "NameTaken", "taken", now=1.0)
+    blocked = record_problem(blocked, "NameTaken", "taken", now=2.5)
+    blocked = record_problem(blocked, "EngineError", "down", now=3.0)
+    assert blocked.problem is not None
+    assert (blocked.problem.count, blocked.problem.since) == (1, 3.0)
 
 
-def test_what_is_stopped_with_its_job_keeps_how_it_ended() -> None:
+def test_a_container_stopped_with_its_job_keeps_its_result() -> None:
     ended = record().with_container("demo-node-0", container_id="c1")
     ended = ended.with_condition("Complete", "True", "AllJobsCompleted", "", now=1.0)
-    noted = note(ended, Outcome(ended=(stopped(143),)), 60.0)
-    result = noted.container("demo-node-0").result
+    after = apply_action_result(ended, ActionResult(stopped=(stopped(143),)), 60.0)
+    result = after.container("demo-node-0").result
     assert result is not None
     assert (result.reason, result.code, result.finished_at) == ("Stopped", 143, 50.0)
 
 
-def test_a_container_of_an_earlier_attempt_says_nothing_about_this_one() -> None:
+def test_the_exit_of_an_earlier_attempts_container_is_not_recorded() -> None:
     ended = record().with_container("demo-node-0", container_id="c1")
     ended = ended.with_condition("Complete", "True", "AllJobsCompleted", "", now=1.0)
-    noted = note(ended, Outcome(ended=(stopped(143, attempt=4),)), 60.0)
-    assert noted.container("demo-node-0").result is None
+    after = apply_action_result(ended, ActionResult(stopped=(stopped(143, attempt=4),)), 60.0)
+    assert after.container("demo-node-0").result is None
 
 
-def test_a_stop_while_the_job_goes_on_is_left_to_settling() -> None:
+def test_a_stop_while_the_job_goes_on_is_left_to_observing_exits() -> None:
     going = record().with_container("demo-node-0", container_id="c1")
-    assert note(going, Outcome(ended=(stopped(0),)), 60.0) == going
+    assert apply_action_result(going, ActionResult(stopped=(stopped(0),)), 60.0) == going

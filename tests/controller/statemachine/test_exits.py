@@ -1,4 +1,4 @@
-"""From the engine's listing to the record: results are written once, under the run they belong to."""
+"""Exits that are observed: results are recorded once, under the run they belong to."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.controller.statemachine.exits import describe_code, settle
+from reconciler.controller.statemachine.exits import describe_exit_code, observe_exits
 from reconciler.engines.protocol import ExitFacts
-from tests.controller.timelines import World, plan_of
+from tests.controller.timelines import SimulatedJob, node, plan_of
 
 
-def running_world(containers: int = 1, backoff: int = 3) -> World:
-    world = World.of(
-        plan_of({"steps": [{"name": "node", "containers": containers, "backoffLimit": backoff}]})
-    )
-    world.converge()
-    for name in list(world.containers):
-        world.start(name)
-    return world
+def running_job(containers: int = 1, backoff: int = 3) -> SimulatedJob:
+    job = SimulatedJob.accepted(plan_of({"steps": [node(containers, backoffLimit=backoff)]}))
+    job.converge()
+    for name in list(job.containers):
+        job.start(name)
+    return job
 
 
 @pytest.mark.parametrize(
@@ -33,72 +31,72 @@ def running_world(containers: int = 1, backoff: int = 3) -> World:
         (None, "it ended without an exit code"),
     ],
 )
-def test_exit_codes_are_told_in_words(code: int | None, words: str) -> None:
-    assert describe_code(code) == words
+def test_exit_codes_are_described(code: int | None, words: str) -> None:
+    assert describe_exit_code(code) == words
 
 
-def test_a_kill_for_memory_is_named_whatever_the_code() -> None:
-    assert describe_code(137, oom_killed=True).startswith("OOMKilled")
+def test_an_out_of_memory_kill_is_named_whatever_the_code() -> None:
+    assert describe_exit_code(137, oom_killed=True).startswith("OOMKilled")
 
 
 def test_a_container_that_vanished_has_failed() -> None:
-    world = running_world()
-    world.vanish("demo-node-0")
-    last = world.record.container("demo-node-0").last_result
+    job = running_job()
+    job.vanish("demo-node-0")
+    last = job.record.container("demo-node-0").last_result
     assert last is not None
     assert (last.code, last.reason) == (None, "Removed")
 
 
 def test_a_result_outlives_its_container() -> None:
-    world = running_world(containers=2)
-    world.exit("demo-node-0", 0)
-    world.containers.pop("demo-node-0")
-    world.converge()
-    result = world.record.container("demo-node-0").result
+    job = running_job(containers=2)
+    job.exit("demo-node-0", 0)
+    job.containers.pop("demo-node-0")
+    job.converge()
+    result = job.record.container("demo-node-0").result
     assert result is not None
     assert result.code == 0
-    assert world.running() == {"demo-node-1"}
+    assert job.running() == {"demo-node-1"}
 
 
-def test_the_same_end_is_told_once() -> None:
-    world = running_world(containers=2)
-    state = world.containers["demo-node-0"]
-    world.containers["demo-node-0"] = replace(state, state="exited", exit=ExitFacts(code=0, finished_at=5.0))
-    record, first = settle(world.plan, world.observed(), world.record, world.now)
-    _, second = settle(world.plan, world.observed(), record, world.now)
+def test_an_exit_is_observed_once() -> None:
+    job = running_job(containers=2)
+    state = job.containers["demo-node-0"]
+    job.containers["demo-node-0"] = replace(state, state="exited", exit=ExitFacts(code=0, finished_at=5.0))
+    record, first = observe_exits(job.plan, job.observed(), job.record, job.now)
+    _, second = observe_exits(job.plan, job.observed(), record, job.now)
     assert len(first) == 1
     assert second == ()
 
 
-def test_ends_come_in_the_order_they_happened() -> None:
-    world = running_world(containers=3)
+def test_exits_are_ordered_by_time() -> None:
+    job = running_job(containers=3)
     for name, at in (("demo-node-0", 30.0), ("demo-node-1", 10.0), ("demo-node-2", 20.0)):
-        state = world.containers[name]
-        world.containers[name] = replace(state, state="exited", exit=ExitFacts(code=1, finished_at=at))
-    _, ended = settle(world.plan, world.observed(), world.record, world.now)
-    assert [end.rank for end in ended] == [1, 2, 0]
+        state = job.containers[name]
+        job.containers[name] = replace(state, state="exited", exit=ExitFacts(code=1, finished_at=at))
+    _, exits = observe_exits(job.plan, job.observed(), job.record, job.now)
+    assert [end.rank for end in exits] == [1, 2, 0]
 
 
-def test_an_end_the_engine_cannot_explain_is_a_failure() -> None:
-    world = running_world()
-    world.containers["demo-node-0"] = replace(world.containers["demo-node-0"], state="exited")
-    record, (ended,) = settle(world.plan, world.observed(), world.record, world.now)
-    assert ended.result.reason == "Unknown"
-    assert not ended.result.succeeded
+def test_an_exit_without_facts_is_a_failure() -> None:
+    job = running_job()
+    job.containers["demo-node-0"] = replace(job.containers["demo-node-0"], state="exited")
+    record, (exit_,) = observe_exits(job.plan, job.observed(), job.record, job.now)
+    assert exit_.result.reason == "Unknown"
+    assert not exit_.result.succeeded
     assert record.container("demo-node-0").result is not None
 
 
-def test_a_refused_start_is_kubernetes_start_error() -> None:
-    world = running_world()
-    record = world.record.with_container("demo-node-0", start_error="no such command")
-    _, (ended,) = settle(world.plan, world.observed(), record, world.now)
-    assert (ended.result.code, ended.result.reason) == (128, "StartError")
+def test_a_failed_start_is_kubernetes_start_error() -> None:
+    job = running_job()
+    record = job.record.with_container("demo-node-0", start_error="no such command")
+    _, (exit_,) = observe_exits(job.plan, job.observed(), record, job.now)
+    assert (exit_.result.code, exit_.result.reason) == (128, "StartError")
 
 
-def test_no_container_has_ended_before_it_started() -> None:
-    world = running_world(containers=2)
-    noted = world.record.with_container("demo-node-0", started_at=7.0)
-    state = world.containers["demo-node-0"]
-    world.containers["demo-node-0"] = replace(state, state="exited", exit=ExitFacts(code=0, finished_at=5.0))
-    record, _ = settle(world.plan, world.observed(), noted, world.now)
+def test_no_container_ends_before_it_started() -> None:
+    job = running_job(containers=2)
+    noted = job.record.with_container("demo-node-0", started_at=7.0)
+    state = job.containers["demo-node-0"]
+    job.containers["demo-node-0"] = replace(state, state="exited", exit=ExitFacts(code=0, finished_at=5.0))
+    record, _ = observe_exits(job.plan, job.observed(), noted, job.now)
     assert record.container("demo-node-0").started_at == 5.0

@@ -1,4 +1,4 @@
-"""Which engine is chosen, and what a person is told when none answers."""
+"""Which engine is selected, and the error when none answers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from socketserver import ThreadingUnixStreamServer
 
 import pytest
 
-from reconciler.engines.discovery import endpoints, ping
-from reconciler.engines.discovery.selection import Kind, Surroundings, connect
+from reconciler.engines.discovery import engine_addresses, ping
+from reconciler.engines.discovery.selection import DiscoveryInputs, Kind, connect
 from reconciler.engines.docker.docker_engine import DockerEngine
 from reconciler.engines.podman.podman_engine import PodmanEngine
 from reconciler.errors import ConfigError, EngineUnavailable
@@ -23,16 +23,16 @@ from reconciler.errors import ConfigError, EngineUnavailable
 HOME = Path("/home/u")
 
 
-def surroundings(answering: Mapping[str, Kind], **environment: str) -> Surroundings:
+def inputs(answering: Mapping[str, Kind], **environment: str) -> DiscoveryInputs:
     """A machine where these engines answer."""
 
-    def who_answers(url: str) -> Kind:
+    def identify_engine(url: str) -> Kind:
         if url not in answering:
             raise ping.NoAnswer("there is no such socket")
         return answering[url]
 
-    return Surroundings(
-        environment={"XDG_RUNTIME_DIR": "/run/user/7", **environment}, home=HOME, uid=7, who_answers=who_answers
+    return DiscoveryInputs(
+        environment={"XDG_RUNTIME_DIR": "/run/user/7", **environment}, home=HOME, uid=7, identify_engine=identify_engine
     )  # fmt: skip
 
 
@@ -40,18 +40,18 @@ DOCKER = "unix:///var/run/docker.sock"
 PODMAN = "unix:///run/podman/podman.sock"
 
 
-def chosen(engine: str, host: str | None, around: Surroundings) -> tuple[str, str]:
-    found = connect(engine, host, surroundings=around)
+def selected(engine: str, host: str | None, given: DiscoveryInputs) -> tuple[str, str]:
+    found = connect(engine, host, inputs=given)
     assert isinstance(found, (DockerEngine, PodmanEngine))
     return found.name, found.url
 
 
 def test_auto_prefers_docker() -> None:
-    assert chosen("auto", None, surroundings({DOCKER: "docker", PODMAN: "podman"})) == ("docker", DOCKER)
+    assert selected("auto", None, inputs({DOCKER: "docker", PODMAN: "podman"})) == ("docker", DOCKER)
 
 
 def test_auto_takes_podman_where_docker_does_not_answer() -> None:
-    assert chosen("auto", None, surroundings({PODMAN: "podman"})) == ("podman", PODMAN)
+    assert selected("auto", None, inputs({PODMAN: "podman"})) == ("podman", PODMAN)
 
 
 @pytest.mark.parametrize(
@@ -65,74 +65,72 @@ def test_auto_takes_podman_where_docker_does_not_answer() -> None:
         ("docker", f"unix://{HOME}/.docker/run/docker.sock"),
     ],
 )
-def test_each_usual_socket_is_found(kind: Kind, url: str) -> None:
-    assert chosen("auto", None, surroundings({url: kind})) == (kind, url)
-    assert chosen(kind, None, surroundings({url: kind})) == (kind, url)
+def test_usual_sockets_are_found(kind: Kind, url: str) -> None:
+    assert selected("auto", None, inputs({url: kind})) == (kind, url)
+    assert selected(kind, None, inputs({url: kind})) == (kind, url)
 
 
 def test_rootless_podman_comes_before_rootful() -> None:
     rootless = "unix:///run/user/7/podman/podman.sock"
 
-    assert chosen("podman", None, surroundings({rootless: "podman", PODMAN: "podman"}))[1] == rootless
+    assert selected("podman", None, inputs({rootless: "podman", PODMAN: "podman"}))[1] == rootless
 
 
-def test_variables_say_where_the_engine_is() -> None:
-    around = surroundings(
+def test_variables_set_the_address() -> None:
+    given = inputs(
         {DOCKER: "docker", PODMAN: "podman", "unix:///tmp/d": "docker", "tcp://h:1": "podman"},
         DOCKER_HOST="unix:///tmp/d",
         CONTAINER_HOST="tcp://h:1",
     )
 
-    assert chosen("docker", None, around) == ("docker", "unix:///tmp/d")
-    assert chosen("podman", None, around) == ("podman", "tcp://h:1")
-    assert chosen("auto", None, around) == ("docker", "unix:///tmp/d")
+    assert selected("docker", None, given) == ("docker", "unix:///tmp/d")
+    assert selected("podman", None, given) == ("podman", "tcp://h:1")
+    assert selected("auto", None, given) == ("docker", "unix:///tmp/d")
 
 
 def test_the_container_host_wins_over_everything() -> None:
-    around = surroundings({DOCKER: "docker", "unix:///x": "podman"}, DOCKER_HOST=DOCKER)
+    given = inputs({DOCKER: "docker", "unix:///x": "podman"}, DOCKER_HOST=DOCKER)
 
-    assert chosen("auto", "unix:///x", around) == ("podman", "unix:///x")
-    assert chosen("podman", "/x", around) == ("podman", "unix:///x")
+    assert selected("auto", "unix:///x", given) == ("podman", "unix:///x")
+    assert selected("podman", "/x", given) == ("podman", "unix:///x")
 
 
 def test_podman_behind_dockers_socket_is_podman() -> None:
-    assert chosen("auto", None, surroundings({DOCKER: "podman"})) == ("podman", DOCKER)
+    assert selected("auto", None, inputs({DOCKER: "podman"})) == ("podman", DOCKER)
 
 
-def test_an_engine_of_the_other_kind_is_not_taken() -> None:
+def test_an_engine_of_the_other_kind_is_not_selected() -> None:
     with pytest.raises(EngineUnavailable, match="Podman answers there: use `--engine podman`"):
-        connect("docker", "unix:///x", surroundings=surroundings({"unix:///x": "podman"}))
+        connect("docker", "unix:///x", inputs=inputs({"unix:///x": "podman"}))
 
 
-def test_an_engine_without_its_python_client_is_said_not_imported() -> None:
-    around = replace(surroundings({PODMAN: "podman"}), has_client=lambda _kind: False)
+def test_a_missing_python_client_is_reported() -> None:
+    given = replace(inputs({PODMAN: "podman"}), has_client=lambda _kind: False)
 
     with pytest.raises(EngineUnavailable) as refused:
-        connect("auto", surroundings=around)
+        connect("auto", inputs=given)
 
     assert refused.value.message == f"Podman answers at {PODMAN}, but its Python client is not installed."
     assert refused.value.remedy == "pip install 'trainjob-reconciler[podman]'"
 
 
-def test_auto_goes_on_to_the_engine_whose_client_is_installed() -> None:
-    around = replace(
-        surroundings({DOCKER: "docker", PODMAN: "podman"}), has_client=lambda kind: kind == "podman"
-    )
+def test_auto_selects_the_engine_whose_client_is_installed() -> None:
+    given = replace(inputs({DOCKER: "docker", PODMAN: "podman"}), has_client=lambda kind: kind == "podman")
 
-    assert chosen("auto", None, around) == ("podman", PODMAN)
+    assert selected("auto", None, given) == ("podman", PODMAN)
 
 
-def test_over_ssh_a_missing_client_is_said(monkeypatch) -> None:
-    monkeypatch.setattr(ping, "ssh_reaches", lambda _url: None)
-    around = replace(surroundings({}), has_client=lambda _kind: False)
+def test_a_missing_python_client_is_reported_over_ssh(monkeypatch) -> None:
+    monkeypatch.setattr(ping, "check_ssh", lambda _url: None)
+    given = replace(inputs({}), has_client=lambda _kind: False)
 
     with pytest.raises(EngineUnavailable, match="Podman's Python client is not installed"):
-        connect("podman", "ssh://u@h/run/podman.sock", surroundings=around)
+        connect("podman", "ssh://u@h/run/podman.sock", inputs=given)
 
 
-def test_nobody_answering_is_told_with_what_was_tried_and_how_to_start() -> None:
+def test_the_error_lists_addresses_and_start_commands() -> None:
     with pytest.raises(EngineUnavailable) as refused:
-        connect("auto", surroundings=surroundings({}))
+        connect("auto", inputs=inputs({}))
 
     for url in (DOCKER, PODMAN, "unix:///run/user/7/podman/podman.sock"):
         assert f"{url} (there is no such socket)" in refused.value.message
@@ -141,27 +139,22 @@ def test_nobody_answering_is_told_with_what_was_tried_and_how_to_start() -> None
     assert "sudo systemctl start docker" in refused.value.remedy
 
 
-def test_auto_never_chooses_processes() -> None:
-    with pytest.raises(EngineUnavailable):
-        connect("auto", surroundings=surroundings({}))
-
-
-def test_the_other_engine_is_not_advertised() -> None:
+def test_the_error_names_only_the_engine_asked_for() -> None:
     with pytest.raises(EngineUnavailable) as refused:
-        connect("podman", surroundings=surroundings({DOCKER: "docker"}))
+        connect("podman", inputs=inputs({DOCKER: "docker"}))
 
     assert "docker" not in str(refused.value).lower()
 
 
 @pytest.mark.parametrize("host", ["npipe:////./pipe/docker", "nonsense", "unix://", "ftp://x"])
-def test_an_address_that_is_none_is_a_configuration_error(host: str) -> None:
+def test_an_invalid_address_is_a_configuration_error(host: str) -> None:
     with pytest.raises(ConfigError, match="unix:///path"):
-        connect("auto", host, surroundings=surroundings({}))
+        connect("auto", host, inputs=inputs({}))
 
 
-def test_an_engine_that_is_none_is_a_configuration_error() -> None:
+def test_an_unknown_engine_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="auto, docker, podman, process"):
-        connect("kubernetes", surroundings=surroundings({}))
+        connect("kubernetes", inputs=inputs({}))
 
 
 def test_the_current_docker_context_comes_first(tmp_path: Path) -> None:
@@ -171,15 +164,15 @@ def test_the_current_docker_context_comes_first(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({"currentContext": "colima"}))
     (meta / "meta.json").write_text(json.dumps({"Endpoints": {"docker": {"Host": "unix:///c.sock"}}}))
 
-    assert endpoints.docker_addresses({}, tmp_path, uid=1)[0] == "unix:///c.sock"
+    assert engine_addresses.docker_addresses({}, tmp_path, uid=1)[0] == "unix:///c.sock"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"currentContext": "gone"}', '{"currentContext": 3}'])
-def test_a_damaged_docker_configuration_is_no_obstacle(tmp_path: Path, text: str) -> None:
+def test_a_damaged_docker_configuration_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker" / "config.json").write_text(text)
 
-    assert endpoints.docker_addresses({}, tmp_path, uid=1)[0] == DOCKER
+    assert engine_addresses.docker_addresses({}, tmp_path, uid=1)[0] == DOCKER
 
 
 def test_podman_machines_are_found(tmp_path: Path) -> None:
@@ -189,13 +182,13 @@ def test_podman_machines_are_found(tmp_path: Path) -> None:
     (tmp_path / "t" / "podman").mkdir(parents=True)
     (tmp_path / "t" / "podman" / "default-api.sock").touch()
 
-    found = endpoints.podman_addresses({"TMPDIR": str(tmp_path / "t")}, tmp_path, uid=1)
+    found = engine_addresses.podman_addresses({"TMPDIR": str(tmp_path / "t")}, tmp_path, uid=1)
 
     assert f"unix://{machine}/podman.sock" in found
     assert f"unix://{tmp_path}/t/podman/default-api.sock" in found
 
 
-def test_ssh_that_does_not_get_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failing_ssh_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = tmp_path / "ssh"
     program.write_text("#!/bin/sh\necho 'ssh: Connection refused' >&2\nexit 255\n")
     program.chmod(0o755)
@@ -205,7 +198,7 @@ def test_ssh_that_does_not_get_there_is_told(monkeypatch: pytest.MonkeyPatch, tm
         with pytest.raises(
             EngineUnavailable, match="ssh: Connection refused; ssh must work without a password"
         ):
-            connect(engine, "ssh://u@host:22/run/podman/podman.sock", surroundings=surroundings({}))
+            connect(engine, "ssh://u@host:22/run/podman/podman.sock", inputs=inputs({}))
 
 
 # --- who answers at a socket
@@ -244,28 +237,30 @@ def answering(path: Path, headers: Mapping[str, str], status: int = 200) -> Iter
         ({"Api-Version": "1.51", "Docker-Experimental": "false"}, "docker"),
     ],
 )
-def test_the_engines_are_told_apart(short_path: Path, headers: dict[str, str], kind: str) -> None:
+def test_podman_and_docker_are_told_apart_by_headers(
+    short_path: Path, headers: dict[str, str], kind: str
+) -> None:
     with answering(short_path / "s", headers) as url:
-        assert ping.who_answers(url) == kind
+        assert ping.identify_engine(url) == kind
 
 
-def test_something_else_at_the_socket_is_no_engine(short_path: Path) -> None:
+def test_another_server_at_the_socket_is_no_engine(short_path: Path) -> None:
     with (
         answering(short_path / "s", {}, status=404) as url,
         pytest.raises(ping.NoAnswer, match="neither Podman nor Docker"),
     ):
-        ping.who_answers(url)
+        ping.identify_engine(url)
 
 
-def test_no_socket_and_nobody_listening_are_told_apart(short_path: Path) -> None:
+def test_a_missing_socket_and_a_refused_connection_are_told_apart(short_path: Path) -> None:
     with pytest.raises(ping.NoAnswer, match="no such socket"):
-        ping.who_answers(f"unix://{short_path}/s")
+        ping.identify_engine(f"unix://{short_path}/s")
     with answering(short_path / "s", {}):
         pass
     with pytest.raises(ping.NoAnswer, match="nobody listens"):
-        ping.who_answers(f"unix://{short_path}/s")
+        ping.identify_engine(f"unix://{short_path}/s")
     with pytest.raises(ping.NoAnswer, match="refused"):
-        ping.who_answers("tcp://127.0.0.1:1")
+        ping.identify_engine("tcp://127.0.0.1:1")
 
 
 @pytest.mark.engine
@@ -283,7 +278,7 @@ def test_a_real_engine_is_recognized(engine_url: Callable[[str], str], kind: str
 
 
 @pytest.mark.parametrize("make", [PodmanEngine, DockerEngine])
-def test_every_call_on_an_engine_that_is_gone_says_how_to_start_it(
+def test_every_call_without_an_engine_raises_how_to_start_it(
     make: type[PodmanEngine | DockerEngine], short_path: Path
 ) -> None:
     engine = make(f"unix://{short_path}/gone.sock")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from reconciler.engines.docker.docker_logs import FollowedLogs, _Recent
+from reconciler.engines.docker.docker_logs import FollowedLogs, RecentLines
 
 
 class Scripted:
@@ -37,7 +37,7 @@ def read(followed: Scripted, rest: Scripted) -> list[bytes]:
     return list(FollowedLogs(followed, lambda _since: rest))  # type: ignore[arg-type]
 
 
-def test_what_the_follower_missed_comes_after_it() -> None:
+def test_lines_that_the_follower_missed_are_read_after_it() -> None:
     assert read(Scripted(ONE), Scripted(ONE, TWO, THREE)) == [b"one\n", b"two\n", b"three\n"]
 
 
@@ -47,11 +47,11 @@ def test_a_line_that_precedes_an_older_one_is_not_read_twice() -> None:
     assert read(Scripted(*out_of_order), Scripted(*out_of_order)) == [b"one\n", b"three\n", b"two\n"]
 
 
-def test_equal_lines_of_one_moment_are_each_kept() -> None:
+def test_equal_lines_of_one_time_are_all_kept() -> None:
     assert read(Scripted(ONE), Scripted(ONE, ONE, ONE)) == [b"one\n"] * 3
 
 
-def test_lines_before_the_first_that_was_asked_for_stay_away() -> None:
+def test_lines_before_the_first_followed_one_are_left_out() -> None:
     assert read(Scripted(THREE), Scripted(ONE, TWO, THREE)) == [b"three\n"]
 
 
@@ -59,7 +59,7 @@ def test_a_container_that_is_gone_has_no_rest() -> None:
     assert list(FollowedLogs(Scripted(ONE), lambda _since: None)) == [b"one\n"]  # type: ignore[arg-type]
 
 
-def test_the_rest_is_asked_for_from_a_moment_before_the_newest_line() -> None:
+def test_the_rest_is_read_from_half_a_second_before_the_newest_line() -> None:
     asked: list[str] = []
 
     list(FollowedLogs(Scripted(ONE, (1, "2026-11-23T10:00:02.500000000Z", "late")), asked.append))  # type: ignore[arg-type, func-returns-value]
@@ -68,14 +68,14 @@ def test_the_rest_is_asked_for_from_a_moment_before_the_newest_line() -> None:
     assert asked[0].endswith("2.000000000")
 
 
-def test_what_cannot_be_read_again_is_forgotten() -> None:
-    recent = _Recent()
+def test_lines_that_cannot_be_read_again_are_forgotten() -> None:
+    recent = RecentLines()
 
     for second in range(60):
         for number in range(100):
             recent.add(f"2026-11-23T10:00:{second:02}.{number:09d}Z line\n".encode())
 
-    assert recent.counted().total() == 200, "the last two seconds: the window reaches into the one before"
+    assert recent.count().total() == 200, "the last two seconds: the window reaches into the one before"
 
 
 def test_a_line_of_the_second_before_is_not_read_twice() -> None:

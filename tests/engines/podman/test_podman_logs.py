@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.podman.podman_logs import FileLogs, LogFile, decode
+from reconciler.engines.podman.podman_logs import LogFile, LogFileStream, decode
 
 T = b"2026-11-23T14:57:12.662768758+00:00"
 
@@ -22,10 +22,10 @@ def path(tmp_path: Path) -> Path:
 
 def read(path: Path, *, tail: int | None = None) -> bytes:
     file = LogFile(path=path, conmon=0, container="c")
-    return b"".join(FileLogs(file, follow=True, tail=tail))
+    return b"".join(LogFileStream(file, follow=True, tail=tail))
 
 
-def test_lines_and_pieces_of_lines_are_put_together(path: Path) -> None:
+def test_pieces_of_a_line_are_joined(path: Path) -> None:
     path.write_bytes(
         line(b"one")
         + line(b"a long ", tag=b"P")
@@ -37,13 +37,13 @@ def test_lines_and_pieces_of_lines_are_put_together(path: Path) -> None:
     assert read(path) == b"one\na long line\n\n\xff  x \n"
 
 
-def test_a_last_line_without_an_end_has_none(path: Path) -> None:
+def test_a_last_line_without_a_line_break_is_kept_so(path: Path) -> None:
     path.write_bytes(line(b"one") + line(b"end", tag=b"P"))
 
     assert read(path) == b"one\nend"
 
 
-def test_a_line_that_is_being_written_waits_for_its_end() -> None:
+def test_an_incomplete_line_is_decoded_later() -> None:
     whole, rest = decode(line(b"one") + T + b" stdout F tw")
 
     assert whole == b"one\n"
@@ -53,16 +53,16 @@ def test_a_line_that_is_being_written_waits_for_its_end() -> None:
 @pytest.mark.parametrize(
     ("tail", "expected"), [(2, b"longer\nlast"), (1, b"last"), (0, b""), (9, b"a\nlonger\nlast")]
 )
-def test_the_last_lines_are_counted_whole(path: Path, tail: int, expected: bytes) -> None:
+def test_tail_counts_whole_lines(path: Path, tail: int, expected: bytes) -> None:
     path.write_bytes(line(b"a") + line(b"lon", tag=b"P") + line(b"ger") + line(b"last", tag=b"P"))
 
     assert read(path, tail=tail) == expected
 
 
-def test_a_file_that_begins_anew_is_read_on(path: Path) -> None:
+def test_a_rotated_file_is_followed(path: Path) -> None:
     path.write_bytes(line(b"old"))
     kept = path.open("ab")
-    logs = iter(FileLogs(LogFile(path=path, conmon=0, container="c"), follow=True, tail=None))
+    logs = iter(LogFileStream(LogFile(path=path, conmon=0, container="c"), follow=True, tail=None))
     assert next(logs) == b"old\n"
 
     kept.write(line(b"written at the last moment"))
@@ -74,9 +74,9 @@ def test_a_file_that_begins_anew_is_read_on(path: Path) -> None:
     assert b"".join(logs) == b"written at the last moment\nnew\n"
 
 
-def test_a_file_out_of_sight_is_not_readable(path: Path) -> None:
-    assert not LogFile(path=path, conmon=0, container="c").readable()
+def test_a_file_of_another_host_is_not_readable(path: Path) -> None:
+    assert not LogFile(path=path, conmon=0, container="c").is_readable()
     path.write_bytes(b"")
-    assert LogFile(path=path, conmon=0, container="c").readable()
+    assert LogFile(path=path, conmon=0, container="c").is_readable()
     # A process of that number that is not this container's: another host's, or another namespace's.
-    assert not LogFile(path=path, conmon=1, container="c" * 64).readable()
+    assert not LogFile(path=path, conmon=1, container="c" * 64).is_readable()

@@ -1,4 +1,4 @@
-"""Engines on a state folder of their own; what a test leaves running is ended after it."""
+"""Engines on a state folder of their own; what a test leaves running is removed after it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +14,9 @@ from reconciler.engines.specs import ContainerSpec, NetworkSpec
 
 
 @pytest.fixture(scope="session")
-def views_refused(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Why the kernel gives no view of the file system; "" when it gives one."""
-    return supervisor_launch.probe_views(tmp_path_factory.mktemp("probe"))
+def mounts_refused(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Why containers cannot have mount namespaces here; "" where they can."""
+    return supervisor_launch.probe_mount_namespaces(tmp_path_factory.mktemp("probe"))
 
 
 @pytest.fixture
@@ -34,26 +34,26 @@ def _clean(engine: ProcessEngine) -> None:
 
 @pytest.fixture
 def engine(state_dir: Path) -> Iterator[ProcessEngine]:
-    """An engine as it comes."""
+    """An engine with its defaults."""
     made = ProcessEngine(state_dir)
     yield made
     _clean(made)
 
 
 @pytest.fixture
-def rewriting(state_dir: Path) -> Iterator[ProcessEngine]:
-    """An engine on a machine whose kernel gives no view of the file system."""
-    made = ProcessEngine(state_dir, views=False)
+def rewriting_engine(state_dir: Path) -> Iterator[ProcessEngine]:
+    """An engine on a machine whose kernel refuses mount namespaces."""
+    made = ProcessEngine(state_dir, can_mount=False)
     yield made
     _clean(made)
 
 
 @pytest.fixture
-def mounting(state_dir: Path, views_refused: str) -> Iterator[ProcessEngine]:
-    """An engine that mounts volumes for real."""
-    if views_refused:
-        pytest.skip(f"this kernel gives no mount namespaces here: {views_refused}")
-    made = ProcessEngine(state_dir, views=True)
+def mounting_engine(state_dir: Path, mounts_refused: str) -> Iterator[ProcessEngine]:
+    """An engine that mounts volumes."""
+    if mounts_refused:
+        pytest.skip(f"this kernel refuses mount namespaces: {mounts_refused}")
+    made = ProcessEngine(state_dir, can_mount=True)
     yield made
     _clean(made)
 
@@ -99,12 +99,12 @@ def bench_of() -> type[Bench]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for a condition, ten seconds at most."""
+    """Waits for a condition, ten seconds at most."""
 
     def wait(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 10
         while not condition():
-            assert time.monotonic() < deadline, "it did not come true within 10 s"
+            assert time.monotonic() < deadline, "the condition did not hold within 10 s"
             time.sleep(0.005)
 
     return wait

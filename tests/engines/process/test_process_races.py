@@ -1,4 +1,4 @@
-"""Many threads, and several engines on one state folder, at once."""
+"""Concurrent calls of many threads and several engines on one state folder."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ def spec(name, *command, **more):
     return ContainerSpec(name=name, image="none", labels={"job": "a"}, entrypoint=command, **more)
 
 
-def test_lists_are_whole_while_others_create_and_remove(engine, state_dir):
+def test_lists_are_complete_while_others_create_and_remove(engine, state_dir):
     other = ProcessEngine(state_dir)
     over = threading.Event()
     listed = []
@@ -47,7 +47,7 @@ def test_lists_are_whole_while_others_create_and_remove(engine, state_dir):
     assert engine.list_containers({}) == []
 
 
-def test_of_many_creators_of_one_name_one_succeeds(engine, state_dir):
+def test_one_of_many_creators_of_a_name_succeeds(engine, state_dir):
     engines = [ProcessEngine(state_dir) for _ in range(4)]
 
     def create(one):
@@ -62,7 +62,7 @@ def test_of_many_creators_of_one_name_one_succeeds(engine, state_dir):
     assert made == [engine.inspect_container("same").id]
 
 
-def test_of_many_starts_of_one_container_one_starts_it(engine, state_dir, bench_of):
+def test_concurrent_starts_start_once(engine, state_dir, bench_of):
     bench_of(engine).create("sh", "-c", "echo started; sleep 60", name="same")
     engines = [ProcessEngine(state_dir) for _ in range(4)]
 
@@ -74,7 +74,7 @@ def test_of_many_starts_of_one_container_one_starts_it(engine, state_dir, bench_
     assert engine.inspect_container("same").state == "exited"
 
 
-def test_networks_made_at_once_share_neither_subnet_nor_port(engine, state_dir):
+def test_concurrent_networks_share_neither_subnet_nor_port(engine, state_dir):
     engines = [ProcessEngine(state_dir) for _ in range(4)]
 
     with ThreadPoolExecutor(4) as pool:
@@ -88,7 +88,7 @@ def test_networks_made_at_once_share_neither_subnet_nor_port(engine, state_dir):
     assert len({n.port for n in made}) == 12
 
 
-def test_a_removal_during_a_start_is_no_crash(engine, state_dir):
+def test_a_removal_during_a_start_is_handled(engine, state_dir):
     other = ProcessEngine(state_dir)
 
     def start():
@@ -110,7 +110,7 @@ def test_a_removal_during_a_start_is_no_crash(engine, state_dir):
 
 
 @pytest.mark.parametrize("force", [True, False])
-def test_removing_from_many_sides_removes_once(engine, state_dir, force):
+def test_concurrent_removals_remove_once(engine, state_dir, force):
     others = [ProcessEngine(state_dir) for _ in range(3)]
     engine.create_container(spec("c", "sleep", "60"))
     if force:

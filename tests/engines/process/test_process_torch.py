@@ -51,7 +51,7 @@ def start_job(bench, job, program, site, *, torchrun):
 
 @pytest.mark.parametrize(
     "offers",
-    [{}, {"views": False}, {"views": False, "many_addresses": False}],
+    [{}, {"can_mount": False}, {"can_mount": False, "any_loopback": False}],
     ids=["as it is", "no namespaces", "one address"],
 )
 def test_two_jobs_at_once_reduce_over_their_own_ranks(state_dir, bench_of, tmp_path, torch_here, offers):

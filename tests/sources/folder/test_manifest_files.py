@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.sources.folder.manifest_files import is_manifest_name, walk
+from reconciler.sources.folder.manifest_files import is_manifest_name, list_manifest_files
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_names_that_are_no_manifests(name):
 
 
 def found(root):
-    return [os.path.relpath(path, root) for path in walk(str(root)).files]
+    return [os.path.relpath(path, root) for path in list_manifest_files(str(root)).files]
 
 
 def test_folders_below_are_read_and_hidden_ones_are_not(tmp_path):
@@ -75,7 +75,7 @@ def test_a_mounted_configmap_is_read_by_its_visible_names(tmp_path):
     (tmp_path / "..data").symlink_to("..2026_01_01")
     (tmp_path / "job.yaml").symlink_to("..data/job.yaml")
 
-    layout = walk(str(tmp_path))
+    layout = list_manifest_files(str(tmp_path))
 
     assert list(layout.files) == [str(tmp_path / "job.yaml")]
     assert str(tmp_path / "..data") in layout.links
@@ -90,7 +90,7 @@ def test_loops_and_links_to_the_folder_above_end(tmp_path):
     (root / "above").symlink_to(tmp_path)
     (root / "me.yaml").symlink_to("me.yaml")
 
-    layout = walk(str(root))
+    layout = list_manifest_files(str(root))
 
     assert found(root) == ["a/x.yaml"]
     assert list(layout.unreadable) == [str(root / "me.yaml")]
@@ -103,12 +103,12 @@ def test_a_link_to_a_file_that_is_read_anyway_is_left_out(tmp_path):
     assert found(tmp_path) == ["b.yaml"]
 
 
-def test_links_that_lead_nowhere_and_things_that_are_no_files_are_doubtful(tmp_path):
+def test_dangling_links_and_things_that_are_no_files_are_unreadable(tmp_path):
     (tmp_path / "gone.yaml").symlink_to("nowhere")
     (tmp_path / "folder").symlink_to("nowhere-either")
     os.mkfifo(tmp_path / "pipe.yaml")
 
-    layout = walk(str(tmp_path))
+    layout = list_manifest_files(str(tmp_path))
 
     assert sorted(Path(path).name for path in layout.unreadable) == [
         "folder",
@@ -120,12 +120,12 @@ def test_links_that_lead_nowhere_and_things_that_are_no_files_are_doubtful(tmp_p
 
 @pytest.mark.parametrize("name", ["missing", "below/missing"])
 def test_a_folder_that_is_not_there(tmp_path, name):
-    assert walk(str(tmp_path / name)).state == "missing"
+    assert list_manifest_files(str(tmp_path / name)).state == "missing"
 
 
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "file").write_text("")
 
-    layout = walk(str(tmp_path / "file"))
+    layout = list_manifest_files(str(tmp_path / "file"))
 
     assert (layout.state, layout.reason) == ("unreadable", "it is not a folder")

@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from reconciler.sources.runtimes import http_cache
-from reconciler.sources.runtimes.available_runtimes import RuntimeRefresher, available_runtimes
-from reconciler.sources.runtimes.builtin_runtimes import builtin_folder, builtin_runtimes
-from reconciler.sources.runtimes.http_cache import FRESH_FOR, Fetcher, FetchError
+from reconciler.sources.runtimes.available_runtimes import RuntimeRefresher, load_available_runtimes
+from reconciler.sources.runtimes.builtin_runtimes import builtin_folder, load_builtin_runtimes
+from reconciler.sources.runtimes.http_cache import CACHE_TTL, CachedFetcher, FetchError
 from reconciler.sources.runtimes.remote_runtimes import GitHub, RemoteSources, cache_folder
-from tests.sources.folder.test_folder_source import Clock, job, runtime
+from tests.sources.manifest_folder import Clock, job, runtime
 
 
 class Site:
@@ -98,9 +98,9 @@ def test_a_url_is_fetched_once_in_a_day_and_then_asked_whether_it_changed(site, 
     first = source.load()
     source.load()
     within = site.asked("/r.yaml")
-    clock.now += FRESH_FOR
+    clock.now += CACHE_TTL
     unchanged = source.load()
-    clock.now += FRESH_FOR
+    clock.now += CACHE_TTL
     site.pages["/r.yaml"] = runtime("two").encode()
     changed = source.load()
 
@@ -111,11 +111,11 @@ def test_a_url_is_fetched_once_in_a_day_and_then_asked_whether_it_changed(site, 
     assert first.faults == changed.faults == ()
 
 
-def test_without_the_server_an_old_copy_is_used_and_that_is_said(site, sources, clock):
+def test_without_the_server_an_old_copy_is_used_with_a_warning(site, sources, clock):
     site.pages["/r.yaml"] = runtime("one").encode()
     source = sources(f"{site.url}/r.yaml")
     source.load()
-    clock.now += 10 * FRESH_FOR
+    clock.now += 10 * CACHE_TTL
     site.close()
 
     found = source.load()
@@ -130,7 +130,7 @@ def test_a_server_error_uses_the_old_copy_too(site, sources, clock):
     site.pages["/r.yaml"] = runtime("one").encode()
     source = sources(f"{site.url}/r.yaml")
     source.load()
-    clock.now += FRESH_FOR
+    clock.now += CACHE_TTL
     site.status = 500
 
     found = source.load()
@@ -139,7 +139,7 @@ def test_a_server_error_uses_the_old_copy_too(site, sources, clock):
     assert "500" in found.faults[0].message
 
 
-def test_a_source_that_cannot_be_had_takes_nothing_from_the_others(site, sources):
+def test_a_source_that_fails_does_not_affect_the_others(site, sources):
     site.pages["/r.yaml"] = runtime("one").encode()
 
     found = sources(
@@ -187,7 +187,7 @@ def test_a_path_and_a_revision_of_a_repository(site, sources):
     assert "no YAML" in sources("github://me/mine/nowhere@release/1").load().faults[0].message
 
 
-def test_a_used_up_limit_says_how_to_log_in(site, sources):
+def test_a_rate_limit_error_names_the_token_variable(site, sources):
     site.pages["/api/repos/me/mine/git/trees/HEAD?recursive=1"] = tree()
     site.status = 403
 
@@ -215,7 +215,7 @@ def test_files_and_folders_on_disk_are_sources(tmp_path, sources):
 
 
 @pytest.mark.parametrize("source", ["github://only-owner", "file://other-host/x", "relative/path", "C:\\x"])
-def test_what_is_no_source_is_said(sources, source):
+def test_a_malformed_source_is_a_fault(sources, source):
     assert sources(source).load().faults[0].file == source
 
 
@@ -233,7 +233,7 @@ def test_too_large_an_answer_is_refused(site, tmp_path, clock, monkeypatch):
     site.pages["/big"] = b"x" * 100_000
 
     with pytest.raises(FetchError, match="more than 1,000 bytes"):
-        Fetcher(tmp_path, clock=clock).get(f"{site.url}/big")
+        CachedFetcher(tmp_path, clock=clock).get(f"{site.url}/big")
 
 
 def test_a_host_that_does_not_answer_is_tried_once_in_a_round(tmp_path, clock, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_host_that_does_not_answer_is_tried_once_in_a_round(tmp_path, clock, m
         raise requests.ConnectTimeout("timed out")
 
     monkeypatch.setattr(requests, "get", never)
-    fetcher = Fetcher(tmp_path, clock=clock)
+    fetcher = CachedFetcher(tmp_path, clock=clock)
     for name in ("a", "b"):
         with pytest.raises(FetchError, match=r"slow\.example does not answer"):
             fetcher.get(f"http://slow.example/{name}")
@@ -280,14 +280,14 @@ def test_offline_only_the_cache_is_used(site, sources):
 def test_the_first_source_of_a_name_wins_over_later_ones_and_built_in_ones(tmp_path, clock):
     (tmp_path / "a.yaml").write_text(runtime("torch-distributed", image="mine"))
 
-    found = available_runtimes([str(tmp_path / "a.yaml")], clock=clock)
+    found = load_available_runtimes([str(tmp_path / "a.yaml")], clock=clock)
 
     assert names(found)[0] == "torch-distributed"
     assert names(found).count("torch-distributed") == 2
     assert "mine" in str(found.documents[0].raw)
 
 
-def test_a_refresher_tells_of_runtimes_that_came_later(site, sources):
+def test_a_refresher_reports_runtimes_that_came_later(site, sources):
     site.pages["/r.yaml"] = runtime("one").encode()
     told = threading.Event()
     seen = []
@@ -310,7 +310,7 @@ def test_a_refresher_tells_of_runtimes_that_came_later(site, sources):
 
 
 def test_the_built_in_runtimes_are_valid_and_unique():
-    found = builtin_runtimes()
+    found = load_builtin_runtimes()
 
     assert builtin_folder().is_dir()
     assert "torch-distributed" in [document.name for document in found]
@@ -318,7 +318,7 @@ def test_the_built_in_runtimes_are_valid_and_unique():
     assert all(document.valid for document in found)
 
 
-def test_the_cache_is_where_xdg_says():
+def test_the_cache_is_below_the_xdg_cache_folder():
     assert str(cache_folder({"XDG_CACHE_HOME": "/c"})) == "/c/reconciler"
     assert str(cache_folder({"XDG_CACHE_HOME": "relative"})).endswith("/.cache/reconciler")
 

@@ -1,4 +1,4 @@
-"""Volume sources of clouds and storage systems: accepted as upstream does, warned about here."""
+"""Volume sources of clouds and storage systems: accepted as by upstream, with a warning."""
 
 from __future__ import annotations
 

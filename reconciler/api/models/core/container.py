@@ -107,32 +107,7 @@ class Container(Model):
     working_dir: str | None = None
 
 
-class EphemeralContainer(Model):
-    """A container for debugging, added to a running pod; without meaning in a template."""
+class EphemeralContainer(Container):
+    """A container for debugging, added to a running pod; no effect in a template."""
 
-    name: str
-    args: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    env: Annotated[tuple[EnvVar, ...], ListMap("name")] = ()
-    env_from: tuple[EnvFromSource, ...] = ()
-    image: str | None = None
-    image_pull_policy: str | None = None
-    lifecycle: Lifecycle | None = None
-    liveness_probe: Probe | None = None
-    ports: Annotated[tuple[ContainerPort, ...], ListMap("containerPort", "protocol")] = ()
-    readiness_probe: Probe | None = None
-    resize_policy: tuple[ContainerResizePolicy, ...] = ()
-    resources: ResourceRequirements | None = None
-    restart_policy: str | None = None
-    restart_policy_rules: tuple[ContainerRestartRule, ...] = ()
-    security_context: SecurityContext | None = None
-    startup_probe: Probe | None = None
-    stdin: Flag | None = None
-    stdin_once: Flag | None = None
     target_container_name: str | None = None
-    termination_message_path: str | None = None
-    termination_message_policy: str | None = None
-    tty: Flag | None = None
-    volume_devices: Annotated[tuple[VolumeDevice, ...], ListMap("devicePath")] = ()
-    volume_mounts: Annotated[tuple[VolumeMount, ...], ListMap("mountPath")] = ()
-    working_dir: str | None = None

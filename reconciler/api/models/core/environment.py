@@ -1,4 +1,4 @@
-"""Environment variables of containers and where their values come from."""
+"""Environment variables of containers, and the sources of their values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SecretKeySelector(Model):
 
 
 class EnvVarSource(Model):
-    """Where a variable's value comes from; one of its fields."""
+    """The source of a variable's value: one of the fields."""
 
     config_map_key_ref: ConfigMapKeySelector | None = None
     field_ref: ObjectFieldSelector | None = None
@@ -56,7 +56,7 @@ class EnvVarSource(Model):
 
 
 class EnvVar(Model):
-    """An environment variable: a value, or where to take it from."""
+    """An environment variable: a value, or the source of one."""
 
     name: str
     value: str | None = None

@@ -1,4 +1,4 @@
-"""Persistent volume claims as they stand in templates."""
+"""PersistentVolumeClaims in templates."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ModifyVolumeStatus(Model):
 
 
 class PersistentVolumeClaimStatus(Model):
-    """What a cluster wrote about a claim; ignored."""
+    """The state of a claim as a cluster writes it; ignored."""
 
     access_modes: tuple[str, ...] = ()
     allocated_resource_statuses: StringMap = Field(default_factory=dict)

@@ -45,13 +45,13 @@ class HostAlias(Model):
 
 
 class PodOS(Model):
-    """The pod's operating system; without meaning here."""
+    """The pod's operating system; no effect on one host."""
 
     name: str
 
 
 class PodSpec(Model):
-    """What a pod runs and with what."""
+    """The containers of a pod, and what they share."""
 
     containers: Annotated[tuple[Container, ...], ListMap("name")]
     active_deadline_seconds: Int64 | None = None

@@ -12,7 +12,7 @@ class ExecAction(Model):
 
 
 class HTTPHeader(Model):
-    """A header of such a request."""
+    """A header of an HTTP request to the container."""
 
     name: str
     value: str
@@ -51,7 +51,7 @@ class LifecycleHandler(Model):
 
 
 class Lifecycle(Model):
-    """What happens after a container's start and before its stop."""
+    """Actions after a container's start and before its stop."""
 
     post_start: LifecycleHandler | None = None
     pre_stop: LifecycleHandler | None = None

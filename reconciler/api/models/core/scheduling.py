@@ -1,6 +1,6 @@
-"""Wishes about nodes of a cluster: understood, checked, and without meaning on one host.
+"""Placement of pods on the nodes of a cluster: validated, and without effect on one host.
 
-:mod:`reconciler.api.validation.unsupported_fields` turns their use into warnings, so that nothing is dropped silently.
+:mod:`reconciler.api.validation.unsupported_fields` warns of their use, so that nothing is ignored silently.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class NodeSelectorRequirement(Model):
 
 
 class NodeSelectorTerm(Model):
-    """Node conditions that hold together."""
+    """Node conditions that must all hold."""
 
     match_expressions: tuple[NodeSelectorRequirement, ...] = ()
     match_fields: tuple[NodeSelectorRequirement, ...] = ()
@@ -38,14 +38,14 @@ class NodeSelector(Model):
 
 
 class NodeAffinity(Model):
-    """Nodes that pods like."""
+    """Nodes that pods prefer or require."""
 
     preferred_during_scheduling_ignored_during_execution: tuple[PreferredSchedulingTerm, ...] = ()
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
 
 
 class PodAffinityTerm(Model):
-    """Pods, and the topology in which to be near them."""
+    """Pods, and the topology domain to share with them."""
 
     topology_key: str
     label_selector: LabelSelector | None = None
@@ -63,14 +63,14 @@ class WeightedPodAffinityTerm(Model):
 
 
 class PodAffinity(Model):
-    """Pods that pods like (or dislike) to be near."""
+    """Pods that pods prefer or require to be near, or away from."""
 
     preferred_during_scheduling_ignored_during_execution: tuple[WeightedPodAffinityTerm, ...] = ()
     required_during_scheduling_ignored_during_execution: tuple[PodAffinityTerm, ...] = ()
 
 
 class Affinity(Model):
-    """Where pods like to be; without meaning on one host."""
+    """Placement that pods prefer or require; no effect on one host."""
 
     node_affinity: NodeAffinity | None = None
     pod_affinity: PodAffinity | None = None
@@ -92,7 +92,7 @@ class PodResourceClaim(Model):
 
 
 class PodSchedulingGate(Model):
-    """A gate that holds scheduling until a controller removes it; without meaning on one host."""
+    """A gate that blocks scheduling until a controller removes it; no effect on one host."""
 
     name: str
 
@@ -104,7 +104,7 @@ class PodSchedulingGroup(Model):
 
 
 class Toleration(Model):
-    """A taint that pods put up with; without meaning on one host."""
+    """A taint that pods tolerate; no effect on one host."""
 
     effect: str | None = None
     key: str | None = None
@@ -114,7 +114,7 @@ class Toleration(Model):
 
 
 class TopologySpreadConstraint(Model):
-    """How pods spread over a cluster; without meaning on one host."""
+    """How pods spread over a cluster; no effect on one host."""
 
     max_skew: Int32
     topology_key: str

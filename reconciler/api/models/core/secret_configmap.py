@@ -1,4 +1,4 @@
-"""Secret and ConfigMap: the only kinds of the core group that jobs take values from."""
+"""Secret and ConfigMap, the kinds from which jobs take values and files."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from reconciler.api.loading.scalars import from_base64
 from reconciler.api.models.base import Flag, Model, StringMap
 from reconciler.api.models.metadata import ObjectMeta
+from reconciler.api.yaml_scalars import decode_base64
 
-#: Type of the error; its message must not show the value.
+#: pydantic error type; its message must not show the value.
 NOT_BASE64: Final = "base64"
 
 
-def _base64(value: str) -> str:
+def _validate_base64(value: str) -> str:
     try:
-        from_base64(value)
+        decode_base64(value)
     except ValueError:
         remedy = "encode it (base64 -w0), or write it as it is under stringData (of a ConfigMap: data)"
         raise PydanticCustomError(NOT_BASE64, f"must be base64; {remedy}") from None
     return value
 
 
-Base64Map = dict[str, Annotated[str, AfterValidator(_base64)]]
+Base64Map = dict[str, Annotated[str, AfterValidator(_validate_base64)]]
 
 
 class Secret(Model):
-    """Keys and values; ``data`` in base64, ``stringData`` as it is (which wins)."""
+    """Keys and values; ``data`` in base64, ``stringData`` as plain text, which wins."""
 
     api_version: Literal["v1"]
     kind: Literal["Secret"]

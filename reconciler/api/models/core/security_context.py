@@ -1,4 +1,4 @@
-"""With which identity and rights containers run."""
+"""Users, groups and privileges of pods and containers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SeccompProfile(Model):
 
 
 class WindowsSecurityContextOptions(Model):
-    """Options of Windows hosts; without meaning here."""
+    """Options of Windows hosts; no effect here."""
 
     gmsa_credential_spec: str | None = None
     gmsa_credential_spec_name: str | None = None
@@ -45,7 +45,7 @@ class WindowsSecurityContextOptions(Model):
 
 
 class SecurityContext(Model):
-    """With which rights a container runs; over the pod's own."""
+    """Identity and privileges of a container; they override the pod's."""
 
     allow_privilege_escalation: Flag | None = None
     app_armor_profile: AppArmorProfile | None = None
@@ -69,7 +69,7 @@ class Sysctl(Model):
 
 
 class PodSecurityContext(Model):
-    """With which rights a pod's containers run."""
+    """Identity and privileges of a pod's containers."""
 
     app_armor_profile: AppArmorProfile | None = None
     fs_group: Int64 | None = None

@@ -1,6 +1,6 @@
-"""Volumes of a pod, and the sources that mean something on one host.
+"""Volumes of a pod, and the sources that have an effect on one host.
 
-The sources of cloud disks and cluster storage are in :mod:`reconciler.api.models.core.cloud_volumes`.
+The sources of clouds and storage systems are in :mod:`reconciler.api.models.core.cloud_volumes`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from reconciler.api.models.metadata import LabelSelector, LocalObjectReference
 
 
 class KeyToPath(Model):
-    """A key and the file it becomes."""
+    """A key and the path of its file."""
 
     key: str
     path: str
@@ -62,7 +62,7 @@ class CSIVolumeSource(Model):
 
 
 class DownwardAPIVolumeFile(Model):
-    """One such file."""
+    """One file of a downward API volume."""
 
     path: str
     field_ref: ObjectFieldSelector | None = None

@@ -1,37 +1,23 @@
-"""Admission of MPI jobs: reserved names, and the jobs that a launcher needs."""
+"""Rules for MPI jobs: reserved variables, and the steps that a launcher needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
-from reconciler.api import runtime_lookup
+from reconciler.api.faults import Findings
 from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import TrainJob
-from reconciler.api.validation.frameworks.reserved_env import reserved_env
-
-RESERVED: Final = frozenset(
-    {
-        "OMPI_MCA_orte_default_hostfile",
-        "OMPI_MCA_orte_keep_fqdn_hostnames",
-        "OMPI_MCA_orte_set_default_slots",
-        "OMPI_MCA_plm_rsh_args",
-    }
-)
+from reconciler.api.step_names import LAUNCHER, NODE
+from reconciler.api.validation.frameworks import reserved_env
 
 
-def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
-    """Path and message of each fault of a job that uses an MPI runtime."""
-    yield from reserved_env(job.spec.trainer, RESERVED, "MPI")
+def check(job: TrainJob, runtime: Runtime) -> Findings:
+    """Yields the faults of a job with an MPI runtime."""
+    yield from reserved_env.check(job.spec.trainer, "mpi")
     policy = runtime.spec.ml_policy
     nodes = job.spec.trainer.num_nodes if job.spec.trainer else None
     if not (policy and policy.mpi and policy.mpi.run_launcher_as_node) or nodes is None or nodes < 2:
         return
-    missing = [
-        name
-        for name in (runtime_lookup.LAUNCHER, runtime_lookup.NODE)
-        if runtime_lookup.find_job(runtime, name) is None
-    ]
+    jobset = runtime.spec.jobset
+    missing = [name for name in (LAUNCHER, NODE) if jobset.find_replicated_job(name) is None]
     if missing:
         yield (
             "spec.trainer.numNodes",

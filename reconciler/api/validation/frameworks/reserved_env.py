@@ -1,20 +1,46 @@
-"""Names of environment variables that a framework sets itself."""
+"""Environment variables that a framework sets itself, so that a job may not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
+from typing import Final
 
+from reconciler.api.faults import Findings
+from reconciler.api.framework_names import FrameworkName
 from reconciler.api.models.trainjob import Trainer
 
+#: Framework -> its name in messages, and the reserved variables.
+_RESERVED: Final[Mapping[FrameworkName, tuple[str, frozenset[str]]]] = {
+    "mpi": (
+        "MPI",
+        frozenset(
+            {
+                "OMPI_MCA_orte_default_hostfile",
+                "OMPI_MCA_orte_keep_fqdn_hostnames",
+                "OMPI_MCA_orte_set_default_slots",
+                "OMPI_MCA_plm_rsh_args",
+            }
+        ),
+    ),
+    "torch": (
+        "torchrun",
+        frozenset(
+            {"PET_NNODES", "PET_NPROC_PER_NODE", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"}
+        ),
+    ),
+    "xgboost": (
+        "XGBoost",
+        frozenset({"DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_TASK_ID", "DMLC_NUM_WORKER"}),
+    ),
+}
 
-def reserved_env(
-    trainer: Trainer | None, names: AbstractSet[str], framework: str
-) -> Iterator[tuple[str, str]]:
-    """A fault for each variable of the trainer that ``framework`` reserves."""
+
+def check(trainer: Trainer | None, framework: FrameworkName) -> Findings:
+    """Yields a fault for each variable of the trainer that ``framework`` reserves."""
+    title, reserved = _RESERVED[framework]
     for index, variable in enumerate(trainer.env if trainer else ()):
-        if variable.name in names:
+        if variable.name in reserved:
             yield (
                 f"spec.trainer.env[{index}]",
-                f"Forbidden: {variable.name} is reserved for the {framework} runtime; remove it",
+                f"Forbidden: {variable.name} is reserved for the {title} runtime; remove it",
             )

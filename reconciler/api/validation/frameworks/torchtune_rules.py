@@ -1,80 +1,76 @@
-"""Admission of torchtune jobs (``command: [tune, run]``): models, LoRA, and what the runtime manages.
+"""Rules for torchtune jobs (``command: [tune, run]``): models, LoRA, and arguments that the runtime sets.
 
-The model is part of the runtime's name: ``torchtune-llama3.2-1b`` is ``llama3_2/1B``.
+The model follows from the runtime's name: ``torchtune-llama3.2-1b`` is ``llama3_2/1B``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from reconciler.api import runtime_lookup
+from reconciler.api.faults import Findings
 from reconciler.api.models.core.container import ResourceRequirements
 from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import Trainer, TrainJob
-from reconciler.api.quantities import gpus
+from reconciler.api.quantities import count_gpus
+from reconciler.api.step_names import NODE, TRAINER
 
-ENTRYPOINT: Final = ("tune", "run")
-MODELS: Final = frozenset({"llama3_2/1B", "llama3_2/3B", "llama3_3/70B", "qwen2_5/1.5B"})
+_ENTRYPOINT: Final = ("tune", "run")
+_MODELS: Final = frozenset({"llama3_2/1B", "llama3_2/3B", "llama3_3/70B", "qwen2_5/1.5B"})
 #: The only model with a recipe for several nodes.
-MULTI_NODE_MODEL: Final = "llama3_3/70B"
+_MULTI_NODE_MODEL: Final = "llama3_3/70B"
 _NO_QLORA: Final = frozenset({"qwen2_5/1.5B"})
 _SINGLE_DEVICE_QLORA: Final = frozenset({"llama3_2/1B", "llama3_2/3B"})
 #: Values of a switch that turn it off (torchtune reads its arguments as YAML).
-OFF: Final = frozenset({"false", "no", "off", "0"})
-#: What the runtime sets in its command and a job must not.
-MANAGED: Final = frozenset(
+_OFF: Final = frozenset({"false", "no", "off", "0"})
+#: Arguments that the runtime sets in its command and a job must not.
+_MANAGED: Final = frozenset(
     {"output_dir", "tokenizer.path", "tokenizer.merges_file", "checkpointer.checkpoint_dir"}
 )
 
 
 def is_torchtune(command: Sequence[str]) -> bool:
-    """Whether the trainer's command is torchtune's, which is completed by the runtime."""
-    return tuple(command) == ENTRYPOINT
+    """Returns whether the trainer's command is torchtune's, which the runtime completes."""
+    return tuple(command) == _ENTRYPOINT
 
 
-def model_of(runtime_name: str) -> str:
-    """The model that a runtime's name says (``family/SIZE``); empty when it has not three parts."""
+def _parse_model(runtime_name: str) -> str:
+    """Returns the model in a runtime's name (``family/SIZE``); empty where the name has not three parts."""
     parts = runtime_name.split("-")
     return f"{parts[1].replace('.', '_')}/{parts[2].upper()}" if len(parts) == 3 else ""
 
 
 def uses_lora(args: Sequence[str]) -> bool:
-    """Whether the arguments ask for LoRA."""
+    """Returns whether the arguments ask for LoRA."""
     return any("model.lora_attn_modules" in arg for arg in args)
 
 
 def uses_qlora(args: Sequence[str]) -> bool:
-    """Whether the arguments ask for QLoRA: a quantized base, without DoRA."""
+    """Returns whether the arguments ask for QLoRA: a quantized base, without DoRA."""
     return _is_on(args, "model.quantize_base") and not _is_on(args, "model.use_dora")
 
 
 def _is_on(args: Sequence[str], key: str) -> bool:
-    """Whether a switch is given, and given last with a value that is not a no."""
+    """Returns whether the last value of a switch, if any, turns it on."""
     values = [arg.partition("=")[2] for arg in args if key in arg]
-    return bool(values) and values[-1].strip().lower() not in OFF
+    return bool(values) and values[-1].strip().lower() not in _OFF
 
 
-def gpus_of(resources: ResourceRequirements | None) -> int:
-    """GPUs of a node: the first resource with ``gpu`` in its name, requests before limits."""
-    return gpus(resources.requests, resources.limits) if resources else 0
-
-
-def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
-    """Path and message of each fault of a torchtune job."""
+def check(job: TrainJob, runtime: Runtime) -> Findings:
+    """Yields the faults of a torchtune job."""
     trainer = job.spec.trainer or Trainer()
     name = job.spec.runtime_ref.name
-    model = model_of(name)
+    model = _parse_model(name)
     nodes = 1 if trainer.num_nodes is None else trainer.num_nodes
-    if model not in MODELS:
+    if model not in _MODELS:
         yield (
             "spec.runtimeRef.name",
             (
                 f'Invalid value: "{name}": must have a supported pretrained model, invalid model configured: '
-                f"{model or 'none'}; supported: {', '.join(sorted(MODELS))}"
+                f"{model or 'none'}; supported: {', '.join(sorted(_MODELS))}"
             ),
         )
-    if nodes > 1 and model != MULTI_NODE_MODEL:
+    if nodes > 1 and model != _MULTI_NODE_MODEL:
         yield "spec.trainer.numNodes", f"Invalid value: {nodes}: must be 1 for {model or 'this'} model"
     if nodes > 1 and uses_lora(trainer.args):
         yield (
@@ -82,18 +78,19 @@ def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
             f"Invalid value: {nodes}: LoRA fine-tuning is not supported for multi-node training in TorchTune",
         )
     if nodes == 1 and uses_qlora(trainer.args):
-        yield from _qlora(job, trainer, runtime, model)
-    yield from _managed(trainer)
+        yield from _check_qlora(job, trainer, runtime, model)
+    yield from _check_managed_arguments(trainer)
 
 
-def _qlora(job: TrainJob, trainer: Trainer, runtime: Runtime, model: str) -> Iterator[tuple[str, str]]:
+def _check_qlora(job: TrainJob, trainer: Trainer, runtime: Runtime, model: str) -> Findings:
     if model in _NO_QLORA:
         yield (
             "spec.runtimeRef.name",
             f'Invalid value: "{job.spec.runtime_ref.name}": QLoRA is not supported for {model} model',
         )
-    resources = trainer.resources_per_node or runtime_lookup.trainer_resources(runtime)
-    single_device = trainer.num_proc_per_node == 1 or gpus_of(resources) == 1
+    resources = trainer.resources_per_node or _get_trainer_resources(runtime)
+    gpus = count_gpus(resources.requests, resources.limits) if resources else 0
+    single_device = trainer.num_proc_per_node == 1 or gpus == 1
     if model in _SINGLE_DEVICE_QLORA and not single_device:
         yield (
             "spec.trainer.numProcPerNode",
@@ -108,10 +105,20 @@ def _qlora(job: TrainJob, trainer: Trainer, runtime: Runtime, model: str) -> Ite
         )
 
 
-def _managed(trainer: Trainer) -> Iterator[tuple[str, str]]:
+def _get_trainer_resources(runtime: Runtime) -> ResourceRequirements | None:
+    """Returns the resources of the container ``node`` in the trainer's step."""
+    for step in runtime.spec.jobset.replicated_jobs:
+        if step.ancestor == TRAINER:
+            for container in step.containers:
+                if container.name == NODE:
+                    return container.resources
+    return None
+
+
+def _check_managed_arguments(trainer: Trainer) -> Findings:
     for index, argument in enumerate(trainer.args):
         key = argument.split("=", 1)[0]
-        if key in MANAGED:
+        if key in _MANAGED:
             yield (
                 f"spec.trainer.args[{index}]",
                 (

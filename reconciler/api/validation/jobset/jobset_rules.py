@@ -1,22 +1,21 @@
-"""What JobSet's webhook refuses when it is given a runtime's template.
+"""Rules of JobSet's webhook for the JobSet of a runtime.
 
-Upstream finds these only when a job starts; here they are faults of the runtime. The lengths of generated
-names are not checked: on an engine a long host name is shortened.
+The lengths of generated names are not checked: on an engine a long host name is shortened.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from reconciler.api.field_paths import render
+from reconciler.api.faults import Findings
+from reconciler.api.field_paths import pod_spec_path, replicated_job_path
 from reconciler.api.models.jobset import FailurePolicyRule, JobSetSpec, ReplicatedJob
-from reconciler.api.name_syntax import domain_prefixed_path_problem, label_1035_problem, label_1123_problem
-from reconciler.api.runtime_lookup import job_path, pod_of, pod_path
-from reconciler.api.validation.jobset.volume_claim_rules import conflict
+from reconciler.api.name_syntax import validate_domain_prefixed_path, validate_label_1035, validate_label_1123
+from reconciler.api.validation.jobset.volume_claim_rules import describe_conflict
 
-JOB_FAILURE_REASONS: Final = (
+_JOB_FAILURE_REASONS: Final = (
     "BackoffLimitExceeded",
     "DeadlineExceeded",
     "FailedIndexes",
@@ -30,43 +29,43 @@ _MANAGER_LIMIT: Final = 63
 _LARGEST: Final = 2**31 - 1
 
 
-def check(spec: JobSetSpec) -> Iterator[tuple[str, str]]:
-    """Path and message of each fault of a runtime's JobSet."""
+def check(spec: JobSetSpec) -> Findings:
+    """Yields the faults of a runtime's JobSet."""
     names = [job.name for job in spec.replicated_jobs]
-    yield from _network(spec)
+    yield from _check_network(spec)
     for index, job in enumerate(spec.replicated_jobs):
-        yield from _replicated_job(job, index, names)
+        yield from _check_replicated_job(job, index, names)
     if spec.success_policy:
         base = f"{_BASE}.successPolicy.targetReplicatedJobs"
-        yield from _targets(spec.success_policy.target_replicated_jobs, base, names)
+        yield from _check_targets(spec.success_policy.target_replicated_jobs, base, names)
     rules = spec.failure_policy.rules if spec.failure_policy else ()
     for index, rule in enumerate(rules):
-        yield from _failure_rule(rule, f"{_BASE}.failurePolicy.rules[{index}]", names)
+        yield from _check_failure_rule(rule, f"{_BASE}.failurePolicy.rules[{index}]", names)
         if rule.name in {earlier.name for earlier in rules[:index]}:
             path = f"{_BASE}.failurePolicy.rules[{index}].name"
             yield path, f'Duplicate value: "{rule.name}": rule names must be unique'
-    yield from _coordinator(spec)
-    yield from _claims(spec)
+    yield from _check_coordinator(spec)
+    yield from _check_claims(spec)
 
 
-def _network(spec: JobSetSpec) -> Iterator[tuple[str, str]]:
+def _check_network(spec: JobSetSpec) -> Findings:
     subdomain = spec.network.subdomain if spec.network else None
-    if subdomain and (problem := label_1035_problem(subdomain)):
+    if subdomain and (problem := validate_label_1035(subdomain)):
         yield f"{_BASE}.network.subdomain", f'Invalid value: "{subdomain}": {problem}'
     manager = spec.managed_by
     if manager is None:
         return
-    if problem := domain_prefixed_path_problem(manager):
+    if problem := validate_domain_prefixed_path(manager):
         yield f"{_BASE}.managedBy", f'Invalid value: "{manager}": {problem}'
     if len(manager) > _MANAGER_LIMIT:
         yield f"{_BASE}.managedBy", f"Too long: may not be more than {_MANAGER_LIMIT} characters"
 
 
-def _replicated_job(job: ReplicatedJob, index: int, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    base = job_path(index)
-    if problem := label_1123_problem(job.name):
+def _check_replicated_job(job: ReplicatedJob, index: int, names: Sequence[str]) -> Findings:
+    base = replicated_job_path(index)
+    if problem := validate_label_1123(job.name):
         yield f"{base}.name", f'Invalid value: "{job.name}": {problem}'
-    if problem := label_1035_problem(job.group_name):
+    if problem := validate_label_1035(job.group_name):
         yield f"{base}.groupName", f'Invalid value: "{job.group_name}": {problem}'
     if job.replicas < 0:
         yield f"{base}.replicas", f"Invalid value: {job.replicas}: should be greater than or equal to 0"
@@ -97,7 +96,7 @@ def _replicated_job(job: ReplicatedJob, index: int, names: Sequence[str]) -> Ite
         )
 
 
-def _targets(targets: Sequence[str], base: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _check_targets(targets: Sequence[str], base: str, names: Sequence[str]) -> Findings:
     for index, target in enumerate(targets):
         if target not in names:
             yield (
@@ -106,7 +105,7 @@ def _targets(targets: Sequence[str], base: str, names: Sequence[str]) -> Iterato
             )
 
 
-def _failure_rule(rule: FailurePolicyRule, base: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _check_failure_rule(rule: FailurePolicyRule, base: str, names: Sequence[str]) -> Findings:
     if not 1 <= len(rule.name) <= _RULE_NAME_LIMIT:
         yield f"{base}.name", f"Invalid value: a rule's name must have 1 to {_RULE_NAME_LIMIT} characters"
     elif not _RULE_NAME.fullmatch(rule.name):
@@ -117,10 +116,10 @@ def _failure_rule(rule: FailurePolicyRule, base: str, names: Sequence[str]) -> I
                 "or any of '_,:', and end with a letter, digit or '_'"
             ),
         )
-    yield from _targets(rule.target_replicated_jobs, f"{base}.targetReplicatedJobs", names)
+    yield from _check_targets(rule.target_replicated_jobs, f"{base}.targetReplicatedJobs", names)
     for index, reason in enumerate(rule.on_job_failure_reasons):
-        if reason not in JOB_FAILURE_REASONS:
-            supported = ", ".join(f'"{known}"' for known in JOB_FAILURE_REASONS)
+        if reason not in _JOB_FAILURE_REASONS:
+            supported = ", ".join(f'"{known}"' for known in _JOB_FAILURE_REASONS)
             path = f"{base}.onJobFailureReasons[{index}]"
             yield path, f'Unsupported value: "{reason}": supported values: {supported}'
     for index, pattern in enumerate(rule.on_job_failure_message_patterns):
@@ -131,7 +130,7 @@ def _failure_rule(rule: FailurePolicyRule, base: str, names: Sequence[str]) -> I
             yield path, f'Invalid value: "{pattern}": not a regular expression: {error}'
 
 
-def _coordinator(spec: JobSetSpec) -> Iterator[tuple[str, str]]:
+def _check_coordinator(spec: JobSetSpec) -> Findings:
     coordinator, base = spec.coordinator, f"{_BASE}.coordinator"
     if coordinator is None:
         return
@@ -145,7 +144,7 @@ def _coordinator(spec: JobSetSpec) -> Iterator[tuple[str, str]]:
     template = job.template.spec
     if template is not None and template.completion_mode == "NonIndexed":
         message = f'Invalid value: "NonIndexed": the job of the coordinator ({job.name}) must be Indexed'
-        path = f"{job_path(spec.replicated_jobs.index(job))}.template.spec.completionMode"
+        path = f"{replicated_job_path(spec.replicated_jobs.index(job))}.template.spec.completionMode"
         yield path, f"{message}; remove the field"
     completions = template.completions if template else None
     pods = coordinator.pod_index or 0
@@ -153,33 +152,20 @@ def _coordinator(spec: JobSetSpec) -> Iterator[tuple[str, str]]:
         yield f"{base}.podIndex", f"Invalid value: {coordinator.pod_index}: job {job.name} has no such pod"
 
 
-def _claims(spec: JobSetSpec) -> Iterator[tuple[str, str]]:
+def _check_claims(spec: JobSetSpec) -> Findings:
     seen: set[str] = set()
     for index, policy in enumerate(spec.volume_claim_policies):
         for position, claim in enumerate(policy.templates):
-            path = render(
-                (
-                    "spec",
-                    "template",
-                    "spec",
-                    "volumeClaimPolicies",
-                    index,
-                    "templates",
-                    position,
-                    "metadata",
-                    "name",
-                )
-            )
+            path = f"{_BASE}.volumeClaimPolicies[{index}].templates[{position}].metadata.name"
             name = claim.metadata.name if claim.metadata else None
             if not name:
                 yield path, "Required value: the name is that of the volume in the pods"
-            elif problem := label_1123_problem(name):
+            elif problem := validate_label_1123(name):
                 yield path, f'Invalid value: "{name}": {problem}'
             elif name in seen:
                 yield path, f'Duplicate value: "{name}": another claim has this name already'
             seen.add(name or "")
     for index, job in enumerate(spec.replicated_jobs):
-        pod = pod_of(job)
-        for position, volume in enumerate(pod.volumes if pod else ()):
+        for position, volume in enumerate(job.pod_spec.volumes if job.pod_spec else ()):
             if volume.name in seen:
-                yield f"{pod_path(index)}.volumes[{position}].name", conflict(volume.name)
+                yield f"{pod_spec_path(index)}.volumes[{position}].name", describe_conflict(volume.name)

@@ -1,18 +1,18 @@
-"""What the API server refuses in a Job's ``podFailurePolicy``."""
+"""Rules of the API server for a Job's ``podFailurePolicy``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
+from reconciler.api.faults import Findings
 from reconciler.api.models.batch_job import JobSpec
 
 _ACTIONS: Final = ("FailJob", "FailIndex", "Ignore", "Count")
 _OPERATORS: Final = ("In", "NotIn")
 
 
-def check(spec: JobSpec, base: str) -> Iterator[tuple[str, str]]:
-    """Path and message of each fault; ``base`` is the path of the Job's spec."""
+def check(spec: JobSpec, base: str) -> Findings:
+    """Yields the faults of the policy; ``base`` is the path of the Job's spec."""
     policy = spec.pod_failure_policy
     if policy is None:
         return

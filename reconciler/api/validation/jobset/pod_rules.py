@@ -1,55 +1,50 @@
-"""What the API server refuses in a pod template when a Job is made of it.
+"""Rules of the API server for the Job and the pod template of a replicated job.
 
-Upstream's own admission lets these through and the job then never starts; said here before anything runs.
-Only what holds of a template by itself is an error: what a patch or a framework adds later is not guessed.
+Only faults of the template itself are errors: what a patch or a framework adds later is not guessed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
-from reconciler.api.models.base import manifest_name
+from reconciler.api.faults import Findings
+from reconciler.api.field_paths import pod_spec_path, replicated_job_path
+from reconciler.api.label_rules import check_template_labels
+from reconciler.api.models.base import to_manifest_name
 from reconciler.api.models.batch_job import JobSpec
 from reconciler.api.models.core.container import Container, ResourceRequirements
 from reconciler.api.models.core.environment import EnvVar
 from reconciler.api.models.core.pod import PodSpec
 from reconciler.api.models.core.volume import Volume
 from reconciler.api.models.jobset import ReplicatedJob
-from reconciler.api.name_syntax import LARGEST_ID, env_name_problem, label_1123_problem
+from reconciler.api.name_syntax import LARGEST_ID, validate_env_name, validate_label_1123
 from reconciler.api.quantities import parse
-from reconciler.api.runtime_lookup import job_path, pod_path
-from reconciler.api.validation.jobset.pod_failure_rules import check as check_failure_policy
-from reconciler.api.validation.labels import template_errors
+from reconciler.api.validation.jobset.pod_failure_rules import check as check_pod_failure_policy
 
-_RESTART: Final = ("OnFailure", "Never")
-_PULL: Final = ("Always", "IfNotPresent", "Never")
+_RESTART_POLICIES: Final = ("OnFailure", "Never")
+_PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 _PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 _COMPLETION_MODES: Final = ("NonIndexed", "Indexed")
 _LARGEST_PORT: Final = 65535
 
-Found = Iterator[tuple[str, str]]
 
-
-def check(job: ReplicatedJob, index: int) -> Found:
-    """Path and message of each fault in a replicated job's Job and pod template."""
-    spec = job.template.spec
-    yield from template_errors(job.template.metadata, f"{job_path(index)}.template.metadata")
+def check(job: ReplicatedJob, index: int) -> Findings:
+    """Yields the faults of a replicated job's Job and pod template."""
+    base, spec = f"{replicated_job_path(index)}.template", job.template.spec
+    yield from check_template_labels(job.template.metadata, f"{base}.metadata")
     if spec is None:
-        yield f"{job_path(index)}.template.spec", "Required value: a replicated job needs a pod template"
+        yield f"{base}.spec", "Required value: a replicated job needs a pod template"
         return
-    yield from _job(spec, f"{job_path(index)}.template.spec")
-    yield from template_errors(spec.template.metadata, f"{job_path(index)}.template.spec.template.metadata")
+    yield from _check_job(spec, f"{base}.spec")
+    yield from check_template_labels(spec.template.metadata, f"{base}.spec.template.metadata")
     if spec.template.spec is None:
-        yield (
-            f"{job_path(index)}.template.spec.template.spec",
-            "Required value: the pod template needs a spec",
-        )
+        yield pod_spec_path(index), "Required value: the pod template needs a spec"
         return
-    yield from _pod(spec.template.spec, pod_path(index))
+    yield from _check_pod(spec.template.spec, pod_spec_path(index))
 
 
-def _job(spec: JobSpec, base: str) -> Found:
+def _check_job(spec: JobSpec, base: str) -> Findings:
     numbers = {
         "parallelism": spec.parallelism,
         "completions": spec.completions,
@@ -62,12 +57,12 @@ def _job(spec: JobSpec, base: str) -> Found:
     for name, number in numbers.items():
         if number is not None and number < 0:
             yield f"{base}.{name}", f"Invalid value: {number}: must be greater than or equal to 0"
-    yield from one_of(spec.completion_mode, _COMPLETION_MODES, f"{base}.completionMode")
-    yield from check_failure_policy(spec, base)
+    yield from _check_supported(spec.completion_mode, _COMPLETION_MODES, f"{base}.completionMode")
+    yield from check_pod_failure_policy(spec, base)
 
 
-def _pod(pod: PodSpec, base: str) -> Found:
-    yield from one_of(pod.restart_policy, _RESTART, f"{base}.restartPolicy")
+def _check_pod(pod: PodSpec, base: str) -> Findings:
+    yield from _check_supported(pod.restart_policy, _RESTART_POLICIES, f"{base}.restartPolicy")
     grace = pod.termination_grace_period_seconds
     if grace is not None and grace < 0:
         path = f"{base}.terminationGracePeriodSeconds"
@@ -84,12 +79,12 @@ def _pod(pod: PodSpec, base: str) -> Found:
             if container.name in names:
                 yield f"{path}.name", f'Duplicate value: "{container.name}": another container has this name'
             names.add(container.name)
-            yield from _container(container, path)
+            yield from _check_container(container, path)
     for index, volume in enumerate(pod.volumes):
-        yield from _volume(volume, f"{base}.volumes[{index}]")
+        yield from _check_volume(volume, f"{base}.volumes[{index}]")
     if (context := pod.security_context) is not None:
         groups = [(f"supplementalGroups[{n}]", group) for n, group in enumerate(context.supplemental_groups)]
-        yield from _ids(
+        yield from _check_ids(
             (
                 ("runAsUser", context.run_as_user),
                 ("runAsGroup", context.run_as_group),
@@ -100,19 +95,19 @@ def _pod(pod: PodSpec, base: str) -> Found:
         )
 
 
-def _container(container: Container, base: str) -> Found:
-    if problem := label_1123_problem(container.name):
+def _check_container(container: Container, base: str) -> Findings:
+    if problem := validate_label_1123(container.name):
         yield f"{base}.name", f'Invalid value: "{container.name}": {problem}'
-    yield from one_of(container.image_pull_policy, _PULL, f"{base}.imagePullPolicy")
-    yield from environment(container.env, f"{base}.env")
+    yield from _check_supported(container.image_pull_policy, _PULL_POLICIES, f"{base}.imagePullPolicy")
+    yield from check_env(container.env, f"{base}.env")
     for index, port in enumerate(container.ports):
         path = f"{base}.ports[{index}]"
         if not 0 < port.container_port <= _LARGEST_PORT:
             yield (
                 f"{path}.containerPort",
-                f"Invalid value: {port.container_port}: must be between 1 and 65535",
+                f"Invalid value: {port.container_port}: must be between 1 and {_LARGEST_PORT}",
             )
-        yield from one_of(port.protocol, _PROTOCOLS, f"{path}.protocol")
+        yield from _check_supported(port.protocol, _PROTOCOLS, f"{path}.protocol")
     for index, mount in enumerate(container.volume_mounts):
         path = f"{base}.volumeMounts[{index}]"
         if not mount.mount_path:
@@ -122,14 +117,14 @@ def _container(container: Container, base: str) -> Found:
         if mount.sub_path and (mount.sub_path.startswith("/") or ".." in mount.sub_path.split("/")):
             message = f'Invalid value: "{mount.sub_path}": must be a relative path without ".."'
             yield f"{path}.subPath", message
-    yield from resources(container.resources, f"{base}.resources")
+    yield from check_resources(container.resources, f"{base}.resources")
     if (context := container.security_context) is not None:
         ids = (("runAsUser", context.run_as_user), ("runAsGroup", context.run_as_group))
-        yield from _ids(ids, f"{base}.securityContext")
+        yield from _check_ids(ids, f"{base}.securityContext")
 
 
-def _ids(numbers: Iterable[tuple[str, int | None]], base: str) -> Found:
-    """Faults of users and groups: an engine may take a number that is none for another one."""
+def _check_ids(numbers: Iterable[tuple[str, int | None]], base: str) -> Findings:
+    """Yields the faults of user and group ids: an engine may take an invalid number for another id."""
     for field, number in numbers:
         if number is not None and not 0 <= number <= LARGEST_ID:
             yield (
@@ -138,11 +133,11 @@ def _ids(numbers: Iterable[tuple[str, int | None]], base: str) -> Found:
             )
 
 
-def environment(variables: tuple[EnvVar, ...], base: str) -> Found:
-    """Faults of environment variables: names, and values from two places."""
+def check_env(variables: tuple[EnvVar, ...], base: str) -> Findings:
+    """Yields the faults of environment variables: names, and values with two sources."""
     for index, variable in enumerate(variables):
         path = f"{base}[{index}]"
-        if problem := env_name_problem(variable.name):
+        if problem := validate_env_name(variable.name):
             yield f"{path}.name", f'Invalid value: "{variable.name}": {problem}'
         source = variable.value_from
         if source is None:
@@ -156,38 +151,38 @@ def environment(variables: tuple[EnvVar, ...], base: str) -> Found:
             yield f"{path}.valueFrom", f"Invalid value: must specify exactly one of: {wanted}"
 
 
-def resources(requirements: ResourceRequirements | None, base: str) -> Found:
-    """Faults of resources: negative amounts, and requests beyond their limits."""
+def check_resources(requirements: ResourceRequirements | None, base: str) -> Findings:
+    """Yields the faults of resources: negative amounts, and requests beyond their limits."""
     if requirements is None:
         return
-    for field, listed in (("limits", requirements.limits), ("requests", requirements.requests)):
-        for name, amount in listed.items():
+    for field, amounts in (("limits", requirements.limits), ("requests", requirements.requests)):
+        for name, amount in amounts.items():
             if parse(amount) < 0:
-                path = f"{base}.{field}{_key(name)}"
+                path = f"{base}.{field}{_format_key(name)}"
                 yield path, f'Invalid value: "{amount}": must be greater than or equal to 0'
     for name, amount in requirements.requests.items():
         limit = requirements.limits.get(name)
         if limit is not None and parse(amount) > parse(limit):
-            path = f"{base}.requests{_key(name)}"
+            path = f"{base}.requests{_format_key(name)}"
             yield path, f'Invalid value: "{amount}": must be less than or equal to {name} limit of {limit}'
 
 
-def _volume(volume: Volume, base: str) -> Found:
-    if problem := label_1123_problem(volume.name):
+def _check_volume(volume: Volume, base: str) -> Findings:
+    if problem := validate_label_1123(volume.name):
         yield f"{base}.name", f'Invalid value: "{volume.name}": {problem}'
-    sources = sorted(manifest_name(source) for source in volume.model_fields_set - {"name"})
+    sources = sorted(to_manifest_name(source) for source in volume.model_fields_set - {"name"})
     if len(sources) > 1:
         yield base, f"Forbidden: may not specify more than 1 volume type (it has {', '.join(sources)})"
     if volume.host_path is not None and ".." in volume.host_path.path.split("/"):
         yield f"{base}.hostPath.path", f'Invalid value: "{volume.host_path.path}": must not contain ".."'
 
 
-def one_of(value: str | None, supported: tuple[str, ...], path: str) -> Found:
-    """A fault when ``value`` is given and none of ``supported``."""
+def _check_supported(value: str | None, supported: tuple[str, ...], path: str) -> Findings:
+    """Yields a fault where ``value`` is given and is none of ``supported``."""
     if value is not None and value not in supported:
         listed = ", ".join(f'"{known}"' for known in supported)
         yield path, f'Unsupported value: "{value}": supported values: {listed}'
 
 
-def _key(name: str) -> str:
+def _format_key(name: str) -> str:
     return f".{name}" if name.replace("-", "").isalnum() else f"[{name}]"

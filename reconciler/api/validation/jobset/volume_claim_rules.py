@@ -1,46 +1,33 @@
-"""What JobSet's webhook refuses of ``volumeClaimPolicies``, with the job's patches in the pods.
+"""Rules of JobSet's webhook for ``volumeClaimPolicies``, on a job with its patches.
 
-A runtime alone does not say whether a claim is used: a patch may mount it. So this is asked of a job.
+They cannot be checked on a runtime alone: a patch may mount the claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from reconciler.api import runtime_lookup
-from reconciler.api.models.jobset import JobSetSpec
+from reconciler.api.faults import Findings
 from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import TrainJob
-from reconciler.api.validation.runtime_patch_rules import jobs_of, patched_mounts, pod_of
+from reconciler.api.step_names import INITIALIZER_VOLUME
+from reconciler.api.validation.runtime_patch_rules import find_patched_mounts
 
 
-def claim_names(spec: JobSetSpec) -> list[str]:
-    """Names of the claims that are made for the job, which are those of the volumes in its pods."""
-    return [
-        claim.metadata.name
-        for policy in spec.volume_claim_policies
-        for claim in policy.templates
-        if claim.metadata and claim.metadata.name
-    ]
-
-
-def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
-    """Path and message of each claim that nothing mounts, or whose name a patch gives to a volume."""
-    spec = runtime_lookup.jobset_of(runtime)
-    names = claim_names(spec)
+def check(job: TrainJob, runtime: Runtime) -> Findings:
+    """Yields a fault for each claim that nothing mounts, or whose name a patch gives to a volume."""
+    jobset = runtime.spec.jobset
     mounted = {
-        mount
-        for step in spec.replicated_jobs
-        for container in runtime_lookup.containers_of(step)
-        for mount in (
-            *(m.name for m in container.volume_mounts),
-            *patched_mounts(job, step.name, container.name),
+        name
+        for step in jobset.replicated_jobs
+        for container in step.containers
+        for name in (
+            *(mount.name for mount in container.volume_mounts),
+            *find_patched_mounts(job, step.name, container.name),
         )
     }
-    # The rule of initializers says it of their volume, and more exactly.
-    said = {runtime_lookup.INITIALIZER_VOLUME} if job.spec.initializer else set()
-    for name in names:
-        if name not in mounted | said:
+    # initializer_rules reports a missing mount of the initializers' volume, and more exactly.
+    reported = {INITIALIZER_VOLUME} if job.spec.initializer else set()
+    for name in jobset.claim_names:
+        if name not in mounted | reported:
             yield (
                 "spec.runtimeRef",
                 (
@@ -49,17 +36,18 @@ def check(job: TrainJob, runtime: Runtime) -> Iterator[tuple[str, str]]:
                 ),
             )
     for index, patch in enumerate(job.spec.runtime_patches):
-        for position, patched in enumerate(jobs_of(patch)):
-            pod = pod_of(patched)
-            place = f"spec.runtimePatches[{index}].trainingRuntimeSpec.template.spec"
-            base = f"{place}.replicatedJobs[{position}].template.spec.template.spec.volumes"
-            for number, volume in enumerate(pod.volumes if pod else ()):
-                if volume.name in names:
-                    yield f"{base}[{number}].name", conflict(volume.name)
+        for position, patched in enumerate(patch.replicated_jobs):
+            base = (
+                f"spec.runtimePatches[{index}].trainingRuntimeSpec.template.spec.replicatedJobs[{position}]"
+            )
+            for number, volume in enumerate(patched.pod_spec.volumes if patched.pod_spec else ()):
+                if volume.name in jobset.claim_names:
+                    path = f"{base}.template.spec.template.spec.volumes[{number}].name"
+                    yield path, describe_conflict(volume.name)
 
 
-def conflict(name: str) -> str:
-    """What is said of a volume that has a claim's name."""
+def describe_conflict(name: str) -> str:
+    """Returns the message for a volume that has a claim's name."""
     return (
         f'Invalid value: "{name}": volume name conflicts with the claim of that name in volumeClaimPolicies; '
         "remove the volume (the claim is one), or give it another name"

@@ -1,4 +1,4 @@
-"""The container backend's configuration, where upstream has it."""
+"""The container backend's configuration, at upstream's import path."""
 
 from reconciler.client.backends.container.types import ContainerBackendConfig, TrainingRuntimeSource
 

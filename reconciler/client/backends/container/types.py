@@ -1,4 +1,4 @@
-"""``ContainerBackendConfig`` as upstream has it, checked when it is made."""
+"""``ContainerBackendConfig``, with upstream's fields, validated when it is created."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from reconciler.config.options import OPTION
+from reconciler.config.settings import OPTION
 
 DEFAULT_SOURCES = ("github://kubeflow/trainer",)
 
 
 class TrainingRuntimeSource(BaseModel):
-    """Where runtimes come from, the first that has one of a name wins; built-in ones come last.
+    """Sources of runtimes: the first that has a runtime of the name wins; built-in ones come last.
 
     Attributes:
         sources: ``github://owner/repo[/path][@ref]``, ``https://...``, ``http://...``, ``file:///...`` or an
@@ -36,12 +36,12 @@ class TrainingRuntimeSource(BaseModel):
 class ContainerBackendConfig(BaseModel):
     """How containers are run.
 
-    What is not given here is taken from ``RECONCILER_*`` variables and ``reconciler.yaml``. A daemon that
-    runs on the folder has settings of its own; these are for the client without one.
+    Fields that are not set are taken from ``RECONCILER_*`` variables and ``reconciler.yaml``. A daemon on the
+    folder has settings of its own; these are for the client without one.
 
     Attributes:
         pull_policy: ``IfNotPresent``, ``Always`` or ``Never``.
-        auto_remove: remove containers and network of a job that has ended; False keeps them to be looked at.
+        auto_remove: remove containers and network of a job that has ended; False keeps them for inspection.
         container_host: URL of the engine's socket, ``unix:///run/podman/podman.sock``.
         container_runtime: ``docker``, ``podman``, or None: Docker if it answers, else Podman. ``process``
             (not upstream's) runs without any engine.
@@ -65,4 +65,4 @@ class ContainerBackendConfig(BaseModel):
     @field_validator("pull_policy")
     @classmethod
     def _known_policy(cls, policy: str) -> str:
-        return str(OPTION["pull_policy"].value(policy))
+        return str(OPTION["pull_policy"].parse(policy))

@@ -1,8 +1,11 @@
-"""Progress that trainings report: upstream's status endpoint, in the daemon.
+"""Progress that trainings report: upstream's status endpoint, served by the daemon.
 
-``payloads`` (what a report may say; pure) and ``tokens`` (whose it is) are the contract; ``desk`` answers
-requests; ``inbox`` keeps the last report of a job until the job's next pass takes it into the record:
-nobody but the pass writes records. ``reach`` (pure) says whether a job's containers can get to the daemon
-at all, ``listeners`` opens an address for each network, ``renewing`` keeps tokens fresh in the mounted
-files, ``service`` puts these together.
+``progress_handler`` answers requests, with ``report_payload`` (what a report may say; pure) and
+``progress_tokens`` (which job a request belongs to). ``progress_reports`` keeps each job's last report until
+the job's next pass takes it into the record: only a pass writes records. ``progress_endpoints`` (where pods
+report to), ``progress_listeners``, ``rootless_listeners`` and ``bridge_discovery`` open an address per
+network; ``token_renewal`` keeps the mounted tokens fresh. ``progress_service`` wires these.
+
+The controller imports ``ProgressService``, ``ProgressReports`` and ``ProgressEndpoints``. Nothing here
+imports the reconciler or the executor, or writes a record.
 """

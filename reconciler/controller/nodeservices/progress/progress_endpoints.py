@@ -1,9 +1,10 @@
-"""Whether and where a job's containers can reach the daemon. Pure, but for one look at this host's addresses.
+"""Where a job's containers report to, and whether they can reach the daemon. Pure but for one host look-up.
 
 The daemon's host owns the bridges of a rootful engine: a network's gateway is an address of this host that
-only the job's containers (and this host) get to. What can go wrong is that it is not: an engine elsewhere,
-in a virtual machine, or with networks in a namespace of its own (for Podman's there is a way in, see
-``rootless``). Then the job gets no variables, and one sentence says why.
+only the job's containers (and this host) can reach. What can go wrong: the gateway is not on this host,
+because the engine is on another host, in a virtual machine, or has its networks in a namespace of its own
+(for Podman's there is a way in, see :mod:`.rootless_listeners`). Then the job gets no variables, and one
+sentence says why.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
+class ProgressEndpoints:
     """Where each pod reports to.
 
     Attributes:
-        addresses: host and port by step and index; those who cannot reach the daemon are missing.
-        trouble: why some are, as a sentence; "" when none is.
+        addresses: host and port by step and index; pods that cannot reach the daemon are missing.
+        problem: why some pods cannot, as a sentence; "" when all can.
     """
 
     addresses: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    trouble: str = ""
+    problem: str = ""
 
 
-def elsewhere(info: EngineInfo) -> str:
-    """Why nothing of this engine can reach the daemon, by what is known of it; "" where it may."""
+def unreachable_reason(info: EngineInfo) -> str:
+    """Returns why no container of this engine can reach the daemon; "" where, by its facts, one may."""
     if info.name == "process":
         return ""
     if info.host and not info.host.startswith("unix://"):
@@ -44,18 +45,18 @@ def elsewhere(info: EngineInfo) -> str:
     return ""
 
 
-def is_inside(info: EngineInfo) -> bool:
-    """Whether its networks are in a namespace that this process is not in, but may have a way into."""
+def has_private_network_namespace(info: EngineInfo) -> bool:
+    """Whether the networks are in a namespace that this process is not in, but may have a way into."""
     return info.name == "podman" and info.rootless
 
 
-def address_for(pod: PodPlan, info: EngineInfo, gateway: str) -> str:
-    """The address at which the daemon listens for the pod."""
+def listen_address(pod: PodPlan, info: EngineInfo, gateway: str) -> str:
+    """Returns the address at which the daemon listens for the pod."""
     return LOOPBACK if pod.host_network or info.name == "process" else gateway
 
 
-def is_local(address: str) -> bool:
-    """Whether it is an address of this host now."""
+def is_host_address(address: str) -> bool:
+    """Whether this host has the address now."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -65,6 +66,6 @@ def is_local(address: str) -> bool:
     return True
 
 
-def endpoint(address: str, port: int) -> str:
-    """As it stands in a URL."""
+def format_host_port(address: str, port: int) -> str:
+    """Returns host and port as they stand in a URL."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -1,64 +1,70 @@
-"""Answers reports, to the letter of upstream's server (``pkg/statusserver``)."""
+"""Answers progress reports exactly as upstream's server does (``pkg/statusserver``).
+
+Imports Starlette: import this module only where a listener opens.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
 
 import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from reconciler.controller.nodeservices.progress.progress_reports import Inbox
-from reconciler.controller.nodeservices.progress.progress_tokens import Tokens
-from reconciler.controller.nodeservices.progress.report_payload import InvalidReport, parse
+from reconciler.controller.nodeservices.progress.progress_reports import ProgressReports
+from reconciler.controller.nodeservices.progress.progress_tokens import ProgressTokens
+from reconciler.controller.nodeservices.progress.report_payload import InvalidReport, parse_report
 from reconciler.names import job_key
-from reconciler.plan.progress_reporting import audience
-from reconciler.server.bearer_tokens import bearer
-from reconciler.server.messages import FORBIDDEN, Head, Request, Response, as_json, refusal
-from reconciler.server.routing import Route, Routes
-
-JOB_NOT_FOUND: Final = refusal(404, "NotFound", "Train job not found")
+from reconciler.plan.progress_reporting import token_audience
+from reconciler.server.bearer_tokens import bearer_token
+from reconciler.server.status_responses import ApiResponse, build_application, error_response
 
 _log = structlog.get_logger(__name__)
 
 
-class Desk:
-    """See the module.
+class ProgressHandler:
+    """The one route of the progress listeners.
 
     Args:
-        tokens: tell whose a report is.
-        inbox: takes what is in order.
-        uid_of: of the job ``namespace/name`` as it is now; None where there is none.
+        tokens: tell which job a request belongs to.
+        reports: takes valid reports.
+        uid_of: returns the current uid of the job ``namespace/name``; None where there is no such job.
     """
 
-    def __init__(self, *, tokens: Tokens, inbox: Inbox, uid_of: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, *, tokens: ProgressTokens, reports: ProgressReports, uid_of: Callable[[str], str | None]
+    ) -> None:
         self._tokens = tokens
-        self._inbox = inbox
+        self._reports = reports
         self._uid_of = uid_of
-        path = "/apis/" + audience("{namespace}", "{name}")
-        self.routes = Routes(Route("POST", path, self._take, admit=self._admit))
+        path = "/apis/" + token_audience("{namespace}", "{name}")
+        self.app = build_application(Route(path, self._handle, methods=["POST"]))
 
-    def _admit(self, head: Head) -> Response | None:
-        """Before the body: whose token it is."""
-        return None if self._uid(head) is not None else FORBIDDEN
+    async def _handle(self, request: Request) -> Response:
+        if self._token_uid(request) is None:
+            return error_response(403)  # before the body is read
+        return await run_in_threadpool(self._handle_report, request, await request.body())
 
-    def _uid(self, head: Head) -> str | None:
-        namespace, name = head.params["namespace"], head.params["name"]
-        return self._tokens.uid(bearer(head), namespace=namespace, job=name)
+    def _token_uid(self, request: Request) -> str | None:
+        token, path = bearer_token(request.headers), request.path_params
+        return self._tokens.uid(token, namespace=path["namespace"], job=path["name"])
 
-    def _take(self, request: Request) -> Response:
-        key = job_key(request.params["namespace"], request.params["name"])
-        uid, known = self._uid(request), self._uid_of(key)
-        if known is not None and uid != known:
-            return FORBIDDEN  # of an earlier life of the job, or run out while the body came
+    def _handle_report(self, request: Request, body: bytes) -> Response:
+        key = job_key(request.path_params["namespace"], request.path_params["name"])
+        token_uid, job_uid = self._token_uid(request), self._uid_of(key)
+        if job_uid is not None and token_uid != job_uid:
+            # The token is of a deleted job of this name, or expired while the body was read.
+            return error_response(403)
         try:
-            status = parse(request.body)
+            status = parse_report(body)
         except InvalidReport as error:
-            return refusal(422, "Invalid", error.message)
+            return error_response(422, error.message)
         if status is None:
-            return as_json({})
-        if known is None:
-            return JOB_NOT_FOUND
-        self._inbox.put(key, uid=known, status=status)
-        _log.debug("progress", job=key, percent=status.get("progressPercentage"))
-        echoed: dict[str, Any] = {"trainerStatus": status}
-        return as_json(echoed)
+            return ApiResponse({})
+        if job_uid is None:
+            return error_response(404, "Train job not found")
+        self._reports.put(key, uid=job_uid, status=status)
+        _log.debug("progress reported", job=key, percent=status.get("progressPercentage"))
+        return ApiResponse({"trainerStatus": status})

@@ -1,8 +1,9 @@
-"""The addresses at which the daemon hears of progress: one a network, opened and closed with the jobs.
+"""The addresses at which the daemon receives progress: one per network, opened and closed with the jobs.
 
-A job that runs through a restart of the daemon has its URL for good, so an address keeps its port: it is
-derived from the folder's ``instance``, and what another program forced it to is remembered. What can go
-wrong: the port is taken when the daemon comes back; the address is then tried again until it is free.
+A job that runs through a restart of the daemon keeps its URL, so an address keeps its port: the port is
+derived from the folder's ``instance``, and a different one that another program forced is remembered. What
+can go wrong: the port is taken when the daemon comes back; the address is then tried again until the port is
+free.
 """
 
 from __future__ import annotations
@@ -16,152 +17,152 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from reconciler.errors import ServingError, StateError
-from reconciler.server.certificate_authority import CERTIFICATE_LIFE, Authority
-from reconciler.server.http_server import Listening, Opener, Server
-from reconciler.server.routing import Routes
+from reconciler.errors import ListenError, StateError
+from reconciler.server.asgi.http_server import Server
+from reconciler.server.asgi.listeners import Listener, SocketFactory
+from reconciler.server.certificate_authority import CERTIFICATE_LIFETIME, CertificateAuthority
 from reconciler.state.atomic_files import read_if_exists, write_atomically
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 #: Below the ports that the kernel gives to outgoing connections, and off the rendezvous port 29500.
 FIRST_PORT: Final = 20_000
-PORTS: Final = 9_000
-TRIES: Final = 20
-#: Certificates are made anew when half of their time is over.
-RENEWAL: Final = CERTIFICATE_LIFE.total_seconds() / 2
+PORT_COUNT: Final = 9_000
+#: How many ports from the preferred one on are tried.
+PORT_TRIES: Final = 20
+#: Certificates are renewed when half of their life is over.
+RENEW_AFTER: Final = CERTIFICATE_LIFETIME.total_seconds() / 2
 
 _log = structlog.get_logger(__name__)
 
 
 def preferred_port(instance: str) -> int:
-    """The port of a folder's daemon unless somebody else has it."""
-    return FIRST_PORT + int(hashlib.sha256(instance.encode()).hexdigest()[:8], 16) % PORTS
+    """Returns the port of a folder's daemon unless another program has it."""
+    return FIRST_PORT + int(hashlib.sha256(instance.encode()).hexdigest()[:8], 16) % PORT_COUNT
 
 
 @dataclass
-class _Open:
-    listening: Listening
+class _ProgressListener:
+    listener: Listener
     context: ssl.SSLContext
-    made_at: float
-    keys: set[str]
+    certified_at: float
+    jobs: set[str]
 
 
-class Listeners:
-    """See the module; safe to call from several threads.
+class ProgressListeners:
+    """Opens and closes listeners by the jobs that use them; safe to call from several threads.
 
     Args:
         folder: where the ports are remembered.
-        preferred: the port to begin with.
+        preferred: the first port to try.
     """
 
     def __init__(
-        self, server: Server, authority: Authority, routes: Routes, *, folder: Path, preferred: int
+        self, server: Server, authority: CertificateAuthority, app: ASGIApp, *, folder: Path, preferred: int
     ) -> None:
         self._server = server
         self._authority = authority
-        self._routes = routes
+        self._app = app
         self._file = folder / "ports.json"
         self._preferred = preferred
         self._lock = threading.Lock()
-        self._open: dict[str, _Open] = {}
-        self._ports = _read(self._file)
+        self._listeners: dict[str, _ProgressListener] = {}
+        self._ports = _load_ports(self._file)
 
-    def port(
+    def open(
         self,
         address: str,
         key: str,
         *,
-        early: bool,
-        opened_by: Opener | None = None,
-        good: Callable[[socket.socket], bool] = lambda _opened: True,
+        freebind: bool,
+        open_socket: SocketFactory | None = None,
+        usable: Callable[[socket.socket], bool] = lambda _socket: True,
     ) -> int:
-        """The port for a job at this address, which is opened unless it is.
+        """Opens the address for a job, unless it is open, and returns its port.
 
         Args:
             address: of this host.
             key: ``namespace/name`` of the job.
-            early: open it also before the host has the address.
-            opened_by: makes the socket, where the address is not simply this host's.
-            good: whether one that is open still serves; else another takes its place and its port.
+            freebind: open it also before the host has the address.
+            open_socket: opens the socket, where the address is not simply this host's.
+            usable: whether an open socket still serves; else a new one replaces it at the same port.
 
         Raises:
-            ServingError: it cannot be opened now.
+            ListenError: it cannot be opened now.
             StateError: the certificate cannot be written.
         """
         with self._lock:
-            found = self._open.get(address)
-            if found is None or not good(found.listening.socket):
-                made = self._opened(address, early=early, opened_by=opened_by)
-                if found is not None:
-                    made.keys |= found.keys
-                    self._server.stop(found.listening)
-                found = self._open[address] = made
-            found.keys.add(key)
-            return found.listening.port
+            current = self._listeners.get(address)
+            if current is None or not usable(current.listener.socket):
+                opened = self._listen(address, freebind=freebind, open_socket=open_socket)
+                if current is not None:
+                    opened.jobs |= current.jobs
+                    self._server.stop(current.listener)
+                current = self._listeners[address] = opened
+            current.jobs.add(key)
+            return current.listener.port
 
-    def serves(self, address: str, good: Callable[[socket.socket], bool]) -> bool:
-        """Whether an address is open, by a socket that is good."""
+    def is_open(self, address: str, usable: Callable[[socket.socket], bool]) -> bool:
+        """Whether an address is open, with a usable socket."""
         with self._lock:
-            found = self._open.get(address)
-            return found is not None and good(found.listening.socket)
+            current = self._listeners.get(address)
+            return current is not None and usable(current.listener.socket)
 
-    def release(self, live: set[str]) -> None:
-        """Close what no job of ``live`` uses any more; renew certificates that have got old."""
+    def close_unused(self, unfinished: set[str]) -> None:
+        """Closes what none of the unfinished jobs uses; renews old certificates of the rest."""
         with self._lock:
-            for address, one in list(self._open.items()):
-                one.keys &= live
-                if not one.keys:
-                    self._server.stop(one.listening)
-                    del self._open[address]
-                    self._forget(address)
-                elif time.time() - one.made_at > RENEWAL:
-                    self._authority.load(one.context, address)
-                    one.made_at = time.time()
+            for address, entry in list(self._listeners.items()):
+                entry.jobs &= unfinished
+                if not entry.jobs:
+                    self._server.stop(entry.listener)
+                    del self._listeners[address]
+                    if self._ports.pop(address, None) is not None:
+                        self._save_ports()
+                elif time.time() - entry.certified_at > RENEW_AFTER:
+                    self._authority.renew(entry.context, address)
+                    entry.certified_at = time.time()
 
-    def _opened(self, address: str, *, early: bool, opened_by: Opener | None) -> _Open:
-        context = self._authority.context(address)
+    def _listen(
+        self, address: str, *, freebind: bool, open_socket: SocketFactory | None
+    ) -> _ProgressListener:
+        context = self._authority.server_context(address)
         remembered = self._ports.get(address)
-        ports = [remembered] if remembered else range(self._preferred, self._preferred + TRIES)
-        problem: ServingError | None = None
+        ports = [remembered] if remembered else range(self._preferred, self._preferred + PORT_TRIES)
+        problem: ListenError | None = None
         for port in ports:
             try:
-                listening = self._server.listen(
-                    address, port, self._routes, tls=context, early=early, opened_by=opened_by
+                listener = self._server.listen(
+                    address, port, self._app, tls=context, freebind=freebind, open_socket=open_socket
                 )
-            except ServingError as error:
+            except ListenError as error:
                 problem = error
                 if not error.taken:
                     raise
                 continue
-            self._remember(address, port)
-            _log.debug("listening for progress", address=address, port=port)
-            return _Open(listening, context, time.time(), set())
-        raise problem or ServingError(f"No port is free at {address}.")
+            if port != remembered:
+                self._ports[address] = port
+                self._save_ports()
+            _log.debug("progress listener opened", address=address, port=port)
+            return _ProgressListener(listener, context, time.time(), set())
+        raise problem or ListenError(f"No port is free at {address}.")
 
-    def _remember(self, address: str, port: int) -> None:
-        if self._ports.get(address) != port:
-            self._ports[address] = port
-            self._write()
-
-    def _forget(self, address: str) -> None:
-        if self._ports.pop(address, None) is not None:
-            self._write()
-
-    def _write(self) -> None:
+    def _save_ports(self) -> None:
         try:
             write_atomically(self._file, json.dumps(self._ports).encode(), mode=0o600, durable=False)
         except StateError as error:
-            # The port is derived anew; only one that was moved would be forgotten.
-            _log.warning("the ports for progress are not remembered", reason=str(error))
+            # The port is derived again at the next start; only one that was moved would be lost.
+            _log.warning("progress ports not saved", reason=str(error))
 
 
-def _read(path: Path) -> dict[str, int]:
+def _load_ports(path: Path) -> dict[str, int]:
     try:
         data = json.loads(read_if_exists(path) or b"{}")
     except (StateError, ValueError):
         return {}
-    found = data.items() if isinstance(data, dict) else ()
-    return {str(k): v for k, v in found if isinstance(v, int) and 0 < v < 65_536}
+    ports = data.items() if isinstance(data, dict) else ()
+    return {str(k): v for k, v in ports if isinstance(v, int) and 0 < v < 65_536}

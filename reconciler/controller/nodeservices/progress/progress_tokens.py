@@ -1,9 +1,9 @@
 """Tokens that let a job report its own progress, and nothing else.
 
-Upstream has them from the API server (projected service account tokens); here the daemon signs them, with a
-key that outlives it, so that a job which runs on through a restart can still report. Clients take a token
-as it is. What can go wrong: a token of another job, of an earlier life of this one, or one that has run
-out: all of them are refused alike, without a word why.
+Upstream gets them from the API server (projected service account tokens); here the daemon signs them, with a
+key that outlives it, so that a job which runs through a restart can still report. Clients do not parse a
+token. What can go wrong: a token of another job, of a deleted job of the same name, or one that has expired:
+all are rejected alike, without a reason.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.plan.progress_reporting import TOKEN_SECONDS, audience
+from reconciler.plan.progress_reporting import TOKEN_SECONDS, token_audience
 from reconciler.state.atomic_files import read_if_exists, write_atomically
 
 ALGORITHM: Final = "HS256"
@@ -21,8 +21,8 @@ KEY_BYTES: Final = 32
 ISSUER: Final = "reconciler"
 
 
-def kept_key(path: Path) -> bytes:
-    """The signing key in a file (0600), made where there is none.
+def load_or_create_key(path: Path) -> bytes:
+    """Returns the signing key in a file (0600), which is created where there is none.
 
     Raises:
         StateError: the file cannot be read or written.
@@ -30,16 +30,16 @@ def kept_key(path: Path) -> bytes:
     stored = read_if_exists(path)
     if stored is not None and len(stored) == KEY_BYTES:
         return stored
-    made = secrets.token_bytes(KEY_BYTES)
-    write_atomically(path, made, mode=0o600)
-    return made
+    key = secrets.token_bytes(KEY_BYTES)
+    write_atomically(path, key, mode=0o600)
+    return key
 
 
-class Tokens:
-    """Makes and reads tokens.
+class ProgressTokens:
+    """Issues and verifies tokens.
 
     Args:
-        key: to sign with.
+        key: the signing key.
         clock: seconds since the epoch.
     """
 
@@ -48,14 +48,14 @@ class Tokens:
         self._clock = clock
 
     def issue(self, *, namespace: str, job: str, uid: str) -> str:
-        """A token for this life of a job, good for an hour."""
-        import jwt  # noqa: PLC0415  (not for every command)
+        """Returns a token for the job with this uid, valid for an hour."""
+        import jwt  # noqa: PLC0415  (not every command needs it)
 
         now = int(self._clock())
         claims = {
             "iss": ISSUER,
             "sub": f"trainjob:{namespace}:{job}",
-            "aud": [audience(namespace, job)],
+            "aud": [token_audience(namespace, job)],
             "iat": now,
             "exp": now + TOKEN_SECONDS,
             "kubernetes.io": {"namespace": namespace, "trainjob": {"name": job, "uid": uid}},
@@ -63,7 +63,7 @@ class Tokens:
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
     def uid(self, token: str, *, namespace: str, job: str) -> str | None:
-        """Which life of the job the token is of; None where it is not good for this job now."""
+        """Returns the uid in the token; None where the token is not valid for this job now."""
         import jwt  # noqa: PLC0415
 
         try:
@@ -71,14 +71,14 @@ class Tokens:
                 token,
                 self._key,
                 algorithms=[ALGORITHM],
-                audience=audience(namespace, job),
+                audience=token_audience(namespace, job),
                 issuer=ISSUER,
-                # By this project's clock, below.
+                # Checked below, by the clock that is passed in.
                 options={"require": ["exp", "aud", "iss"], "verify_exp": False, "verify_iat": False},
             )
             if float(claims["exp"]) <= self._clock():
                 return None
-            bound = claims["kubernetes.io"]
-            return str(bound["trainjob"]["uid"]) if bound["namespace"] == namespace else None
+            job_claims = claims["kubernetes.io"]
+            return str(job_claims["trainjob"]["uid"]) if job_claims["namespace"] == namespace else None
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
             return None

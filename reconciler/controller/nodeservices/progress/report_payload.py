@@ -1,7 +1,7 @@
-"""What a report says: upstream's ``UpdateTrainJobStatusRequest``, read as upstream reads it. Pure.
+"""The body of a report: upstream's ``UpdateTrainJobStatusRequest``, parsed as upstream parses it. Pure.
 
-Upstream decodes with Go's types first (a text for a number, or half a number, is no payload at all) and has
-the API server check the ranges of the CRD afterwards. Unknown fields are ignored by both.
+Upstream decodes with Go's types first (a string for a number, or a fraction, makes the whole payload invalid)
+and has the API server check the ranges of the CRD afterwards. Both ignore unknown fields.
 """
 
 from __future__ import annotations
@@ -16,61 +16,63 @@ from typing import Any, Final
 from reconciler.errors import ReconcilerError
 
 INVALID_PAYLOAD: Final = "Invalid payload"
-MOST_METRICS: Final = 256
-LONGEST_TEXT: Final = 64
+MAX_METRICS: Final = 256
+MAX_TEXT_LENGTH: Final = 64
 _INT32: Final = 2**31
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class InvalidReport(ReconcilerError):  # noqa: N818  (the message is the answer to the client)
-    """The body is no report; the message is upstream's."""
+    """The body is not a valid report; the message is upstream's."""
 
 
 @dataclass(frozen=True)
 class _Path:
-    """Where a value stands, for messages."""
+    """The path of a field, for messages."""
 
     text: str
 
     def at(self, name: str | int) -> _Path:
         return _Path(f"{self.text}[{name}]" if isinstance(name, int) else f"{self.text}.{name}")
 
-    def refused(self, value: object, why: str) -> InvalidReport:
+    def invalid(self, value: object, reason: str) -> InvalidReport:
         shown = json.dumps(value, ensure_ascii=False)[:80]
-        return InvalidReport(f"{self.text}: Invalid value: {shown}: {self.text} in body {why}")
+        return InvalidReport(f"{self.text}: Invalid value: {shown}: {self.text} in body {reason}")
 
 
-def parse(body: bytes) -> dict[str, Any] | None:
-    """The ``trainerStatus`` of a report, as it is kept; None where there is none.
+def parse_report(body: bytes) -> dict[str, Any] | None:
+    """Returns the ``trainerStatus`` of a report, as the record keeps it; None where the body has none.
 
     Raises:
-        InvalidReport: the body is none.
+        InvalidReport: the body is not a valid report.
     """
-    whole = _decoded(body)
-    if whole is None:
+    request = _decode(body)
+    if request is None:
         return None
-    if not isinstance(whole, dict):
+    if not isinstance(request, dict):
         raise InvalidReport(INVALID_PAYLOAD)
-    raw = whole.get("trainerStatus")
+    raw = request.get("trainerStatus")
     if raw is None:
         return None
     if not isinstance(raw, dict):
         raise InvalidReport(INVALID_PAYLOAD)
-    return _checked(_typed(raw))
+    status = _decode_status(raw)
+    _check_ranges(status)
+    return status
 
 
-def _decoded(body: bytes) -> Any:
-    def refuse(constant: str) -> Any:
+def _decode(body: bytes) -> Any:
+    def reject(constant: str) -> Any:
         raise ValueError(constant)
 
     try:
-        return json.loads(body.decode("utf-8", errors="replace"), parse_constant=refuse)
+        return json.loads(body.decode("utf-8", errors="replace"), parse_constant=reject)
     except (ValueError, RecursionError) as error:
         raise InvalidReport(INVALID_PAYLOAD) from error
 
 
-def _typed(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """What Go's types take, in upstream's order; absent and null are the same."""
+def _decode_status(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Decodes what Go's types accept, in upstream's order; absent and null are the same."""
     status: dict[str, Any] = {}
     for name in ("progressPercentage", "estimatedRemainingSeconds"):
         if (number := raw.get(name)) is not None:
@@ -78,15 +80,15 @@ def _typed(raw: Mapping[str, Any]) -> dict[str, Any]:
                 raise InvalidReport(INVALID_PAYLOAD)
             status[name] = number
     if metrics := raw.get("metrics"):
-        status["metrics"] = _metrics(metrics)
+        status["metrics"] = _decode_metrics(metrics)
     elif metrics is not None and metrics != []:
         raise InvalidReport(INVALID_PAYLOAD)
     if (at := raw.get("lastUpdatedTime")) is not None:
-        status["lastUpdatedTime"] = _time(at)
+        status["lastUpdatedTime"] = _decode_time(at)
     return status
 
 
-def _metrics(raw: Any) -> list[dict[str, str]]:
+def _decode_metrics(raw: Any) -> list[dict[str, str]]:
     if not isinstance(raw, list):
         raise InvalidReport(INVALID_PAYLOAD)
     metrics = []
@@ -94,18 +96,18 @@ def _metrics(raw: Any) -> list[dict[str, str]]:
         fields = {} if item is None else item
         if not isinstance(fields, dict):
             raise InvalidReport(INVALID_PAYLOAD)
-        metrics.append({name: _text(fields.get(name)) for name in ("name", "value")})
+        metrics.append({name: _decode_text(fields.get(name)) for name in ("name", "value")})
     return metrics
 
 
-def _text(value: Any) -> str:
+def _decode_text(value: Any) -> str:
     if value is not None and not isinstance(value, str):
         raise InvalidReport(INVALID_PAYLOAD)
     return value or ""
 
 
-def _time(text: Any) -> str:
-    """An RFC 3339 time in UTC, to the second: what Kubernetes keeps of it."""
+def _decode_time(text: Any) -> str:
+    """Returns an RFC 3339 time in UTC, to the second, as Kubernetes stores it."""
     if not isinstance(text, str) or not _RFC3339.fullmatch(text):
         raise InvalidReport(INVALID_PAYLOAD)
     try:
@@ -115,8 +117,8 @@ def _time(text: Any) -> str:
         raise InvalidReport(INVALID_PAYLOAD) from error
 
 
-def _checked(status: dict[str, Any]) -> dict[str, Any]:
-    """What the CRD allows.
+def _check_ranges(status: Mapping[str, Any]) -> None:
+    """Checks what the CRD allows.
 
     Raises:
         InvalidReport: naming the field, as the API server does.
@@ -124,26 +126,25 @@ def _checked(status: dict[str, Any]) -> dict[str, Any]:
     path = _Path("status.trainerStatus")
     percent, left = status.get("progressPercentage"), status.get("estimatedRemainingSeconds")
     if percent is not None and percent < 0:
-        raise path.at("progressPercentage").refused(percent, "should be greater than or equal to 0")
+        raise path.at("progressPercentage").invalid(percent, "should be greater than or equal to 0")
     if percent is not None and percent > 100:
-        raise path.at("progressPercentage").refused(percent, "should be less than or equal to 100")
+        raise path.at("progressPercentage").invalid(percent, "should be less than or equal to 100")
     if left is not None and left < 0:
-        raise path.at("estimatedRemainingSeconds").refused(left, "should be greater than or equal to 0")
+        raise path.at("estimatedRemainingSeconds").invalid(left, "should be greater than or equal to 0")
     metrics = status.get("metrics", [])
-    if len(metrics) > MOST_METRICS:
+    if len(metrics) > MAX_METRICS:
         message = (
-            f"{path.at('metrics').text}: Too many: {len(metrics)}: must have at most {MOST_METRICS} items"
+            f"{path.at('metrics').text}: Too many: {len(metrics)}: must have at most {MAX_METRICS} items"
         )
         raise InvalidReport(message)
     for number, metric in enumerate(metrics):
         for name, text in metric.items():
-            place = path.at("metrics").at(number).at(name)
+            field = path.at("metrics").at(number).at(name)
             if not text:
-                raise place.refused(text, "should be at least 1 chars long")
-            if len(text) > LONGEST_TEXT:
-                raise InvalidReport(f"{place.text}: Too long: may not be more than {LONGEST_TEXT} bytes")
+                raise field.invalid(text, "should be at least 1 chars long")
+            if len(text) > MAX_TEXT_LENGTH:
+                raise InvalidReport(f"{field.text}: Too long: may not be more than {MAX_TEXT_LENGTH} bytes")
     if "lastUpdatedTime" not in status:
         raise InvalidReport(
             f"{path.text}: Invalid value: lastUpdatedTime is required when trainerStatus is present"
         )
-    return status

@@ -1,7 +1,7 @@
-"""Keeps tokens in the mounted files fresh: replaced after four fifths of their time, as the kubelet does it.
+"""Renews the tokens in the mounted files after four fifths of their life, as the kubelet does it.
 
-Containers have the folder mounted, so a file that is replaced in it is seen. Only files that are there are
-replaced, in folders that are there: those of a job that has just ended must not come back.
+Containers have the folder mounted, so they see a file that is replaced in it. Only existing files in existing
+folders are replaced: those of a job that has just ended must not come back.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from reconciler.plan.progress_reporting import TOKEN_FILE, TOKEN_SECONDS, VOLUME
+from reconciler.plan.progress_reporting import TOKEN_FILE, TOKEN_SECONDS, TOKEN_VOLUME
 from reconciler.state.atomic_files import TEMPORARY_PREFIX
 
-RENEWED_AFTER: Final = TOKEN_SECONDS * 0.8
+RENEW_AFTER: Final = TOKEN_SECONDS * 0.8
 
 
 def renew_tokens(root: Path, issue: Callable[[str, str], str | None], *, now: float) -> int:
-    """Replace the tokens that are old; how many were.
+    """Replaces the tokens that are old; returns how many.
 
     Args:
         root: ``<state>/files/<instance>``, below it ``<namespace>/<job>/<container>/<volume>/token``.
-        issue: a token by namespace and job; None where there is no such job.
+        issue: returns a token by namespace and job; None where there is no such job.
         now: seconds since the epoch.
     """
     renewed = 0
-    for path in root.glob(f"*/*/*/{VOLUME}/{TOKEN_FILE}"):
+    for path in root.glob(f"*/*/*/{TOKEN_VOLUME}/{TOKEN_FILE}"):
         namespace, job = path.parts[-5], path.parts[-4]
         with suppress(OSError):
             age = now - path.stat().st_mtime
-            # One from the future was written before the clock was set back.
-            if -60 < age < RENEWED_AFTER:
+            # A time in the future: the token was written before the clock was set back.
+            if -60 < age < RENEW_AFTER:
                 continue
             token = issue(namespace, job)
             if token is not None:
@@ -42,7 +42,7 @@ def renew_tokens(root: Path, issue: Callable[[str, str], str | None], *, now: fl
 
 
 def _replace(path: Path, token: str, now: float) -> None:
-    """In one step, with the old file's mode and owner."""
+    """Replaces a token atomically, with the old file's mode and owner."""
     old = path.stat()
     temporary = path.parent / f"{TEMPORARY_PREFIX}{TOKEN_FILE}"
     temporary.unlink(missing_ok=True)

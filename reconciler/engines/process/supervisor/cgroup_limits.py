@@ -1,4 +1,4 @@
-"""Memory and CPU limits by control groups, where this user may make them (as a rule: root).
+"""Memory and CPU limits by control groups, where this user may create them (as a rule: root).
 
 Other ways to limit memory (``RLIMIT_AS``) count address space, of which torch reserves far more than it uses:
 without control groups the limit is not enforced, and ``limitations`` says so.
@@ -17,10 +17,10 @@ _PERIOD = 100_000
 _PARENT = "reconciler"
 
 
-def offers(root: str = _ROOT) -> dict[str, str]:
-    """Folders in which groups can be made, by controller (``memory``, ``cpu``); tried, not guessed."""
+def find_controllers(root: str = _ROOT) -> dict[str, str]:
+    """Returns the folder to create groups in, by controller (``memory``, ``cpu``); each was tried."""
     if os.path.exists(f"{root}/cgroup.controllers"):
-        found = _unified(root)
+        found = _find_unified(root)
     else:
         found = {
             name: f"{root}/{name}/{_PARENT}" for name in ("memory", "cpu") if os.path.isdir(f"{root}/{name}")
@@ -28,7 +28,7 @@ def offers(root: str = _ROOT) -> dict[str, str]:
     return {name: folder for name, folder in found.items() if _works(name, folder)}
 
 
-def _unified(root: str) -> dict[str, str]:
+def _find_unified(root: str) -> dict[str, str]:
     folder = f"{root}/{_PARENT}"
     try:
         with open(f"{root}/cgroup.subtree_control", encoding="ascii") as file:
@@ -42,55 +42,55 @@ def _unified(root: str) -> dict[str, str]:
 
 
 def _works(controller: str, folder: str) -> bool:
-    trial = f"{folder}/trial-{os.getpid()}-{os.urandom(4).hex()}"
-    group = groups({controller: folder}, name=os.path.basename(trial), memory=1 << 30, cpus=1.0)
+    name = f"trial-{os.getpid()}-{os.urandom(4).hex()}"
+    groups = plan_groups({controller: folder}, name=name, memory=1 << 30, cpus=1.0)
     try:
-        prepare(group)
+        create(groups)
     except OSError:
         return False
     finally:
-        remove(group)
+        remove(groups)
     return True
 
 
-def groups(
-    offered: dict[str, str], *, name: str, memory: int | None, cpus: float | None
+def plan_groups(
+    controllers: dict[str, str], *, name: str, memory: int | None, cpus: float | None
 ) -> list[dict[str, Any]]:
-    """The groups of a container: each a ``path`` and the ``files`` to write there, by name.
+    """Returns the groups of a container: each a ``path`` and the ``files`` to write there, by name.
 
     Args:
-        offered: what :func:`offers` found.
+        controllers: result of :func:`find_controllers`.
         name: of the groups; unique.
         memory: limit in bytes.
         cpus: limit in CPUs.
     """
-    made: dict[str, dict[str, str]] = {}
-    if memory is not None and "memory" in offered:
-        files = made.setdefault(f"{offered['memory']}/{name}", {})
-        files["memory.max" if _is_unified(offered["memory"]) else "memory.limit_in_bytes"] = str(memory)
-        if _is_unified(offered["memory"]):
+    planned: dict[str, dict[str, str]] = {}
+    if memory is not None and "memory" in controllers:
+        files = planned.setdefault(f"{controllers['memory']}/{name}", {})
+        files["memory.max" if _is_unified(controllers["memory"]) else "memory.limit_in_bytes"] = str(memory)
+        if _is_unified(controllers["memory"]):
             files["memory.swap.max"] = "0"
-    if cpus is not None and "cpu" in offered:
-        files = made.setdefault(f"{offered['cpu']}/{name}", {})
+    if cpus is not None and "cpu" in controllers:
+        files = planned.setdefault(f"{controllers['cpu']}/{name}", {})
         quota = max(1000, int(cpus * _PERIOD))
-        if _is_unified(offered["cpu"]):
+        if _is_unified(controllers["cpu"]):
             files["cpu.max"] = f"{quota} {_PERIOD}"
         else:
             files.update({"cpu.cfs_period_us": str(_PERIOD), "cpu.cfs_quota_us": str(quota)})
-    return [{"path": path, "files": files} for path, files in made.items()]
+    return [{"path": path, "files": files} for path, files in planned.items()]
 
 
 def _is_unified(folder: str) -> bool:
     return os.path.exists(f"{os.path.dirname(folder)}/cgroup.controllers")
 
 
-def prepare(made: list[dict[str, Any]]) -> None:
-    """Make the groups and set their limits.
+def create(groups: list[dict[str, Any]]) -> None:
+    """Creates the groups and sets their limits.
 
     Raises:
         OSError: the kernel refuses.
     """
-    for group in made:
+    for group in groups:
         os.makedirs(group["path"], exist_ok=True)
         for name, value in group["files"].items():
             path = f"{group['path']}/{name}"
@@ -98,19 +98,19 @@ def prepare(made: list[dict[str, Any]]) -> None:
                 _write(path, value)
 
 
-def enter(made: list[dict[str, Any]]) -> None:
-    """Move this process into the groups.
+def enter(groups: list[dict[str, Any]]) -> None:
+    """Moves this process into the groups.
 
     Raises:
         OSError: the kernel refuses.
     """
-    for group in made:
+    for group in groups:
         _write(f"{group['path']}/cgroup.procs", "0")
 
 
-def out_of_memory(made: list[dict[str, Any]]) -> bool:
+def is_oom_killed(groups: list[dict[str, Any]]) -> bool:
     """Whether the kernel has killed a process of the groups for memory."""
-    for group in made:
+    for group in groups:
         for name in ("memory.events", "memory.oom_control"):
             try:
                 with open(f"{group['path']}/{name}", encoding="ascii") as file:
@@ -122,9 +122,9 @@ def out_of_memory(made: list[dict[str, Any]]) -> bool:
     return False
 
 
-def remove(made: list[dict[str, Any]]) -> None:
-    """Remove the groups; those that are not there, or still hold a process, are left."""
-    for group in made:
+def remove(groups: list[dict[str, Any]]) -> None:
+    """Removes the groups; leaves those that do not exist or still hold a process."""
+    for group in groups:
         try:
             os.rmdir(group["path"])
         except OSError:

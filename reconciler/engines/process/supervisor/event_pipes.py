@@ -1,7 +1,7 @@
-"""Events between processes: every follower has a named pipe in one folder, every change is a line in each.
+"""Events between processes: every subscriber has a named pipe in one folder, every event is a line in each.
 
-No server, no polling, no limit on path lengths (as sockets have). What can go wrong: a follower that does
-not read fills its pipe, and lines for it are dropped. It will look at everything anyway once it reads.
+No server, no polling, no limit on path lengths (as sockets have). What can go wrong: a subscriber that does
+not read fills its pipe, and lines for it are dropped; it relists anyway once it reads.
 """
 
 from __future__ import annotations
@@ -16,31 +16,34 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def announce(folder: str, *, kind: str, action: str, name: str, labels: Mapping[str, str]) -> None:
-    """Tell every follower; followers that died are forgotten."""
-    line = _line(kind, action, name, labels)
+def publish(folder: str, *, kind: str, action: str, name: str, labels: Mapping[str, str]) -> None:
+    """Sends an event to every subscriber; removes the pipes of those that died."""
+    line = _encode(kind, action, name, labels)
     try:
-        followers = os.listdir(folder)
+        subscribers = os.listdir(folder)
     except FileNotFoundError:
         return
-    for follower in followers:
-        if not follower.startswith("."):
-            _tell(f"{folder}/{follower}", line)
+    for subscriber in subscribers:
+        if not subscriber.startswith("."):
+            _send(f"{folder}/{subscriber}", line)
 
 
-def _line(kind: str, action: str, name: str, labels: Mapping[str, str]) -> bytes:
+def _encode(kind: str, action: str, name: str, labels: Mapping[str, str]) -> bytes:
     """One line, short enough to be written undivided; labels that do not fit are left for the reader."""
     facts = {"kind": kind, "action": action, "name": name}
     whole = json.dumps({**facts, "labels": dict(labels)}).encode() + b"\n"
     return whole if len(whole) <= select.PIPE_BUF else json.dumps(facts).encode() + b"\n"
 
 
-def _tell(path: str, line: bytes) -> None:
+def _send(path: str, line: bytes) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno == errno.ENXIO:  # nobody reads: its process died without removing the pipe
-            _forget(path)
+        if error.errno == errno.ENXIO:  # no reader: its process died without removing the pipe
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
         return
     try:
         os.write(fd, line)
@@ -48,10 +51,3 @@ def _tell(path: str, line: bytes) -> None:
         pass  # it has unread lines, or has just gone
     finally:
         os.close(fd)
-
-
-def _forget(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

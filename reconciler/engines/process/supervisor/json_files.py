@@ -1,7 +1,7 @@
 """Small JSON files, each written as a whole or not at all.
 
-What can go wrong: a reader that comes between two writes sees the older one, never half of the newer.
-After a power cut a file may be missing, not torn: what must survive one is written with ``durable``.
+What can go wrong: a reader between two writes sees the older content, never half of the newer. After a power
+cut a file may be missing, not torn: what must survive one is written with ``durable``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ LOG = "output.log"
 
 
 def read(path: str) -> dict[str, Any] | None:
-    """The object in the file; None when there is no such file.
+    """Returns the object in the file; None where there is no file.
 
     Raises:
-        OSError, ValueError: it cannot be read, or holds no JSON object.
+        OSError, ValueError: it cannot be read, or does not hold a JSON object.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -33,21 +33,21 @@ def read(path: str) -> dict[str, Any] | None:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} holds no JSON object")  # noqa: TRY004  (a fault of the content)
+        raise ValueError(f"{path} does not hold a JSON object")  # noqa: TRY004  (a fault of the content)
     return value
 
 
 def write(path: str, value: dict[str, Any], *, exclusive: bool = False, durable: bool = False) -> None:
-    """Write, readable by the owner only.
+    """Writes the object, readable by the owner only.
 
     Args:
         path: of the file; its folder must exist.
-        value: what json can hold.
+        value: of types that JSON has.
         exclusive: refuse to replace a file.
         durable: survive a power cut.
 
     Raises:
-        FileExistsError: ``exclusive``, and the file is there.
+        FileExistsError: ``exclusive``, and the file exists.
     """
     temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -69,7 +69,7 @@ def write(path: str, value: dict[str, Any], *, exclusive: bool = False, durable:
 
 
 def remove(path: str) -> None:
-    """Remove a file; one that is not there is no error."""
+    """Removes a file; a missing one is not an error."""
     try:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,8 +1,8 @@
-"""Which process a number means: numbers are reused, a number with its start time is not.
+"""Identifies processes: the kernel reuses process ids, but not an id together with its start time.
 
-What can go wrong: between the check of an identity and a signal the process may end and its number be
-given away again. The window is a few microseconds, and numbers are handed out in a circle, so that a
-number just freed is the last to be reused.
+What can go wrong: between the check of an identity and a signal the process may end and its id be given to
+another. The window is a few microseconds, and ids are handed out in a circle, so that an id just freed is the
+last to be reused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LINUX = sys.platform.startswith("linux")
 
-#: In the environment of everything a container runs: finds what escaped its process group.
+#: In the environment of everything a container runs: finds processes that left its process group.
 MARKER = "RECONCILER_CONTAINER_ID"
 
 _STAT_STATE, _STAT_PPID, _STAT_PGRP, _STAT_START = 0, 1, 2, 19
@@ -44,9 +44,9 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _ps(pid: int, columns: str) -> str:
-    import subprocess  # 10 ms that Linux never needs
+    import subprocess  # noqa: PLC0415  (10 ms that Linux never needs)
 
-    done = subprocess.run(  # noqa: PLW1510  (a process that is gone is an answer)
+    done = subprocess.run(  # noqa: PLW1510  (a failure means that the process has ended)
         ["ps", "-o", columns, "-p", str(pid)],
         capture_output=True,
         text=True,
@@ -56,7 +56,7 @@ def _ps(pid: int, columns: str) -> str:
 
 
 def identity(pid: int) -> str:
-    """What tells this process from another of the same number; "" when there is none (or only a zombie)."""
+    """Returns a text that no other process of the same id has; "" where it has ended (or is a zombie)."""
     if LINUX:
         fields = _stat(pid)
         if fields is None or fields[_STAT_STATE] in "ZX":
@@ -67,17 +67,17 @@ def identity(pid: int) -> str:
     return "" if not text or state.startswith("Z") else started
 
 
-def alive(pid: int, known: str) -> bool:
-    """Whether process ``pid`` is still the one of identity ``known``."""
+def is_alive(pid: int, known: str) -> bool:
+    """Whether process ``pid`` still has the identity ``known``."""
     return pid > 0 and known != "" and identity(pid) == known
 
 
-def stopped(pid: int) -> bool:
-    """Whether the process has been stopped by a signal (paused)."""
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped (paused) the process."""
     if LINUX:
         fields = _stat(pid)
         state = fields[_STAT_STATE] if fields is not None else ""
-        # A shell in vfork sleeps until its child has come to exec, and that child has been stopped.
+        # A shell in vfork sleeps until its child calls exec, and that child has been stopped.
         return state == "T" or (state == "D" and _stop_pending(pid))
     return _ps(pid, "stat=").startswith("T")
 
@@ -93,7 +93,7 @@ def _stop_pending(pid: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """Direct children, zombies included; Linux only, empty elsewhere."""
+    """Returns direct children, zombies included; Linux only, empty elsewhere."""
     found = []
     for other in _pids():
         fields = _stat(other)
@@ -102,8 +102,8 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def marked(container_id: str) -> list[int]:
-    """Processes that carry a container's marker in their environment; Linux only, empty elsewhere."""
+def find_marked(container_id: str) -> list[int]:
+    """Returns processes with a container's marker in their environment; Linux only, empty elsewhere."""
     needle = f"{MARKER}={container_id}".encode()
     found = []
     for pid in _pids():
@@ -112,7 +112,7 @@ def marked(container_id: str) -> list[int]:
                 if needle in file.read().split(b"\0"):
                     found.append(pid)
         except OSError:
-            continue  # gone meanwhile, or somebody else's: not ours either way
+            continue  # ended meanwhile, or of another user: not the container's either way
     return found
 
 
@@ -124,26 +124,24 @@ def _pids() -> Iterator[int]:
             yield int(entry)
 
 
-def send(pid: int, number: int) -> bool:
-    """Signal one process; False when it has ended."""
+def signal_process(pid: int, number: int) -> None:
+    """Signals one process; an ended one is not an error."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        return False
-    return True
+        pass
 
 
-def send_group(group: int, number: int) -> bool:
-    """Signal a process group; False when it has ended."""
+def signal_group(group: int, number: int) -> None:
+    """Signals a process group; an ended one is not an error."""
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
-        return False
-    return True
+    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+        pass
 
 
-def signal_number(name: str) -> int:
-    """``SIGTERM``, ``TERM`` or ``15`` as a number.
+def parse_signal(name: str) -> int:
+    """Returns the number of ``SIGTERM``, ``TERM`` or ``15``.
 
     Raises:
         ValueError: there is no such signal.

@@ -1,4 +1,4 @@
-"""Whose token it is; and that fresh ones are in the mounted files in time."""
+"""Tokens: which job they belong to, and their renewal in the mounted files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from reconciler.controller.nodeservices.progress.progress_tokens import Tokens, kept_key
+from reconciler.controller.nodeservices.progress.progress_tokens import ProgressTokens, load_or_create_key
 from reconciler.controller.nodeservices.progress.token_renewal import renew_tokens
 
 KEY = b"k" * 32
@@ -29,11 +29,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tokens(clock: Clock) -> Tokens:
-    return Tokens(KEY, clock=clock)
+def tokens(clock: Clock) -> ProgressTokens:
+    return ProgressTokens(KEY, clock=clock)
 
 
-def test_a_token_is_good_for_its_own_job_for_an_hour(tokens: Tokens, clock: Clock) -> None:
+def test_token_is_valid_for_its_own_job_for_an_hour(tokens: ProgressTokens, clock: Clock) -> None:
     token = tokens.issue(namespace="team", job="demo", uid="u1")
 
     assert tokens.uid(token, namespace="team", job="demo") == "u1"
@@ -43,7 +43,7 @@ def test_a_token_is_good_for_its_own_job_for_an_hour(tokens: Tokens, clock: Cloc
     assert tokens.uid(token, namespace="team", job="demo") is None
 
 
-def test_a_token_says_what_upstreams_does(tokens: Tokens, clock: Clock) -> None:
+def test_token_has_upstreams_claims(tokens: ProgressTokens, clock: Clock) -> None:
     claims = jwt.decode(
         tokens.issue(namespace="team", job="demo", uid="u1"), options={"verify_signature": False}
     )
@@ -56,7 +56,7 @@ def test_a_token_says_what_upstreams_does(tokens: Tokens, clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("namespace", "job"), [("team", "other"), ("default", "demo"), ("team/trainjobs", "x")]
 )
-def test_a_token_of_another_job_is_good_for_nothing(tokens: Tokens, namespace: str, job: str) -> None:
+def test_token_of_another_job_is_not_valid(tokens: ProgressTokens, namespace: str, job: str) -> None:
     token = tokens.issue(namespace="team", job="demo", uid="u1")
 
     assert tokens.uid(token, namespace=namespace, job=job) is None
@@ -69,7 +69,7 @@ def _unsigned(claims: dict) -> str:
     )
 
 
-def test_forgeries_are_refused(tokens: Tokens) -> None:
+def test_forged_tokens_are_not_valid(tokens: ProgressTokens) -> None:
     good = tokens.issue(namespace="team", job="demo", uid="u1")
     claims = jwt.decode(good, options={"verify_signature": False})
     head, payload, signature = good.split(".")
@@ -94,10 +94,10 @@ def test_forgeries_are_refused(tokens: Tokens) -> None:
     assert [tokens.uid(token, namespace="team", job="demo") for token in forged] == [None] * len(forged)
 
 
-def test_the_key_outlives_the_daemon_and_is_private(tmp_path: Path) -> None:
+def test_key_is_kept_and_private(tmp_path: Path) -> None:
     path = tmp_path / "progress" / "token.key"
 
-    assert kept_key(path) == kept_key(path)
+    assert load_or_create_key(path) == load_or_create_key(path)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -110,7 +110,7 @@ def mounted(root: Path, job: str, *, age: float, now: float) -> Path:
     return path
 
 
-def test_a_token_is_renewed_when_four_fifths_of_its_time_are_over(tmp_path: Path) -> None:
+def test_token_is_renewed_after_four_fifths_of_its_life(tmp_path: Path) -> None:
     now = 1_800_000_000.0
     old = mounted(tmp_path, "old", age=2881, now=now)
     young = mounted(tmp_path, "young", age=2879, now=now)
@@ -122,11 +122,11 @@ def test_a_token_is_renewed_when_four_fifths_of_its_time_are_over(tmp_path: Path
     assert renewed == 2
     assert [p.read_text() for p in (old, young, future, gone)] == ["team/old", "old", "team/future", "old"]
     assert old.stat().st_mode & 0o777 == 0o640
-    assert renew_tokens(tmp_path, lambda _ns, _job: "again", now=now) == 1  # of the one nobody knew
+    assert renew_tokens(tmp_path, lambda _ns, _job: "again", now=now) == 1  # the one without a job
     assert sorted(p.name for p in old.parent.iterdir()) == ["token"]
 
 
-def test_a_folder_that_goes_meanwhile_does_not_come_back(tmp_path: Path) -> None:
+def test_folder_removed_during_renewal_is_not_recreated(tmp_path: Path) -> None:
     now = 1_800_000_000.0
     path = mounted(tmp_path, "demo", age=9999, now=now)
 

@@ -1,4 +1,4 @@
-"""What is a report and what is none, as upstream's server and API server have it."""
+"""Which bodies are valid reports, as upstream's server and API server decide."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.controller.nodeservices.progress.report_payload import InvalidReport, parse
+from reconciler.controller.nodeservices.progress.report_payload import InvalidReport, parse_report
 
 AT = "2026-01-02T03:04:05Z"
 
@@ -15,17 +15,17 @@ def body(**status) -> bytes:
     return json.dumps({"trainerStatus": {"lastUpdatedTime": AT, **status}}).encode()
 
 
-def refused(data: bytes) -> str:
+def rejection(data: bytes) -> str:
     with pytest.raises(InvalidReport) as caught:
-        parse(data)
+        parse_report(data)
     return caught.value.message
 
 
-def test_a_full_report_is_kept_as_kubernetes_would() -> None:
+def test_full_report_is_kept_as_kubernetes_does() -> None:
     metrics = [{"name": "loss", "value": "0.5", "unit": "?"}]
     sent = body(progressPercentage=40, estimatedRemainingSeconds=90, metrics=metrics, more={"x": 1})
 
-    assert parse(sent) == {
+    assert parse_report(sent) == {
         "progressPercentage": 40,
         "estimatedRemainingSeconds": 90,
         "metrics": [{"name": "loss", "value": "0.5"}],
@@ -34,8 +34,8 @@ def test_a_full_report_is_kept_as_kubernetes_would() -> None:
 
 
 @pytest.mark.parametrize("data", [b"{}", b"null", b' {"trainerStatus": null} ', b'{"other": 1}'])
-def test_a_report_of_nothing_is_none(data: bytes) -> None:
-    assert parse(data) is None
+def test_empty_report_is_none(data: bytes) -> None:
+    assert parse_report(data) is None
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_a_report_of_nothing_is_none(data: bytes) -> None:
         ("2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:05Z"),
     ],
 )
-def test_a_time_is_kept_in_utc_to_the_second(sent: str, kept: str) -> None:
-    assert parse(body(lastUpdatedTime=sent)) == {"lastUpdatedTime": kept}
+def test_time_is_kept_in_utc_to_the_second(sent: str, kept: str) -> None:
+    assert parse_report(body(lastUpdatedTime=sent)) == {"lastUpdatedTime": kept}
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_a_time_is_kept_in_utc_to_the_second(sent: str, kept: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_go_cannot_decode_is_no_payload(data: bytes) -> None:
-    assert refused(data) == "Invalid payload"
+def test_undecodable_payload_is_invalid(data: bytes) -> None:
+    assert rejection(data) == "Invalid payload"
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (body(progressPercentage=101), "progressPercentage in body should be less than or equal to 100"),
         (body(progressPercentage=-1), "progressPercentage in body should be greater than or equal to 0"),
@@ -97,14 +97,14 @@ def test_what_go_cannot_decode_is_no_payload(data: bytes) -> None:
         (b'{"trainerStatus": {}}', "lastUpdatedTime is required"),
     ],
 )
-def test_what_the_crd_does_not_allow_names_the_field(data: bytes, said: str) -> None:
-    assert said in refused(data)
+def test_value_outside_the_crds_range_names_the_field(data: bytes, message: str) -> None:
+    assert message in rejection(data)
 
 
 def test_limits_are_inclusive_and_count_characters() -> None:
     metrics = [{"name": "ä" * 64, "value": "ß" * 64}] * 256
 
-    kept = parse(body(progressPercentage=100, estimatedRemainingSeconds=2**31 - 1, metrics=metrics))
+    kept = parse_report(body(progressPercentage=100, estimatedRemainingSeconds=2**31 - 1, metrics=metrics))
 
     assert kept is not None
     assert len(kept["metrics"]) == 256

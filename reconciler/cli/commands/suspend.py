@@ -1,0 +1,19 @@
+"""``reconciler suspend``: stops jobs by ``spec.suspend`` in their manifests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.cli.edit_command import edit_command
+from reconciler.client.manifests.manifest_editor import ObjectRef, set_suspend
+
+if TYPE_CHECKING:
+    from reconciler.client.jobs.job_snapshots import Job
+
+
+@edit_command(
+    commit="suspend: true in its spec", examples=("reconciler suspend demo", "reconciler suspend team-a/demo")
+)
+def suspend(_job: Job, ref: ObjectRef) -> str:
+    """Stop the containers of a job; `resume` starts it again."""
+    return "suspended" if set_suspend(ref, suspend=True) else "was suspended already"

@@ -1,0 +1,101 @@
+"""What ``suspend``, ``resume``, ``rerun`` and ``delete`` share: they edit the manifests of named jobs.
+
+The engine is the daemon's; these commands change the desired state, and so work the same with the daemon
+stopped, on a checkout, in a pipeline that commits the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import shared_options
+from reconciler.cli.job_lookup import open_reader
+from reconciler.client.manifests.manifest_editor import ObjectRef
+from reconciler.errors import ReconcilerError
+from reconciler.state.sidecar_files import sidecar_path
+
+if TYPE_CHECKING:
+    from reconciler.api import Fault
+    from reconciler.client.jobs.job_snapshots import Job, Snapshot
+    from reconciler.config.settings import Settings
+
+Edit = Callable[["Job", ObjectRef], str]
+
+
+def edit_command(*, commit: str, examples: Sequence[str]) -> Callable[[Edit], click.Command]:
+    """Makes a command ``NAME JOB...`` of a function that edits one job's manifest and returns what was done.
+
+    Args:
+        commit: what to commit instead where the manifests come from a repository.
+        examples: lines for the help.
+    """
+
+    def decorate(edit: Edit) -> click.Command:
+        @shared_options.jobs_argument
+        @shared_options.namespace_option
+        @shared_options.settings_options("specs", "status_dir")
+        def command(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) -> None:
+            _edit_jobs(jobs, namespace, settings, edit, commit)
+
+        epilog = "\b\nExample:\n" + "\n".join(f"  {line}" for line in examples)
+        return click.command(edit.__name__, help=edit.__doc__, epilog=epilog)(command)
+
+    return decorate
+
+
+def _edit_jobs(
+    names: Sequence[str], namespace: str | None, settings: Settings, edit: Edit, commit: str
+) -> None:
+    """Edits the manifest of each job; a job that is missing leaves all unchanged."""
+    reader = open_reader(settings)
+    snapshot = reader.snapshot()
+    for name in names:
+        job = snapshot.find(name, namespace)
+        if settings.git is not None:
+            raise _from_repository(job, settings, commit)
+    for name in names:
+        # Read again: the edit before may have moved the job in its file.
+        snapshot = reader.snapshot()
+        job = snapshot.find(name, namespace)
+        ref = _find_object(job, snapshot, settings)
+        click.echo(f"{job.name}: {edit(job, ref)} ({ref.file})")
+
+
+def _from_repository(job: Job, settings: Settings, commit: str) -> ReconcilerError:
+    file = Path(job.file)
+    within = file.relative_to(settings.specs) if file.is_relative_to(settings.specs) else file
+    return ReconcilerError(
+        f"The manifest of {job.name} comes from the repository {settings.git}; a change of its checkout "
+        "would be lost with the next revision, so nothing was changed.",
+        remedy=f"Commit {commit} to {Path(settings.git_path) / within} there.",
+    )
+
+
+def _find_object(job: Job, snapshot: Snapshot, settings: Settings) -> ObjectRef:
+    if job.entry is not None and job.entry.file:
+        return ObjectRef(file=Path(job.entry.file), kind="TrainJob", namespace=job.namespace, name=job.name)
+    if (fault := _fault_of_file(job, snapshot, settings)) is not None:
+        raise ReconcilerError(
+            f"The manifest of {job.name} cannot be changed as it is: {fault}.",
+            remedy="Correct the file first (or remove it, and with it all it defines); "
+            "until then its jobs go on as they were.",
+        )
+    raise ReconcilerError(
+        f"The manifest of {job.name} is gone already; only its status is left.",
+        remedy="A running daemon removes it.",
+    )
+
+
+def _fault_of_file(job: Job, snapshot: Snapshot, settings: Settings) -> Fault | None:
+    """The first fault of the file that the job's sidecar belongs to, where it cannot be read at all."""
+    if job.status is None:
+        return None
+    for file, faults in snapshot.catalog.file_faults.items():
+        sidecar = sidecar_path(Path(file), specs=settings.specs, status_dir=settings.status_dir)
+        if faults and sidecar == job.status.file:
+            return faults[0]
+    return None

@@ -1,0 +1,30 @@
+"""Faults of manifests as ``validate`` prints them, and as the JSON of ``validate`` and ``plan``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.common.sanitize import sanitize_text
+
+if TYPE_CHECKING:
+    from reconciler.api import Fault
+
+
+def fault_data(faults: Sequence[Fault]) -> dict[str, list[dict[str, object]]]:
+    """Returns ``{"errors": [...], "warnings": [...]}``, a contract (DESIGN)."""
+    return {
+        "errors": [fault.as_dict() for fault in faults if fault.severity == "error"],
+        "warnings": [fault.as_dict() for fault in faults if fault.severity == "warning"],
+    }
+
+
+def print_faults(faults: Sequence[Fault]) -> None:
+    """Prints ``file:line: path: message`` for each fault on standard output."""
+    for fault in faults:
+        place = click.style(f"{sanitize_text(fault.file)}:{fault.line}:", bold=True)
+        path = f" {fault.path}:" if fault.path else ""
+        warning = click.style(" warning:", fg="yellow") if fault.severity == "warning" else ""
+        click.echo(f"{place}{warning}{sanitize_text(path)} {sanitize_text(fault.message)}")

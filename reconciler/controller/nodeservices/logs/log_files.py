@@ -1,0 +1,224 @@
+"""The kept log file of a container: how it is written, continued, and read at its end.
+
+A file is always a prefix of the log that the engine has (see :mod:`.log_reader`). The runs of one container
+in an attempt follow one another in the file; where each begins is kept beside it, in
+``.<container>.log.json``: ``[[container id, first byte], ...]``. A run ends where the next begins, so the
+index does not change while a log grows, and a crash at any point leaves file and index true.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from reconciler.state.atomic_files import read_if_exists, write_atomically
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+#: O_NOFOLLOW: a symbolic link in place of a log would have a container's output written anywhere.
+_OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+#: How many of a log's first bytes are compared to detect that the engine has rotated its beginning away.
+COMPARED_BYTES: Final = 1024
+ROTATED: Final = b"[reconciler: the engine has dropped the beginning of this log; what it has left follows]\n"
+#: How far before a file's end the line above is searched for.
+MARKER_SEARCH_BYTES: Final = 16 * 1024 * 1024
+#: How much of a file's end :func:`tail` reads.
+TAIL_BYTES: Final = 64 * 1024
+
+_log = structlog.get_logger(__name__)
+
+
+class LogFile:
+    """The log file of one run of a container; knows where in the file the run begins."""
+
+    def __init__(self, path: Path, log_dir: Path, container_id: str) -> None:
+        self.path = path
+        self._log_dir = log_dir
+        self._id = container_id
+        self._index = path.with_name(f".{path.name}.json")
+
+    def size(self) -> int:
+        """Returns the bytes on disk, of all runs; 0 where there is no file."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def touch(self) -> None:
+        """Creates the file, empty, where there is none.
+
+        Raises:
+            OSError: the file cannot be created (no space, no permission).
+        """
+        os.close(self._open())
+
+    def writer(self, *, complete: bool) -> LogWriter:
+        """Returns a writer that continues at the file's end.
+
+        Args:
+            complete: see :class:`LogWriter`.
+
+        Raises:
+            OSError: the file cannot be opened (no space, no permission).
+            StateError: the index cannot be written.
+        """
+        fd = self._open()
+        try:
+            base, end = self._find_run(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return LogWriter(fd, base, end, complete=complete)
+
+    def _open(self) -> int:
+        _make_folder(self.path.parent, self._log_dir)
+        return os.open(self.path, _OPEN, FILE_MODE)
+
+    def _find_run(self, fd: int) -> tuple[int, int]:
+        """Returns where this run's bytes begin and end; adds the run to the index where it is new."""
+        size = os.fstat(fd).st_size
+        runs = self._load_index()
+        for position, (run, base) in enumerate(runs):
+            if run == self._id and base <= size:
+                # Another run follows: this one cannot grow, whatever more its log has.
+                return base, base + sys.maxsize if position + 1 < len(runs) else size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            size += os.write(fd, b"\n")
+        runs = [*(run for run in runs if run[0] != self._id and run[1] <= size), (self._id, size)]
+        write_atomically(self._index, json.dumps(runs).encode(), mode=FILE_MODE, durable=False)
+        return size, size
+
+    def _load_index(self) -> list[tuple[str, int]]:
+        """Returns container ids and where each one's bytes begin, in order; empty when lost or damaged."""
+        data = read_if_exists(self._index)
+        if data is None:
+            return []
+        try:
+            return [(str(run), int(base)) for run, base in json.loads(data)]
+        except (ValueError, TypeError):
+            # The run is appended again: the log may hold lines twice.
+            _log.warning("log index damaged", path=str(self._index))
+            return []
+
+
+class LogWriter:
+    """Takes a log from its very beginning and writes only what the file lacks.
+
+    Args:
+        fd: the open file; :meth:`close` closes it.
+        base: where the run's bytes begin.
+        end: where they end so far.
+        complete: the log was followed to its end: a beginning that differs has been rotated away since, and
+            nothing is missing.
+    """
+
+    def __init__(self, fd: int, base: int, end: int, *, complete: bool) -> None:
+        self._complete = complete
+        self._fd = fd
+        self._base = base
+        self._skip = end - base
+        self._compare = 0 if self._skip == sys.maxsize else min(self._skip, COMPARED_BYTES)
+        self._head = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes the next bytes of the stream.
+
+        Raises:
+            OSError: the write failed; what was written of the chunk stays.
+        """
+        if self._compare:
+            self._head += chunk
+            if len(self._head) < self._compare:
+                return
+            chunk = self._check_head()
+        self._write_new(chunk)
+
+    def end(self) -> None:
+        """Takes the stream's end: writes what is held back, and syncs the file to disk.
+
+        Raises:
+            OSError: the write failed.
+        """
+        if self._head:
+            self._write_new(self._check_head())
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._fd)
+
+    def _write_new(self, chunk: bytes) -> None:
+        skipped = min(self._skip, len(chunk))
+        self._skip -= skipped
+        self._write(chunk[skipped:])
+
+    def _check_head(self) -> bytes:
+        """Compares the held back first bytes with the file's, and returns them."""
+        head, self._head = self._head, b""
+        kept = os.pread(self._fd, self._compare, self._base)
+        self._compare = 0
+        if head[: len(kept)] != kept[: len(head)] and not self._continues_after_marker(head):
+            self._skip = sys.maxsize if self._complete else 0
+            if not self._complete:
+                self._write(ROTATED)
+        return head
+
+    def _continues_after_marker(self, head: bytes) -> bool:
+        """Whether the file already says that the beginning is gone; then skips what follows that line."""
+        size = os.fstat(self._fd).st_size
+        start = max(self._base, size - MARKER_SEARCH_BYTES)
+        text = os.pread(self._fd, size - start, start)
+        mark = text.rfind(ROTATED)
+        after = text[mark + len(ROTATED) :] if mark >= 0 else b""
+        if mark < 0 or head[: min(len(after), len(head))] != after[: len(head)]:
+            return False
+        self._skip = len(after)
+        return True
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """Returns the last lines of a log, for failure messages; empty when there is no such file.
+
+    Of a line that overwrote itself (a progress bar's carriage returns) the last state is returned;
+    undecodable bytes are replaced. At most the last 64 KiB are read.
+
+    Args:
+        path: the log file.
+        lines: how many lines at most.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = max(0, size - TAIL_BYTES)
+            file.seek(start)
+            data = file.read(TAIL_BYTES)
+    except OSError:
+        return []
+    text = data.decode(errors="replace")
+    split = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")]
+    if start and len(split) > 1:
+        del split[0]
+    return split[-lines:] if lines > 0 and text else []
+
+
+def _make_folder(folder: Path, log_dir: Path) -> None:
+    """Creates ``folder`` and its parents down from ``log_dir``, for this user only."""
+    missing = [path for path in (folder, *folder.parents) if path == log_dir or log_dir in path.parents]
+    log_dir.parent.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        with suppress(FileExistsError):
+            path.mkdir(mode=FOLDER_MODE)
+        if path != log_dir and path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link, where a folder of logs should be", str(path))

@@ -1,0 +1,75 @@
+"""Runs of a container and attempts of a job: what a restart or the end sets in the record; back-off. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.state.record import Record
+
+#: The kubelet's and the Job controller's back-off: 10 s, 20 s, 40 s, ... 6 min.
+CONTAINER_BACKOFF: Final = 10.0
+BACKOFF_LIMIT: Final = 360.0
+#: A gang restart waits 1 s, 2 s, 4 s, ... 6 min (this project's; JobSet has none).
+GANG_BACKOFF: Final = 1.0
+
+
+def backoff(failures: int, *, base: float) -> float:
+    """Returns the seconds before try number ``failures`` + 1: doubling from ``base``, at most six minutes."""
+    return float(min(base * 2 ** min(max(failures - 1, 0), 16), BACKOFF_LIMIT))
+
+
+def reset_container(record: Record, name: str, *, not_before: float) -> Record:
+    """Starts a new run of a container that has not failed itself."""
+    return record.with_container(
+        name,
+        restart=record.container(name).restart + 1,
+        result=None,
+        container_id="",
+        started_at=None,
+        not_before=not_before,
+    )
+
+
+def next_attempt(record: Record, *, keep_succeeded: bool = False) -> Record:
+    """Starts a new attempt of all containers; with ``keep_succeeded`` complete steps stay complete."""
+    done = {s: d for s, d in record.steps_done.items() if keep_succeeded and d == "succeeded"}
+    return record.model_copy(
+        update={
+            "attempt": record.attempt + 1,
+            "containers": {},
+            "steps_done": done,
+            "step_failures": {},
+            "step_started": {s: t for s, t in record.step_started.items() if s in done},
+            "attempt_not_before": 0.0,
+            "problem": None,
+        }
+    )
+
+
+def restart_gang(record: Record, *, now: float, counted: bool, why: str) -> Record:
+    """Restarts all containers as the next attempt, volumes and addresses kept, with exponential back-off.
+
+    Args:
+        record: of the job.
+        now: seconds since the epoch.
+        counted: whether it counts towards ``maxRestarts``.
+        why: a sentence, for the event.
+    """
+    restarts = record.restarts + 1
+    changed = next_attempt(record).model_copy(
+        update={
+            "restarts": restarts,
+            "counted_restarts": record.counted_restarts + (1 if counted else 0),
+            "step_restarts": {},
+            "counted_step_restarts": {},
+            "attempt_not_before": now + backoff(restarts, base=GANG_BACKOFF),
+        }
+    )
+    message = f"{why} Attempt {changed.attempt} starts."
+    return changed.with_event("Restarting", message, now=now, kind="Warning")
+
+
+def finish_job(record: Record, *, now: float) -> Record:
+    """Ends the job, once its condition is set: it holds no resources and waits for nothing."""
+    ended = {"finished_at": now, "clock_from": now, "admitted": False, "queued": "", "problem": None}
+    return record.model_copy(update=ended)

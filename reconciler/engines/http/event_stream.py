@@ -1,0 +1,66 @@
+"""Events of an engine: the JSON lines of ``/events`` as :class:`~reconciler.engines.protocol.EngineEvent`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.engines.http.response_streams import RawStream, iter_json_lines
+from reconciler.engines.protocol import EngineEvent
+
+#: Names of actions that the engines do not share.
+_ACTIONS: Final[Mapping[str, str]] = {
+    "died": "die",
+    "destroy": "remove",
+    "health_status": "health",
+    "unpaused": "unpause",
+}
+
+#: Keys that engines put among the labels in an event.
+_NOT_LABELS: Final = frozenset(
+    {"name", "image", "exitCode", "containerExitCode", "signal", "execID", "podId", "type", "container"}
+)
+
+
+class HttpEventStream:
+    """An :class:`~reconciler.engines.protocol.EventStream` over a response.
+
+    Args:
+        stream: of ``/events``.
+        parse: turns an object into an event, or None to skip it.
+    """
+
+    def __init__(self, stream: RawStream, parse: Callable[[Mapping[str, Any]], EngineEvent | None]) -> None:
+        self._stream = stream
+        self._parse = parse
+
+    def __iter__(self) -> Iterator[EngineEvent]:
+        for item in iter_json_lines(self._stream):
+            event = self._parse(item)
+            if event is not None:
+                yield event
+
+    def close(self) -> None:
+        """Ends the iteration, from any thread."""
+        self._stream.close()
+
+
+def parse_event(item: Mapping[str, Any]) -> EngineEvent | None:
+    """Returns the event of a container or network; None for any other object."""
+    kind = item.get("Type")
+    if kind not in {"container", "network"}:
+        return None
+    actor = item.get("Actor") or {}
+    attributes = actor.get("Attributes") or {}
+    return EngineEvent(
+        kind=str(kind),
+        action=_action(str(item.get("Action") or item.get("status") or "")),
+        name=str(attributes.get("name") or actor.get("ID") or ""),
+        labels={key: value for key, value in attributes.items() if key not in _NOT_LABELS},
+    )
+
+
+def _action(name: str) -> str:
+    """Normalizes an action's name; Docker appends details after a colon."""
+    plain = name.split(":", 1)[0].strip().lower()
+    return _ACTIONS.get(plain, plain)

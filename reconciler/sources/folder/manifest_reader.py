@@ -1,0 +1,81 @@
+"""Reads one manifest file; a file whose bytes are as before is not parsed again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reconciler.api.faults import Fault
+from reconciler.sources.folder.catalog import ObjectId, is_named, object_id
+from reconciler.sources.folder.manifest_files import ManifestFile, Signature, signature_of
+
+if TYPE_CHECKING:
+    from reconciler.api import Document
+
+#: No more than this of a file is read into memory; the loader rejects what is larger anyway.
+MAX_BYTES_READ: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileContent:
+    """The content of a manifest file.
+
+    Attributes:
+        faults: of the file as a whole.
+        digest: of its bytes.
+        unreadable: it could not be read (permission, I/O): every scan tries again.
+    """
+
+    documents: tuple[Document, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    digest: bytes = b""
+    unreadable: bool = False
+
+    @property
+    def objects(self) -> set[ObjectId]:
+        """The objects that it defines."""
+        return {object_id(doc) for doc in self.documents if is_named(doc)}
+
+    @property
+    def faulty(self) -> bool:
+        """Whether anything in it is an error."""
+        return any(f.severity == "error" for f in self.faults) or not all(d.valid for d in self.documents)
+
+
+def read_manifest(file: ManifestFile, known: FileContent) -> tuple[FileContent, Signature]:
+    """Read a file.
+
+    Returns:
+        The content, which is ``known`` itself where the bytes are the same, and the file's signature after it
+        was read (another than before: it changed meanwhile).
+    """
+    from reconciler.api import load  # noqa: PLC0415  (builds pydantic models)
+
+    try:
+        # Not blocking: between the walk and now a FIFO may have taken the name.
+        fd = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as opened:  # noqa: PTH123  (a descriptor, not a path)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return _unreadable(file, "it is not a regular file"), file.signature
+            data = opened.read(MAX_BYTES_READ)
+            facts = os.fstat(fd)
+    except OSError as error:
+        return _unreadable(file, error.strerror or str(error)), file.signature
+    digest = hashlib.blake2b(data, digest_size=16).digest()
+    if digest == known.digest:
+        return known, signature_of(facts)
+    loaded = load(data, file.path)
+    return FileContent(documents=loaded.documents, faults=loaded.faults, digest=digest), signature_of(facts)
+
+
+def unreadable_fault(path: str, reason: str) -> Fault:
+    """The fault of a file or folder that cannot be read."""
+    remedy = ": give the daemon's user permission to read it" if reason == "Permission denied" else ""
+    return Fault(file=path, line=0, path="", message=f"cannot be read: {reason}{remedy}", reason="Unreadable")
+
+
+def _unreadable(file: ManifestFile, reason: str) -> FileContent:
+    return FileContent(faults=(unreadable_fault(file.path, reason),), unreadable=True)

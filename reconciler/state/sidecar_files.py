@@ -1,0 +1,116 @@
+"""Where status sidecars are, and what is in one: ``<stem>.status.yaml`` beside the manifest.
+
+With ``--status-dir`` they are in the same tree below that folder. Sidecars may be lost, edited by hand or
+written by another version: what is missing or does not parse reads as nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
+from reconciler.names import API_VERSION
+from reconciler.state.atomic_files import read_if_exists
+
+SIDECAR_SUFFIX: Final = ".status.yaml"
+MANIFEST_SUFFIXES: Final = (".yaml", ".yml", ".json")
+
+
+def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Path:
+    """The sidecar of a manifest."""
+    name = manifest.name
+    if name.lower().endswith(MANIFEST_SUFFIXES):
+        name = name.rpartition(".")[0]
+    folder = manifest.parent
+    if status_dir is not None:
+        folder = status_dir / folder.relative_to(specs) if folder.is_relative_to(specs) else status_dir
+    return folder / f"{name}{SIDECAR_SUFFIX}"
+
+
+def sidecar_root(specs: Path, status_dir: Path | None) -> Path:
+    """The folder below which sidecars are."""
+    return status_dir or specs
+
+
+def list_sidecars(root: Path) -> Iterator[Path]:
+    """Paths of all sidecars below a folder, sorted; symlinked folders are followed once."""
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = os.stat(folder)  # noqa: PTH116  (os.walk gives text)
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.endswith(SIDECAR_SUFFIX) and not name.startswith("."):
+                yield Path(folder, name)
+
+
+def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
+    """Sidecars written by this project whose manifest is not there any more."""
+    root = sidecar_root(specs, status_dir)
+    orphans = []
+    for path in sorted(root.rglob(f"*{SIDECAR_SUFFIX}")):
+        stem = specs / path.relative_to(root).parent / path.name.removesuffix(SIDECAR_SUFFIX)
+        if any(stem.with_name(stem.name + ending).exists() for ending in ("", *MANIFEST_SUFFIXES)):
+            continue
+        documents = load_documents(path)
+        if documents and all(d.get("apiVersion") == API_VERSION and "status" in d for d in documents):
+            orphans.append(path)
+    return orphans
+
+
+def load_documents(path: Path) -> list[dict[str, Any]]:
+    """The documents of a sidecar; none when it is not there or does not parse.
+
+    Raises:
+        StateError: it is there and cannot be read.
+    """
+    data = read_if_exists(path)
+    if data is None:
+        return []
+    try:
+        return parse_documents(data)
+    except ValueError:
+        return []
+
+
+def parse_documents(data: bytes) -> list[dict[str, Any]]:
+    """The documents in a sidecar's text; times stay text, as in JSON.
+
+    Raises:
+        ValueError: it is no YAML.
+    """
+    import yaml  # noqa: PLC0415  (not for --help)
+
+    try:
+        return [d for d in yaml.load_all(data, Loader=_loader()) if isinstance(d, dict)]
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).replace("\n", " ")) from None
+    except YAML_VALUE_ERRORS:
+        raise ValueError(YAML_VALUE_MESSAGE) from None
+
+
+def document_key(document: Mapping[str, Any]) -> str:
+    """``Kind/namespace/name`` of a sidecar's document."""
+    metadata = document.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return f"{document.get('kind', '')}/{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+
+
+@cache
+def _loader() -> Any:
+    """The safe loader of libyaml where it is installed, without the resolver for timestamps."""
+    import yaml  # noqa: PLC0415
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:timestamp"]
+        for first, rules in base.yaml_implicit_resolvers.items()
+    }
+    return type("SidecarLoader", (base,), {"yaml_implicit_resolvers": resolvers})

@@ -1,0 +1,229 @@
+"""The records and status sidecars of one specs folder, kept consistent with each other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.api.faults import Fault
+from reconciler.config.settings import Settings
+from reconciler.errors import StateError
+from reconciler.state.record import Record
+from reconciler.state.record_recovery import recover_record
+from reconciler.state.record_store import RecordStore
+from reconciler.state.sidecar_files import document_key, orphaned_sidecars, sidecar_path
+from reconciler.state.sidecar_writer import SidecarWriter
+from reconciler.state.status_documents import invalid_document, pending_document
+
+_JOB: Final = "TrainJob"
+
+
+class StateStore:
+    """Loads and saves records, and writes statuses to the sidecars beside the manifests.
+
+    Args:
+        settings: which folders.
+        locate: returns the manifest that defines a job now, by ``namespace/name``; None when none does.
+        on_phase: called when a job's phase has changed, with its key and the whole document.
+        on_write_failure: called with a sidecar's write that failed; it is tried again.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        locate: Callable[[str], str | None],
+        on_phase: Callable[[str, Mapping[str, Any]], None],
+        on_write_failure: Callable[[StateError], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._specs = settings.specs.absolute()
+        self._status_dir = settings.status_dir.absolute() if settings.status_dir else None
+        self._records = RecordStore.of(settings)
+        self._sidecars = SidecarWriter(clock=time.monotonic, on_error=on_write_failure)
+        self._locate = locate
+        self._on_phase = on_phase
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._cache: dict[str, Record] = {}
+        #: The sidecar that each object's status was written to last.
+        self._paths: dict[str, Path] = {}
+        self._phases: dict[str, str] = {}
+
+    # -- records
+
+    def load(self, key: str) -> Record | None:
+        """The record, recovered from the sidecar if it was lost; None for a job never seen."""
+        with self._lock:
+            if key in self._cache:
+                return self._cache[key]
+        record = self._records.load(key)
+        if record is None and (file := self._locate(key)) is not None:
+            document = self._sidecars.document(self._sidecar(file), _job_document(key))
+            record = recover_record(document) if document is not None else None
+            if record is not None:
+                record = record.model_copy(update={"file": file})
+                try:
+                    self._records.save(record)
+                except StateError:
+                    # The caller must save it before it acts on it, and gets the error then.
+                    return record
+        if record is not None:
+            self._remember(record)
+        return record
+
+    def save(self, record: Record) -> None:
+        """Write the record durably.
+
+        Raises:
+            StateError: the disk refuses; nothing may be done on the engine then.
+        """
+        self._records.save(record)
+        self._remember(record)
+
+    def forget(self, record: Record) -> None:
+        """Remove a job's sidecar and record: the sidecar first, so that a crash in between is repeated."""
+        self.remove_status(_JOB, record.key, record.file)
+        self._records.delete(record.key)
+        with self._lock:
+            self._cache.pop(record.key, None)
+            self._phases.pop(record.key, None)
+
+    def keys(self) -> list[str]:
+        """Keys of all records."""
+        return list(self._records.keys())
+
+    def unfinished(self) -> set[str]:
+        """Keys of the jobs that have been worked on and have not ended."""
+        with self._lock:
+            return {key for key, record in self._cache.items() if not record.finished}
+
+    # -- statuses
+
+    def phase(self, key: str) -> str:
+        """The phase written last; "" for a job without a status."""
+        with self._lock:
+            return self._phases.get(key, "")
+
+    def status_is_current(self, record: Record) -> bool:
+        """Whether the sidecar is on disk, belongs to this uid, and says how the job ended."""
+        path = self._sidecar(record.file)
+        document = self._sidecars.document(path, _job_document(record.key))
+        if document is None or document.get("metadata", {}).get("uid") != record.uid or not path.exists():
+            return False
+        # One that could not be written when the job ended (a full disk, then a kill) is older than the end.
+        shown = {c.get("type") for c in document["status"].get("conditions", ()) if c.get("status") == "True"}
+        if not all(c.type in shown for c in record.conditions if c.status == "True"):
+            return False
+        self._note_phase(record.key, document)
+        return True
+
+    def write_status(self, record: Record, document: Mapping[str, Any], *, urgent: bool) -> None:
+        """Write a job's status; where its manifest moved, the sidecar moves along."""
+        changed = self.phase(record.key) != document["status"]["phase"]
+        self._put(record.file, document, urgent=urgent or changed)
+        self._note_phase(record.key, document)
+
+    def write_invalid_status(self, kind: str, key: str, file: str, faults: Sequence[Fault]) -> None:
+        """Write the status of a manifest that cannot be used."""
+        namespace, _, name = key.partition("/")
+        document = invalid_document(kind, namespace, name, faults, now=self._clock())
+        known = self._sidecars.document(self._sidecar(file), document_key(document))
+        status = known["status"] if known is not None else {}
+        if status.get("phase") == "Invalid" and status.get("errors") == document["status"]["errors"]:
+            document = {**document, "status": status}  # keeps the time at which it became invalid
+        self._put(file, document, urgent=True)
+        if kind == _JOB:
+            self._note_phase(key, document)
+
+    def set_message(self, key: str, file: str, message: str) -> None:
+        """Set the message of a job's present status; a job without a status is Pending."""
+        if not file:
+            return
+        namespace, _, name = key.partition("/")
+        known = self._sidecars.document(self._sidecar(file), _job_document(key))
+        document = known or pending_document(namespace, name)
+        changed = {**document, "status": {**document["status"], "message": message}}
+        self._put(file, changed, urgent=True)
+        self._note_phase(key, changed)
+
+    def remove_status(self, kind: str, key: str, file: str) -> None:
+        """Remove an object from its sidecar."""
+        name = f"{kind}/{key}"
+        with self._lock:
+            path = self._paths.pop(name, None)
+            self._phases.pop(key, None)
+        if path is None and file:
+            path = self._sidecar(file)
+        if path is not None:
+            self._sidecars.remove(path, name)
+
+    def remove_outdated_sidecar(self, record: Record) -> None:
+        """Remove the status beside the manifest that this record names, because the manifest has moved.
+
+        One left behind would be taken for the status of the next job that is written there.
+        """
+        name, path = _job_document(record.key), self._sidecar(record.file)
+        with self._lock:
+            written = self._paths.pop(name, path)
+        for place in {path, written}:
+            self._sidecars.remove(place, name)
+
+    def remove_orphaned_sidecars(self) -> None:
+        """Remove sidecars of manifests that were removed while no daemon ran, unless a record names them.
+
+        Those go with their job; a job that has moved has its status beside its manifest, and nowhere else.
+        """
+        records = [record for key in self.keys() if (record := self.load(key)) is not None]
+        for path in orphaned_sidecars(specs=self._specs, status_dir=self._status_dir):
+            keep = {_job_document(r.key) for r in records if r.file and self._sidecar(r.file) == path}
+            self._sidecars.retain(path, keep)
+
+    def retain_statuses(self, file: str, keys: Collection[str]) -> None:
+        """Remove from a manifest's sidecar all objects but these (``Kind/namespace/name``)."""
+        self._sidecars.retain(self._sidecar(file), keys)
+
+    def rewrite_missing_sidecars(self) -> None:
+        """Write again the sidecars that somebody removed."""
+        self._sidecars.rewrite_missing()
+
+    def flush(self, *, everything: bool = False) -> float | None:
+        """Write the sidecars that are due; returns seconds until the next one is, None when none waits."""
+        return self._sidecars.flush(everything=everything)
+
+    def _sidecar(self, file: str) -> Path:
+        return sidecar_path(Path(file), specs=self._specs, status_dir=self._status_dir)
+
+    def _put(self, file: str, document: Mapping[str, Any], *, urgent: bool) -> None:
+        """Write an object's document beside its manifest, and nowhere else."""
+        key, path = document_key(document), self._sidecar(file)
+        with self._lock:
+            before = self._paths.get(key)
+            self._paths[key] = path
+        if before is not None and before != path:
+            self._sidecars.remove(before, key)
+        self._sidecars.put(path, key, document, manifest=Path(file), urgent=urgent)
+
+    def _note_phase(self, key: str, document: Mapping[str, Any]) -> None:
+        phase = document["status"].get("phase", "")
+        with self._lock:
+            changed = self._phases.get(key) != phase
+            self._phases[key] = phase
+        if changed:
+            self._on_phase(key, document)
+
+    def _remember(self, record: Record) -> None:
+        """Cache it, unless it is over: nothing asks for those, and a thousand of them are megabytes."""
+        with self._lock:
+            if record.finished and record.cleaned:
+                self._cache.pop(record.key, None)
+            else:
+                self._cache[record.key] = record
+
+
+def _job_document(key: str) -> str:
+    return f"{_JOB}/{key}"
