@@ -19,7 +19,9 @@ author = "The reconciler authors"
 version = release = __version__
 language = "en"
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinxcontrib.mermaid"]
+# As code hosts render it, too.
+myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 nitpicky = True
