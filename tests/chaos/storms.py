@@ -62,6 +62,8 @@ class Storm:
     Attributes:
         unheard: ``job/attempt/container`` whose log nobody could read to its end: removed by hand, or running
             while dockerd, which writes the logs of all its containers, was dead.
+        forgotten: ``(job, "start <rank> <attempt>")`` of containers that dockerd says were never started, but
+            was perhaps starting when it was killed: it writes "running" down after their first process runs.
     """
 
     site: Site
@@ -70,6 +72,7 @@ class Storm:
     deeds: list[str] = field(default_factory=list)
     unheard: set[str] = field(default_factory=set)
     twice: list[str] = field(default_factory=list)
+    forgotten: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -154,14 +157,19 @@ class Storm:
 
     def restart_the_engine(self, client: docker.DockerClient) -> None:
         """A crash of the engine's service, and its restart."""
+        label = f"{names.LABEL_INSTANCE}={self.site.workspace.instance}"
         if self.site.engine.kind == "docker":
-            label = f"{names.LABEL_INSTANCE}={self.site.workspace.instance}"
             for container in client.api.containers(filters={"label": label}):
                 self._not_heard(container)
         self.site.engine.kill()
         self.deeds.append("killed the engine")
         self.site.engine.start()
         self.deeds.append("started the engine")
+        if self.site.engine.kind == "docker":
+            for container in client.api.containers(all=True, filters={"label": label, "status": "created"}):
+                labels = container["Labels"]
+                start = f"start {labels[names.LABEL_RANK]} {labels[names.LABEL_ATTEMPT]}"
+                self.forgotten.add((labels[names.LABEL_JOB], start))
 
     def _pick(self, client: docker.DockerClient, **filters: str) -> Iterator[dict[str, Any]]:
         label = f"{names.LABEL_INSTANCE}={self.site.workspace.instance}"
