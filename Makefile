@@ -11,7 +11,7 @@ TESTS  ?=
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate fuzz lint docs dist test-deps pytest bench clean
+.PHONY: help venv demo test test-long simulate fuzz lint docs dist test-deps pytest bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test-deps: ## Install what tests on real engines need (Debian: apt-get as root o
 
 test: $(STAMP) test-deps lint ## Everything: lint, unit, conformance, engines, end to end (TESTS=path to narrow)
 	@$(BIN)/python scripts/run_tests.py --workers $(WORKERS) $(TESTS)
+
+test-long: ## The same on every engine, with more kills and longer walks (an hour and more)
+	@RECONCILER_TEST_LONG=1 $(MAKE) test
 
 fuzz: $(STAMP) ## Feed the readers changed input (SECONDS=600); what fails is shown, KEEP=n grows the corpus
 	@nice $(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(KEEP),--keep $(KEEP))

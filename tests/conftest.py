@@ -8,11 +8,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import images
+from tests.support import extent, images
 
 # A busy machine is no bug: how long one example takes is asserted nowhere.
 settings.register_profile("reconciler", deadline=None)
 settings.load_profile("reconciler")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out, counted, what another engine runs; see :mod:`tests.support.extent`."""
+    if not extent.LONG:
+        kept, dropped = extent.drop_other_engines(items)
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
 
 _CONFORMANCE = Path(__file__).resolve().parents[1].parent / "shared" / "conformance"
 

@@ -1,7 +1,7 @@
 """Everything goes wrong at once, and afterwards everything is as it would have been.
 
-25 kills of the daemon on each engine, 50 in all, at moments a seed chooses; a failing run prints the seed and the deeds.
-``RECONCILER_TEST_SEED`` sets it, ``RECONCILER_TEST_KILLS`` asks for more.
+8 kills of the daemon on each engine (``make test-long``: 25), at moments a seed chooses; a failing run prints the seed and
+the deeds. ``RECONCILER_TEST_SEED`` sets it, ``RECONCILER_TEST_KILLS`` asks for more.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import pytest
 
 from reconciler import names
 from tests.chaos.storms import Site, Storm
+from tests.support import extent
 from tests.support.workspaces import eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-JOBS = 20
-KILLS = int(os.environ.get("RECONCILER_TEST_KILLS", "25"))
+JOBS = 20 if extent.LONG else 10
+KILLS = int(os.environ.get("RECONCILER_TEST_KILLS", "25" if extent.LONG else "8"))
 SEED = int(os.environ.get("RECONCILER_TEST_SEED", "20261123"))
 
 

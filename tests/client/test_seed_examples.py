@@ -71,6 +71,7 @@ def test_text_has_the_examples_that_are_run_here() -> None:
     assert sum("client.train(" in block.code for block in python) == 3
 
 
+@pytest.mark.one_engine
 @pytest.mark.timeout(300)
 def test_every_python_example_runs_in_order(workspace: Workspace) -> None:
     paths = _write(workspace, _blocks("python"))

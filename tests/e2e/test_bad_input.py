@@ -134,6 +134,7 @@ def test_a_second_definition_does_not_disturb_a_running_job(processes: Workspace
         assert processes.status(job)["nodes"][0]["containerID"] == before[0]["containerID"]
 
 
+@pytest.mark.one_engine
 def test_a_job_waits_for_its_runtime(workspace: Workspace) -> None:
     job = unique("early")
     workspace.write("j.yaml", shell(job, "late-runtime", "echo started"))
@@ -161,6 +162,7 @@ def test_a_runtime_that_is_wrong_is_not_called_missing(processes: Workspace) -> 
     assert "is not there" not in message
 
 
+@pytest.mark.one_engine
 def test_a_missing_image_under_never_is_said(containers: Workspace) -> None:
     job = unique("noimage")
     containers.settings["PULL_POLICY"] = "Never"
@@ -173,6 +175,7 @@ def test_a_missing_image_under_never_is_said(containers: Workspace) -> None:
         assert containers.containers(job) == []
 
 
+@pytest.mark.one_engine
 def test_a_command_that_does_not_exist_is_said(workspace: Workspace) -> None:
     job = unique("nocmd")
     workspace.write("j.yaml", runtime("rt", images.reference()), trainjob(job, "rt", "no-such-program"))
@@ -220,6 +223,7 @@ def test_an_unreadable_folder_is_said_and_prunes_nothing(processes: Workspace) -
         assert processes.status(job)["nodes"][0]["containerID"] == before[0]["containerID"]
 
 
+@pytest.mark.one_engine
 def test_a_foreign_network_of_the_same_name_is_left_alone(containers: Workspace) -> None:
     job = unique("netclash")
     with containers.api() as client:

@@ -59,6 +59,7 @@ def _run(workspace: Workspace, image: str, policy: str, *, file: str) -> tuple[i
     return done.returncode, workspace.log(job, 0)
 
 
+@pytest.mark.one_engine
 def test_if_not_present_pulls_once(pulling: Workspace, registry: Registry, tmp_path: Path) -> None:
     image = _push(registry, tmp_path, "once", "one")
 
@@ -82,6 +83,7 @@ def test_always_takes_what_the_registry_has_now(
     assert second == (0, "two")
 
 
+@pytest.mark.one_engine
 def test_never_asks_no_registry(pulling: Workspace, registry: Registry, tmp_path: Path) -> None:
     image = _push(registry, tmp_path, "unasked", "one")
     job = unique("never")
@@ -95,6 +97,7 @@ def test_never_asks_no_registry(pulling: Workspace, registry: Registry, tmp_path
         client.images.get(image)
 
 
+@pytest.mark.one_engine
 def test_the_manifests_own_policy_wins(pulling: Workspace, registry: Registry, tmp_path: Path) -> None:
     image = _push(registry, tmp_path, "own", "one")
     job = unique("own")
@@ -120,6 +123,7 @@ def test_a_pull_that_fails_says_image_registry_and_reason(pulling: Workspace, re
         assert pulling.phase(job) in {"Pulling", "Pending"}
 
 
+@pytest.mark.one_engine
 def test_an_image_that_appears_later_is_pulled_on_a_retry(
     pulling: Workspace, registry: Registry, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from reconciler.engines.podman.podman_engine import PodmanEngine
 from reconciler.engines.podman.rootless_limits import UserPrivileges, detect_privileges
 from tests.support import images
-from tests.support.manifests import runtime, shell
+from tests.support.manifests import UNTIL_TERM, runtime, shell
 from tests.support.workspaces import Workspace, unique
 
 pytestmark = pytest.mark.engine
@@ -45,7 +45,7 @@ def test_files_of_a_job_belong_to_who_runs_podman(workspace: Workspace) -> None:
     mounts = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
     sidecar = {
         "name": "side", "image": images.reference(), "restartPolicy": "Always", **mounts,
-        "command": ["sh", "-c", "touch /data/side; exec sleep 600"],
+        "command": ["sh", "-c", f"touch /data/side; {UNTIL_TERM}"],
     }  # fmt: skip
     rt = runtime(
         "rt",

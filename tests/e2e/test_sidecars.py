@@ -13,6 +13,7 @@ from tests.support.workspaces import Workspace, unique
 pytestmark = pytest.mark.engine
 
 
+@pytest.mark.one_engine
 def test_the_training_waits_for_its_sidecars_startup_probe(containers: Workspace) -> None:
     job = unique("sidecar")
     shared: dict[str, Any] = {"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.support import images
-from tests.support.manifests import condition, runtime, shell
+from tests.support.manifests import UNTIL_TERM, condition, runtime, shell
 from tests.support.workspaces import ROOT, Workspace, environment_of, eventually, unique
 
 pytestmark = pytest.mark.engine
@@ -96,9 +96,10 @@ def test_a_finished_job_leaves_nothing_on_the_engine_but_its_logs(containers: Wo
     assert [containers.log(job, rank) for rank in range(2)] == ["was here\n", "was here\n"]
 
 
+@pytest.mark.one_engine
 def test_deleting_the_manifest_removes_job_and_sidecar(workspace: Workspace) -> None:
     job = unique("gone")
-    path = workspace.write("j.yaml", runtime("rt", images.reference()), shell(job, "rt", "exec sleep 600"))
+    path = workspace.write("j.yaml", runtime("rt", images.reference()), shell(job, "rt", UNTIL_TERM))
 
     with workspace.daemon("--allow-empty"):
         workspace.until_phase(job, "Running")
@@ -165,6 +166,7 @@ def test_a_killed_daemon_is_followed_by_one_that_goes_on(workspace: Workspace) -
     assert [workspace.log(job, rank) for rank in range(2)] == ["started\nended\n"] * 2
 
 
+@pytest.mark.one_engine
 def test_a_failing_command_fails_the_job_and_names_the_rank(workspace: Workspace) -> None:
     job = unique("fails")
     workspace.write(
@@ -183,6 +185,7 @@ def test_a_failing_command_fails_the_job_and_names_the_rank(workspace: Workspace
     assert "no good" in Path(node["log"]).read_text()
 
 
+@pytest.mark.one_engine
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["podman", "docker"])
 def test_openmpi_runs_over_two_containers(make_workspace: Any, engine: str) -> None:
@@ -204,6 +207,7 @@ def test_openmpi_runs_over_two_containers(make_workspace: Any, engine: str) -> N
     assert len({host for _, host in lines}) == 2
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("engine", ["podman", "docker", "process"])
 def test_the_hello_example_runs_as_it_is_but_for_its_image(make_workspace: Any, engine: str) -> None:
     workspace = make_workspace(engine)

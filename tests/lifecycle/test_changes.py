@@ -15,6 +15,7 @@ def _ids(workspace: Workspace, job: str) -> list[str]:
     return [n["containerID"] for n in workspace.status(job)["nodes"]]
 
 
+@pytest.mark.one_engine
 def test_suspend_stops_and_resume_starts_anew_at_the_same_addresses(workspace: Workspace) -> None:
     job = unique("pause")
     flags = Flags(workspace)
@@ -48,6 +49,7 @@ def test_suspend_stops_and_resume_starts_anew_at_the_same_addresses(workspace: W
     assert [p.read_text()[:5] for p in sorted(folder.glob("*/*.log"))] == ["here\n"] * 4
 
 
+@pytest.mark.one_engine
 def test_a_job_created_suspended_waits_untouched(workspace: Workspace) -> None:
     job = unique("asleep")
     flags = Flags(workspace)
@@ -64,6 +66,7 @@ def test_a_job_created_suspended_waits_untouched(workspace: Workspace) -> None:
     assert status["attempt"] == 0
 
 
+@pytest.mark.one_engine
 def test_a_change_of_an_immutable_field_is_refused_with_field_and_remedy(containers: Workspace) -> None:
     job = unique("frozen")
     flags = Flags(containers)
@@ -86,6 +89,7 @@ def test_a_change_of_an_immutable_field_is_refused_with_field_and_remedy(contain
     assert containers.log(job, 0) == "as it was\n"
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("by", ["option", "annotation"])
 def test_recreate_replaces_what_runs(containers: Workspace, by: str) -> None:
     job = unique("anew")
@@ -104,6 +108,7 @@ def test_recreate_replaces_what_runs(containers: Workspace, by: str) -> None:
         assert _ids(containers, job) != before
 
 
+@pytest.mark.one_engine
 def test_a_runtime_edited_or_removed_does_not_disturb_what_started_from_it(containers: Workspace) -> None:
     job = unique("kept")
     flags = Flags(containers)
@@ -131,6 +136,7 @@ def test_a_runtime_edited_or_removed_does_not_disturb_what_started_from_it(conta
     assert flags.notes() == ["2 0", "2 0", "2 1", "2 1"]
 
 
+@pytest.mark.one_engine
 def test_moving_the_manifest_is_no_change(workspace: Workspace) -> None:
     job = unique("moved")
     flags = Flags(workspace)
@@ -153,6 +159,7 @@ def test_moving_the_manifest_is_no_change(workspace: Workspace) -> None:
     assert flags.notes() == ["started"]
 
 
+@pytest.mark.one_engine
 def test_rerun_runs_a_finished_job_again(workspace: Workspace) -> None:
     job = unique("again")
     flags = Flags(workspace)

@@ -39,6 +39,7 @@ def test_a_killed_daemons_lock_is_free_at_once(processes: Workspace) -> None:
     assert processes.cli("run", "--once").returncode == 0
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("lost", ["record", "sidecar"])
 def test_either_record_or_sidecar_is_enough_while_the_job_runs(containers: Workspace, lost: str) -> None:
     job = unique("lost")
@@ -90,6 +91,7 @@ def test_a_finished_job_stays_finished_without_record_or_sidecar(processes: Work
     assert flags.notes() == ["ran"]
 
 
+@pytest.mark.one_engine
 def test_a_killed_daemon_between_start_and_end_changes_nothing(containers: Workspace) -> None:
     job = unique("kill")
     flags = Flags(containers)
@@ -177,6 +179,7 @@ def test_a_full_disk_for_records_starts_nothing_that_it_could_not_remember(
     assert flags.notes() == ["ran"]
 
 
+@pytest.mark.one_engine
 def test_term_leaves_the_containers_running(containers: Workspace) -> None:
     job = unique("term")
     flags = Flags(containers)

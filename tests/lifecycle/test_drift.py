@@ -43,6 +43,7 @@ def test_a_removed_container_is_a_failure_of_its_rank(containers: Workspace) -> 
     assert containers.log(job, 1) == "here\n"
 
 
+@pytest.mark.one_engine
 def test_a_removed_container_restarts_the_gang_where_restarts_are_left(containers: Workspace) -> None:
     job, flags = unique("rmgang"), Flags(containers)
     with _running(containers, flags, job, jobset={"failurePolicy": {"maxRestarts": 2}}) as client:
@@ -54,6 +55,7 @@ def test_a_removed_container_restarts_the_gang_where_restarts_are_left(container
     assert status["restarts"] == 1
 
 
+@pytest.mark.one_engine
 def test_a_container_stopped_by_hand_is_a_failure_with_its_signal(containers: Workspace) -> None:
     job, flags = unique("stop"), Flags(containers)
     with _running(containers, flags, job) as client:
@@ -66,6 +68,8 @@ def test_a_container_stopped_by_hand_is_a_failure_with_its_signal(containers: Wo
 
 def test_a_paused_container_is_shown_and_goes_on(containers: Workspace) -> None:
     job, flags = unique("pause"), Flags(containers)
+    # Docker's unpause is heard by the next listing.
+    containers.settings["RESYNC"] = "3"
 
     def states() -> list[str]:
         return [n["state"] for n in containers.status(job)["nodes"]]
@@ -84,6 +88,8 @@ def test_a_paused_container_is_shown_and_goes_on(containers: Workspace) -> None:
 
 def test_a_removed_network_is_followed_by_a_fresh_gang(containers: Workspace) -> None:
     job, flags = unique("net"), Flags(containers)
+    # A network's end is heard by the next listing.
+    containers.settings["RESYNC"] = "3"
     with _running(containers, flags, job) as client:
         if containers.engine == "podman":
             # The API has no force; the command would take the containers along.
@@ -101,6 +107,7 @@ def test_a_removed_network_is_followed_by_a_fresh_gang(containers: Workspace) ->
     assert status["attempt"] == 1
 
 
+@pytest.mark.one_engine
 def test_a_renamed_container_is_still_its_rank(containers: Workspace) -> None:
     job, flags = unique("name"), Flags(containers)
     with _running(containers, flags, job) as client:
@@ -113,6 +120,7 @@ def test_a_renamed_container_is_still_its_rank(containers: Workspace) -> None:
     assert containers.log(job, 1) == "here\n"
 
 
+@pytest.mark.one_engine
 def test_what_carries_another_instances_label_is_never_touched(containers: Workspace) -> None:
     job = unique("theirs")
     labels = names.job_labels(namespace="default", job=job, uid="u", instance=f"other-{job}")

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.engine
 ATTEMPT = "reconciler.trainer.kubeflow.org/attempt"
 
 
+@pytest.mark.one_engine
 def test_the_first_failed_rank_is_named_with_its_last_words(workspace: Workspace) -> None:
     job = unique("first")
     flags = Flags(workspace)
@@ -41,6 +42,7 @@ def test_the_first_failed_rank_is_named_with_its_last_words(workspace: Workspace
     ]
 
 
+@pytest.mark.one_engine
 def test_a_signal_is_named(workspace: Workspace) -> None:
     job = unique("signal")
     # Twice twice: Kubernetes' own escape makes one of two.
@@ -68,6 +70,7 @@ def test_running_out_of_memory_is_named(containers: Workspace) -> None:
     assert "OOMKilled" in condition(status, "Failed")["message"]
 
 
+@pytest.mark.one_engine
 def test_a_death_stops_the_whole_gang_at_once(workspace: Workspace) -> None:
     job = unique("gang")
     flags = Flags(workspace)
@@ -92,6 +95,7 @@ def _running(workspace: Workspace, job: str) -> list[int]:
     return [n["rank"] for n in workspace.status(job).get("nodes", ()) if n["state"] == "running"]
 
 
+@pytest.mark.one_engine
 def test_a_failed_container_is_restarted_in_place_after_its_back_off(containers: Workspace) -> None:
     job = unique("inplace")
     flags = Flags(containers)
@@ -121,6 +125,7 @@ def test_a_failed_container_is_restarted_in_place_after_its_back_off(containers:
     assert "restart-scope: gang" in containers.said(job)
 
 
+@pytest.mark.one_engine
 def test_max_restarts_restarts_the_gang_and_keeps_volumes(containers: Workspace) -> None:
     job = unique("gang")
     flags = Flags(containers)
@@ -161,6 +166,7 @@ def test_max_restarts_restarts_the_gang_and_keeps_volumes(containers: Workspace)
     assert f"rank 1 ({job}-node-1) failed: exit code 1" in containers.said(job)
 
 
+@pytest.mark.one_engine
 def test_when_restarts_are_used_up_the_job_fails_with_upstreams_reason(workspace: Workspace) -> None:
     job = unique("usedup")
     flags = Flags(workspace)
@@ -180,6 +186,7 @@ def test_when_restarts_are_used_up_the_job_fails_with_upstreams_reason(workspace
     assert sorted(p.parent.name for p in folder.glob("*/*.log")) == ["0", "1"]
 
 
+@pytest.mark.one_engine
 def test_restart_scope_gang_makes_a_retry_one_of_all_ranks(containers: Workspace) -> None:
     job = unique("scope")
     flags = Flags(containers)
@@ -202,6 +209,7 @@ def test_restart_scope_gang_makes_a_retry_one_of_all_ranks(containers: Workspace
     assert flags.notes().count("1 0") == 1
 
 
+@pytest.mark.one_engine
 def test_silence_fails_the_job_where_it_asks_to_be_watched(containers: Workspace) -> None:
     job = unique("stall")
     flags = Flags(containers)
@@ -222,6 +230,7 @@ def test_silence_fails_the_job_where_it_asks_to_be_watched(containers: Workspace
     assert "py-spy" in stacks[0].read_text()
 
 
+@pytest.mark.one_engine
 def test_the_deadline_ends_the_job_with_upstreams_reason(workspace: Workspace) -> None:
     job = unique("late")
     flags = Flags(workspace)
@@ -238,6 +247,7 @@ def test_the_deadline_ends_the_job_with_upstreams_reason(workspace: Workspace) -
     assert workspace.log(job, 1).startswith("started\n")
 
 
+@pytest.mark.one_engine
 def test_time_to_live_removes_what_auto_remove_left(containers: Workspace) -> None:
     job = unique("ttl")
     flags = Flags(containers)
@@ -255,6 +265,7 @@ def test_time_to_live_removes_what_auto_remove_left(containers: Workspace) -> No
     assert [Path(n["log"]).read_text() for n in status["nodes"]] == ["done\n", "done\n"]
 
 
+@pytest.mark.one_engine
 def test_without_auto_remove_the_end_can_be_inspected(containers: Workspace) -> None:
     job = unique("stays")
     containers.write(
@@ -271,6 +282,7 @@ def test_without_auto_remove_the_end_can_be_inspected(containers: Workspace) -> 
         assert [n.name for n in client.networks.list(names=[f"{job}-net"])] == [f"{job}-net"]
 
 
+@pytest.mark.one_engine
 def test_a_start_that_fails_is_a_failure_of_its_rank(containers: Workspace) -> None:
     job = unique("nostart")
     document = shell(job, "rt", "true")

@@ -93,6 +93,7 @@ def test_reported_progress_is_in_the_status(workspace: Workspace) -> None:
     assert "Warning" not in {event["type"] for event in final["events"] if event["reason"] != "EngineLimits"}
 
 
+@pytest.mark.one_engine
 def test_token_folder_is_read_only(containers: Workspace) -> None:
     job = unique("readonly")
     folder = "/var/run/secrets/kubeflow/trainer"
@@ -103,6 +104,7 @@ def test_token_folder_is_read_only(containers: Workspace) -> None:
     assert containers.log(job, 0).split()[:2] == ["ca.crt", "token"]
 
 
+@pytest.mark.one_engine
 def test_job_reports_after_a_crash_of_the_daemon(workspace: Workspace) -> None:
     _reports_after(workspace, "kill")
 
@@ -132,6 +134,7 @@ def _reports_after(workspace: Workspace, end: str) -> None:
     assert answers(workspace, job) == [200, 200]
 
 
+@pytest.mark.one_engine
 def test_rerun_job_reports_again(workspace: Workspace) -> None:
     job = unique("again")
     flags = Flags(workspace)
@@ -181,6 +184,7 @@ def test_progress_is_printed_as_lines_without_a_terminal(processes: Workspace) -
     assert "100%" in waited.stderr
 
 
+@pytest.mark.one_engine
 def test_client_callbacks_receive_the_progress(containers: Workspace) -> None:
     job = unique("callbacks")
     flags = Flags(containers)
@@ -272,6 +276,7 @@ def python(job: str, code: str) -> dict[str, Any]:
     return trainjob(job, "rt", "python3", "-c", code.replace("$(", "$$("))
 
 
+@pytest.mark.one_engine
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["kubeflow.trainer", "reconciler.client"])
 def test_kubeflow_sdk_and_this_client_report_alike(containers: Workspace, package: str) -> None:
@@ -293,6 +298,7 @@ def test_kubeflow_sdk_and_this_client_report_alike(containers: Workspace, packag
     }
 
 
+@pytest.mark.one_engine
 @pytest.mark.slow
 def test_transformers_callback_reports_unchanged(containers: Workspace) -> None:
     job = unique("callback")

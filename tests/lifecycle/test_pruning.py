@@ -9,12 +9,13 @@ import pytest
 from reconciler import names
 from tests.support import images
 from tests.support.flags import Flags
-from tests.support.manifests import shell
+from tests.support.manifests import UNTIL_TERM, shell
 from tests.support.workspaces import Workspace, eventually, unique
 
 pytestmark = pytest.mark.engine
 
 
+@pytest.mark.one_engine
 def test_a_manifest_removed_while_the_daemon_was_down_is_pruned(containers: Workspace) -> None:
     job = unique("gone")
     flags = Flags(containers)
@@ -35,14 +36,14 @@ def test_a_manifest_removed_while_the_daemon_was_down_is_pruned(containers: Work
     assert containers.log(job, 1) == "here\n"
 
 
+@pytest.mark.one_engine
 def test_orphans_without_record_or_manifest_are_pruned(containers: Workspace) -> None:
     job = unique("orphan")
     labels = names.job_labels(namespace="default", job=job, uid="u", instance=containers.instance)
     with containers.api() as client:
         client.containers.run(
             images.reference(),
-            # Ends at once when asked to, instead of after the grace period.
-            ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"],
+            ["sh", "-c", UNTIL_TERM],
             name=f"{job}-node-0",
             labels=labels,
             detach=True,
@@ -56,6 +57,7 @@ def test_orphans_without_record_or_manifest_are_pruned(containers: Workspace) ->
             eventually(lambda: not client.networks.list(names=[f"{job}-net"]), "network gone")
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("loss", ["vanished", "emptied"])
 def test_a_folder_lost_all_at_once_prunes_nothing(workspace: Workspace, loss: str) -> None:
     job = unique("lost")
@@ -89,6 +91,7 @@ def _log_of(workspace: Workspace) -> str:
     return newest.read_text()
 
 
+@pytest.mark.one_engine
 def test_allow_empty_confirms_that_the_folder_is_meant_to_be_empty(containers: Workspace) -> None:
     job = unique("meant")
     flags = Flags(containers)
@@ -110,6 +113,7 @@ def test_allow_empty_confirms_that_the_folder_is_meant_to_be_empty(containers: W
     assert containers.containers(job) == []
 
 
+@pytest.mark.one_engine
 def test_manifests_that_are_all_gone_at_once_remove_nothing_until_they_are_back(
     containers: Workspace,
 ) -> None:

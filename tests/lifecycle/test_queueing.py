@@ -134,6 +134,7 @@ def test_max_jobs_lets_them_in_by_priority_then_age(processes: Workspace) -> Non
     assert flags.notes() == ["running", "urgent", "early", "late"]
 
 
+@pytest.mark.one_engine
 def test_preemption_suspends_the_lesser_job_and_resumes_it_later(containers: Workspace) -> None:
     lesser, urgent = unique("lesser"), unique("urgent")
     flags = Flags(containers)

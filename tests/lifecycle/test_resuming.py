@@ -13,6 +13,7 @@ from tests.support.workspaces import ROOT, Workspace, unique
 pytestmark = pytest.mark.engine
 
 
+@pytest.mark.one_engine
 def test_the_resume_example_fails_once_and_goes_on_from_its_checkpoint(workspace: Workspace) -> None:
     job = unique("resume")
     text = (ROOT / "specs" / "examples" / "resume.yaml").read_text()

@@ -30,6 +30,7 @@ def seconds_to_stop(daemon: Daemon) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.one_engine
 def test_a_stop_takes_less_than_a_second_and_leaves_jobs_alone(workspace: Workspace) -> None:
     job, stubborn = unique("stays"), unique("stubborn")
     flags = Flags(workspace)

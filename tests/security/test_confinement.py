@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.support import images
 from tests.support.manifests import runtime, shell
 from tests.support.workspaces import Workspace, eventually, unique
@@ -148,6 +150,7 @@ def test_sub_path_of_a_host_path_is_mounted(containers: Workspace) -> None:
     assert (data / "out").read_text() == "out\n"
 
 
+@pytest.mark.one_engine
 def test_refused_job_runs_once_the_policy_allows_it(containers: Workspace) -> None:
     job = unique("later")
     context = {"securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}}}
@@ -163,6 +166,7 @@ def test_refused_job_runs_once_the_policy_allows_it(containers: Workspace) -> No
     assert "the policy that had refused it changed" in containers.said(job)
 
 
+@pytest.mark.one_engine
 def test_stricter_policy_keeps_running_jobs_and_adds_an_event(containers: Workspace) -> None:
     job = unique("runs")
     flags = containers.root / "flags"

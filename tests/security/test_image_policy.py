@@ -80,6 +80,7 @@ def refused(workspace: Workspace, job: str) -> bool:
     return reasons == {"PolicyViolation"} and workspace.containers(job) == []
 
 
+@pytest.mark.one_engine
 def test_image_user_is_checked_where_the_manifest_has_none(containers: Workspace, own_images: Images) -> None:
     containers.configure(policy=NO_ROOT)
     as_root, as_name, as_number = unique("root"), unique("name"), unique("number")
@@ -103,6 +104,7 @@ def test_image_user_is_checked_where_the_manifest_has_none(containers: Workspace
     assert (containers.phase(as_number), containers.log(as_number, 0)) == ("Complete", "1234\n")
 
 
+@pytest.mark.one_engine
 def test_run_as_non_root_is_enforced(containers: Workspace, own_images: Images) -> None:
     as_root, as_number = unique("root"), unique("number")
     strict = {"securityContext": {"runAsNonRoot": True}}
@@ -122,6 +124,7 @@ def test_run_as_non_root_is_enforced(containers: Workspace, own_images: Images) 
     assert (containers.phase(as_number), containers.log(as_number, 0)) == ("Complete", "1234\n")
 
 
+@pytest.mark.one_engine
 def test_group_alone_keeps_the_user_of_the_image(containers: Workspace, own_images: Images) -> None:
     job = unique("group")
     containers.configure(policy=NO_ROOT)

@@ -43,6 +43,7 @@ def foreign_objects(workspace: Workspace, job: str) -> Iterator[dict[str, str]]:
                 client.api.remove_network(network)
 
 
+@pytest.mark.one_engine
 def test_objects_of_another_instance_are_neither_adopted_nor_removed(containers: Workspace) -> None:
     job = unique("taken")
     path = containers.write("j.yaml", runtime("rt", images.reference()), shell(job, "rt", "true"))
@@ -59,6 +60,7 @@ def test_objects_of_another_instance_are_neither_adopted_nor_removed(containers:
             assert client.api.inspect_network(theirs["network"])["Name"] == f"{job}-net"
 
 
+@pytest.mark.one_engine
 def test_manifest_cannot_override_labels_and_addresses(
     containers: Workspace,
 ) -> None:

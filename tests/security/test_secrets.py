@@ -57,6 +57,7 @@ def command_outputs(workspace: Workspace, job: str) -> dict[str, str]:
     return shown
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("engine", ["podman", "docker", "process"])
 def test_no_output_contains_a_secret(make_workspace: Any, engine: str) -> None:
     workspace = make_workspace(engine)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from reconciler.api import Document
 from reconciler.config.settings import Settings
 from reconciler.controller import engine_session, plan_cache
 from reconciler.controller.controller import Controller
@@ -34,6 +35,7 @@ from tests.simulation.invariants import BrokenInvariantError, Invariants, job_of
 from tests.simulation.manifests import IMAGE, document
 from tests.simulation.stand_ins import SimulatedConnection
 from tests.simulation.world import ContainerBehaviour, SimulatedContainer, World
+from tests.support.manifests import LOADER
 
 INSTANCE = "simulated"
 RESYNC = 30.0
@@ -71,6 +73,7 @@ class SimulatedHost:
         self.settings.specs.mkdir(parents=True, exist_ok=True)
         #: The user's files: a TrainJob each; and runtimes by name.
         self.files: dict[str, dict[str, Any]] = {}
+        self._documents: dict[tuple[int, str], tuple[dict[str, Any], Document]] = {}
         self.runtimes: dict[str, dict[str, Any]] = {}
         self.folder_state: FolderState = "ok"
         self.broken_files: set[str] = set()
@@ -173,7 +176,7 @@ class SimulatedHost:
         jobs: dict[str, JobEntry] = {}
         for name, raw in self.files.items():
             file = str(self.settings.specs / name)
-            doc = document(raw, file)
+            doc = self._read(raw, file)
             key = f"default/{doc.name}"
             broken = name in self.broken_files
             jobs[key] = JobEntry(
@@ -184,7 +187,7 @@ class SimulatedHost:
                 file=file,
             )
         runtimes = {
-            (raw["kind"], "", name): document(raw, str(self.settings.specs / f"runtime-{name}.yaml"))
+            (raw["kind"], "", name): self._read(raw, str(self.settings.specs / f"runtime-{name}.yaml"))
             for name, raw in self.runtimes.items()
         }
         if self.folder_state != "ok":
@@ -192,6 +195,14 @@ class SimulatedHost:
             runtimes = dict(self.controller.informer.catalog.runtimes)
         doubtful = frozenset(str(self.settings.specs / name) for name in self.broken_files)
         return Catalog(jobs=jobs, runtimes=runtimes, unprunable_paths=doubtful, state=self.folder_state)
+
+    def _read(self, raw: dict[str, Any], file: str) -> Document:
+        """The manifest as a document; manifests are replaced, never changed, so each is read once."""
+        key = id(raw), file
+        if key not in self._documents:
+            # Kept with it, so that no other object gets its id.
+            self._documents[key] = raw, document(raw, file)
+        return self._documents[key][1]
 
     def _put_files(self) -> None:
         """The manifests as files, empty: who looks for sidecars without one looks at names alone."""
@@ -294,7 +305,7 @@ class SimulatedHost:
     def status(self, name: str) -> dict[str, Any]:
         """A job's sidecar, from the disk."""
         for path in self.settings.specs.glob("*.status.yaml"):
-            for doc in yaml.safe_load_all(path.read_text()):
+            for doc in yaml.load_all(path.read_text(), LOADER):
                 if doc["metadata"]["name"] == name:
                     return dict(doc)
         return {}

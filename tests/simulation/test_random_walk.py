@@ -1,4 +1,7 @@
-"""At least 100,000 random steps; after each, the rules that no fault excuses hold."""
+"""40,000 random steps (``make test-long``: 100,000); after each, the rules that no fault excuses hold.
+
+``make simulate`` walks as far as it is asked to, a million steps by default.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import pytest
 
 from tests.simulation.random_walk import EPISODE, steps_of
 from tests.simulation.shrinker import play_once, report, shrink
+from tests.support import extent
 
-STEPS = 100_000
+STEPS = 100_000 if extent.LONG else 40_000
 SHARDS = 10
 SHRINK_SECONDS = 60.0
 #: Episodes that have broken a rule once.

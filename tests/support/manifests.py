@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+
 from reconciler.names import KEY_PREFIX
 
 API = "trainer.kubeflow.org/v1alpha1"
+#: Reads statuses; libyaml's where there is one, as they are read again and again.
+LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: Shell: runs until it is asked to end, and then ends at once instead of after the grace period.
+UNTIL_TERM = "trap 'exit 0' TERM; sleep 600 & wait"
 
 
 def runtime(

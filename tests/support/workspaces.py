@@ -25,6 +25,7 @@ import yaml
 
 from reconciler import names
 from tests.support.images import CACHE_DIR
+from tests.support.manifests import LOADER
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -197,7 +198,7 @@ class Workspace:
         found: list[dict[str, Any]] = []
         for path in sorted(self.specs.rglob("*.status.yaml")):
             with contextlib.suppress(FileNotFoundError):
-                found += [d for d in yaml.safe_load_all(path.read_text()) if d]
+                found += [d for d in yaml.load_all(path.read_text(), LOADER) if d]
         return found
 
     def status(self, job: str) -> dict[str, Any]:

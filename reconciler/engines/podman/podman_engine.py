@@ -70,12 +70,14 @@ class PodmanEngine(HttpEngine):
 
     def info(self) -> EngineInfo:
         """Returns facts of the engine (:class:`~reconciler.engines.protocol.Engine` documents all calls)."""
-        return parse_info(
+        info = parse_info(
             self._http.call("GET", "/info", "report its version"),
             url=self.url,
             same_mounts=socket_owner.shares_mounts(self.url),
             devices=self.devices(),
         )
+        self._user_privileges = rootless_limits.detect_privileges(info)
+        return info
 
     def _listed_container(self, item: Json) -> ContainerState:
         """Returns a container of a listing; only an inspect knows whether a failed one was OOM-killed."""
@@ -202,11 +204,12 @@ class PodmanEngine(HttpEngine):
         return self._privileges().version >= _SUB_PATHS
 
     def _privileges(self) -> rootless_limits.UserPrivileges:
-        """Returns what Podman's user may do; asked once, as it depends on how the service was started."""
+        """Returns what Podman's user may do, which depends on how the service was started.
+
+        Asked once: for ``/info`` Podman has dpkg or rpm look for the versions of its helpers (half a second).
+        """
         with self._privileges_lock:
-            if self._user_privileges is None:
-                self._user_privileges = rootless_limits.detect_privileges(self.info())
-            return self._user_privileges
+            return self._user_privileges or rootless_limits.detect_privileges(self.info())
 
     def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:
         """Returns what rootless Podman ignores of a specification."""
