@@ -42,6 +42,7 @@ def until_source(workspace: Followed, job: str, status: str, reason: str) -> Non
         raise AssertionError(f"{error}; its status: {workspace.source().get('message')}") from None
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("engine", ["podman", "docker", "process"])
 def test_a_repository_is_followed(repository: Repository, follow: Follow, engine: str) -> None:
     workspace = follow(repository.url, engine=engine)

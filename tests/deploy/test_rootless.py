@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.support import engines, images, rootless
+from tests.support import engines, extent, images, rootless
 
 ROOT = rootless.ROOT
 #: Files with tests that look at a running Podman; those of one engine's or one library's own are not among them.
@@ -25,6 +25,8 @@ ENGINE_FILES = sorted(
     for path in (ROOT / "tests" / "engines").glob("test_*.py")
     if "mark.engine" in path.read_text() and "docker" not in path.name
 )
+#: Of root's Podman and an ordinary user's the same: pulls, logs' streams, an engine that goes. Left to long runs.
+SAME_FOR_ROOT = {"test_image_pull.py", "test_container_logs.py", "test_engine_loss.py"}
 #: Whole jobs: the training, names and addresses, a crash of the daemon, whose the files are, progress.
 JOBS = (
     ("e2e/test_training.py", "podman and three_nodes_train"),
@@ -74,7 +76,7 @@ def _tell(report: Path, said: str) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("file", ENGINE_FILES)
+@pytest.mark.parametrize("file", [file for file in ENGINE_FILES if extent.LONG or file not in SAME_FOR_ROOT])
 def test_the_engine_suite_passes_for_an_ordinary_user(user: rootless.User, file: str) -> None:
     _run(user, f"tests/engines/{file}", "-m", "engine", "-k", "not docker and not process")
 
