@@ -29,6 +29,8 @@ def main() -> int:
     options, unknown = parser.parse_known_args()
     # A plain TERM would leave engines behind: make it an exception like ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Started in the background (nohup, CI) this program ignores INT, and pytest would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with engines.using_engines():
         _prepare()
         command = [
@@ -64,12 +66,13 @@ def _prepare() -> None:
 
 
 def _pytest(command: list[str]) -> int:
-    """Its exit status; on an interrupt it is given time to clean up what it made."""
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ)
+    """Its exit status; on an interrupt it and its workers are given time to clean up what they made."""
+    # A process group of its own, workers included: xdist ends its workers without a word.
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ, process_group=0)
     try:
         return process.wait()
     except BaseException:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         try:
             process.wait(timeout=60)
         except subprocess.TimeoutExpired:
