@@ -20,13 +20,13 @@ To add an endpoint on a loopback address with a bearer token::
     from starlette.routing import Route
 
     from reconciler.server.asgi.http_server import Server
-    from reconciler.server.bearer_tokens import BearerToken
+    from reconciler.server.bearer_tokens import bearer_token, load_or_create_token
     from reconciler.server.status_responses import ApiResponse, build_application, error_response
 
-    token = BearerToken.load_or_create(settings.state_dir / "webhook" / "token")    # created once, 0600
+    secret = load_or_create_token(settings.state_dir / "webhook" / "token").encode()    # created once, 0600
 
     async def push(request: Request) -> Response:
-        if not token.authorizes(request.headers):
+        if not hmac.compare_digest(bearer_token(request.headers).encode(), secret):
             return error_response(403)                                   # before the body is read
         await run_in_threadpool(handle_push, await request.body())       # what may block
         return ApiResponse({})

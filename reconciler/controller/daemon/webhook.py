@@ -25,7 +25,7 @@ from starlette.routing import Route
 from reconciler.config.settings import Settings
 from reconciler.server.asgi.connection_limits import ConnectionLimits
 from reconciler.server.asgi.http_server import Server
-from reconciler.server.bearer_tokens import BearerToken, bearer_token
+from reconciler.server.bearer_tokens import bearer_token, load_or_create_token
 from reconciler.server.status_responses import ApiResponse, build_application, error_response
 from reconciler.sources.git.git_credentials import read_secret
 
@@ -95,6 +95,6 @@ def _load_secret(settings: Settings) -> str:
     if configured or settings.git_folder is None:
         return configured or secrets.token_urlsafe(32)
     path = settings.git_folder / "webhook-secret"
-    stored = BearerToken.load_or_create(path).secret
+    stored = load_or_create_token(path)
     _log.info("webhook secret stored", file=str(path))
     return stored
