@@ -247,9 +247,6 @@ class Engine(Protocol):
         A container that is gone or has exited is no error.
         """
 
-    def kill_container(self, container: str, signal: str) -> None:
-        """Sends a signal (``SIGTERM``); a container that is gone or has exited is no error."""
-
     def unpause_container(self, container: str) -> None:
         """Resumes a paused container; one that is not paused is no error."""
 

@@ -1,4 +1,4 @@
-"""A container's life on every engine: start, end, signals, exec, pause."""
+"""A container's life on every engine: start, end, stop, exec, pause."""
 
 from __future__ import annotations
 
@@ -65,24 +65,11 @@ def test_a_fatal_signal_is_in_the_exit_status(bench: Bench) -> None:
     container = bench.start(script="exec sleep 60")
     bench.awaited(container, "running")
 
-    bench.engine.kill_container(container, "SIGKILL")
+    bench.kill(container)
 
     ended = bench.ended(container)
     assert ended.exit is not None
     assert ended.exit.code == 137
-
-
-def test_a_signal_reaches_the_command(bench: Bench) -> None:
-    script = 'trap "echo got it; exit 5" USR1; echo ready; while :; do sleep 0.05; done'
-    container = bench.start(script=script)
-    bench.printed(container, "ready")
-
-    bench.engine.kill_container(container, "SIGUSR1")
-
-    ended = bench.ended(container)
-    assert ended.exit is not None
-    assert ended.exit.code == 5
-    assert "got it" in bench.output(container)
 
 
 def test_stop_waits_for_a_graceful_exit(bench: Bench) -> None:
@@ -118,25 +105,17 @@ def test_a_paused_container_is_resumed_and_stopped(bench: Bench) -> None:
         pytest.skip("under cgroup v1 an ordinary user's containers have no cgroup to be paused by")
     container = bench.start(script="sleep 60")
     bench.awaited(container, "running")
-    _pause(bench, container)
+    bench.pause(container)
     bench.awaited(container, "paused")
 
     bench.engine.unpause_container(container)
     running = bench.awaited(container, "running")
-    _pause(bench, container)
+    bench.pause(container)
     bench.awaited(container, "paused")
     bench.engine.stop_container(container, 1)
 
     assert running.exit is None
     assert bench.ended(container).exit is not None
-
-
-def _pause(bench: Bench, container: str) -> None:
-    """As a person does it: the Protocol has no call for it."""
-    if bench.can.images:
-        bench.engine._http.call("POST", f"/containers/{container}/pause", "pause")  # type: ignore[attr-defined]
-    else:
-        bench.engine.kill_container(container, "SIGSTOP")
 
 
 def test_calls_on_exited_and_missing_containers_are_no_error(bench: Bench) -> None:
@@ -146,7 +125,6 @@ def test_calls_on_exited_and_missing_containers_are_no_error(bench: Bench) -> No
 
     for container in (ended, created, bench.name("nobody")):
         bench.engine.unpause_container(container)
-        bench.engine.kill_container(container, "SIGTERM")
         bench.engine.stop_container(container, 1)
     bench.engine.remove_container(bench.name("nobody"))
     bench.engine.remove_network(bench.name("nobody"))
@@ -250,7 +228,7 @@ def test_remove_without_force_keeps_a_paused_container(bench: Bench) -> None:
         pytest.skip("this engine cannot pause here")
     container = bench.start(script="sleep 60")
     bench.awaited(container, "running")
-    _pause(bench, container)
+    bench.pause(container)
     bench.awaited(container, "paused")
 
     with pytest.raises(Conflict):
@@ -283,7 +261,7 @@ def test_a_kill_is_not_reported_as_oom(containers: Bench) -> None:
     container = containers.start(script="exec sleep 60", memory_limit=64 << 20)
     containers.awaited(container, "running")
 
-    containers.engine.kill_container(container, "SIGKILL")
+    containers.kill(container)
 
     ended = containers.ended(container)
     assert ended.exit is not None

@@ -207,14 +207,6 @@ class SimulatedEngine:
                 self.world.now += min(grace, 0.5)
             self.world.end(found, 143 if found.behaviour.stops_on_term else 137)
 
-    def kill_container(self, container: str, signal: str) -> None:
-        with self.faults.point("kill_container", container):
-            self._answering()
-            found = self.world.find(container)
-            if found is not None:
-                self.witness.touches("container", found.name, found.labels)
-                self.world.end(found, 137 if signal == "SIGKILL" else 143)
-
     def unpause_container(self, container: str) -> None:
         with self.faults.point("unpause_container", container):
             self._answering()

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
+import os
+import signal
 import threading
 import time
 import uuid
@@ -15,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from reconciler.engines.http.http_engine import HttpEngine
 from reconciler.engines.protocol import ContainerState, Engine, EngineEvent, NetworkState
 from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
 from reconciler.errors import EngineError
@@ -104,6 +108,23 @@ class Bench:
         assert ended.exit is not None
         assert ended.exit.code == 0, output
         return output
+
+    # --- what others do to containers: the Protocol has no calls for it
+
+    def kill(self, container: str) -> None:
+        """Kill a running container, as a person does it."""
+        self._signal(container, "kill", signal.SIGKILL)
+
+    def pause(self, container: str) -> None:
+        """Pause a running container."""
+        self._signal(container, "pause", signal.SIGSTOP)
+
+    def _signal(self, container: str, verb: str, number: int) -> None:
+        if isinstance(self.engine, HttpEngine):
+            self.engine._http.call("POST", f"/containers/{container}/{verb}", verb)
+        else:
+            folder, _ = self.engine._containers.find(container)  # type: ignore[attr-defined]
+            os.killpg(json.loads((folder / "run.json").read_text())["main"], number)
 
     # --- looking
 

@@ -203,10 +203,6 @@ class HttpEngine(HttpObjects):
         seconds = math.ceil(grace)
         self._signal(container, "stop", {self._grace_parameter: seconds}, seconds=seconds + CALL_SECONDS)
 
-    def kill_container(self, container: str, signal: str) -> None:
-        """Sends a signal (``SIGTERM``); a container that is gone or has exited is no error."""
-        self._signal(container, "kill", {"signal": signal})
-
     def unpause_container(self, container: str) -> None:
         """Resumes a paused container; one that is not paused is no error."""
         self._signal(container, "unpause", {})

@@ -1,4 +1,4 @@
-"""Starts, stops, signals and removes containers.
+"""Starts, stops, resumes and removes containers.
 
 Each call takes the container's lock where it must not run beside another, of this daemon or the next: a
 container that is being started is not removed, and none is started twice.
@@ -21,10 +21,6 @@ Json = dict[str, Any]
 
 #: Seconds for killed processes to end.
 _KILL_TIMEOUT: Final = 15.0
-#: Signals that go to all processes of a container; others go to its command alone.
-_GROUP_SIGNALS: Final = frozenset(
-    {signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP, signal.SIGCONT}
-)
 
 
 class ContainerLifecycle:
@@ -126,21 +122,6 @@ class ContainerLifecycle:
             raise EngineError(f"{spec['name']} did not end when killed: a process hangs in the kernel.")
         self.observe(home, spec)  # writes the exit of one whose supervisor had to be killed
 
-    def send_signal(self, container: str, signal: str) -> None:
-        """Sends a signal; those that end or pause go to all its processes.
-
-        Raises:
-            EngineError: there is no such signal.
-        """
-        try:
-            number = process_identity.parse_signal(signal)
-        except ValueError:
-            raise EngineError(f"There is no signal {signal!r}.") from None
-        found = self._state.find_container(container)
-        run = process_status.find_run(found[0]) if found else None
-        if run is not None:
-            process_status.send_signal(run, number, group=number in _GROUP_SIGNALS)
-
     def unpause(self, container: str) -> None:
         """Resumes a paused container; one that is not paused is not an error."""
         found = self._state.find_container(container)
@@ -148,7 +129,7 @@ class ContainerLifecycle:
         if found is None or run is None:
             return
         paused = process_identity.is_stopped(run["main"])
-        process_status.send_signal(run, signal.SIGCONT, group=True)
+        process_status.send_signal(run, signal.SIGCONT)
         if paused:
             self._state.publish("container", "unpause", found[1]["name"], found[1]["labels"])
 

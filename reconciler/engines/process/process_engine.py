@@ -299,11 +299,6 @@ class ProcessEngine:
         self._containers.stop(container, grace)
 
     @_map_errors
-    def kill_container(self, container: str, signal: str) -> None:
-        """See :meth:`ContainerLifecycle.send_signal`."""
-        self._containers.send_signal(container, signal)
-
-    @_map_errors
     def unpause_container(self, container: str) -> None:
         """See :meth:`ContainerLifecycle.unpause`."""
         self._containers.unpause(container)

@@ -97,10 +97,10 @@ def find_run(home: Path) -> Json | None:
     return run if ended is None and run is not None and run["main"] and _is_supervised(run) else None
 
 
-def send_signal(run: Json, number: int, *, group: bool) -> None:
-    """Signals a container's command or its whole group; one that has ended is not an error."""
+def send_signal(run: Json, number: int) -> None:
+    """Signals all processes of a container; one that has ended is not an error."""
     if process_identity.is_alive(run["main"], run["main_identity"]):
-        (process_identity.signal_group if group else process_identity.signal_process)(run["main"], number)
+        process_identity.signal_group(run["main"], number)
 
 
 def stop(home: Path, spec: Json, *, grace: float, kill_timeout: float) -> bool:
@@ -113,11 +113,11 @@ def stop(home: Path, spec: Json, *, grace: float, kill_timeout: float) -> bool:
     if run is None:
         return True
     if grace > 0:
-        send_signal(run, signal.SIGTERM, group=True)
-        send_signal(run, signal.SIGCONT, group=True)  # a paused one must receive it too
+        send_signal(run, signal.SIGTERM)
+        send_signal(run, signal.SIGCONT)  # a paused one must receive it too
         if _wait_for_exit(home, run, grace):
             return True
-    send_signal(run, signal.SIGKILL, group=True)
+    send_signal(run, signal.SIGKILL)
     if _wait_for_exit(home, run, kill_timeout):
         return True
     # The supervisor itself hangs (stopped by hand): kill it, the kernel kills its command with it.

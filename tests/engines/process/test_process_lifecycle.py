@@ -66,7 +66,7 @@ def test_missing_objects_raise_or_are_ignored_as_the_protocol_says(engine):
     with pytest.raises(NotFound):
         engine.logs("nobody", follow=False)
     engine.stop_container("nobody", 1)
-    engine.kill_container("nobody", "SIGTERM")
+    engine.unpause_container("nobody")
     engine.remove_container("nobody")
     engine.remove_network("nobody")
     engine.remove_volume("nobody")
@@ -140,33 +140,19 @@ def test_stop_kills_a_program_that_ignores_term(bench, until):
     assert bench.engine.inspect_container("job-node-0").exit.code == 137
 
 
-def test_a_signal_reaches_the_program(bench, until):
-    bench.start("sh", "-c", "trap 'echo got; exit 0' USR1; echo ready; while :; do sleep 0.01; done")
-    until(lambda: b"ready" in b"".join(bench.engine.logs("job-node-0", follow=False)))
-
-    bench.engine.kill_container("job-node-0", "SIGUSR1")
-
-    assert bench.output() == "ready\ngot\n"
-
-
-def test_an_unknown_signal_is_an_error(bench):
-    with pytest.raises(EngineError, match="no signal 'SIGNOPE'"):
-        bench.engine.kill_container("job-node-0", "SIGNOPE")
-
-
-def test_pause_and_unpause(bench, until):
+def test_pause_and_unpause(bench, until, state_dir):
     bench.start("sleep", "60")
 
-    bench.engine.kill_container("job-node-0", "SIGSTOP")
+    os.killpg(record(state_dir)["main"], signal.SIGSTOP)
     until(lambda: bench.engine.inspect_container("job-node-0").state == "paused")
     bench.engine.unpause_container("job-node-0")
 
     until(lambda: bench.engine.inspect_container("job-node-0").state == "running")
 
 
-def test_a_paused_container_can_be_stopped(bench, until):
+def test_a_paused_container_can_be_stopped(bench, until, state_dir):
     bench.start("sleep", "60")
-    bench.engine.kill_container("job-node-0", "SIGSTOP")
+    os.killpg(record(state_dir)["main"], signal.SIGSTOP)
     until(lambda: bench.engine.inspect_container("job-node-0").state == "paused")
 
     bench.engine.stop_container("job-node-0", 10)

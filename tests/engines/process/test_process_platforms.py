@@ -43,17 +43,6 @@ def test_a_zombie_is_not_alive(sleeper, until):
     until(lambda: not process_identity.is_alive(sleeper.pid, known))
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "TERM", "term", "15"])
-def test_signals_are_parsed(name):
-    assert process_identity.parse_signal(name) == signal.SIGTERM
-
-
-@pytest.mark.parametrize("name", ["SIG_DFL", "", "SIGNOPE", "999"])
-def test_unknown_signals_are_refused(name):
-    with pytest.raises(ValueError):
-        process_identity.parse_signal(name)
-
-
 def test_two_daemons_with_their_own_state_get_different_ports(tmp_path):
     engines = [ProcessEngine(tmp_path / name) for name in ("one", "two")]
 

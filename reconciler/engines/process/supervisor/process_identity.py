@@ -138,18 +138,3 @@ def signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         pass
-
-
-def parse_signal(name: str) -> int:
-    """Returns the number of ``SIGTERM``, ``TERM`` or ``15``.
-
-    Raises:
-        ValueError: there is no such signal.
-    """
-    if name.isdigit():
-        return signal.Signals(int(name)).value
-    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
-    number = getattr(signal, full, None)
-    if not isinstance(number, signal.Signals):
-        raise ValueError(name)  # noqa: TRY004  (of the text, not of a type)
-    return number.value
