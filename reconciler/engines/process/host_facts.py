@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-NVIDIA: Final = "nvidia.com/gpu"
-AMD: Final = "amd.com/gpu"
+from reconciler.engines.host.host_devices import AMD, NVIDIA, amd_gpus, nvidia_gpus
+
 #: Variables that tell a program which devices it may use.
 VISIBLE: Final = {NVIDIA: "CUDA_VISIBLE_DEVICES", AMD: "HIP_VISIBLE_DEVICES"}
-_AMD_VENDOR: Final = "0x1002"
 #: Variables of the daemon that a container inherits: those that programs need to work as they do for the
 #: user. The rest (tokens, passwords) stays with the daemon.
 _INHERITED: Final = (
@@ -61,33 +58,8 @@ def memory() -> int:
 
 def find_devices() -> Mapping[str, tuple[str, ...]]:
     """Returns the GPUs by class and index."""
-    found = {NVIDIA: _find_nvidia(), AMD: _find_amd()}
+    found = {NVIDIA: nvidia_gpus(), AMD: amd_gpus()}
     return {name: indexes for name, indexes in found.items() if indexes}
-
-
-def _find_nvidia() -> tuple[str, ...]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ()
-    try:
-        done = subprocess.run(
-            [program, "--query-gpu=index", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
-    except (subprocess.SubprocessError, OSError):
-        return ()  # the driver does not answer: its devices cannot be used
-    return tuple(line.strip() for line in done.stdout.splitlines() if line.strip().isdigit())
-
-
-def _find_amd() -> tuple[str, ...]:
-    if not Path("/dev/kfd").exists():
-        return ()
-    nodes = sorted(Path("/sys/class/drm").glob("renderD*/device/vendor"))
-    count = sum(node.read_text(encoding="ascii").strip() == _AMD_VENDOR for node in nodes)
-    return tuple(str(index) for index in range(count))
 
 
 def write_shims(folder: Path) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.engines.host.host_devices import NVIDIA
 from reconciler.engines.process import host_facts
 from reconciler.engines.process.host_facts import HostFeatures
 from reconciler.engines.process.spec_rewriter import SpecRewriter
@@ -128,7 +129,7 @@ def _visible_devices(spec: ContainerSpec, placement: Placement) -> dict[str, str
                 remedy="`reconciler doctor` lists the devices.",
             )
         env[host_facts.VISIBLE[name]] = ",".join(indexes)
-        if name == host_facts.NVIDIA:
+        if name == NVIDIA:
             env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order of nvidia-smi, where the indexes come from
     return env
 
