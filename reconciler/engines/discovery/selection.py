@@ -7,8 +7,7 @@ that runs for long connects again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
@@ -24,7 +23,11 @@ Kind = Literal["docker", "podman"]
 DISTRIBUTION: Final = "trainjob-reconciler"
 ENGINES: Final = ("auto", "docker", "podman", "process")
 
-_OTHER: Final[Mapping[Kind, Kind]] = {"docker": "podman", "podman": "docker"}
+_KINDS: Final[tuple[Kind, ...]] = ("docker", "podman")
+_ADDRESSES: Final = {
+    "docker": engine_addresses.docker_addresses,
+    "podman": engine_addresses.podman_addresses,
+}
 
 
 def _has_client(kind: Kind) -> bool:
@@ -33,33 +36,12 @@ def _has_client(kind: Kind) -> bool:
     return spec is not None and spec.origin is not None
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiscoveryInputs:
-    """What discovery depends on, so that a test can set it.
-
-    Attributes:
-        environment: variables.
-        home: the user's folder.
-        uid: the user's number.
-        identify_engine: returns which engine answers at a URL, or raises
-            :class:`~reconciler.engines.discovery.ping.NoAnswer`.
-        has_client: reports whether the Python client of an engine is installed.
-    """
-
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    home: Path = field(default_factory=Path.home)
-    uid: int = field(default_factory=os.getuid)
-    identify_engine: Callable[[str], Kind] = ping.identify_engine
-    has_client: Callable[[Kind], bool] = _has_client
-
-
 def connect(
     engine: str = "auto",
     container_host: str | None = None,
     *,
     address_pool: Sequence[str] = (),
     state_dir: Path | None = None,
-    inputs: DiscoveryInputs | None = None,
 ) -> Engine:
     """Returns the engine to use.
 
@@ -69,7 +51,6 @@ def connect(
         address_pool: CIDR ranges for Docker's networks (:mod:`reconciler.engines.host.subnet_pool`); empty:
             the default.
         state_dir: where the process engine keeps its state; None: its default.
-        inputs: what discovery depends on; this process's by default.
 
     Raises:
         EngineUnavailable: none answers; the message lists what was tried and how to start one.
@@ -79,18 +60,17 @@ def connect(
         raise ConfigError(f"There is no engine {engine!r}.", remedy=f"Choose one of {', '.join(ENGINES)}.")
     if engine == "process":
         return _process_engine(container_host, state_dir)
-    inputs = inputs or DiscoveryInputs()
     failures: list[str] = []
     clientless: EngineUnavailable | None = None
-    for kind, url in _candidates(engine, container_host, inputs):
+    for kind, url in _candidates(engine, container_host):
         try:
-            found = _identify(kind, url, inputs)
+            found = _identify(kind, url)
         except ping.NoAnswer as no_answer:
             failures.append(f"{url} ({no_answer})")
             continue
         if engine not in {"auto", found}:
             failures.append(f"{url} ({found.capitalize()} answers there: use `--engine {found}`)")
-        elif inputs.has_client(found):
+        elif _has_client(found):
             return create_engine(found, url, address_pool=address_pool)
         else:
             clientless = clientless or _client_missing(found, url)
@@ -102,7 +82,7 @@ def _process_engine(container_host: str | None, state_dir: Path | None) -> Engin
         raise ConfigError("The process engine has no container host.", remedy="Leave out `--container-host`.")
     from reconciler.engines.process.process_engine import ProcessEngine  # noqa: PLC0415  (late, as the others)
 
-    return ProcessEngine(state_dir) if state_dir is not None else ProcessEngine()
+    return ProcessEngine(state_dir)
 
 
 def create_engine(kind: Kind, url: str, *, address_pool: Sequence[str] = ()) -> Engine:
@@ -113,38 +93,31 @@ def create_engine(kind: Kind, url: str, *, address_pool: Sequence[str] = ()) -> 
         return PodmanEngine(url)
     from reconciler.engines.docker.docker_engine import DockerEngine  # noqa: PLC0415
 
-    return DockerEngine(url, address_pool=address_pool) if address_pool else DockerEngine(url)
+    return DockerEngine(url, address_pool=address_pool)
 
 
-def _candidates(engine: str, container_host: str | None, inputs: DiscoveryInputs) -> list[tuple[Kind, str]]:
+def _candidates(engine: str, container_host: str | None) -> list[tuple[Kind, str]]:
     """Returns the addresses to ask, each with the engine that is expected there."""
-    kinds: tuple[Kind, ...] = ("docker", "podman")
-    if engine != "auto":
-        kinds = ("podman",) if engine == "podman" else ("docker",)
+    kinds = [kind for kind in _KINDS if engine in {"auto", kind}]
     if container_host:
         # One address, whichever engine it turns out to be.
         return [(kinds[-1], engine_addresses.normalize_address(container_host))]
-    found: list[tuple[Kind, str]] = []
-    for kind in kinds:
-        list_addresses = (
-            engine_addresses.docker_addresses if kind == "docker" else engine_addresses.podman_addresses
-        )
-        found += [(kind, url) for url in list_addresses(inputs.environment, inputs.home, uid=inputs.uid)]
-    return found
+    home, uid = Path.home(), os.getuid()
+    return [(kind, url) for kind in kinds for url in _ADDRESSES[kind](os.environ, home, uid=uid)]
 
 
-def _identify(kind: Kind, url: str, inputs: DiscoveryInputs) -> Kind:
+def _identify(kind: Kind, url: str) -> Kind:
     """Returns which engine answers; over ssh only the clients can ask, the expected one first.
 
     Raises:
         NoAnswer: none does.
     """
     if not url.startswith("ssh://"):
-        return inputs.identify_engine(url)
+        return ping.identify_engine(url)
     ping.check_ssh(url)
     reason = ""
-    for candidate in (kind, _OTHER[kind]):
-        if not inputs.has_client(candidate):
+    for candidate in (kind, *(other for other in _KINDS if other != kind)):
+        if not _has_client(candidate):
             reason = reason or f"{candidate.capitalize()}'s Python client is not installed"
             continue
         engine = create_engine(candidate, url)

@@ -44,7 +44,7 @@ class DockerEngine(HttpEngine):
     Args:
         url: ``unix://``, ``tcp://`` or ``ssh://``.
         address_pool: where networks get their subnet (CIDR): Docker accepts fixed addresses only on a
-            network whose subnet was given.
+            network whose subnet was given; empty: :data:`subnet_pool.DEFAULT_SUBNET_POOL`.
     """
 
     name = "docker"
@@ -52,7 +52,7 @@ class DockerEngine(HttpEngine):
     _grace_parameter = "t"
     _network_state = staticmethod(parse_network)
 
-    def __init__(self, url: str, *, address_pool: Sequence[str] = subnet_pool.DEFAULT_SUBNET_POOL) -> None:
+    def __init__(self, url: str, *, address_pool: Sequence[str] = ()) -> None:
         self._api = DockerApi(url)
         super().__init__(self._api, address_pool=address_pool)
         self._start_cache: InspectCache[float | None] = InspectCache()

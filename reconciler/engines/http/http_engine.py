@@ -64,9 +64,9 @@ class HttpEngine(HttpObjects):
     #: Further query parameters of a container's removal.
     _remove_params: ClassVar[Json] = {}
 
-    def __init__(self, api: HttpApi, *, address_pool: Sequence[str]) -> None:
+    def __init__(self, api: HttpApi, *, address_pool: Sequence[str] = ()) -> None:
         super().__init__(api)
-        self._address_pool = tuple(address_pool)
+        self._address_pool = tuple(address_pool) or subnet_pool.DEFAULT_SUBNET_POOL
         self._exit_cache: InspectCache[ExitFacts] = InspectCache()
         self._starts = StartNotifier()
         self._oom_log = KernelOomLog()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, Final
@@ -49,7 +49,6 @@ class PodmanEngine(HttpEngine):
 
     Args:
         url: ``unix://``, ``tcp://`` or ``ssh://``.
-        address_pool: where networks for more containers than a /24 holds get their subnet.
     """
 
     name = "podman"
@@ -59,8 +58,8 @@ class PodmanEngine(HttpEngine):
     _network_state = staticmethod(parse_network)
     _state = staticmethod(parse_podman_state)
 
-    def __init__(self, url: str, *, address_pool: Sequence[str] = subnet_pool.DEFAULT_SUBNET_POOL) -> None:
-        super().__init__(PodmanApi(url), address_pool=address_pool)
+    def __init__(self, url: str) -> None:
+        super().__init__(PodmanApi(url))
         self._requested_devices: InspectCache[tuple[str, ...]] = InspectCache()
         self._exit_watcher = ConmonExitWatcher()
         self._user_privileges: rootless_limits.UserPrivileges | None = None

@@ -7,15 +7,14 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 
 import pytest
 
-from reconciler.engines.discovery import engine_addresses, ping
-from reconciler.engines.discovery.selection import DiscoveryInputs, Kind, connect
+from reconciler.engines.discovery import engine_addresses, ping, selection
+from reconciler.engines.discovery.selection import Kind, connect
 from reconciler.engines.docker.docker_engine import DockerEngine
 from reconciler.engines.podman.podman_engine import PodmanEngine
 from reconciler.errors import ConfigError, EngineUnavailable
@@ -23,35 +22,50 @@ from reconciler.errors import ConfigError, EngineUnavailable
 HOME = Path("/home/u")
 
 
-def inputs(answering: Mapping[str, Kind], **environment: str) -> DiscoveryInputs:
-    """A machine where these engines answer."""
+class Machine:
+    """A machine on which nothing but these engines answers."""
 
-    def identify_engine(url: str) -> Kind:
-        if url not in answering:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answering: dict[str, Kind] = {}
+        self.clients = {"docker", "podman"}
+        for name in ("DOCKER_HOST", "CONTAINER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "TMPDIR"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", str(HOME))
+        monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+        monkeypatch.setattr(ping, "identify_engine", self._identify_engine)
+        monkeypatch.setattr(selection, "_has_client", self.clients.__contains__)
+
+    def _identify_engine(self, url: str) -> Kind:
+        if url not in self.answering:
             raise ping.NoAnswer("there is no such socket")
-        return answering[url]
+        return self.answering[url]
 
-    return DiscoveryInputs(
-        environment={"XDG_RUNTIME_DIR": "/run/user/7", **environment}, home=HOME, uid=7, identify_engine=identify_engine
-    )  # fmt: skip
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
 
 
 DOCKER = "unix:///var/run/docker.sock"
 PODMAN = "unix:///run/podman/podman.sock"
 
 
-def selected(engine: str, host: str | None, given: DiscoveryInputs) -> tuple[str, str]:
-    found = connect(engine, host, inputs=given)
+def selected(engine: str, host: str | None = None) -> tuple[str, str]:
+    found = connect(engine, host)
     assert isinstance(found, (DockerEngine, PodmanEngine))
     return found.name, found.url
 
 
-def test_auto_prefers_docker() -> None:
-    assert selected("auto", None, inputs({DOCKER: "docker", PODMAN: "podman"})) == ("docker", DOCKER)
+def test_auto_prefers_docker(machine: Machine) -> None:
+    machine.answering = {DOCKER: "docker", PODMAN: "podman"}
+
+    assert selected("auto") == ("docker", DOCKER)
 
 
-def test_auto_takes_podman_where_docker_does_not_answer() -> None:
-    assert selected("auto", None, inputs({PODMAN: "podman"})) == ("podman", PODMAN)
+def test_auto_takes_podman_where_docker_does_not_answer(machine: Machine) -> None:
+    machine.answering = {PODMAN: "podman"}
+
+    assert selected("auto") == ("podman", PODMAN)
 
 
 @pytest.mark.parametrize(
@@ -65,72 +79,86 @@ def test_auto_takes_podman_where_docker_does_not_answer() -> None:
         ("docker", f"unix://{HOME}/.docker/run/docker.sock"),
     ],
 )
-def test_usual_sockets_are_found(kind: Kind, url: str) -> None:
-    assert selected("auto", None, inputs({url: kind})) == (kind, url)
-    assert selected(kind, None, inputs({url: kind})) == (kind, url)
+def test_usual_sockets_are_found(machine: Machine, kind: Kind, url: str) -> None:
+    machine.answering = {url: kind}
+
+    assert selected("auto") == (kind, url)
+    assert selected(kind) == (kind, url)
 
 
-def test_rootless_podman_comes_before_rootful() -> None:
+def test_rootless_podman_comes_before_rootful(machine: Machine) -> None:
     rootless = "unix:///run/user/7/podman/podman.sock"
+    machine.answering = {rootless: "podman", PODMAN: "podman"}
 
-    assert selected("podman", None, inputs({rootless: "podman", PODMAN: "podman"}))[1] == rootless
-
-
-def test_variables_set_the_address() -> None:
-    given = inputs(
-        {DOCKER: "docker", PODMAN: "podman", "unix:///tmp/d": "docker", "tcp://h:1": "podman"},
-        DOCKER_HOST="unix:///tmp/d",
-        CONTAINER_HOST="tcp://h:1",
-    )
-
-    assert selected("docker", None, given) == ("docker", "unix:///tmp/d")
-    assert selected("podman", None, given) == ("podman", "tcp://h:1")
-    assert selected("auto", None, given) == ("docker", "unix:///tmp/d")
+    assert selected("podman")[1] == rootless
 
 
-def test_the_container_host_wins_over_everything() -> None:
-    given = inputs({DOCKER: "docker", "unix:///x": "podman"}, DOCKER_HOST=DOCKER)
+def test_variables_set_the_address(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.answering = {
+        DOCKER: "docker",
+        PODMAN: "podman",
+        "unix:///tmp/d": "docker",
+        "tcp://h:1": "podman",
+    }
+    monkeypatch.setenv("DOCKER_HOST", "unix:///tmp/d")
+    monkeypatch.setenv("CONTAINER_HOST", "tcp://h:1")
 
-    assert selected("auto", "unix:///x", given) == ("podman", "unix:///x")
-    assert selected("podman", "/x", given) == ("podman", "unix:///x")
+    assert selected("docker") == ("docker", "unix:///tmp/d")
+    assert selected("podman") == ("podman", "tcp://h:1")
+    assert selected("auto") == ("docker", "unix:///tmp/d")
 
 
-def test_podman_behind_dockers_socket_is_podman() -> None:
-    assert selected("auto", None, inputs({DOCKER: "podman"})) == ("podman", DOCKER)
+def test_the_container_host_wins_over_everything(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.answering = {DOCKER: "docker", "unix:///x": "podman"}
+    monkeypatch.setenv("DOCKER_HOST", DOCKER)
+
+    assert selected("auto", "unix:///x") == ("podman", "unix:///x")
+    assert selected("podman", "/x") == ("podman", "unix:///x")
 
 
-def test_an_engine_of_the_other_kind_is_not_selected() -> None:
+def test_podman_behind_dockers_socket_is_podman(machine: Machine) -> None:
+    machine.answering = {DOCKER: "podman"}
+
+    assert selected("auto") == ("podman", DOCKER)
+
+
+def test_an_engine_of_the_other_kind_is_not_selected(machine: Machine) -> None:
+    machine.answering = {"unix:///x": "podman"}
+
     with pytest.raises(EngineUnavailable, match="Podman answers there: use `--engine podman`"):
-        connect("docker", "unix:///x", inputs=inputs({"unix:///x": "podman"}))
+        connect("docker", "unix:///x")
 
 
-def test_a_missing_python_client_is_reported() -> None:
-    given = replace(inputs({PODMAN: "podman"}), has_client=lambda _kind: False)
+def test_a_missing_python_client_is_reported(machine: Machine) -> None:
+    machine.answering = {PODMAN: "podman"}
+    machine.clients.clear()
 
     with pytest.raises(EngineUnavailable) as refused:
-        connect("auto", inputs=given)
+        connect("auto")
 
     assert refused.value.message == f"Podman answers at {PODMAN}, but its Python client is not installed."
     assert refused.value.remedy == "pip install 'trainjob-reconciler[podman]'"
 
 
-def test_auto_selects_the_engine_whose_client_is_installed() -> None:
-    given = replace(inputs({DOCKER: "docker", PODMAN: "podman"}), has_client=lambda kind: kind == "podman")
+def test_auto_selects_the_engine_whose_client_is_installed(machine: Machine) -> None:
+    machine.answering = {DOCKER: "docker", PODMAN: "podman"}
+    machine.clients.remove("docker")
 
-    assert selected("auto", None, given) == ("podman", PODMAN)
+    assert selected("auto") == ("podman", PODMAN)
 
 
-def test_a_missing_python_client_is_reported_over_ssh(monkeypatch) -> None:
+def test_a_missing_python_client_is_reported_over_ssh(machine: Machine, monkeypatch) -> None:
     monkeypatch.setattr(ping, "check_ssh", lambda _url: None)
-    given = replace(inputs({}), has_client=lambda _kind: False)
+    machine.clients.clear()
 
     with pytest.raises(EngineUnavailable, match="Podman's Python client is not installed"):
-        connect("podman", "ssh://u@h/run/podman.sock", inputs=given)
+        connect("podman", "ssh://u@h/run/podman.sock")
 
 
+@pytest.mark.usefixtures("machine")
 def test_the_error_lists_addresses_and_start_commands() -> None:
     with pytest.raises(EngineUnavailable) as refused:
-        connect("auto", inputs=inputs({}))
+        connect("auto")
 
     for url in (DOCKER, PODMAN, "unix:///run/user/7/podman/podman.sock"):
         assert f"{url} (there is no such socket)" in refused.value.message
@@ -139,9 +167,11 @@ def test_the_error_lists_addresses_and_start_commands() -> None:
     assert "sudo systemctl start docker" in refused.value.remedy
 
 
-def test_the_error_names_only_the_engine_asked_for() -> None:
+def test_the_error_names_only_the_engine_asked_for(machine: Machine) -> None:
+    machine.answering = {DOCKER: "docker"}
+
     with pytest.raises(EngineUnavailable) as refused:
-        connect("podman", inputs=inputs({DOCKER: "docker"}))
+        connect("podman")
 
     assert "docker" not in str(refused.value).lower()
 
@@ -149,12 +179,12 @@ def test_the_error_names_only_the_engine_asked_for() -> None:
 @pytest.mark.parametrize("host", ["npipe:////./pipe/docker", "nonsense", "unix://", "ftp://x"])
 def test_an_invalid_address_is_a_configuration_error(host: str) -> None:
     with pytest.raises(ConfigError, match="unix:///path"):
-        connect("auto", host, inputs=inputs({}))
+        connect("auto", host)
 
 
 def test_an_unknown_engine_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="auto, docker, podman, process"):
-        connect("kubernetes", inputs=inputs({}))
+        connect("kubernetes")
 
 
 def test_the_current_docker_context_comes_first(tmp_path: Path) -> None:
@@ -198,7 +228,7 @@ def test_a_failing_ssh_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         with pytest.raises(
             EngineUnavailable, match="ssh: Connection refused; ssh must work without a password"
         ):
-            connect(engine, "ssh://u@host:22/run/podman/podman.sock", inputs=inputs({}))
+            connect(engine, "ssh://u@host:22/run/podman/podman.sock")
 
 
 # --- who answers at a socket
