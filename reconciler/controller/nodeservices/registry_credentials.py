@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from reconciler.engines.host.image_references import DEFAULT_REGISTRY, DOCKER_HUB_NAMES, ImageReference
+from reconciler.engines.host.image_references import DEFAULT_REGISTRY, DOCKER_HUB_NAMES, repository_of
 from reconciler.engines.protocol import RegistryAuth
 from reconciler.errors import ConfigError
 
@@ -38,11 +38,9 @@ def find_credentials(image: str, secrets: Iterable[Mapping[str, bytes]]) -> Regi
     Raises:
         ConfigError: a Secret holds no such configuration.
     """
-    try:
-        reference = ImageReference.parse(image)
-    except ValueError:
+    target = repository_of(image)
+    if target is None:
         return None
-    target = f"{reference.registry}/{reference.repository}"
     best: tuple[int, RegistryAuth] | None = None
     for data in secrets:
         for registry, entry in _read_entries(data).items():

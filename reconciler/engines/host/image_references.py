@@ -4,15 +4,14 @@ The rules are those of the distribution project's reference grammar, as Docker a
 before the first slash is a registry only if it has a dot or a colon, or is ``localhost``.
 
 :func:`full_name` and :func:`registry_of` accept any text, because the engine is the one that rejects a bad
-name; :class:`ImageReference` validates, and knows the other names of Docker Hub.
+name; :func:`repository_of` validates, and knows the other names of Docker Hub.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 DEFAULT_REGISTRY: Final = "docker.io"
 #: Other names of the same registry, as credential files have them.
@@ -24,57 +23,19 @@ _DIGEST: Final = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageReference:
-    """A valid reference in parts.
-
-    Attributes:
-        registry: host, with a port where one is given.
-        repository: ``library/busybox``.
-        tag: "" where only a digest is given.
-        digest: ``sha256:...`` or "".
-    """
-
-    registry: str
-    repository: str
-    tag: str = ""
-    digest: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Splits a reference and fills in the defaults.
-
-        Raises:
-            ValueError: the text is no reference; the message says which part is wrong.
-        """
-        rest, _, digest = text.strip().partition("@")
-        if "@" in text and not _DIGEST.fullmatch(digest):
-            raise ValueError(
-                f"{text!r} is no image reference: {digest!r} is no digest such as sha256:<64 hex>"
-            )
-        registry, path = _split_registry(rest)
-        path, colon, tag = path.partition(":")
-        if colon and not _TAG.fullmatch(tag):
-            raise ValueError(f"{text!r} is no image reference: {tag!r} is no tag")
-        if not _REPOSITORY.fullmatch(path):
-            raise ValueError(
-                f"{text!r} is no image reference: {path!r} is no repository name "
-                "(lower-case letters, digits, . _ - /)"
-            )
-        if registry in DOCKER_HUB_NAMES:
-            registry = DEFAULT_REGISTRY
-            path = path if "/" in path else f"library/{path}"
-        return cls(
-            registry=registry,
-            repository=path,
-            tag=tag or ("" if digest else "latest"),
-            digest=digest,
-        )
-
-    def __str__(self) -> str:
-        name = f"{self.registry}/{self.repository}"
-        name += f":{self.tag}" if self.tag else ""
-        return name + (f"@{self.digest}" if self.digest else "")
+def repository_of(image: str) -> str | None:
+    """Returns ``docker.io/library/busybox`` for ``busybox:1``; None where the text is no reference."""
+    rest, at, digest = image.strip().partition("@")
+    registry, path = _split_registry(rest)
+    path, colon, tag = path.partition(":")
+    if (at and not _DIGEST.fullmatch(digest)) or (colon and not _TAG.fullmatch(tag)):
+        return None
+    if not _REPOSITORY.fullmatch(path):
+        return None
+    if registry in DOCKER_HUB_NAMES:
+        registry = DEFAULT_REGISTRY
+        path = path if "/" in path else f"library/{path}"
+    return f"{registry}/{path}"
 
 
 def registry_of(image: str) -> str:
