@@ -7,7 +7,6 @@ units that come with this project pass a blank one where the user has none: blan
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +17,13 @@ REGISTRY_AUTH: Final = "registry-auth"
 _LIMIT: Final = 1024 * 1024
 
 
-def read_credential(name: str, environ: Mapping[str, str] | None = None) -> bytes | None:
+def read_credential(name: str) -> bytes | None:
     """Returns the credential of this name; None where there is none.
 
     Raises:
         ConfigError: it cannot be read.
     """
-    folder = (os.environ if environ is None else environ).get("CREDENTIALS_DIRECTORY", "")
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not folder.startswith("/"):
         return None
     path = Path(folder, name)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
-from typing import Any, Final, Literal, TextIO
+from collections.abc import MutableMapping
+from typing import Any, Final, Literal
 
 from reconciler.common.sanitize import sanitize_text
 
@@ -22,8 +22,6 @@ SECRET_KEYS: Final = ("password", "token", "secret", "authorization", "auth", "c
 MASK: Final = "****"
 _ORDER: Final = ("namespace", "job", "rank", "container", "reconcile_id")
 _QUIET_LIBRARIES: Final = ("urllib3", "docker", "podman", "watchdog", "requests", "asyncio")
-
-Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
 
 
 class _CurrentStderr:
@@ -35,24 +33,18 @@ class _CurrentStderr:
     def flush(self) -> None:
         sys.stderr.flush()
 
-    def isatty(self) -> bool:
-        return sys.stderr.isatty()
-
 
 def resolve_format(log_format: Literal["console", "json"] | None) -> Literal["console", "json"]:
     """Returns the given format, else console on a terminal and JSON otherwise."""
     return log_format or ("console" if sys.stderr.isatty() else "json")
 
 
-def configure_logging(
-    *, log_format: Literal["console", "json"] | None = None, level: str = "info", stream: TextIO | None = None
-) -> None:
-    """Configures structlog and the standard library's logging; may be called again.
+def configure_logging(*, log_format: Literal["console", "json"] | None, level: str) -> None:
+    """Configures structlog and the standard library's logging, on standard error; may be called again.
 
     Args:
         log_format: None: console on a terminal, JSON otherwise.
         level: ``debug``, ``info``, ``warning`` or ``error``.
-        stream: None: standard error, as it is when a line is written.
     """
     import structlog  # noqa: PLC0415  (0.1 s that only the daemon pays)
 
@@ -71,11 +63,9 @@ def configure_logging(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream or _CurrentStderr())
+    handler = logging.StreamHandler(_CurrentStderr())
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=_renderers(log_format, stream)
-        )
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(log_format))
     )
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -88,18 +78,14 @@ def configure_logging(
         logging.getLogger(library).setLevel(max(threshold, logging.WARNING))
 
 
-def _renderers(log_format: Literal["console", "json"] | None, stream: TextIO | None) -> list[Any]:
+def _renderers(log_format: Literal["console", "json"] | None) -> list[Any]:
     import structlog  # noqa: PLC0415
 
     drop = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if resolve_format(log_format) == "json":
         return [drop, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
-    colors = (stream or sys.stderr).isatty()
-    return [
-        drop,
-        sanitize_values,
-        structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=36, sort_keys=False),
-    ]
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=36, sort_keys=False)
+    return [drop, sanitize_values, console]
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

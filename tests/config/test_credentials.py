@@ -11,24 +11,26 @@ from reconciler.errors import ConfigError
 from reconciler.sources.git.git_credentials import TOKEN_CREDENTIAL, TOKEN_VARIABLE, read_secret
 
 
-def test_a_missing_or_blank_credential_is_none(tmp_path: Path) -> None:
-    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+def test_a_missing_or_blank_credential_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "blank").write_text("\n")
     (tmp_path / "there").write_text("x\n")
 
-    assert read_credential("missing", environ) is None
-    assert read_credential("blank", environ) is None
-    assert read_credential("there", environ) == b"x\n"
-    assert read_credential("there", {}) is None
+    assert read_credential("missing") is None
+    assert read_credential("blank") is None
+    assert read_credential("there") == b"x\n"
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert read_credential("there") is None
 
 
-def test_a_folder_or_a_huge_file_is_refused(tmp_path: Path) -> None:
+def test_a_folder_or_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     (tmp_path / "huge").write_bytes(b"x" * (1024 * 1024 + 1))
     (tmp_path / "folder").mkdir()
 
     for name in ("huge", "folder"):
         with pytest.raises(ConfigError, match=name):
-            read_credential(name, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+            read_credential(name)
 
 
 def test_a_blank_git_token_does_not_hide_the_variable(
