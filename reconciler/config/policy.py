@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 #: Capabilities that a container may have under any policy: the engines' default set.
@@ -166,7 +166,7 @@ class Policy(_Model):
     privileged: bool = False
     privilege_escalation: bool = True
     capabilities: _list_of(Capability) = ()  # type: ignore[valid-type]
-    host_network: Annotated[bool, Field(alias="hostNetwork")] = False
+    host_network: bool = False
     host_pid: Annotated[bool, Field(alias="hostPID")] = False
     host_ipc: Annotated[bool, Field(alias="hostIPC")] = False
     devices: _list_of(Text) = ("**",)  # type: ignore[valid-type]
@@ -177,12 +177,6 @@ class Policy(_Model):
     profiles: _list_of(Text) = ()  # type: ignore[valid-type]
     claims: _list_of(Text) = ()  # type: ignore[valid-type]
     maximum: JobLimits = JobLimits()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_when_empty(cls, data: Any) -> Any:
-        """``policy:`` without content is the default."""
-        return {} if data is None else data
 
 
 def normalize_capability(name: str) -> str:
@@ -197,11 +191,8 @@ def matches_any(text: str, patterns: tuple[str, ...]) -> bool:
 
 def is_in_ranges(identifier: int, ranges: tuple[str, ...]) -> bool:
     """Whether an id is in one of the ranges."""
-    for text in ranges:
-        low, _, high = text.partition("-")
-        if int(low) <= identifier <= int(high or low):
-            return True
-    return False
+    bounds = (text.partition("-") for text in ranges)
+    return any(int(low) <= identifier <= int(high or low) for low, _, high in bounds)
 
 
 @cache

@@ -24,7 +24,7 @@ def parse_policy(node: yaml.Node, decoded: Any, file: Path) -> Policy:
 
     Args:
         node: the YAML node of ``policy:``, for line numbers.
-        decoded: its value.
+        decoded: its value; None, as of ``policy:`` without content, is the default.
         file: for messages; relative paths are relative to its folder.
 
     Raises:
@@ -32,7 +32,7 @@ def parse_policy(node: yaml.Node, decoded: Any, file: Path) -> Policy:
     """
     _refuse_duplicate_keys(node, file, ())
     try:
-        policy = Policy.model_validate(decoded)
+        policy = Policy.model_validate({} if decoded is None else decoded)
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
         raise _fault(details, node, file) from None

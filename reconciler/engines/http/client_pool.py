@@ -10,36 +10,25 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any
 
 
-class Closable(Protocol):
-    """An object with connections to close."""
-
-    def close(self) -> None:
-        """Closes them."""
-
-
-C = TypeVar("C", bound=Closable)
-
-
-class ClientPool(Generic[C]):
+class ClientPool:
     """Gives each thread its own client; a thread that ends leaves its client to the garbage collector."""
 
-    def __init__(self, create: Callable[[], C]) -> None:
+    def __init__(self, create: Callable[[], Any]) -> None:
         self._create = create
         self._local = threading.local()
-        self._all: weakref.WeakSet[C] = weakref.WeakSet()
+        self._all: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()
 
-    def get(self) -> C:
+    def get(self) -> Any:
         """Returns this thread's client."""
-        client: C | None = getattr(self._local, "client", None)
-        if client is None:
-            client = self._local.client = self.create()
-        return client
+        if not hasattr(self._local, "client"):
+            self._local.client = self.create()
+        return self._local.client
 
-    def create(self) -> C:
+    def create(self) -> Any:
         """Creates a client for one stream; the caller closes it."""
         client = self._create()
         with self._lock:

@@ -37,7 +37,7 @@ class HttpApi(ABC):
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._clients: ClientPool[Any] = ClientPool(self._create_client)
+        self._clients = ClientPool(self._create_client)
 
     @abstractmethod
     def _create_client(self) -> Any:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+#: Facts that are kept at most.
+LIMIT: Final = 4096
 
 T = TypeVar("T")
 
@@ -12,11 +15,10 @@ T = TypeVar("T")
 class InspectCache(Generic[T]):
     """Facts by container id that change only with their ``version``.
 
-    A cache and nothing else: losing an entry costs a call. The oldest are dropped beyond ``limit``.
+    A cache and nothing else: losing an entry costs a call. The oldest are dropped beyond :data:`LIMIT`.
     """
 
-    def __init__(self, *, limit: int = 4096) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._facts: OrderedDict[str, tuple[object, T]] = OrderedDict()
         self._lock = Lock()
 
@@ -34,5 +36,5 @@ class InspectCache(Generic[T]):
         with self._lock:
             self._facts[key] = (version, fact)
             self._facts.move_to_end(key)
-            while len(self._facts) > self._limit:
+            if len(self._facts) > LIMIT:
                 self._facts.popitem(last=False)

@@ -51,13 +51,12 @@ class RawStream:
             EngineError: the connection broke.
         """
         try:
-            data = self._body.read1(_READ)
+            return self._body.read1(_READ)
         except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:
             # ValueError, AttributeError: another thread closed it meanwhile.
             if self.closed:
                 return b""
             raise EngineError(f"The stream from the engine broke: {error}.") from error
-        return data
 
     def close(self) -> None:
         """Ends the reading, from any thread."""
