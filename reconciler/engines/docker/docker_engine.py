@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from reconciler.engines.docker.docker_api import DockerApi
@@ -18,8 +19,7 @@ from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.http_engine import HttpEngine, auth_header
 from reconciler.engines.http.http_objects import WORK_SECONDS, Json
 from reconciler.engines.http.inspect_cache import InspectCache
-from reconciler.engines.http.log_streams import FramedLogs
-from reconciler.engines.http.response_streams import RawStream
+from reconciler.engines.http.response_streams import ItemStream, RawStream, iter_frames
 from reconciler.engines.protocol import (
     ContainerState,
     EngineEvent,
@@ -195,7 +195,9 @@ class DockerEngine(HttpEngine):
     def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
         tty = bool((self._inspect(container.id).get("Config") or {}).get("Tty"))
         if tty or not follow:
-            return FramedLogs(self._read_logs(container, follow=follow, tail=tail), tty=tty)
+            return ItemStream(
+                self._read_logs(container, follow=follow, tail=tail), partial(iter_frames, tty=tty)
+            )
         timed = {"timestamps": "true"}
 
         def open_rest(since: str) -> RawStream | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciler.engines.http.response_streams import RawStream, iter_json_lines
 from reconciler.engines.protocol import EngineEvent
 
 #: Names of actions that the engines do not share.
@@ -20,29 +19,6 @@ _ACTIONS: Final[Mapping[str, str]] = {
 _NOT_LABELS: Final = frozenset(
     {"name", "image", "exitCode", "containerExitCode", "signal", "execID", "podId", "type", "container"}
 )
-
-
-class HttpEventStream:
-    """An :class:`~reconciler.engines.protocol.EventStream` over a response.
-
-    Args:
-        stream: of ``/events``.
-        parse: turns an object into an event, or None to skip it.
-    """
-
-    def __init__(self, stream: RawStream, parse: Callable[[Mapping[str, Any]], EngineEvent | None]) -> None:
-        self._stream = stream
-        self._parse = parse
-
-    def __iter__(self) -> Iterator[EngineEvent]:
-        for item in iter_json_lines(self._stream):
-            event = self._parse(item)
-            if event is not None:
-                yield event
-
-    def close(self) -> None:
-        """Ends the iteration, from any thread."""
-        self._stream.close()
 
 
 def parse_event(item: Mapping[str, Any]) -> EngineEvent | None:

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import Event, Lock
 from typing import ClassVar, Final
@@ -22,14 +22,14 @@ from reconciler.engines.http import error_mapping
 from reconciler.engines.http.container_json import parse_address, parse_exit, parse_state, parse_time
 from reconciler.engines.http.container_verification import Difference, find_differences, raise_if_drifted
 from reconciler.engines.http.error_mapping import ApiError
-from reconciler.engines.http.event_stream import HttpEventStream, parse_event
+from reconciler.engines.http.event_stream import parse_event
 from reconciler.engines.http.exec_output import read_exec_output
 from reconciler.engines.http.http_api import CALL_SECONDS, HttpApi
 from reconciler.engines.http.http_objects import WORK_SECONDS, HttpObjects, Json
 from reconciler.engines.http.inspect_cache import InspectCache
-from reconciler.engines.http.log_streams import DeferredLogs, FramedLogs, StartNotifier
+from reconciler.engines.http.log_streams import DeferredLogs, StartNotifier
 from reconciler.engines.http.pull_progress import follow_pull
-from reconciler.engines.http.response_streams import RawStream
+from reconciler.engines.http.response_streams import ItemStream, RawStream, iter_frames, iter_json_lines
 from reconciler.engines.protocol import (
     ContainerState,
     ContainerStateName,
@@ -280,7 +280,7 @@ class HttpEngine(HttpObjects):
         return self.inspect_container(container).state == "created"
 
     def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
-        return FramedLogs(self._read_logs(container, follow=follow, tail=tail), tty=False)
+        return ItemStream(self._read_logs(container, follow=follow, tail=tail), iter_frames)
 
     def _read_logs(
         self, container: ContainerState, *, follow: bool, tail: int | None, params: Json | None = None
@@ -300,9 +300,12 @@ class HttpEngine(HttpObjects):
     def events(self) -> EventStream:
         """Follows events of containers and networks from now on; ends when the connection breaks."""
         params = {"stream": "true", "filters": json.dumps({"type": ["container", "network"]})}
-        return HttpEventStream(
-            self._http.stream("GET", "/events", "stream events", params=params), self._parse_event
-        )
+        stream = self._http.stream("GET", "/events", "stream events", params=params)
+        return ItemStream(stream, self._parse_events)
+
+    def _parse_events(self, stream: RawStream) -> Iterator[EngineEvent]:
+        events = map(self._parse_event, iter_json_lines(stream))
+        yield from (event for event in events if event is not None)
 
     def _parse_event(self, item: Json) -> EngineEvent | None:
         return parse_event(item)

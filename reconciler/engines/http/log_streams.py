@@ -1,4 +1,4 @@
-"""A container's output over the API: opened once it has started, framed, closable from any thread."""
+"""A container's output over the API: opened once it has started, closable from any thread."""
 
 from __future__ import annotations
 
@@ -6,27 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from reconciler.engines.http.response_streams import RawStream, iter_frames
 from reconciler.engines.protocol import LogStream
 
 #: Seconds until a followed container that was not started here is inspected, and between later inspects.
 FIRST_INSPECT: Final = 0.5
 NEXT_INSPECTS: Final = 1.0
-
-
-class FramedLogs:
-    """A multiplexed body as a :class:`~reconciler.engines.protocol.LogStream`."""
-
-    def __init__(self, stream: RawStream, *, tty: bool) -> None:
-        self._stream = stream
-        self._tty = tty
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter_frames(self._stream, tty=self._tty)
-
-    def close(self) -> None:
-        """Ends the iteration, from any thread."""
-        self._stream.close()
 
 
 class DeferredLogs:

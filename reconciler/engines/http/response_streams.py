@@ -15,12 +15,14 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from reconciler.errors import EngineError
 
 _READ = 65536
 _HEADER = struct.Struct(">BxxxL")
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +81,21 @@ class RawStream:
 
 def _socket_of(body: http.client.HTTPResponse) -> socket.socket:
     return body.fp.raw._sock  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+
+class ItemStream(Generic[T]):
+    """The items of a body, as the Protocol's ``EventStream`` and ``LogStream``."""
+
+    def __init__(self, stream: RawStream, iterate: Callable[[RawStream], Iterator[T]]) -> None:
+        self._stream = stream
+        self._iterate = iterate
+
+    def __iter__(self) -> Iterator[T]:
+        return self._iterate(self._stream)
+
+    def close(self) -> None:
+        """Ends the iteration, from any thread."""
+        self._stream.close()
 
 
 def iter_frames(stream: RawStream, *, tty: bool = False) -> Iterator[bytes]:
