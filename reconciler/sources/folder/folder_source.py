@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from reconciler.api.faults import Fault
 from reconciler.config.settings import Settings
 from reconciler.errors import NotAFolder, ReconcilerError
-from reconciler.sources.folder.catalog import Catalog, FolderState
+from reconciler.sources.folder.catalog import Catalog, FolderState, ObjectId
 from reconciler.sources.folder.grace_periods import MASS_REMOVAL, REPLACED_FOLDER_GRACE, TrackedFile
-from reconciler.sources.folder.last_good import FileView, Resolver
+from reconciler.sources.folder.last_good import FileView, resolve
 from reconciler.sources.folder.manifest_files import FolderListing, list_manifest_files, with_parents
 from reconciler.sources.folder.manifest_reader import unreadable_fault
 
@@ -50,7 +49,7 @@ class FolderSource:
         self._clock = clock
         self._lock = threading.Lock()
         self._files: dict[str, TrackedFile] = {}
-        self._resolver = Resolver(_check)
+        self._last_good: Mapping[ObjectId, Document] = {}
         self._identity: tuple[int, int] | None = None
         self._replaced_at: float | None = None
         self._was_empty = False
@@ -158,16 +157,11 @@ class FolderSource:
             FileView(path=path, documents=f.content.documents, faults=f.content.faults, held=f.held)
             for path, f in sorted(self._files.items())
         ]
-        catalog = self._resolver.resolve(files, fallback_runtimes=self._fallback_runtimes, folder=folder)
+        catalog, self._last_good = resolve(
+            files, self._last_good, fallback_runtimes=self._fallback_runtimes, folder=folder
+        )
         self._last = key, catalog
         return catalog
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._watcher is not None:
-            self._watcher.close()
 
 
 def require_specs_folder(settings: Settings) -> None:
@@ -188,9 +182,3 @@ def require_specs_folder(settings: Settings) -> None:
         f"The folder of manifests {settings.specs} is not there.",
         remedy="Make it and put manifests in, or name another one with --specs DIR.",
     )
-
-
-def _check(documents: Sequence[Document], runtimes: Sequence[Document]) -> Sequence[Fault]:
-    from reconciler.api import check  # noqa: PLC0415  (builds pydantic models)
-
-    return check(documents, runtimes)

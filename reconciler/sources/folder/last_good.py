@@ -14,7 +14,7 @@ The rules, in the order of their use:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,6 @@ from reconciler.sources.folder.secret_data import decode_configmap, decode_secre
 
 if TYPE_CHECKING:
     from reconciler.api import Document
-
-Check = Callable[[Sequence["Document"], Sequence["Document"]], Sequence[Fault]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,34 +60,34 @@ class FileView:
         return any(fault.severity == "error" for fault in (*self.faults, *self.nameless_faults))
 
 
-class Resolver:
-    """Remembers the last good version of each object, for as long as something defines the object.
+def resolve(
+    files: Sequence[FileView],
+    last_good: Mapping[ObjectId, Document],
+    *,
+    fallback_runtimes: Sequence[Document],
+    folder: Catalog,
+) -> tuple[Catalog, Mapping[ObjectId, Document]]:
+    """Build the catalog of these files; ``folder`` has the state of the folder besides them.
 
-    Args:
-        check: validates documents together, given further runtimes.
+    Returns:
+        The catalog, and the last good version of each object, kept for as long as something defines it.
     """
+    fallbacks = _first_of_each_name(fallback_runtimes)
+    resolution = _Resolution(files, last_good)
+    faults = _validate(resolution, list(fallbacks.values()))
+    good = resolution.update_last_good(faults)
+    return resolution.catalog(faults, fallbacks=fallbacks, folder=folder), good
 
-    def __init__(self, check: Check) -> None:
-        self._check = check
-        self._last_good: dict[ObjectId, Document] = {}
 
-    def resolve(
-        self, files: Iterable[FileView], *, fallback_runtimes: Sequence[Document], folder: Catalog
-    ) -> Catalog:
-        """Build the catalog of these files; ``folder`` has the state of the folder besides them."""
-        fallbacks = _first_of_each_name(fallback_runtimes)
-        resolution = _Resolution(list(files), self._last_good)
-        faults = self._validate(resolution, list(fallbacks.values()))
-        self._last_good = resolution.update_last_good(faults)
-        return resolution.catalog(faults, fallbacks=fallbacks, folder=folder)
+def _validate(resolution: _Resolution, fallbacks: Sequence[Document]) -> list[Fault]:
+    from reconciler.api import check  # noqa: PLC0415  (builds pydantic models)
 
-    def _validate(self, resolution: _Resolution, fallbacks: Sequence[Document]) -> list[Fault]:
-        # The check takes the last of a name; of the fallbacks the first of a name is given.
-        faults = list(self._check(resolution.documents_to_check(), fallbacks))
-        if resolution.replace_rejected_runtimes(faults):
-            replaced = [fault for fault in faults if fault.object in resolution.rejected_runtimes]
-            return replaced + list(self._check(resolution.documents_to_check(), fallbacks))
-        return faults
+    # The check takes the last of a name; of the fallbacks the first of a name is given.
+    faults = list(check(resolution.documents_to_check(), fallbacks))
+    if resolution.replace_rejected_runtimes(faults):
+        replaced = [fault for fault in faults if fault.object in resolution.rejected_runtimes]
+        return replaced + list(check(resolution.documents_to_check(), fallbacks))
+    return faults
 
 
 class _Resolution:
@@ -101,7 +99,7 @@ class _Resolution:
         broken: files that may hide objects.
     """
 
-    def __init__(self, files: list[FileView], last_good: Mapping[ObjectId, Document]) -> None:
+    def __init__(self, files: Sequence[FileView], last_good: Mapping[ObjectId, Document]) -> None:
         self.files = files
         self.last_good = last_good
         self.rejected_runtimes: set[str] = set()

@@ -188,8 +188,7 @@ def test_the_watcher_calls_again_when_a_grace_period_ends(tmp_path):
         if faults[-1]:
             told.set()
 
-    with source:
-        source.watch(scan)
+    with contextlib.closing(source.watch(scan)):
         (root / "a.yaml").write_text("{")
 
         assert told.wait(10)
