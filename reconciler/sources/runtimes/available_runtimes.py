@@ -46,19 +46,11 @@ class RuntimeRefresher:
     Args:
         sources: the remote sources.
         on_change: called from the thread with all runtimes, built-in ones last, when they have changed.
-        every: seconds between refreshes.
     """
 
-    def __init__(
-        self,
-        sources: RemoteSources,
-        *,
-        on_change: Callable[[Sequence[Document]], None],
-        every: float = REFRESH_INTERVAL,
-    ) -> None:
+    def __init__(self, sources: RemoteSources, *, on_change: Callable[[Sequence[Document]], None]) -> None:
         self._sources = sources
         self._on_change = on_change
-        self._every = every
         self._builtin = tuple(load_builtin_runtimes())
         self._remote = sources.load(offline=True).documents
         self._logged: frozenset[str] = frozenset()
@@ -89,7 +81,7 @@ class RuntimeRefresher:
     def _run(self) -> None:
         while not self._stop.is_set():
             self.refresh()
-            self._stop.wait(self._every)
+            self._stop.wait(REFRESH_INTERVAL)
 
     def _log_faults(self, loaded: LoadedRuntimes) -> None:
         for fault in loaded.faults:

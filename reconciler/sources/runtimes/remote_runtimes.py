@@ -97,10 +97,10 @@ class RemoteSources:
 
     @classmethod
     def from_environment(cls, sources: Sequence[str], *, clock: Callable[[], float]) -> Self:
-        """Sources with the user's cache and GitHub login."""
+        """Sources with GitHub's login, and the cache in ``$XDG_CACHE_HOME/reconciler``."""
         return cls(
             sources,
-            cache=cache_folder(os.environ),
+            cache=xdg_folder("XDG_CACHE_HOME", ".cache") / "reconciler",
             clock=clock,
             github=GitHub.from_environment(os.environ),
         )
@@ -164,11 +164,6 @@ class RemoteSources:
             message = f"{fetched.stale} What was fetched {hours:.0f} hours ago is used ({url})"
             faults.append(_fault(source, message, warning=True))
         return fetched.body
-
-
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """``$XDG_CACHE_HOME/reconciler``, by default ``~/.cache/reconciler``."""
-    return xdg_folder("XDG_CACHE_HOME", ".cache", environ) / "reconciler"
 
 
 def _path_of(source: str) -> Path:

@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from reconciler.sources.runtimes import http_cache
+from reconciler.sources.runtimes import available_runtimes, http_cache
 from reconciler.sources.runtimes.available_runtimes import RuntimeRefresher, load_available_runtimes
 from reconciler.sources.runtimes.builtin_runtimes import builtin_folder, load_builtin_runtimes
 from reconciler.sources.runtimes.http_cache import CACHE_TTL, CachedFetcher, FetchError
-from reconciler.sources.runtimes.remote_runtimes import GitHub, RemoteSources, cache_folder
+from reconciler.sources.runtimes.remote_runtimes import GitHub, RemoteSources
 from tests.sources.manifest_folder import Clock, job, runtime
 
 
@@ -287,7 +287,8 @@ def test_the_first_source_of_a_name_wins_over_later_ones_and_built_in_ones(tmp_p
     assert "mine" in str(found.documents[0].raw)
 
 
-def test_a_refresher_reports_runtimes_that_came_later(site, sources):
+def test_a_refresher_reports_runtimes_that_came_later(site, sources, monkeypatch):
+    monkeypatch.setattr(available_runtimes, "REFRESH_INTERVAL", 0.02)
     site.pages["/r.yaml"] = runtime("one").encode()
     told = threading.Event()
     seen = []
@@ -296,7 +297,7 @@ def test_a_refresher_reports_runtimes_that_came_later(site, sources):
         seen.append([document.name for document in documents])
         told.set()
 
-    refresher = RuntimeRefresher(sources(f"{site.url}/r.yaml"), on_change=changed, every=0.02)
+    refresher = RuntimeRefresher(sources(f"{site.url}/r.yaml"), on_change=changed)
     at_start = [document.name for document in refresher.documents]
     refresher.start()
     try:
@@ -318,9 +319,13 @@ def test_the_built_in_runtimes_are_valid_and_unique():
     assert all(document.valid for document in found)
 
 
-def test_the_cache_is_below_the_xdg_cache_folder():
-    assert str(cache_folder({"XDG_CACHE_HOME": "/c"})) == "/c/reconciler"
-    assert str(cache_folder({"XDG_CACHE_HOME": "relative"})).endswith("/.cache/reconciler")
+def test_the_cache_is_below_the_xdg_cache_folder(site, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    site.pages["/r.yaml"] = runtime("one").encode()
+
+    RemoteSources.from_environment([f"{site.url}/r.yaml"], clock=Clock()).load()
+
+    assert len(list((tmp_path / "reconciler").glob("*.json"))) == 1
 
 
 def test_github_enterprise_by_its_usual_variables():
