@@ -77,8 +77,6 @@ class GitCommand:
         environment: further variables.
         secrets: never to be printed.
         stopped: whether to end at once.
-        timeout: seconds for one run.
-        max_file: bytes that a file may have.
     """
 
     folder: Path
@@ -88,8 +86,6 @@ class GitCommand:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: Sequence[str] = field(default=(), repr=False)
     stopped: Callable[[], bool] = lambda: False
-    timeout: float = TIMEOUT
-    max_file: int = MAX_FILE_BYTES
 
     def run(self, *arguments: str) -> bytes:
         """Run git and return its output.
@@ -146,7 +142,7 @@ class GitCommand:
         _kill(process)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + TIMEOUT
         while True:
             try:
                 process.wait(0.1)
@@ -154,7 +150,7 @@ class GitCommand:
                 if self.stopped():
                     raise GitError("Stopped.", reason="Stopped", transient=True) from None
                 if time.monotonic() > deadline:
-                    message = f"{self.location}: git took longer than {self.timeout:.0f} s and was ended."
+                    message = f"{self.location}: git took longer than {TIMEOUT:.0f} s and was ended."
                     raise GitError(message, reason="TimedOut", transient=True) from None
             else:
                 return
@@ -171,7 +167,7 @@ class GitCommand:
             )
         _require_min_version(program)
         # A limit set between fork and exec would need code in the child; the shell is made for that.
-        limited = ("/bin/sh", "-c", f'ulimit -f {self.max_file // 512}; exec "$@"', "sh")
+        limited = ("/bin/sh", "-c", f'ulimit -f {MAX_FILE_BYTES // 512}; exec "$@"', "sh")
         return subprocess.Popen(
             [*limited, program, "--no-pager", *arguments],
             env=self._process_environment(),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.api.faults import Fault
 from reconciler.errors import ReconcilerError
 
 #: Characters of git's own words in a message.
@@ -21,12 +23,22 @@ class GitError(ReconcilerError):
         reason: one word, as conditions have it.
         remedy: what to do.
         transient: whether time may mend it (a network, a server) without anybody changing anything.
+        faults: of the commit, where it is rejected because of its manifests.
     """
 
-    def __init__(self, message: str, *, reason: str, remedy: str = "", transient: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        remedy: str = "",
+        transient: bool = False,
+        faults: Sequence[Fault] = (),
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.reason = reason
         self.transient = transient
+        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True)

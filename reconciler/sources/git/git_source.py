@@ -71,14 +71,6 @@ class RepositoryState:
     transient: bool = False
 
 
-class CommitRejectedError(GitError):
-    """The commit is rejected because of its manifests."""
-
-    def __init__(self, message: str, *, reason: str, faults: Sequence[Fault] = (), remedy: str = "") -> None:
-        super().__init__(message, reason=reason, remedy=remedy)
-        self.faults = tuple(faults)
-
-
 class GitSource:
     """See the module; used from one thread at a time.
 
@@ -209,26 +201,27 @@ class GitSource:
         return replace(after, since=before.since if same else self._clock())
 
     def _failed(self, before: RepositoryState, error: ReconcilerError) -> RepositoryState:
+        known = error if isinstance(error, GitError) else None
         in_force = f" The revision {before.revision[:12]} stays in force." if before.revision else ""
         return replace(
             before,
             ready=False,
-            reason=error.reason if isinstance(error, GitError) else "StorageFailed",
+            reason=known.reason if known else "StorageFailed",
             message=f"{error}{in_force}",
-            faults=error.faults[:MAX_FAULTS_SHOWN] if isinstance(error, CommitRejectedError) else (),
+            faults=known.faults[:MAX_FAULTS_SHOWN] if known else (),
             failures=before.failures + 1,
-            transient=not isinstance(error, GitError) or error.transient,
+            transient=known.transient if known else True,
         )
 
     def _validate(self, checkout: Checkout, commit: str) -> None:
         """Check that everything in it can be used.
 
         Raises:
-            CommitRejectedError: there is nothing in it, or something is wrong with it.
+            GitError: there is nothing in it, or something is wrong with it.
         """
         if not checkout.files and not self._settings.allow_empty:
             where = self._settings.git_path or "the repository"
-            raise CommitRejectedError(
+            raise GitError(
                 f"The commit {commit[:12]} leaves no manifest in {where}; that would remove every job, so it "
                 "is not taken at its word.",
                 reason="EmptyFolder",
@@ -239,7 +232,7 @@ class GitSource:
         if errors:
             first = "; ".join(map(str, errors[:3]))
             more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
-            raise CommitRejectedError(
+            raise GitError(
                 f"The commit {commit[:12]} is not taken: {first}{more}.",
                 reason="InvalidManifests",
                 faults=errors,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 
 import pytest
 
+from reconciler.sources.git import git_command
 from reconciler.sources.git.git_command import GitCommand
 from reconciler.sources.git.git_errors import GitError
 from tests.support.manifests import trainjob
 
 
-def test_a_git_that_hangs_is_ended(tmp_path):
-    git = GitCommand(folder=tmp_path, scheme="file", location="here", timeout=0.3)
+def test_a_git_that_hangs_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(git_command, "TIMEOUT", 0.3)
+    git = GitCommand(folder=tmp_path, scheme="file", location="here")
     started = time.monotonic()
 
     with pytest.raises(GitError, match="longer than") as caught:
@@ -71,8 +72,7 @@ def test_a_huge_pack_is_not_received(synced, monkeypatch):
     (synced.repository.work / "data.bin").write_bytes(os.urandom(4_000_000))
     synced.repository.put("specs/b.yaml", trainjob("b", "rt"))
     synced.repository.commit()
-    git = synced.source._git
-    monkeypatch.setattr(synced.source, "_git", lambda: dataclasses.replace(git(), max_file=1_000_000))
+    monkeypatch.setattr(git_command, "MAX_FILE_BYTES", 1_000_000)
 
     synced.assert_rejected("TooLarge", "too large")
     assert list((synced.settings.git_folder / "mirror.git").rglob("tmp_*")) == []
