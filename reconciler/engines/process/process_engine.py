@@ -25,7 +25,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from reconciler.common.liveness import allow_time
 from reconciler.common.xdg_folders import xdg_folder
 from reconciler.engines.process import host_facts, process_status, supervisor_launch
-from reconciler.engines.process.container_creator import ContainerCreator
+from reconciler.engines.process.container_creator import create_container
 from reconciler.engines.process.lifecycle import ContainerLifecycle
 from reconciler.engines.process.limitations import list_limitations
 from reconciler.engines.process.networks import loopback_addresses
@@ -57,11 +57,6 @@ R = TypeVar("R")
 _INVENTORY_AGE: Final = 60.0
 
 
-def default_state_dir() -> Path:
-    """Returns ``$XDG_STATE_HOME/reconciler/process``."""
-    return xdg_folder("XDG_STATE_HOME", ".local/state") / "reconciler" / "process"
-
-
 def _map_errors(
     method: Callable[Concatenate[ProcessEngine, P], R],
 ) -> Callable[Concatenate[ProcessEngine, P], R]:
@@ -88,8 +83,6 @@ class ProcessEngine:
         state_dir: None is ``$XDG_STATE_HOME/reconciler/process``.
         can_mount: whether containers have mount namespaces; None asks the kernel.
         any_loopback: whether each container has its own loopback address; None asks the kernel.
-        now: seconds since the epoch.
-        new_id: a new unique id, of hexadecimal digits.
 
     Raises:
         EngineUnavailable: the state folder cannot be used.
@@ -103,10 +96,9 @@ class ProcessEngine:
         *,
         can_mount: bool | None = None,
         any_loopback: bool | None = None,
-        now: Callable[[], float] = time.time,
-        new_id: Callable[[], str] = lambda: secrets.token_hex(32),
     ) -> None:
-        self.root = (state_dir or default_state_dir()).absolute()
+        default = xdg_folder("XDG_STATE_HOME", ".local/state") / "reconciler" / "process"
+        self.root = (state_dir or default).absolute()
         try:
             self._state = StateFolder(self.root)
             host_facts.write_shims(self._state.shims)
@@ -117,12 +109,9 @@ class ProcessEngine:
             ) from error
         self._networks = LoopbackNetworks(self._state, PortReservations(default_folder()))
         self._volumes = Volumes(self._state)
-        self._creator = ContainerCreator(self._state, self._networks, self._volumes)
         self._containers = ContainerLifecycle(self._state)
         self._can_mount = can_mount
         self._any_loopback = any_loopback
-        self._now = now
-        self._new_id = new_id
         self._lock = threading.Lock()
         self._inventory: tuple[float, Mapping[str, tuple[str, ...]]] | None = None
         self._subscriptions: list[EventSubscription] = []
@@ -216,7 +205,7 @@ class ProcessEngine:
         Raises:
             Conflict: the name is taken.
         """
-        state = self._networks.create(spec, self._new_id())
+        state = self._networks.create(spec)
         self._state.publish("network", "create", spec.name, spec.labels)
         return state
 
@@ -243,7 +232,7 @@ class ProcessEngine:
         Raises:
             Conflict: the name is taken by a volume with other labels.
         """
-        self._volumes.create(spec, self._new_id())
+        self._volumes.create(spec)
 
     @_map_errors
     def remove_volume(self, name: str) -> None:
@@ -281,9 +270,13 @@ class ProcessEngine:
             StartFailed: it can never start: no command, no such device, folder or user.
         """
         validate_text(spec, allow_bytes=True)
-        container_id = self._new_id()
-        self._creator.create(
-            spec, container_id, features=self._features, inventory=self.devices(), now=self._now()
+        container_id = create_container(
+            spec,
+            state=self._state,
+            networks=self._networks,
+            volumes=self._volumes,
+            features=self._features,
+            inventory=self.devices(),
         )
         self._state.publish("container", "create", spec.name, spec.labels)
         return container_id
@@ -349,7 +342,7 @@ class ProcessEngine:
             found = self._state.find_container(name)
             return found[1]["labels"] if found else {}
 
-        key = self._new_id()[:16]
+        key = secrets.token_hex(8)
         subscription = EventSubscription(self._state.listeners, key=key, find_labels=find_labels)
         with self._lock:
             self._subscriptions.append(subscription)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,7 @@ class Volumes:
             raise NotFound(f"There is no volume named {name}.")
         return data
 
-    def create(self, spec: VolumeSpec, volume_id: str) -> None:
+    def create(self, spec: VolumeSpec) -> None:
         """Creates a volume; an existing one of the same labels is not an error.
 
         Raises:
@@ -43,7 +44,7 @@ class Volumes:
         """
         memory = None
         if spec.tmpfs_size is not None and os.access(_MEMORY, os.W_OK):
-            memory = _MEMORY / f"reconciler-{volume_id[:16]}"
+            memory = _MEMORY / f"reconciler-{secrets.token_hex(8)}"
         try:
             self._state.add_volume(spec.name, {**spec.labels, **spec.owner_labels}, memory=memory)
         except Conflict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from reconciler.engines.process.networks import loopback_addresses
@@ -39,7 +40,7 @@ class LoopbackNetworks:
             raise NotFound(f"There is no network named {name}.")
         return _network_state(record)
 
-    def create(self, spec: NetworkSpec, network_id: str) -> NetworkState:
+    def create(self, spec: NetworkSpec) -> NetworkState:
         """Takes a subnet and a port that no other network has.
 
         Raises:
@@ -56,7 +57,7 @@ class LoopbackNetworks:
             )
             taken = self._reservations.list_taken().union(other["port"] for other in others)
             record: dict[str, Any] = {
-                "id": network_id,
+                "id": secrets.token_hex(32),
                 "name": spec.name,
                 "labels": dict(spec.labels),
                 "subnet": subnet,
@@ -64,7 +65,7 @@ class LoopbackNetworks:
                 "port": loopback_addresses.choose_port(taken),
             }
             path = self._state.add_network(record)
-            self._reservations.take(record["port"], record=path, network_id=network_id)
+            self._reservations.take(record["port"], record=path, network_id=record["id"])
         return _network_state(record)
 
     def remove(self, name: str) -> NetworkState | None:
