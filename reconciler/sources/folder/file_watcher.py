@@ -24,18 +24,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
+from watchdog import events
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
@@ -53,14 +43,14 @@ MAX_DELAY: Final = 0.040
 POLL_INTERVAL: Final = 1.0
 
 _EVENTS: Final[list[type[FileSystemEvent]]] = [
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
+    events.DirCreatedEvent,
+    events.DirDeletedEvent,
+    events.DirMovedEvent,
+    events.FileClosedEvent,
+    events.FileCreatedEvent,
+    events.FileDeletedEvent,
+    events.FileModifiedEvent,
+    events.FileMovedEvent,
 ]
 _LIMITS: Final = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -76,7 +66,7 @@ class _WatchedFolder:
     identity: tuple[int, int]
 
 
-class FileWatcher:
+class FileWatcher(FileSystemEventHandler):
     """Calls back when something under a folder has changed; one thread besides watchdog's.
 
     Args:
@@ -94,7 +84,6 @@ class FileWatcher:
         self._links: set[str] = set()
         self._tops: tuple[str, ...] = ()
         self._roots = {self._root}
-        self._handler = _Handler(self)
         self._wake = threading.Condition()
         self._first_change: float | None = None
         self._last_change = 0.0
@@ -153,10 +142,10 @@ class FileWatcher:
         if self._thread is not threading.current_thread():
             self._thread.join(5)
 
-    def handle(self, event: FileSystemEvent) -> None:
+    def on_any_event(self, event: FileSystemEvent) -> None:
         """Note an event of watchdog's that can change what the folder says."""
         source = os.fsdecode(event.src_path)
-        if isinstance(event, DirDeletedEvent) and any(f.path == source for f in tuple(self._watches)):
+        if isinstance(event, events.DirDeletedEvent) and any(f.path == source for f in tuple(self._watches)):
             # Its watch went with it; another folder may come under its name.
             self._removed.add(source)
             self.notify_change()
@@ -240,7 +229,7 @@ class FileWatcher:
             return False
         try:
             self._watches[folder] = observer.schedule(
-                self._handler, folder.path, recursive=folder.recursive, event_filter=_EVENTS
+                self, folder.path, recursive=folder.recursive, event_filter=_EVENTS
             )
         except OSError as error:
             if error.errno in _LIMITS:
@@ -285,14 +274,6 @@ class FileWatcher:
         folders = {_identified(path, recursive=True) for path in recursive}
         folders |= {_identified(path, recursive=False) for path in single}
         return {folder for folder in folders if folder is not None}
-
-
-class _Handler(FileSystemEventHandler):
-    def __init__(self, watcher: FileWatcher) -> None:
-        self._watcher = watcher
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        self._watcher.handle(event)
 
 
 def _identified(path: str, *, recursive: bool) -> _WatchedFolder | None:
