@@ -64,19 +64,15 @@ def podman_addresses(environment: Mapping[str, str], home: Path, *, uid: int) ->
         return [normalize_address(host)]
     runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
     machines = home / ".local" / "share" / "containers" / "podman" / "machine"
-    temporary = environment.get("TMPDIR")
+    # Podman 5's machines on macOS put theirs there.
+    temporary = Path(environment.get("TMPDIR") or "/nowhere", "podman")
     urls = [
         f"unix://{runtime}/podman/podman.sock",
         "unix:///run/podman/podman.sock",
         *(f"unix://{path}" for path in sorted(machines.glob("**/podman.sock"))),
-        # Podman 5's machines on macOS put it here.
-        *(f"unix://{path}" for path in _machine_api_sockets(temporary)),
+        *(f"unix://{path}" for path in sorted(temporary.glob("*-api.sock"))),
     ]
     return list(dict.fromkeys(urls))
-
-
-def _machine_api_sockets(temporary: str | None) -> list[Path]:
-    return sorted(Path(temporary, "podman").glob("*-api.sock")) if temporary else []
 
 
 def _docker_context(environment: Mapping[str, str], home: Path) -> str:

@@ -49,7 +49,8 @@ def identify_engine(url: str) -> Literal["podman", "docker"]:
     except ConnectionRefusedError:
         raise NoAnswer("nobody listens (connection refused)") from None
     except PermissionError:
-        raise NoAnswer(_permission_denied(url)) from None
+        group = " (is this user in the group `docker`?)" if url.endswith("docker.sock") else ""
+        raise NoAnswer(f"permission denied{group}") from None
     except TimeoutError:
         raise NoAnswer(f"no answer within {_SECONDS:g} s") from None
     except (OSError, http.client.HTTPException) as error:
@@ -94,11 +95,6 @@ def check_ssh(url: str) -> None:
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise NoAnswer(f"{reason[-1] if reason else 'ssh failed'}; ssh must work without a password")
-
-
-def _permission_denied(url: str) -> str:
-    group = " (is this user in the group `docker`?)" if url.endswith("docker.sock") else ""
-    return f"permission denied{group}"
 
 
 def _connection(url: str) -> http.client.HTTPConnection:

@@ -212,7 +212,7 @@ class PodmanEngine(HttpEngine):
 
     def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:
         """Returns what rootless Podman ignores of a specification."""
-        return rootless_limits.limitations(spec, self._privileges())
+        return tuple(rootless_limits.list_limitations(spec, self._privileges()))
 
     def start_container(self, container: str) -> None:
         """Starts a created container and verifies its devices, as Podman resolves them only now."""

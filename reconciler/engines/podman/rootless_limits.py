@@ -77,12 +77,10 @@ def without_unsupported_limits(spec: ContainerSpec, privileges: UserPrivileges) 
     return spec
 
 
-def limitations(spec: ContainerSpec, privileges: UserPrivileges) -> tuple[str, ...]:
-    """Returns what is ignored of the specification, in sentences that are the same for every container."""
-    return tuple(_limitations(spec, privileges)) if privileges.rootless else ()
-
-
-def _limitations(spec: ContainerSpec, privileges: UserPrivileges) -> Iterator[str]:
+def list_limitations(spec: ContainerSpec, privileges: UserPrivileges) -> Iterator[str]:
+    """Yields what is ignored of the specification, in sentences that are the same for every container."""
+    if not privileges.rootless:
+        return
     asked = {"cpu": spec.cpu_limit, "memory": spec.memory_limit}
     missing = [name for name, limit in asked.items() if limit and name not in privileges.controllers]
     if missing:

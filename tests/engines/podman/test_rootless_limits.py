@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.engines.podman.rootless_limits import (
     UserPrivileges,
     detect_privileges,
-    limitations,
+    list_limitations,
     user_namespace,
     without_unsupported_limits,
 )
@@ -19,6 +19,10 @@ def info(**details: object) -> EngineInfo:
 
 def spec(**fields: object) -> ContainerSpec:
     return ContainerSpec(name="c", image="i", labels={}, **fields)  # type: ignore[arg-type]
+
+
+def limitations(asked: ContainerSpec, privileges: UserPrivileges) -> tuple[str, ...]:
+    return tuple(list_limitations(asked, privileges))
 
 
 def test_cgroup_v1_gives_an_ordinary_user_no_controllers() -> None:
