@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import array
 import errno
+import fcntl
 import os
 import selectors
 import signal
@@ -87,10 +88,6 @@ def open_socket_inside(entry: NamespaceEntry, address: str, port: int) -> socket
 
 def interface_addresses(opened: socket.socket) -> frozenset[str]:
     """Returns the IPv4 addresses that are up in the namespace of a socket; empty where they are not known."""
-    if sys.platform != "linux":
-        return frozenset()
-    import fcntl  # noqa: PLC0415  (not everywhere)
-
     # struct ifreq: a name of 16 bytes, then a sockaddr_in in a union whose size goes by the pointer's.
     size = 16 + 8 + 2 * struct.calcsize("P")
     buffer = array.array("B", bytes(size * _MAX_INTERFACES))

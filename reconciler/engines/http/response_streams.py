@@ -40,8 +40,7 @@ class RawStream:
         self._body: http.client.HTTPResponse = response.raw._fp  # noqa: SLF001  (see read)
         self._release = release
         self._lock = threading.Lock()
-        self._released = False
-        self.closed = False
+        self._closed = False
 
     def read(self) -> bytes:
         """Returns the next bytes, at least one; ``b""`` at the end or when closed.
@@ -56,17 +55,16 @@ class RawStream:
             return self._body.read1(_READ)
         except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:
             # ValueError, AttributeError: another thread closed it meanwhile.
-            if self.closed:
+            if self._closed:
                 return b""
             raise EngineError(f"The stream from the engine broke: {error}.") from error
 
     def close(self) -> None:
         """Ends the reading, from any thread."""
-        self.closed = True
         with self._lock:
-            if self._released:
+            if self._closed:
                 return
-            self._released = True
+            self._closed = True
         with contextlib.suppress(OSError, AttributeError, ValueError):
             _socket_of(self._body).shutdown(socket.SHUT_RDWR)
         # The body itself is left to the reader (finish): its buffer's lock may be held in read.
