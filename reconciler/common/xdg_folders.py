@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 
-def xdg_folder(variable: str, fallback: str, environ: Mapping[str, str] | None = None) -> Path:
+def xdg_folder(variable: str, fallback: str) -> Path:
     """Returns a base folder; a relative value is ignored, as the specification says.
 
     Args:
         variable: ``XDG_STATE_HOME`` and the like.
         fallback: below the home folder, ``.local/state``.
-        environ: None: the process's own.
     """
-    environ = os.environ if environ is None else environ
-    value = environ.get(variable, "")
+    value = os.environ.get(variable, "")
     if value.startswith("/"):
         return Path(value)
-    home = environ.get("HOME", "")
-    return (Path(home) if home else Path.home()) / fallback
+    return Path.home() / fallback

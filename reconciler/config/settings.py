@@ -199,7 +199,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.state_dir == _DERIVED:
-            object.__setattr__(self, "state_dir", _default_state_dir(os.environ))
+            object.__setattr__(self, "state_dir", xdg_folder("XDG_STATE_HOME", ".local/state") / "reconciler")
         if self.log_dir == _DERIVED:
             object.__setattr__(self, "log_dir", self.state_dir / "logs")
         if not self.instance:
@@ -229,34 +229,25 @@ OPTIONS: Final = tuple(
 OPTION: Final[Mapping[str, Option]] = {option.name: option for option in OPTIONS}
 
 
-def load_settings(
-    flags: Mapping[str, Any] | None = None,
-    *,
-    environ: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-    config_file: Path | None = None,
-) -> Settings:
+def load_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) -> Settings:
     """Merges flag, ``RECONCILER_*`` variable, ``reconciler.yaml`` and default; the first that is given wins.
 
     Args:
         flags: field name to text or value; None (and an empty tuple) means not given.
-        environ: the process's own when None.
-        folder: where ``reconciler.yaml`` is looked for first; the current one when None.
         config_file: read this file and no other; it must exist.
 
     Raises:
         ConfigError: naming the flag, the variable, or file and line, and what may have been meant.
     """
-    environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
-    if (file := find_settings_file(environ, folder, config_file)) is not None:
+    if (file := find_settings_file(config_file)) is not None:
         _overlay(values, read_settings_file(file, OPTIONS), "reconciler.yaml")
         values["config_file"] = file.absolute()
-    _overlay(values, _read_environment(environ), "the environment")
-    given = {name: raw for name, raw in (flags or {}).items() if raw is not None and raw != ()}
+    _overlay(values, _read_environment(), "the environment")
+    given = {name: raw for name, raw in flags.items() if raw is not None and raw != ()}
     parsed = {name: OPTION[name].parse_at(f"--{OPTION[name].flag}", raw) for name, raw in given.items()}
     _overlay(values, parsed, "the command line")
-    return Settings(**{"state_dir": _default_state_dir(environ), **values})
+    return Settings(**values)
 
 
 def _overlay(values: dict[str, Any], stronger: Mapping[str, Any], where: str) -> None:
@@ -275,10 +266,10 @@ def _overlay(values: dict[str, Any], stronger: Mapping[str, Any], where: str) ->
     values |= stronger
 
 
-def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def _read_environment() -> dict[str, Any]:
     known = {option.variable: option for option in OPTIONS}
     values: dict[str, Any] = {}
-    for variable, text in environ.items():
+    for variable, text in os.environ.items():
         if not variable.startswith(VARIABLE_PREFIX) or variable in _OTHER_VARIABLES or not text:
             continue
         option = known.get(variable)
@@ -288,10 +279,6 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             # Other programs may use the prefix; a near miss is taken for a misspelling.
             raise ConfigError(f"{variable} is not a setting.", remedy=f"Did you mean {near[0]}?")
     return values
-
-
-def _default_state_dir(environ: Mapping[str, str]) -> Path:
-    return xdg_folder("XDG_STATE_HOME", ".local/state", environ) / "reconciler"
 
 
 def derive_instance(specs: Path) -> str:

@@ -6,8 +6,9 @@ the file's own folder.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,26 +26,21 @@ FILE_NAME: Final = "reconciler.yaml"
 POLICY_KEY: Final = "policy"
 
 
-def find_settings_file(environ: Mapping[str, str], folder: Path | None, given: Path | None) -> Path | None:
-    """Returns the given file, ``RECONCILER_CONFIG``, the folder's or the user's; None: there is none.
-
-    Args:
-        environ: variables.
-        folder: where ``reconciler.yaml`` is looked for first; the current one when None.
-        given: read this file and no other.
+def find_settings_file(given: Path | None) -> Path | None:
+    """Returns the given file, ``RECONCILER_CONFIG``, the current folder's or the user's; None: there is none.
 
     Raises:
         ConfigError: the given file does not exist.
     """
-    if given is None and environ.get("RECONCILER_CONFIG"):
-        given = Path(environ["RECONCILER_CONFIG"])
+    if given is None and (named := os.environ.get("RECONCILER_CONFIG")):
+        given = Path(named)
     if given is not None:
         if not given.is_file():
             raise ConfigError(f"{given} does not exist.", remedy="Name a file that exists with --config.")
         return given
     places = (
-        (Path() if folder is None else folder) / FILE_NAME,
-        xdg_folder("XDG_CONFIG_HOME", ".config", environ) / "reconciler" / FILE_NAME,
+        Path(FILE_NAME),
+        xdg_folder("XDG_CONFIG_HOME", ".config") / "reconciler" / FILE_NAME,
     )
     return next((place for place in places if place.is_file()), None)
 

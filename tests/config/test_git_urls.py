@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.config.git_urls import parse_path, parse_ref, parse_url, redact
-from reconciler.config.settings import load_settings
 from reconciler.errors import ConfigError
-
-ENVIRON = {"HOME": "/nowhere"}
+from tests.config.loading import load
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ def test_redaction_removes_users_and_secrets():
 
 def test_the_message_about_a_refused_url_has_no_password():
     with pytest.raises(ConfigError) as caught:
-        load_settings({"git": "ftp://me:hunter22@example.com/x"}, environ=ENVIRON)
+        load({"git": "ftp://me:hunter22@example.com/x"})
 
     assert "hunter22" not in str(caught.value)
     assert "--git" in str(caught.value)
@@ -108,7 +106,7 @@ def test_the_message_about_a_refused_url_has_no_password():
 
 def test_the_instance_depends_on_url_and_path_not_on_ref_and_credentials():
     def instance(url: str, **more: str) -> str:
-        return load_settings({"git": url, **more}, environ=ENVIRON).instance
+        return load({"git": url, **more}).instance
 
     one = instance("https://example.com/x", git_path="specs")
     assert one == instance("https://me:pw@example.com/x/", git_path="./specs/", git_ref="other")
@@ -117,9 +115,7 @@ def test_the_instance_depends_on_url_and_path_not_on_ref_and_credentials():
 
 
 def test_folders_of_a_followed_repository_are_derived():
-    settings = load_settings(
-        {"git": "https://example.com/x", "git_path": "a/b", "instance": "me"}, environ=ENVIRON
-    )
+    settings = load({"git": "https://example.com/x", "git_path": "a/b", "instance": "me"})
 
     place = settings.state_dir / "git" / "me"
     assert settings.specs == place / "current" / "a" / "b"
@@ -129,14 +125,14 @@ def test_folders_of_a_followed_repository_are_derived():
 
 def test_a_folder_and_a_repository_in_one_source_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="Both a folder"):
-        load_settings({"git": "https://example.com/x", "specs": "y"}, environ=ENVIRON)
+        load({"git": "https://example.com/x", "specs": "y"})
 
 
 def test_a_flag_for_a_folder_wins_over_a_repository_in_the_file(tmp_path):
     (tmp_path / "reconciler.yaml").write_text("git: https://example.com/x\nref: dev\ninterval: 5m\n")
 
-    plain = load_settings({"specs": "y"}, environ=ENVIRON, folder=tmp_path)
-    followed = load_settings(environ={**ENVIRON, "RECONCILER_PATH": "z"}, folder=tmp_path)
+    plain = load({"specs": "y"}, folder=tmp_path)
+    followed = load(environ={"RECONCILER_PATH": "z"}, folder=tmp_path)
 
     assert (plain.git, plain.git_folder, str(plain.specs)) == (None, None, "y")
     assert (followed.git_ref, followed.git_interval, followed.git_path) == ("dev", 300, "z")

@@ -9,23 +9,24 @@ import pytest
 from pydantic import ValidationError
 
 from reconciler.config.policy import Policy, is_in_ranges, matches_any, normalize_capability
-from reconciler.config.settings import Settings, load_settings
+from reconciler.config.settings import Settings
 from reconciler.errors import ConfigError
+from tests.config.loading import load
 
 
-def load(folder: Path, text: str) -> Settings:
+def load_text(folder: Path, text: str) -> Settings:
     (folder / "reconciler.yaml").write_text(text)
-    return load_settings(environ={"HOME": "/nowhere"}, folder=folder)
+    return load(folder=folder)
 
 
 def policy(folder: Path, text: str) -> Policy:
-    found = load(folder, text).policy
+    found = load_text(folder, text).policy
     assert found is not None
     return found
 
 
 def test_without_a_policy_the_defaults_deny_what_gives_the_host_away(tmp_path: Path) -> None:
-    assert load(tmp_path, "engine: podman\n").policy is None
+    assert load_text(tmp_path, "engine: podman\n").policy is None
     default = Policy()
     assert not any((default.privileged, default.host_network, default.host_pid, default.host_ipc))
     assert (default.host_paths, default.capabilities, default.device_nodes, default.profiles) == ((),) * 4
@@ -65,7 +66,7 @@ def test_host_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 )
 def test_a_fault_names_file_line_and_key(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        load(tmp_path, text)
+        load_text(tmp_path, text)
 
     assert said in str(refused.value)
 

@@ -7,15 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config.settings import OPTIONS, Settings, derive_instance, load_settings
+from reconciler.config.settings import OPTIONS, Settings, derive_instance
 from reconciler.config.settings_file import FILE_NAME
 from reconciler.errors import ConfigError
-
-HOME = {"HOME": "/nowhere"}
-
-
-def load(flags=None, *, environ=None, folder=Path("/nonexistent"), config_file=None) -> Settings:
-    return load_settings(flags, environ={**HOME, **(environ or {})}, folder=folder, config_file=config_file)
+from tests.config.loading import load
 
 
 def write(folder: Path, text: str) -> Path:
@@ -55,7 +50,7 @@ def test_the_users_file_is_read_where_the_folder_has_none(tmp_path):
     place.mkdir()
     write(place, "max-jobs: 3\n")
 
-    settings = load(environ={"XDG_CONFIG_HOME": str(tmp_path)}, folder=tmp_path / "elsewhere")
+    settings = load(environ={"XDG_CONFIG_HOME": str(tmp_path)}, folder=place.parent)
 
     assert settings.max_jobs == 3
 
@@ -103,13 +98,13 @@ def test_paths_in_the_file_are_relative_to_its_folder(tmp_path):
     ],
 )
 def test_a_fault_in_the_file_names_file_line_and_suggestion(tmp_path, text, line, words):
-    path = write(tmp_path, text)
+    write(tmp_path, text)
 
     with pytest.raises(ConfigError) as caught:
         load(folder=tmp_path)
 
     said = str(caught.value)
-    assert said.startswith(f"{path}:{line}:")
+    assert said.startswith(f"{FILE_NAME}:{line}:")
     for word in words:
         assert word in said
 

@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from reconciler.cli.main import app
-from reconciler.config.settings import load_settings
+from tests.config.loading import load
 from tests.docs import shells
 from tests.docs.pages import SHELL, SHOWN, TESTED, Block, blocks, pages
 from tests.support import images
@@ -96,7 +96,7 @@ def _check_manifests(block: Block, others: Sequence[Block], folder: Path) -> Non
 def _check_settings(block: Block, folder: Path) -> None:
     (folder / "reconciler.yaml").write_text(block.text)
     assert isinstance(yaml.safe_load(block.text), dict), block.place
-    load_settings({}, environ={}, folder=folder)
+    load(folder=folder)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
