@@ -171,7 +171,9 @@ def _devices(spec: ContainerSpec, *, with_cdi: bool) -> dict[str, Any]:
     requests: list[dict[str, Any]] = []
     nodes: list[str] = []
     for kind, names in spec.devices.items():
-        if with_cdi and not (kind == host_devices.AMD and not _has_cdi_spec(kind)):
+        # AMD's devices are there without a CDI spec, too.
+        described = kind != host_devices.AMD or any(found.kind == kind for found in cdi.read_inventory())
+        if with_cdi and described:
             requests.append({"Driver": "cdi", "DeviceIDs": [f"{kind}={name}" for name in names]})
         elif kind == host_devices.NVIDIA:
             requests.append({"DeviceIDs": list(names), "Capabilities": [["gpu"]]})
@@ -184,7 +186,3 @@ def _devices(spec: ContainerSpec, *, with_cdi: bool) -> dict[str, Any]:
             )
     devices = [{"PathOnHost": node, "PathInContainer": node, "CgroupPermissions": "rwm"} for node in nodes]
     return {"DeviceRequests": requests, "Devices": devices}
-
-
-def _has_cdi_spec(kind: str) -> bool:
-    return any(device.kind == kind for device in cdi.read_inventory())

@@ -66,7 +66,7 @@ class RawStream:
                 return
             self._closed = True
         with contextlib.suppress(OSError, AttributeError, ValueError):
-            _socket_of(self._body).shutdown(socket.SHUT_RDWR)
+            self._body.fp.raw._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]  # noqa: SLF001
         # The body itself is left to the reader (finish): its buffer's lock may be held in read.
         self._release()
 
@@ -75,10 +75,6 @@ class RawStream:
         self.close()
         with contextlib.suppress(OSError, ValueError):
             self._response.close()
-
-
-def _socket_of(body: http.client.HTTPResponse) -> socket.socket:
-    return body.fp.raw._sock  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
 
 class ItemStream(Generic[T]):

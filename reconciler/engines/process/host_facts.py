@@ -75,16 +75,11 @@ def write_shims(folder: Path) -> None:
             temporary.rename(path)
 
 
-def search_path(shims: Path) -> str:
-    """Returns a container's ``PATH``: the interpreter's folder, the shims for what it lacks, the daemon's."""
-    own = str(Path(sys.executable).parent)
-    rest = os.environ.get("PATH") or "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-    return os.pathsep.join([own, str(shims), rest])
-
-
 def base_environment(shims: Path) -> dict[str, str]:
     """Returns the variables that every container has."""
     base = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     base.setdefault("HOME", str(Path.home()))
     base.setdefault("LANG", "C.UTF-8")
-    return {**base, "PATH": search_path(shims)}
+    # The interpreter's folder, the shims for what it lacks, the daemon's own.
+    rest = os.environ.get("PATH") or "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    return {**base, "PATH": os.pathsep.join([str(Path(sys.executable).parent), str(shims), rest])}

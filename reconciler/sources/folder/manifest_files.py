@@ -16,10 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from reconciler.config.settings_file import FILE_NAME
 from reconciler.state.sidecar_files import MANIFEST_SUFFIXES, SIDECAR_SUFFIX
 
-#: The configuration file (``reconciler.yaml``): never a manifest.
-CONFIG_NAME: Final = "reconciler.yaml"
 #: Read although it has no suffix, so that a warning can say that it is not rendered.
 KUSTOMIZATION: Final = "Kustomization"
 #: More than this is a mistake (``--specs /``), and would make every rescan slow.
@@ -72,7 +71,7 @@ def is_manifest_name(name: str) -> bool:
         lower.endswith(MANIFEST_SUFFIXES)
         and not name.startswith((".", "#", "~"))
         and not lower.endswith(SIDECAR_SUFFIX)
-        and name != CONFIG_NAME
+        and name != FILE_NAME  # the configuration
     )
 
 

@@ -6,11 +6,10 @@ credentials. OpenPGP keys are imported into a keyring of their own, so that no o
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,18 +76,15 @@ def _keyring(keys: Path | None) -> Iterator[Path | None]:
         yield None
         return
     # gpg's agent has a socket there, whose path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="reconciler-gpg-"))
-    command = ["gpg", "--homedir", str(folder), "--batch", "--quiet", "--no-autostart"]
-    try:
-        done = subprocess.run(
-            [*command, "--import", "--", str(keys)], check=False, capture_output=True, timeout=60
-        )
+    with tempfile.TemporaryDirectory(prefix="reconciler-gpg-", ignore_cleanup_errors=True) as folder:
+        command = ["gpg", "--homedir", folder, "--batch", "--quiet", "--no-autostart"]
+        try:
+            done = subprocess.run(
+                [*command, "--import", "--", str(keys)], check=False, capture_output=True, timeout=60
+            )
+        except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+            raise GitError(f"gpg cannot be used: {error}.", reason=_REASON) from None
         if done.returncode != 0:
             stderr = done.stderr.decode("utf-8", "replace").strip().replace("\n", "; ")[:300]
             raise GitError(f"{keys} holds no OpenPGP keys: {stderr}.", reason=_REASON)
-        yield folder
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise GitError(f"gpg cannot be used: {error}.", reason=_REASON) from None
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(folder, ignore_errors=True)
+        yield Path(folder)

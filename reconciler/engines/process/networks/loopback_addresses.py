@@ -70,11 +70,6 @@ def choose_subnet(taken: Iterable[str], *, addresses: int, seed: str) -> str:
     )
 
 
-def gateway_of(subnet: str) -> str:
-    """Returns the first address; no container gets it, as on a bridge."""
-    return str(ipaddress.ip_network(subnet)[1])
-
-
 def choose_address(subnet: str, taken: Iterable[str]) -> str:
     """Returns the lowest free address after the gateway.
 

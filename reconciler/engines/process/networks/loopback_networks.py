@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from typing import Any
 
@@ -61,7 +62,8 @@ class LoopbackNetworks:
                 "name": spec.name,
                 "labels": dict(spec.labels),
                 "subnet": subnet,
-                "gateway": loopback_addresses.gateway_of(subnet),
+                # No container gets it, as on a bridge.
+                "gateway": str(ipaddress.ip_network(subnet)[1]),
                 "port": loopback_addresses.choose_port(taken),
             }
             path = self._state.add_network(record)
