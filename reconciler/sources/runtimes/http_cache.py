@@ -65,7 +65,7 @@ class CachedFetcher:
     """Fetches through a cache, for one round of fetching, from one thread.
 
     Args:
-        cache: folder; None for no cache.
+        cache: folder.
         clock: seconds since the epoch.
         headers: for a host (``host:port``), sent to it and to no other.
         offline: use only the cache, however old, and ask no server.
@@ -73,15 +73,15 @@ class CachedFetcher:
 
     def __init__(
         self,
-        cache: Path | None,
+        cache: Path,
         *,
         clock: Callable[[], float],
-        headers: Mapping[str, Mapping[str, str]] | None = None,
-        offline: bool = False,
+        headers: Mapping[str, Mapping[str, str]],
+        offline: bool,
     ) -> None:
         self._cache = cache
         self._clock = clock
-        self._headers = headers or {}
+        self._headers = headers
         self._offline = offline
         self._unreachable: dict[str, str] = {}
 
@@ -141,13 +141,13 @@ class CachedFetcher:
 
     # -- the cache
 
-    def _path(self, url: str) -> Path | None:
-        return self._cache / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json" if self._cache else None
+    def _path(self, url: str) -> Path:
+        return self._cache / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
 
     def _load(self, url: str) -> FetchedFile | None:
         path = self._path(url)
         try:
-            data = read_if_exists(path) if path else None
+            data = read_if_exists(path)
             if data is None:
                 return None
             value = json.loads(data)
@@ -164,9 +164,6 @@ class CachedFetcher:
         return cached if cached.url == url else None
 
     def _store(self, fetched: FetchedFile) -> None:
-        path = self._path(fetched.url)
-        if path is None:
-            return
         value = {
             "url": fetched.url,
             "fetched_at": fetched.fetched_at,
@@ -175,6 +172,7 @@ class CachedFetcher:
             "body": b64encode(fetched.body).decode(),
         }
         try:
+            path = self._path(fetched.url)
             write_atomically(path, json.dumps(value).encode(), mode=0o600, durable=False)
         except StateError as error:
             _log.warning("runtime cache write failed", reason=str(error))

@@ -82,13 +82,13 @@ class RemoteSources:
 
     Args:
         sources: ``github://owner/repo[/path][@ref]``, ``http(s)://...``, ``file:///...`` or an absolute path.
-        cache: folder of the cache; None for no cache.
+        cache: folder of the cache.
         clock: seconds since the epoch.
         github: the address of GitHub.
     """
 
     def __init__(
-        self, sources: Sequence[str], *, cache: Path | None, clock: Callable[[], float], github: GitHub
+        self, sources: Sequence[str], *, cache: Path, clock: Callable[[], float], github: GitHub
     ) -> None:
         self._sources = tuple(sources)
         self._cache = cache

@@ -233,7 +233,7 @@ def test_too_large_an_answer_is_refused(site, tmp_path, clock, monkeypatch):
     site.pages["/big"] = b"x" * 100_000
 
     with pytest.raises(FetchError, match="more than 1,000 bytes"):
-        CachedFetcher(tmp_path, clock=clock).get(f"{site.url}/big")
+        CachedFetcher(tmp_path, clock=clock, headers={}, offline=False).get(f"{site.url}/big")
 
 
 def test_a_host_that_does_not_answer_is_tried_once_in_a_round(tmp_path, clock, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_host_that_does_not_answer_is_tried_once_in_a_round(tmp_path, clock, m
         raise requests.ConnectTimeout("timed out")
 
     monkeypatch.setattr(requests, "get", never)
-    fetcher = CachedFetcher(tmp_path, clock=clock)
+    fetcher = CachedFetcher(tmp_path, clock=clock, headers={}, offline=False)
     for name in ("a", "b"):
         with pytest.raises(FetchError, match=r"slow\.example does not answer"):
             fetcher.get(f"http://slow.example/{name}")
