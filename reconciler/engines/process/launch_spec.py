@@ -22,7 +22,7 @@ from reconciler.engines.process.host_facts import HostFeatures
 from reconciler.engines.process.spec_rewriter import SpecRewriter
 from reconciler.engines.process.supervisor import cgroup_limits
 from reconciler.engines.process.supervisor.process_identity import LINUX, MARKER
-from reconciler.engines.process.volume_layout import VolumeLayout, build_layout
+from reconciler.engines.process.volume_layout import VolumeLayout, build_layout, mount_entry
 from reconciler.engines.protocol import NetworkState
 from reconciler.engines.specs import ContainerSpec
 from reconciler.errors import StartFailed
@@ -143,15 +143,7 @@ def _build_view(spec: ContainerSpec, placement: Placement, layout: VolumeLayout)
     for name, target, text in files:
         (placement.build / name).write_text(text, encoding="utf-8")
         (placement.build / name).chmod(0o644)
-        private.append(
-            {
-                "kind": "bind",
-                "source": str(placement.home / name),
-                "target": str(target),
-                "read_only": False,
-                "size": None,
-            }
-        )
+        private.append(mount_entry(placement.home / name, str(target)))
     mounted = {mount["target"] for mount in layout.mounts}  # a manifest may bring its own
     return {
         "root": str(placement.home / "root"),

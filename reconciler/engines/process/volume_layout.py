@@ -80,7 +80,7 @@ def build_layout(
         target = _normalize(mount.target)
         source = _find_source(mount, find_volume)
         if can_mount and _is_mountable(target, home, _targets(layout)):
-            layout.mounts.append(_entry(source, target, read_only=mount.read_only, size=mount.size))
+            layout.mounts.append(mount_entry(source, target, read_only=mount.read_only, size=mount.size))
             continue
         if source is None:
             (build / f"tmpfs-{number}").mkdir()
@@ -131,7 +131,10 @@ def _normalize(path: str) -> str:
     return os.path.normpath("/" + path.lstrip("/"))
 
 
-def _entry(source: Path | None, target: str, *, read_only: bool, size: int | None) -> dict[str, Any]:
+def mount_entry(
+    source: Path | None, target: str, *, read_only: bool = False, size: int | None = None
+) -> dict[str, Any]:
+    """Returns a mount for ``mount_namespace.enter``; a tmpfs where there is no source."""
     return {
         "kind": "bind" if source is not None else "tmpfs",
         "source": str(source or "tmpfs"),
@@ -190,6 +193,6 @@ def _set_cwd(layout: VolumeLayout, folder: str, *, targets: list[str], home: Pat
     ):
         return
     if can_mount and _has_mount_point(folder, _targets(layout)):
-        layout.mounts.append(_entry(home / "work", folder, read_only=False, size=None))
+        layout.mounts.append(mount_entry(home / "work", folder))
     else:
         layout.paths[folder] = str(home / "work")
