@@ -29,7 +29,7 @@ class EngineInfo:
         cpus: of the engine's host.
         memory: bytes, of the engine's host.
         same_mounts: what this process mounts, the engine sees: both are on one host, in one mount namespace.
-        details: what ``doctor`` shows (cgroup version, network backend, ...).
+        details: of Podman and Docker, what ``doctor`` checks (cgroup version, network backend, ...).
     """
 
     name: str
@@ -100,7 +100,6 @@ class ContainerState:
     id: str
     name: str
     labels: Mapping[str, str]
-    image: str
     state: ContainerStateName
     exit: ExitFacts | None = None
     address: str = ""

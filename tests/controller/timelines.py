@@ -256,7 +256,6 @@ class SimulatedJob:
             self.containers[name] = ContainerState(
                 id=f"c{self.ids}",
                 name=name,
-                image=container.image,
                 state="created",
                 created_at=self.now,
                 labels={

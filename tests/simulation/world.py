@@ -64,7 +64,6 @@ class SimulatedContainer:
             id=self.id,
             name=self.name,
             labels=dict(self.labels),
-            image=self.spec.image,
             state=self.state,
             exit=self.exit,
             address=self.spec.address if self.live else "",

@@ -68,9 +68,7 @@ class DockerEngine(HttpEngine):
         return parse_info(
             self._http.call("GET", "/info", "report its version"),
             url=self.url,
-            api_version=self._api.version,
             same_mounts=socket_owner.shares_mounts(self.url),
-            devices=self.devices(),
         )
 
     def _parse_event(self, item: Json) -> EngineEvent | None:
@@ -93,7 +91,6 @@ class DockerEngine(HttpEngine):
             id=container,
             name=parse_name(item.get("Names") or ()),
             labels=item.get("Labels") or {},
-            image=item.get("Image") or "",
             state=state,
             exit=exited,
             address=parse_address(item),

@@ -8,14 +8,7 @@ from typing import Any
 from reconciler.engines.protocol import EngineInfo, NetworkState
 
 
-def parse_info(
-    response: Mapping[str, Any],
-    *,
-    url: str,
-    api_version: tuple[int, ...],
-    same_mounts: bool,
-    devices: Mapping[str, tuple[str, ...]],
-) -> EngineInfo:
+def parse_info(response: Mapping[str, Any], *, url: str, same_mounts: bool) -> EngineInfo:
     """Returns the engine's facts, from ``/info``."""
     options = response.get("SecurityOptions") or ()
     return EngineInfo(
@@ -27,17 +20,12 @@ def parse_info(
         memory=int(response.get("MemTotal") or 0),
         same_mounts=same_mounts,
         details={
-            "api_version": ".".join(map(str, api_version)),
             "cgroup_version": str(response.get("CgroupVersion", "")),
             "cgroup_controllers": _controllers(response),
-            "cgroup_manager": response.get("CgroupDriver", ""),
             "network_backend": "bridge",
-            "runtime": response.get("DefaultRuntime", ""),
             "storage_driver": response.get("Driver", ""),
             "storage_root": response.get("DockerRootDir", ""),
-            "warnings": tuple(response.get("Warnings") or ()),
             "cdi": bool(response.get("CDISpecDirs")),
-            "cdi_devices": {kind: len(names) for kind, names in devices.items()},
         },
     )
 

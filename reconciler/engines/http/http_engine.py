@@ -76,15 +76,13 @@ class HttpEngine(HttpObjects):
     def inspect_container(self, name: str) -> ContainerState:
         """Returns a container by name or id, with exit facts and address (Podman: while it runs)."""
         inspected = self._inspect(name)
-        config, state = inspected.get("Config") or {}, inspected.get("State") or {}
+        state = inspected.get("State") or {}
         started = parse_time(state.get("StartedAt"))
         state_name = self._state(str(state.get("Status") or ""), started)
         return ContainerState(
             id=inspected["Id"],
             name=str(inspected.get("Name") or "").removeprefix("/"),
-            labels=config.get("Labels") or {},
-            # ImageName is Podman's: the full name.
-            image=inspected.get("ImageName") or config.get("Image") or "",
+            labels=(inspected.get("Config") or {}).get("Labels") or {},
             state=state_name,
             exit=self._exit_facts(inspected) if state_name == "exited" else None,
             address=parse_address(inspected),
@@ -274,7 +272,7 @@ class HttpEngine(HttpObjects):
         name = self._starts.created_name(container)
         if name is None:
             return None
-        return ContainerState(id=container, name=name, labels={}, image="", state="created")
+        return ContainerState(id=container, name=name, labels={}, state="created")
 
     def _is_created(self, container: str) -> bool:
         return self.inspect_container(container).state == "created"

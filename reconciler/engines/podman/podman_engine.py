@@ -73,7 +73,6 @@ class PodmanEngine(HttpEngine):
             self._http.call("GET", "/info", "report its version"),
             url=self.url,
             same_mounts=socket_owner.shares_mounts(self.url),
-            devices=self.devices(),
         )
         self._user_privileges = rootless_limits.detect_privileges(info)
         return info
@@ -86,7 +85,6 @@ class PodmanEngine(HttpEngine):
             id=item["Id"],
             name=(item.get("Names") or [""])[0],
             labels=item.get("Labels") or {},
-            image=item.get("Image") or "",
             state=state,
             exit=self._listed_exit(item) if state == "exited" else None,
             created_at=parse_time(item.get("Created")) if isinstance(item.get("Created"), str) else None,

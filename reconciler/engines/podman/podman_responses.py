@@ -9,35 +9,27 @@ from reconciler.engines.http.container_json import parse_state
 from reconciler.engines.protocol import ContainerStateName, EngineInfo, NetworkState
 
 
-def parse_info(
-    response: Mapping[str, Any], *, url: str, same_mounts: bool, devices: Mapping[str, tuple[str, ...]]
-) -> EngineInfo:
+def parse_info(response: Mapping[str, Any], *, url: str, same_mounts: bool) -> EngineInfo:
     """Returns the engine's facts, from ``/info``."""
     host = response.get("host") or {}
-    version = response.get("version") or {}
     store = response.get("store") or {}
     mappings = (host.get("idMappings") or {}).get("uidmap") or ()
     return EngineInfo(
         name="podman",
-        version=str(version.get("Version", "")),
+        version=str((response.get("version") or {}).get("Version", "")),
         host=url,
         rootless=bool((host.get("security") or {}).get("rootless")),
         cpus=float(host.get("cpus") or 0),
         memory=int(host.get("memTotal") or 0),
         same_mounts=same_mounts,
         details={
-            "api_version": version.get("APIVersion", ""),
             "cgroup_version": str(host.get("cgroupVersion", "")).removeprefix("v"),
             "cgroup_controllers": tuple(host.get("cgroupControllers") or ()),
-            "cgroup_manager": host.get("cgroupManager", ""),
             "network_backend": host.get("networkBackend", ""),
-            "runtime": (host.get("ociRuntime") or {}).get("name", ""),
             "storage_driver": store.get("graphDriverName", ""),
             "storage_root": store.get("graphRoot", ""),
             "storage_run": store.get("runRoot", ""),
-            "events_logger": host.get("eventLogger", ""),
             "mapped_users": sum(int(part.get("size") or 0) for part in mappings),
-            "cdi_devices": {kind: len(names) for kind, names in devices.items()},
         },
     )
 

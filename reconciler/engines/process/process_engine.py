@@ -15,7 +15,6 @@ import functools
 import os
 import platform
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -121,20 +120,12 @@ class ProcessEngine:
     @_map_errors
     def info(self) -> EngineInfo:
         """Describes this machine; the version is Python's."""
-        features = self._features
         return EngineInfo(
             name=self.name,
             version=platform.python_version(),
             rootless=os.geteuid() != 0,
             cpus=host_facts.cpus(),
             memory=host_facts.memory(),
-            details={
-                "state": str(self.root),
-                "python": sys.executable,
-                "volumes": "mounted" if features.can_mount else "paths rewritten",
-                "limits": ", ".join(features.controllers) or "not enforced",
-                "addresses": "127.0.0.0/8" if features.any_loopback else loopback_addresses.LOCALHOST,
-            },
         )
 
     @functools.cached_property

@@ -40,7 +40,6 @@ def observe(home: Path, spec: Json, *, listeners: Path) -> ContainerState:
         id=spec["id"],
         name=spec["name"],
         labels=spec["labels"],
-        image=spec["image"],
         state=state,
         exit=_exit_facts(ended) if ended is not None else None,
         address=spec["address"],

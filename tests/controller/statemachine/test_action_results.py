@@ -16,7 +16,7 @@ def record() -> Record:
 def stopped(code: int | None, *, attempt: int = 0) -> ContainerState:
     labels = {LABEL_UID: "u1", LABEL_ATTEMPT: str(attempt), LABEL_RESTART: "0"}
     facts = ExitFacts(code=code, finished_at=50.0)
-    return ContainerState(id="c1", name="demo-node-0", labels=labels, image="i", state="exited", exit=facts)
+    return ContainerState(id="c1", name="demo-node-0", labels=labels, state="exited", exit=facts)
 
 
 def test_a_start_is_recorded_and_an_event() -> None:

@@ -519,4 +519,3 @@ def test_info_describes_the_machine(engine):
     assert info.version.count(".") == 2
     assert info.cpus >= 1
     assert info.memory > 1 << 20
-    assert info.details["volumes"] in {"mounted", "paths rewritten"}

@@ -221,7 +221,7 @@ class ScriptedEngine:
     def inspect_container(self, name):
         if self.state == "gone":
             raise NotFound("it is gone")
-        return ContainerState(id="c1", name=name, labels={}, image="i", state=self.state)
+        return ContainerState(id="c1", name=name, labels={}, state=self.state)
 
     def say(self, data=b"", *, state=None):
         with self.changed:
