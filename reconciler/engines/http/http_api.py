@@ -131,9 +131,6 @@ class HttpApi(ABC):
     ) -> Any:
         from requests.exceptions import ReadTimeout  # noqa: PLC0415  (late: 100 ms)
 
-        sent = dict(headers or {})
-        if body is not None:
-            sent["Content-Type"] = "application/json"
         limit = NO_LIMIT if seconds is None else CONNECT_SECONDS + seconds
         try:
             with allow_time(limit, f"a call of {self.engine} to {action}"):
@@ -141,8 +138,8 @@ class HttpApi(ABC):
                     method,
                     self._url_of(client, quote(path, safe="/:@"), compatible=compatible),
                     params=params,
-                    data=None if body is None else json.dumps(body),
-                    headers=sent,
+                    json=body,
+                    headers=headers,
                     timeout=(CONNECT_SECONDS, seconds),
                     stream=stream,
                 )

@@ -63,12 +63,8 @@ class StateFolder:
     @contextlib.contextmanager
     def locked(self, path: Path | None = None) -> Iterator[None]:
         """Holds the lock of all networks, or that of one container's folder, across processes and threads."""
-        fd = os.open((path or self.root) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        with file_lock((path or self.root) / "lock"):
             yield
-        finally:
-            os.close(fd)
 
     def publish(self, kind: str, action: str, name: str, labels: Mapping[str, str]) -> None:
         """Sends an event to all subscribers."""
@@ -211,6 +207,17 @@ class StateFolder:
         _remove_folder(self.volumes / record["name"])
         if record["memory"]:
             shutil.rmtree(record["memory"], ignore_errors=True)
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Holds the lock of a file, across processes and threads; another user's link is not followed."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def has_labels(labels: Mapping[str, str], selector: Mapping[str, str]) -> bool:

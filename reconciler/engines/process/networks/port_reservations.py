@@ -8,13 +8,13 @@ seconds; the later job then fails to listen, and is restarted as any failing job
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from reconciler.engines.process.state_folder import file_lock
 from reconciler.engines.process.supervisor import json_files
 
 
@@ -39,12 +39,8 @@ class PortReservations:
         if not self._is_trusted():
             yield
             return
-        fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        with file_lock(self._folder / "lock"):
             yield
-        finally:
-            os.close(fd)
 
     def _is_trusted(self) -> bool:
         """A folder that another user made in the shared temporary folder is not trusted."""
