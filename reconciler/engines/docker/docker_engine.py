@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 from reconciler.engines.docker.docker_api import DockerApi
@@ -59,7 +59,6 @@ class DockerEngine(HttpEngine):
         self._pids: InspectCache[int] = InspectCache()
         #: Whether the last event of the container was its exit (True) or its start (False).
         self._exited_by_event: InspectCache[bool] = InspectCache()
-        self._with_cdi: bool | None = None
 
     # --- listing and inspecting
 
@@ -167,7 +166,7 @@ class DockerEngine(HttpEngine):
         if spec.network and not spec.share_network_with and not spec.host_network:
             # Docker would notice a missing network only at start.
             self.inspect_network(spec.network)
-        body = docker_create_body(spec, with_cdi=bool(spec.devices) and self._resolves_cdi())
+        body = docker_create_body(spec, with_cdi=bool(spec.devices) and self._resolves_cdi)
         try:
             created = self._http.call(
                 "POST",
@@ -184,10 +183,9 @@ class DockerEngine(HttpEngine):
     def _supports_sub_paths(self) -> bool:
         return self._api.version >= _SUB_PATHS
 
+    @cached_property
     def _resolves_cdi(self) -> bool:
-        if self._with_cdi is None:
-            self._with_cdi = bool(self.info().details["cdi"])
-        return self._with_cdi
+        return bool(self.info().details["cdi"])
 
     def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
         tty = bool((self._inspect(container.id).get("Config") or {}).get("Tty"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Lock
 from typing import Any, ClassVar, Final
 
 from reconciler.engines.host import cdi, image_references, socket_owner, sub_paths, subnet_pool
@@ -63,7 +62,6 @@ class PodmanEngine(HttpEngine):
         self._requested_devices: InspectCache[tuple[str, ...]] = InspectCache()
         self._exit_watcher = ConmonExitWatcher()
         self._user_privileges: rootless_limits.UserPrivileges | None = None
-        self._privileges_lock = Lock()
 
     # --- listing and inspecting
 
@@ -170,7 +168,7 @@ class PodmanEngine(HttpEngine):
     def create_container(self, spec: ContainerSpec) -> str:
         """Creates, but does not start, a container, and verifies by inspect that it is as specified."""
         validate_text(spec)
-        privileges = self._privileges()
+        privileges = self._privileges
         spec = self._resolve_mounts(rootless_limits.without_unsupported_limits(spec, privileges))
         inventory = cdi.read_inventory() if spec.devices else []
         body = podman_create_body(spec, inventory=inventory, rootless=privileges.rootless)
@@ -198,19 +196,19 @@ class PodmanEngine(HttpEngine):
             raise error_mapping.create_error(error, name=spec.name, image=spec.image) from error
 
     def _supports_sub_paths(self) -> bool:
-        return self._privileges().version >= _SUB_PATHS
+        return self._privileges.version >= _SUB_PATHS
 
+    @property
     def _privileges(self) -> rootless_limits.UserPrivileges:
-        """Returns what Podman's user may do, which depends on how the service was started.
+        """What Podman's user may do, which depends on how the service was started.
 
         Asked once: for ``/info`` Podman has dpkg or rpm look for the versions of its helpers (half a second).
         """
-        with self._privileges_lock:
-            return self._user_privileges or rootless_limits.detect_privileges(self.info())
+        return self._user_privileges or rootless_limits.detect_privileges(self.info())
 
     def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:
         """Returns what rootless Podman ignores of a specification."""
-        return tuple(rootless_limits.list_limitations(spec, self._privileges()))
+        return tuple(rootless_limits.list_limitations(spec, self._privileges))
 
     def start_container(self, container: str) -> None:
         """Starts a created container and verifies its devices, as Podman resolves them only now."""
