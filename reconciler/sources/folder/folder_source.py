@@ -120,7 +120,7 @@ class FolderSource:
         for path, found in listing.files.items():
             file = self._files.get(path)
             if file is None:
-                file = self._files[path] = TrackedFile(path=path)
+                file = self._files[path] = TrackedFile()
                 if self._replaced_at is not None and now < self._replaced_at + REPLACED_FOLDER_GRACE:
                     self._replaced_at = now
             file.update(found, now, grace=grace)

@@ -48,7 +48,6 @@ class TrackedFile:
         seen_at: when this signature was first seen.
     """
 
-    path: str
     content: FileContent = field(default_factory=FileContent)
     version: int = 0
     signature: Signature | None = None
