@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,13 +45,12 @@ def find_settings_file(given: Path | None) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def read_settings_file(path: Path, options: Iterable[Option]) -> dict[str, Any]:
+def read_settings_file(path: Path, options: Sequence[Option]) -> dict[str, Any]:
     """Returns the values that the file gives, by field of :class:`Settings`.
 
     Raises:
         ConfigError: naming file, line and key, and what may have been meant.
     """
-    options = tuple(options)
     by_key = {key: option for option in options for key in (option.name, _fold(option.flag), *option.aliases)}
     values: dict[str, Any] = {}
     for key, line, node, raw in _read_entries(path):
