@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -58,6 +58,13 @@ class Fault:
             "message": self.message,
             "object": self.object,
         }
+
+
+def check_supported(value: str | None, supported: Sequence[str], path: str) -> Findings:
+    """Yields a fault where ``value`` is given and is none of ``supported``."""
+    if value is not None and value not in supported:
+        listed = ", ".join(f'"{known}"' for known in supported)
+        yield path, f'Unsupported value: "{value}": supported values: {listed}'
 
 
 def format_value(value: Any) -> str:

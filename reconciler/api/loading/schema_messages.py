@@ -36,6 +36,15 @@ _TYPES: Final = {
     "quantity_type": "quantity (a string or number, as in 500m or 4Gi)",
     "int_or_string": "integer or string",
 }
+#: Type of a decoded value -> its name in JSON schema; null has none of these.
+_JSON_TYPES: Final[dict[type, str]] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 
 #: The end of the path of a field that older versions had, or that people expect -> what to write instead.
 _REPLACED_FIELDS: Final = {
@@ -90,7 +99,8 @@ def _describe(details: ErrorDetails, path: FieldPath, root: type[Model]) -> str:
         return _describe_wrong_type(kind, value)
     if (format_message := _MESSAGES.get(kind)) is not None:
         return format_message(value, limits)
-    return f"Invalid value: {format_value(value)}: {details['msg']}"
+    problem = _INVALID[kind].format(**limits) if kind in _INVALID else details["msg"]
+    return f"Invalid value: {format_value(value)}: {problem}"
 
 
 def _describe_without_value(details: ErrorDetails) -> str:
@@ -122,18 +132,7 @@ def _describe_wrong_type(kind: str, value: Any) -> str:
 
 
 def _name_type(value: Any) -> str:
-    """Returns the name of a value's type in JSON schema."""
-    for types, name in (
-        (bool, "boolean"),
-        (int, "integer"),
-        (float, "number"),
-        (str, "string"),
-        (list | tuple, "array"),
-        (dict, "object"),
-    ):
-        if isinstance(value, types):
-            return name
-    return "null"
+    return _JSON_TYPES.get(type(value), "null")
 
 
 def _describe_unknown_field(path: FieldPath, root: type[Model]) -> str:
@@ -159,59 +158,46 @@ def _describe_unknown_field(path: FieldPath, root: type[Model]) -> str:
 _PATCHED: Final[dict[type[Model], type[Model]]] = {ContainerPatch: Container, PodSpecPatch: PodSpec}
 
 
-def _format_unsupported(value: Any, limits: dict[str, Any]) -> str:
-    return f"Unsupported value: {format_value(value)}: supported values: {limits['expected']}".replace(
-        "'", '"'
+def _format_short(value: Any, limits: dict[str, Any]) -> str:
+    if value == "":
+        return 'Invalid value: "": must not be empty'
+    return (
+        f"Invalid value: {format_value(value)}: must have at least {limits['min_length']} characters or items"
     )
 
 
-def _format_short(value: Any, limits: dict[str, Any]) -> str:
-    least = limits.get("min_length", 1)
-    if value == "":
-        return 'Invalid value: "": must not be empty'
-    return f"Invalid value: {format_value(value)}: must have at least {least} characters or items"
+def _format_rule(value: Any, limits: dict[str, Any]) -> str:
+    """Returns a rule's own message; an object or a list is not shown."""
+    shown = "" if isinstance(value, dict | Model | list | tuple) else f"{format_value(value)}: "
+    return f"Invalid value: {shown}{limits['message']}"
 
 
-def _format_too_many(value: Any, limits: dict[str, Any]) -> str:
-    most = limits["max_length"]
-    return f"Too many: {limits.get('actual_length', len(value))}: must have at most {most} items"
-
-
-def _format_too_long(value: Any, limits: dict[str, Any]) -> str:
-    return f"Too long: may not be more than {limits['max_length']} characters (it has {len(value)})"
-
-
-_Format = Callable[[Any, dict[str, Any]], str]
-_MESSAGES: Final[dict[str, _Format]] = {
+#: pydantic's error type -> what follows the value in the message, with the limits of the error.
+_INVALID: Final = {
+    "greater_than_equal": "should be greater than or equal to {ge}",
+    "less_than_equal": "should be less than or equal to {le}",
+    "less_than": "should be less than {lt}",
+    "string_pattern_mismatch": "should match {pattern}",
+    "quantity": (
+        "not a Kubernetes quantity; write a number and one of "
+        "m, k, M, G, T, Ki, Mi, Gi, Ti, as in 500m or 4Gi"
+    ),
+    "timestamp": "must be an RFC 3339 time, as in 2026-01-31T12:00:00Z",
+    "finite_number": "must be a finite number",
+}
+#: pydantic's error type -> the message, of the value and the limits of the error.
+_MESSAGES: Final[dict[str, Callable[[Any, dict[str, Any]], str]]] = {
     "missing": lambda _value, _limits: "Required value: the field is required",
-    "literal_error": _format_unsupported,
-    "greater_than_equal": lambda value, limits: (
-        f"Invalid value: {format_value(value)}: should be greater than or equal to {limits['ge']}"
-    ),
-    "less_than_equal": lambda value, limits: (
-        f"Invalid value: {format_value(value)}: should be less than or equal to {limits['le']}"
-    ),
-    "less_than": lambda value, limits: (
-        f"Invalid value: {format_value(value)}: should be less than {limits['lt']}"
+    "literal_error": lambda value, limits: (
+        f"Unsupported value: {format_value(value)}: supported values: {limits['expected']}".replace("'", '"')
     ),
     "string_too_short": _format_short,
     "too_short": _format_short,
-    "string_too_long": _format_too_long,
-    "too_long": _format_too_many,
-    "string_pattern_mismatch": lambda value, limits: (
-        f"Invalid value: {format_value(value)}: should match {limits['pattern']}"
+    "string_too_long": lambda value, limits: (
+        f"Too long: may not be more than {limits['max_length']} characters (it has {len(value)})"
     ),
-    "rule": lambda value, limits: (
-        f"Invalid value: {limits['message']}"
-        if isinstance(value, dict | Model | list | tuple)
-        else f"Invalid value: {format_value(value)}: {limits['message']}"
+    "too_long": lambda value, limits: (
+        f"Too many: {limits.get('actual_length', len(value))}: must have at most {limits['max_length']} items"
     ),
-    "quantity": lambda value, _limits: (
-        f"Invalid value: {format_value(value)}: not a Kubernetes quantity; write a number and one of "
-        "m, k, M, G, T, Ki, Mi, Gi, Ti, as in 500m or 4Gi"
-    ),
-    "timestamp": lambda value, _limits: (
-        f"Invalid value: {format_value(value)}: must be an RFC 3339 time, as in 2026-01-31T12:00:00Z"
-    ),
-    "finite_number": lambda value, _limits: f"Invalid value: {format_value(value)}: must be a finite number",
+    "rule": _format_rule,
 }

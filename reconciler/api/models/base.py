@@ -83,9 +83,9 @@ class Rule:
         return _add_rules(dict(handler(schema)), [self])
 
 
-def is_at_least_one(value: int) -> bool:
-    """Checks the rule ``self >= 1``."""
-    return value >= 1
+def at_least_one(message: str) -> Rule:
+    """Returns the rule ``self >= 1`` of a number."""
+    return Rule("self >= 1", message, lambda value: bool(value >= 1))
 
 
 @dataclass(frozen=True)
@@ -105,29 +105,25 @@ IMMUTABLE: Final = Immutable()
 IMMUTABLE_VALUE: Final = Immutable("Value is immutable")
 
 
-@dataclass(frozen=True)
 class ListMap:
-    """Marks a list that is a map, keyed by the given fields of its items; rejects a key given twice."""
+    """Marks a list that is a map, keyed by the given attributes of its items; rejects a key given twice."""
 
-    keys: tuple[str, ...]
-
-    def __init__(self, *keys: str) -> None:
-        object.__setattr__(self, "keys", keys)
+    def __init__(self, *attributes: str) -> None:
+        self._attributes = attributes
+        self._names = [to_manifest_name(attribute) for attribute in attributes]
 
     def key_of(self, item: Model) -> tuple[Any, ...]:
         """Returns the key of an item of the list."""
-        return tuple(item.get_by_alias(name) for name in self.keys)
+        return tuple(getattr(item, attribute) for attribute in self._attributes)
 
     def verify(self, items: Sequence[Model]) -> Sequence[Model]:
         """Returns ``items``, or raises an error that names each item whose key came before."""
-        if len(items) < 2:
-            return items
         seen: set[tuple[Any, ...]] = set()
         repeated: list[tuple[int, str]] = []
         for index, item in enumerate(items):
             key = self.key_of(item)
             if key in seen:
-                shown = ", ".join(f"{name}: {value}" for name, value in zip(self.keys, key, strict=True))
+                shown = ", ".join(f"{name}: {value}" for name, value in zip(self._names, key, strict=True))
                 message = f"Duplicate value: {{{shown}}} is in this list already; give it once"
                 repeated.append((index, message))
             seen.add(key)
@@ -144,11 +140,10 @@ class ListMap:
         return {
             **handler(schema),
             "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": list(self.keys),
+            "x-kubernetes-list-map-keys": self._names,
         }
 
 
-@dataclass(frozen=True)
 class ListSet:
     """Marks a list that is a set; rejects a value given twice."""
 
@@ -189,13 +184,6 @@ class Model(BaseModel):
 
     cel_rules: ClassVar[tuple[Rule, ...]] = ()
     min_properties: ClassVar[int] = 0
-
-    def get_by_alias(self, name: str) -> Any:
-        """Returns the value of the field ``name`` of a manifest."""
-        for attribute, field in type(self).model_fields.items():
-            if field.alias == name:
-                return getattr(self, attribute)
-        raise AttributeError(name)
 
     def as_manifest(self) -> dict[str, Any]:
         """Returns plain data as in a manifest, without fields that are not set (lists, not tuples)."""

@@ -7,15 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from reconciler.api.framework_names import FRAMEWORKS, FrameworkName
-from reconciler.api.models.base import Flag, Int32, Int64, ListMap, ListSet, Model, Rule, is_at_least_one
+from reconciler.api.models.base import Flag, Int32, Int64, ListMap, ListSet, Model, Rule, at_least_one
 
 
 class FluxMLPolicySource(Model):
     """Flux: a resource manager inside the job."""
 
-    num_proc_per_node: Annotated[
-        Int32, Rule("self >= 1", "NumProcPerNode in fluxPolicy must be >= 1", is_at_least_one)
-    ] = 1
+    num_proc_per_node: Annotated[Int32, at_least_one("NumProcPerNode in fluxPolicy must be >= 1")] = 1
 
 
 class JAXMLPolicySource(Model):
@@ -26,9 +24,7 @@ class MPIMLPolicySource(Model):
     """MPI: launcher, workers, hostfile and ssh keys."""
 
     mpi_implementation: Literal["OpenMPI", ""] = "OpenMPI"
-    num_proc_per_node: Annotated[
-        Int32, Rule("self >= 1", "NumProcPerNode in mpiPolicy must be >= 1", is_at_least_one)
-    ] = 1
+    num_proc_per_node: Annotated[Int32, at_least_one("NumProcPerNode in mpiPolicy must be >= 1")] = 1
     run_launcher_as_node: Flag = False
     ssh_auth_mount_path: Annotated[str, Field(max_length=4096)] = "/root/.ssh"
 
@@ -53,7 +49,7 @@ class TorchEnvInjectionTarget(Model):
 class TorchEnvInjection(Model):
     """Further containers that get the ``PET_*`` environment."""
 
-    targets: Annotated[tuple[TorchEnvInjectionTarget, ...], Field(max_length=16), ListMap("jobName")] = ()
+    targets: Annotated[tuple[TorchEnvInjectionTarget, ...], Field(max_length=16), ListMap("job_name")] = ()
 
 
 class TorchMLPolicySource(Model):

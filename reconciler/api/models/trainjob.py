@@ -7,16 +7,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from reconciler.api.models.base import IMMUTABLE, Flag, Int32, Int64, ListMap, Model, Rule, is_at_least_one
+from reconciler.api.models.base import IMMUTABLE, Flag, Int32, Int64, ListMap, Model, Rule, at_least_one
 from reconciler.api.models.core.container import ResourceRequirements
 from reconciler.api.models.core.environment import EnvVar
 from reconciler.api.models.metadata import LocalObjectReference, ObjectMeta
 from reconciler.api.models.runtime_patch import RuntimePatch
 from reconciler.api.models.status import TrainJobStatus
 
-TRAINJOB_CONTROLLER: Final = "trainer.kubeflow.org/trainjob-controller"
-MULTIKUEUE: Final = "kueue.x-k8s.io/multikueue"
-MANAGERS: Final = (TRAINJOB_CONTROLLER, MULTIKUEUE)
+_TRAINJOB_CONTROLLER: Final = "trainer.kubeflow.org/trainjob-controller"
+_MANAGERS: Final = (_TRAINJOB_CONTROLLER, "kueue.x-k8s.io/multikueue")
 
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
 StorageUri = Annotated[
@@ -70,10 +69,7 @@ class Trainer(Model):
     image: Annotated[str, Field(max_length=500)] | None = None
     num_nodes: Annotated[Int32, Field(ge=0)] | None = None
     num_proc_per_node: (
-        Annotated[
-            Int32, Rule("self >= 1", "numProcPerNode must be greater than or equal to 1", is_at_least_one)
-        ]
-        | None
+        Annotated[Int32, at_least_one("numProcPerNode must be greater than or equal to 1")] | None
     ) = None
     resources_per_node: ResourceRequirements | None = None
 
@@ -92,11 +88,11 @@ class TrainJobSpec(Model):
                 "self in ['trainer.kubeflow.org/trainjob-controller', 'kueue.x-k8s.io/multikueue']",
                 "ManagedBy must be trainer.kubeflow.org/trainjob-controller "
                 "or kueue.x-k8s.io/multikueue if set",
-                lambda manager: manager in MANAGERS,
+                lambda manager: manager in _MANAGERS,
             ),
         ],
         IMMUTABLE,
-    ] = TRAINJOB_CONTROLLER
+    ] = _TRAINJOB_CONTROLLER
     runtime_patches: Annotated[tuple[RuntimePatch, ...], Field(max_length=16), ListMap("manager")] = ()
     suspend: Flag = False
     trainer: Annotated[Trainer | None, IMMUTABLE] = None

@@ -86,18 +86,15 @@ UNSUPPORTED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 _DEFAULTS: Final = {"schedulerName": ("default-scheduler",)}
 
 
-def find_unsupported_fields(
-    spec: Mapping[str, Any] | Model, base_path: str, *, kind: type[Model] = TrainingRuntimeSpec
-) -> list[tuple[str, str]]:
+def find_unsupported_fields(spec: Mapping[str, Any] | Model, base_path: str) -> list[tuple[str, str]]:
     """Returns path and message of every field in ``spec`` that has no effect on one host.
 
     Args:
-        spec: a model, or plain data as in a manifest.
+        spec: a model, or the plain data of a runtime's spec.
         base_path: path of ``spec`` in its document, as in ``spec`` or ``spec.runtimePatches[0]``.
-        kind: the type of ``spec`` where it is plain data.
     """
-    data, model = (spec.as_manifest(), type(spec)) if isinstance(spec, Model) else (spec, kind)
-    return [(render(path), message) for path, message in _find(data, model, parse(base_path))]
+    data, kind = (spec.as_manifest(), type(spec)) if isinstance(spec, Model) else (spec, TrainingRuntimeSpec)
+    return [(render(path), message) for path, message in _find(data, kind, parse(base_path))]
 
 
 def _find(value: Any, annotation: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:

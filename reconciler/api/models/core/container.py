@@ -89,7 +89,7 @@ class Container(Model):
     image_pull_policy: str | None = None
     lifecycle: Lifecycle | None = None
     liveness_probe: Probe | None = None
-    ports: Annotated[tuple[ContainerPort, ...], ListMap("containerPort", "protocol")] = ()
+    ports: Annotated[tuple[ContainerPort, ...], ListMap("container_port", "protocol")] = ()
     readiness_probe: Probe | None = None
     resize_policy: tuple[ContainerResizePolicy, ...] = ()
     resources: ResourceRequirements | None = None
@@ -102,8 +102,8 @@ class Container(Model):
     termination_message_path: str | None = None
     termination_message_policy: str | None = None
     tty: Flag | None = None
-    volume_devices: Annotated[tuple[VolumeDevice, ...], ListMap("devicePath")] = ()
-    volume_mounts: Annotated[tuple[VolumeMount, ...], ListMap("mountPath")] = ()
+    volume_devices: Annotated[tuple[VolumeDevice, ...], ListMap("device_path")] = ()
+    volume_mounts: Annotated[tuple[VolumeMount, ...], ListMap("mount_path")] = ()
     working_dir: str | None = None
 
 

@@ -94,7 +94,7 @@ class PodSpec(Model):
     termination_grace_period_seconds: Int64 | None = None
     tolerations: tuple[Toleration, ...] = ()
     topology_spread_constraints: Annotated[
-        tuple[TopologySpreadConstraint, ...], ListMap("topologyKey", "whenUnsatisfiable")
+        tuple[TopologySpreadConstraint, ...], ListMap("topology_key", "when_unsatisfiable")
     ] = ()
     volumes: Annotated[tuple[Volume, ...], ListMap("name")] = ()
 

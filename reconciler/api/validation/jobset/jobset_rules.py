@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from reconciler.api.faults import Findings
+from reconciler.api.faults import Findings, check_supported
 from reconciler.api.field_paths import pod_spec_path, replicated_job_path
 from reconciler.api.models.jobset import FailurePolicyRule, JobSetSpec, ReplicatedJob
 from reconciler.api.name_syntax import validate_domain_prefixed_path, validate_label_1035, validate_label_1123
@@ -118,10 +118,7 @@ def _check_failure_rule(rule: FailurePolicyRule, base: str, names: Sequence[str]
         )
     yield from _check_targets(rule.target_replicated_jobs, f"{base}.targetReplicatedJobs", names)
     for index, reason in enumerate(rule.on_job_failure_reasons):
-        if reason not in _JOB_FAILURE_REASONS:
-            supported = ", ".join(f'"{known}"' for known in _JOB_FAILURE_REASONS)
-            path = f"{base}.onJobFailureReasons[{index}]"
-            yield path, f'Unsupported value: "{reason}": supported values: {supported}'
+        yield from check_supported(reason, _JOB_FAILURE_REASONS, f"{base}.onJobFailureReasons[{index}]")
     for index, pattern in enumerate(rule.on_job_failure_message_patterns):
         try:
             re.compile(pattern)
@@ -134,9 +131,9 @@ def _check_coordinator(spec: JobSetSpec) -> Findings:
     coordinator, base = spec.coordinator, f"{_BASE}.coordinator"
     if coordinator is None:
         return
-    job = next((job for job in spec.replicated_jobs if job.name == coordinator.replicated_job), None)
+    name = coordinator.replicated_job
+    job = spec.find_replicated_job(name)
     if job is None:
-        name = coordinator.replicated_job
         yield f"{base}.replicatedJob", f'Invalid value: "{name}": does not appear in replicatedJobs'
         return
     if not 0 <= (coordinator.job_index or 0) < job.replicas:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.api.faults import Findings
+from reconciler.api.faults import Findings, check_supported
 from reconciler.api.models.batch_job import JobSpec
 
 _ACTIONS: Final = ("FailJob", "FailIndex", "Ignore", "Count")
@@ -27,18 +27,13 @@ def check(spec: JobSpec, base: str) -> Findings:
         )
     for index, rule in enumerate(policy.rules):
         path = f"{base}.podFailurePolicy.rules[{index}]"
-        if rule.action not in _ACTIONS:
-            supported = ", ".join(f'"{action}"' for action in _ACTIONS)
-            yield f"{path}.action", f'Unsupported value: "{rule.action}": supported values: {supported}'
+        yield from check_supported(rule.action, _ACTIONS, f"{path}.action")
         codes = rule.on_exit_codes
         if (codes is None) == (not rule.on_pod_conditions):
             yield path, "Invalid value: specify one of onExitCodes and onPodConditions"
         if codes is None:
             continue
-        if codes.operator not in _OPERATORS:
-            supported = ", ".join(f'"{operator}"' for operator in _OPERATORS)
-            message = f'Unsupported value: "{codes.operator}": supported values: {supported}'
-            yield f"{path}.onExitCodes.operator", message
+        yield from check_supported(codes.operator, _OPERATORS, f"{path}.onExitCodes.operator")
         if not codes.values:
             yield f"{path}.onExitCodes.values", "Invalid value: at least one value is required"
         if codes.operator == "In" and 0 in codes.values:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from reconciler.api.faults import Findings
+from reconciler.api.faults import Findings, check_supported
 from reconciler.api.field_paths import pod_spec_path, replicated_job_path
 from reconciler.api.label_rules import check_template_labels
 from reconciler.api.models.base import to_manifest_name
@@ -55,21 +55,22 @@ def _check_job(spec: JobSpec, base: str) -> Findings:
         "maxFailedIndexes": spec.max_failed_indexes,
     }
     for name, number in numbers.items():
-        if number is not None and number < 0:
-            yield f"{base}.{name}", f"Invalid value: {number}: must be greater than or equal to 0"
-    yield from _check_supported(spec.completion_mode, _COMPLETION_MODES, f"{base}.completionMode")
+        yield from _check_minimum(number, 0, f"{base}.{name}")
+    yield from check_supported(spec.completion_mode, _COMPLETION_MODES, f"{base}.completionMode")
     yield from check_pod_failure_policy(spec, base)
 
 
+def _check_minimum(number: int | None, least: int, path: str) -> Findings:
+    if number is not None and number < least:
+        yield path, f"Invalid value: {number}: must be greater than or equal to {least}"
+
+
 def _check_pod(pod: PodSpec, base: str) -> Findings:
-    yield from _check_supported(pod.restart_policy, _RESTART_POLICIES, f"{base}.restartPolicy")
-    grace = pod.termination_grace_period_seconds
-    if grace is not None and grace < 0:
-        path = f"{base}.terminationGracePeriodSeconds"
-        yield path, f"Invalid value: {grace}: must be greater than or equal to 0"
-    if pod.active_deadline_seconds is not None and pod.active_deadline_seconds < 1:
-        path = f"{base}.activeDeadlineSeconds"
-        yield path, f"Invalid value: {pod.active_deadline_seconds}: must be greater than or equal to 1"
+    yield from check_supported(pod.restart_policy, _RESTART_POLICIES, f"{base}.restartPolicy")
+    yield from _check_minimum(
+        pod.termination_grace_period_seconds, 0, f"{base}.terminationGracePeriodSeconds"
+    )
+    yield from _check_minimum(pod.active_deadline_seconds, 1, f"{base}.activeDeadlineSeconds")
     if not pod.containers:
         yield f"{base}.containers", "Required value: a pod needs at least one container"
     names: set[str] = set()
@@ -98,7 +99,7 @@ def _check_pod(pod: PodSpec, base: str) -> Findings:
 def _check_container(container: Container, base: str) -> Findings:
     if problem := validate_label_1123(container.name):
         yield f"{base}.name", f'Invalid value: "{container.name}": {problem}'
-    yield from _check_supported(container.image_pull_policy, _PULL_POLICIES, f"{base}.imagePullPolicy")
+    yield from check_supported(container.image_pull_policy, _PULL_POLICIES, f"{base}.imagePullPolicy")
     yield from check_env(container.env, f"{base}.env")
     for index, port in enumerate(container.ports):
         path = f"{base}.ports[{index}]"
@@ -107,7 +108,7 @@ def _check_container(container: Container, base: str) -> Findings:
                 f"{path}.containerPort",
                 f"Invalid value: {port.container_port}: must be between 1 and {_LARGEST_PORT}",
             )
-        yield from _check_supported(port.protocol, _PROTOCOLS, f"{path}.protocol")
+        yield from check_supported(port.protocol, _PROTOCOLS, f"{path}.protocol")
     for index, mount in enumerate(container.volume_mounts):
         path = f"{base}.volumeMounts[{index}]"
         if not mount.mount_path:
@@ -175,13 +176,6 @@ def _check_volume(volume: Volume, base: str) -> Findings:
         yield base, f"Forbidden: may not specify more than 1 volume type (it has {', '.join(sources)})"
     if volume.host_path is not None and ".." in volume.host_path.path.split("/"):
         yield f"{base}.hostPath.path", f'Invalid value: "{volume.host_path.path}": must not contain ".."'
-
-
-def _check_supported(value: str | None, supported: tuple[str, ...], path: str) -> Findings:
-    """Yields a fault where ``value`` is given and is none of ``supported``."""
-    if value is not None and value not in supported:
-        listed = ", ".join(f'"{known}"' for known in supported)
-        yield path, f'Unsupported value: "{value}": supported values: {listed}'
 
 
 def _format_key(name: str) -> str:
