@@ -25,11 +25,9 @@ from reconciler.plan.field_warnings import FieldWarnings
 from reconciler.plan.frameworks.registry import select_framework
 from reconciler.plan.job_plan import HostEntry, JobPlan, PodPlan, StepPlan
 from reconciler.plan.job_policies import (
-    DEFAULT_BACKOFF_LIMIT,
     plan_dependencies,
     plan_exit_rules,
     plan_failure_rules,
-    plan_restart_policy,
     plan_success_policy,
     warn_job,
     warn_job_set,
@@ -44,6 +42,10 @@ from reconciler.plan.trainer_overrides import apply_initializers, apply_trainer
 
 #: Planning as many takes seconds; a network has no addresses for more.
 MAX_PODS: Final = 4096
+#: The default of batch/v1.
+_DEFAULT_BACKOFF_LIMIT: Final = 6
+#: The default of JobSet; a pod's own default is Always.
+_DEFAULT_RESTART_POLICY: Final = "OnFailure"
 _ROLES: Final = (TRAINER, DATASET_INITIALIZER, MODEL_INITIALIZER)
 
 
@@ -60,15 +62,15 @@ def build(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, *, u
     """
     draft = _build_draft(job, runtime, uid)
     _check_pod_count(draft)
-    framework = select_framework(draft.ml_policy, draft.trainer.get("command"))
-    framework.apply(draft)
+    framework, apply_framework = select_framework(draft.ml_policy, draft.trainer.get("command"))
+    apply_framework(draft)
     add_progress_reporting(draft)
     apply_trainer(draft)
     apply_initializers(draft)
     add_rendezvous(draft)
     add_completion_index(draft)
     add_claimed_volumes(draft)
-    plan = _plan_job(draft, framework.name, job.as_manifest())
+    plan = _plan_job(draft, framework, job.as_manifest())
     _check_container_names(plan.pods)
     return plan
 
@@ -196,8 +198,8 @@ def _plan_step(draft: JobDraft, step: StepDraft, warnings: FieldWarnings) -> Ste
         role=step.role,
         after=plan_dependencies(step),
         pods=tuple(plan_pod(draft, step, index, pod_warnings) for index in range(step.count)),
-        backoff_limit=DEFAULT_BACKOFF_LIMIT if limit is None else int(limit),
-        restart_policy=plan_restart_policy(step),
+        backoff_limit=_DEFAULT_BACKOFF_LIMIT if limit is None else int(limit),
+        restart_policy=step.pod.get("restartPolicy") or _DEFAULT_RESTART_POLICY,
         active_deadline=_seconds(step.job_spec.get("activeDeadlineSeconds")),
         exit_rules=plan_exit_rules(step, job_warnings),
     )

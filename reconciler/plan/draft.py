@@ -188,10 +188,6 @@ class JobDraft:
         """Returns the name of an object (ConfigMap, Secret, claim) that belongs to the job."""
         return f"{self.name}-{suffix}"
 
-    def engine_name(self, suffix: str) -> str:
-        """Returns the name of a container of the job on the engine."""
-        return f"{names.qualified_name(self.namespace, self.name)}-{suffix}"
-
 
 def set_env(container: Raw, *variables: Mapping[str, Any]) -> None:
     """Sets environment variables, each in place of one of the same name or else at the end."""
@@ -214,9 +210,9 @@ def set_mount(container: Raw, mount: Raw) -> None:
     container["volumeMounts"] = _upsert(container.get("volumeMounts"), mount, lambda m: m["mountPath"])
 
 
-def set_port(container: Raw, port: int) -> None:
-    """Declares a port, once."""
-    declared = {"containerPort": port}
+def set_port(container: Raw) -> None:
+    """Declares the rendezvous port, once."""
+    declared = {"containerPort": names.MASTER_PORT}
     container["ports"] = _upsert(container.get("ports"), declared, lambda p: p.get("containerPort"))
 
 

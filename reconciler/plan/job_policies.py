@@ -7,12 +7,7 @@ from typing import Any, Final, Literal
 
 from reconciler.plan.draft import StepDraft
 from reconciler.plan.field_warnings import FieldWarnings
-from reconciler.plan.job_plan import Dependency, ExitRule, FailureRule, RestartPolicy
-
-#: The default of batch/v1.
-DEFAULT_BACKOFF_LIMIT: Final = 6
-#: The default of JobSet; a pod's own default is Always.
-DEFAULT_RESTART_POLICY: Final = "OnFailure"
+from reconciler.plan.job_plan import Dependency, ExitRule, FailureRule
 
 _IGNORED_FIELDS: Final = {
     "backoffLimitPerIndex": "failures are counted for the step as a whole, not by index",
@@ -27,12 +22,6 @@ def plan_dependencies(step: StepDraft) -> tuple[Dependency, ...]:
     return tuple(
         Dependency(name=entry["name"], status=entry["status"]) for entry in step.raw.get("dependsOn") or ()
     )
-
-
-def plan_restart_policy(step: StepDraft) -> RestartPolicy:
-    """Reads the pod's ``restartPolicy``."""
-    policy: RestartPolicy = step.pod.get("restartPolicy") or DEFAULT_RESTART_POLICY
-    return policy
 
 
 def plan_exit_rules(step: StepDraft, warnings: FieldWarnings) -> tuple[ExitRule, ...]:

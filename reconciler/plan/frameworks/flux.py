@@ -17,7 +17,6 @@ from reconciler import names
 from reconciler.api.step_names import NODE
 from reconciler.plan.draft import JobDraft, Raw, StepDraft, set_env, set_mount
 from reconciler.plan.expansion import address_reference
-from reconciler.plan.frameworks.framework import Framework, SecretTemplate
 from reconciler.plan.frameworks.node_count import set_node_count
 
 FILES_SUFFIX: Final = "flux-entrypoint"
@@ -91,32 +90,26 @@ queue-policy = "{policy}"
 """
 
 
-class Flux(Framework):
-    """Upstream's Flux plugin."""
-
-    name = "flux"
-    secret = SecretTemplate(suffix=CERTIFICATE_SUFFIX, kind="curve-certificate")
-
-    def apply(self, draft: JobDraft) -> None:
-        """Sets the number of nodes, Flux's files and volumes, and wraps the command."""
-        set_node_count(draft)
-        step = draft.ranked_step
-        node = step.container(NODE) if step else None
-        if step is None or node is None or not step.count:
-            return
-        set_env(node, *draft.trainer_env)
-        settings = _settings(node)
-        _write_files(draft, step, settings)
-        _add_volumes(draft, step, node)
-        if settings["FLUX_VIEW_IMAGE"]:
-            _add_installer(draft, step, settings["FLUX_VIEW_IMAGE"])
-        words = [
-            *(draft.trainer.get("command") or node.get("command") or ()),
-            *(draft.trainer.get("args") or ()),
-        ]
-        draft.trainer["command"] = ["/bin/bash", f"{_FOLDER}/entrypoint.sh", shlex.join(words)]
-        draft.trainer["args"] = None
-        node.pop("args", None)
+def apply(draft: JobDraft) -> None:
+    """Sets the number of nodes, Flux's files and volumes, and wraps the command."""
+    set_node_count(draft)
+    step = draft.ranked_step
+    node = step.container(NODE) if step else None
+    if step is None or node is None or not step.count:
+        return
+    set_env(node, *draft.trainer_env)
+    settings = _settings(node)
+    _write_files(draft, step, settings)
+    _add_volumes(draft, step, node)
+    if settings["FLUX_VIEW_IMAGE"]:
+        _add_installer(draft, step, settings["FLUX_VIEW_IMAGE"])
+    words = [
+        *(draft.trainer.get("command") or node.get("command") or ()),
+        *(draft.trainer.get("args") or ()),
+    ]
+    draft.trainer["command"] = ["/bin/bash", f"{_FOLDER}/entrypoint.sh", shlex.join(words)]
+    draft.trainer["args"] = None
+    node.pop("args", None)
 
 
 def _settings(node: Raw) -> dict[str, str]:
@@ -129,7 +122,11 @@ def _write_files(draft: JobDraft, step: StepDraft, settings: dict[str, str]) -> 
     policy = draft.ml_policy.get("flux") or {}
     tasks = int(draft.trainer.get("numProcPerNode") or policy.get("numProcPerNode") or 1)
     gpus = draft.gpus
-    hosts = [_host_name(draft, index) for index in range(step.count)]
+    # The nodes' host names, with which a broker finds its rank.
+    hosts = [
+        names.host_name(names.pod_name(draft.namespace, draft.name, NODE, index, step.count))
+        for index in range(step.count)
+    ]
     flags = f"-N {step.count} -n {tasks * step.count}" + (f" -g {max(1, gpus // tasks)}" if gpus else "")
     bind = settings["FLUX_NETWORK_DEVICE"]
     entries = "".join(
@@ -150,11 +147,6 @@ def _write_files(draft: JobDraft, step: StepDraft, settings: dict[str, str]) -> 
     draft.files[name, "broker.toml"] = _BROKER.format(
         port=PORT, hosts=entries, policy=settings["FLUX_QUEUE_POLICY"]
     )
-
-
-def _host_name(draft: JobDraft, index: int) -> str:
-    """Returns the node's host name, with which a broker finds its rank."""
-    return names.host_name(f"{draft.engine_name(NODE)}-{index}")
 
 
 def _range(count: int) -> str:

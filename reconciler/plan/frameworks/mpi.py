@@ -14,7 +14,6 @@ from typing import Final
 from reconciler.api.step_names import LAUNCHER, NODE, TRAINER
 from reconciler.plan.draft import JobDraft, Raw, StepDraft, set_mount, set_value
 from reconciler.plan.expansion import address_reference
-from reconciler.plan.frameworks.framework import Framework, SecretTemplate
 
 KEYS_SUFFIX: Final = "mpi-ssh-auth"
 HOSTFILE_SUFFIX: Final = "mpi-hostfile"
@@ -25,23 +24,17 @@ HOSTFILE_FOLDER: Final = "/etc/mpi"
 KEYS_FOLDER: Final = "/root/.ssh"
 
 
-class Mpi(Framework):
-    """Upstream's MPI plugin."""
-
-    name = "mpi"
-    secret = SecretTemplate(suffix=KEYS_SUFFIX, kind="ssh-keypair")
-
-    def apply(self, draft: JobDraft) -> None:
-        """Sets the numbers of launchers and workers, keys, hostfile and ``OMPI_MCA_*``."""
-        policy = draft.ml_policy["mpi"] or {}
-        launcher_is_node = bool(policy.get("runLauncherAsNode"))
-        _set_pod_counts(draft, launcher_is_node=launcher_is_node)
-        for step in draft.steps:
-            if step.name in (NODE, LAUNCHER):
-                _add_keys(draft, step, policy.get("sshAuthMountPath") or KEYS_FOLDER)
-        launcher = draft.step(LAUNCHER)
-        if launcher is not None:
-            _add_hostfile(draft, launcher, _slots(draft, policy), launcher_is_node=launcher_is_node)
+def apply(draft: JobDraft) -> None:
+    """Sets the numbers of launchers and workers, keys, hostfile and ``OMPI_MCA_*``."""
+    policy = draft.ml_policy["mpi"] or {}
+    launcher_is_node = bool(policy.get("runLauncherAsNode"))
+    _set_pod_counts(draft, launcher_is_node=launcher_is_node)
+    for step in draft.steps:
+        if step.name in (NODE, LAUNCHER):
+            _add_keys(draft, step, policy.get("sshAuthMountPath") or KEYS_FOLDER)
+    launcher = draft.step(LAUNCHER)
+    if launcher is not None:
+        _add_hostfile(draft, launcher, _slots(draft, policy), launcher_is_node=launcher_is_node)
 
 
 def _set_pod_counts(draft: JobDraft, *, launcher_is_node: bool) -> None:

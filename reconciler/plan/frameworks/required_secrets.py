@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
 
-from reconciler.plan.frameworks.framework import SecretKind
-from reconciler.plan.frameworks.registry import PLUGINS
+from reconciler.plan.frameworks.flux import CERTIFICATE_SUFFIX
+from reconciler.plan.frameworks.mpi import KEYS_SUFFIX
 from reconciler.plan.job_plan import JobPlan
+
+SecretKind = Literal["ssh-keypair", "curve-certificate"]
+#: Framework -> suffix of its Secret's name, ``<job>-<suffix>``, and kind.
+_SECRETS: Final[Mapping[str, tuple[str, SecretKind]]] = {
+    "mpi": (KEYS_SUFFIX, "ssh-keypair"),
+    "flux": (CERTIFICATE_SUFFIX, "curve-certificate"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +33,14 @@ class GeneratedSecret:
 
 def required_secrets(plan: JobPlan) -> tuple[GeneratedSecret, ...]:
     """Returns the Secrets that ``plan`` refers to and the controller has to generate."""
-    template = next((f.secret for f in PLUGINS.values() if f.name == plan.framework), None)
-    if template is None:
+    if plan.framework not in _SECRETS:
         return ()
-    name = f"{plan.name}-{template.suffix}"
+    suffix, kind = _SECRETS[plan.framework]
+    name = f"{plan.name}-{suffix}"
     referred = any(
         file.ref is not None and file.ref.kind == "Secret" and file.ref.name == name
         for pod in plan.pods
         for volume in pod.volumes
         for file in volume.files
     )
-    return (GeneratedSecret(namespace=plan.namespace, name=name, kind=template.kind),) if referred else ()
+    return (GeneratedSecret(namespace=plan.namespace, name=name, kind=kind),) if referred else ()

@@ -1,29 +1,22 @@
-"""PyTorch: the ``PET_*`` variables that torchrun reads in place of arguments."""
+"""PyTorch: the ``PET_*`` variables that torchrun reads in place of arguments (upstream's Torch plugin)."""
 
 from __future__ import annotations
 
-from reconciler import names
 from reconciler.plan.draft import JobDraft, Raw, set_env, set_index, set_port, set_value
 from reconciler.plan.expansion import PORT_REFERENCE
-from reconciler.plan.frameworks.framework import Framework
 from reconciler.plan.frameworks.node_count import set_node_count
 from reconciler.plan.pod.pod_resources import count_cpus
 
 
-class Torch(Framework):
-    """Upstream's Torch plugin for everything but torchtune."""
-
-    name = "torch"
-
-    def apply(self, draft: JobDraft) -> None:
-        """Sets the number of nodes, and ``PET_*`` on the trainer and on containers that ask for them."""
-        node = set_node_count(draft)
-        if node is not None:
-            set_env(node, *draft.trainer_env)
-            set_topology(draft, node)
-            set_rendezvous(draft, node)
-            set_port(node, names.MASTER_PORT)
-        inject_env(draft)
+def apply(draft: JobDraft) -> None:
+    """Sets the number of nodes, and ``PET_*`` on the trainer and on containers that ask for them."""
+    node = set_node_count(draft)
+    if node is not None:
+        set_env(node, *draft.trainer_env)
+        set_topology(draft, node)
+        set_rendezvous(draft, node)
+        set_port(node)
+    inject_env(draft)
 
 
 def processes_per_node(draft: JobDraft) -> str:

@@ -6,35 +6,28 @@ Chosen when the job's command is exactly ``[tune, run]``; the model is in the ru
 
 from __future__ import annotations
 
-from typing import Final
-
-from reconciler import names
-from reconciler.api.validation.frameworks.torchtune_rules import uses_lora, uses_qlora
+from reconciler.api.validation.frameworks.torchtune_rules import (
+    ENTRYPOINT,
+    MANAGED,
+    parse_model,
+    uses_lora,
+    uses_qlora,
+)
 from reconciler.plan.draft import JobDraft, Raw, set_env, set_port
 from reconciler.plan.expansion import PORT_REFERENCE
-from reconciler.plan.frameworks.framework import Framework
 from reconciler.plan.frameworks.node_count import set_node_count
 from reconciler.plan.frameworks.torch import inject_env, processes_per_node, set_topology
 
-ENTRYPOINT: Final = ["tune", "run"]
-#: Settings that belong to the runtime; the job's arguments may not name them.
-MANAGED: Final = ("output_dir", "tokenizer.path", "tokenizer.merges_file", "checkpointer.checkpoint_dir")
 
-
-class Torchtune(Framework):
-    """Upstream's Torch plugin for torchtune."""
-
-    name = "torchtune"
-
-    def apply(self, draft: JobDraft) -> None:
-        """Sets the number of nodes and three of ``PET_*``; the rendezvous goes into the command."""
-        node = set_node_count(draft)
-        if node is not None:
-            set_env(node, *draft.trainer_env)
-            set_topology(draft, node)
-            set_port(node, names.MASTER_PORT)
-            draft.trainer["command"] = [*ENTRYPOINT, *_completion(draft, node)]
-        inject_env(draft)
+def apply(draft: JobDraft) -> None:
+    """Sets the number of nodes and three of ``PET_*``; the rendezvous goes into the command."""
+    node = set_node_count(draft)
+    if node is not None:
+        set_env(node, *draft.trainer_env)
+        set_topology(draft, node)
+        set_port(node)
+        draft.trainer["command"] = [*ENTRYPOINT, *_completion(draft, node)]
+    inject_env(draft)
 
 
 def _completion(draft: JobDraft, node: Raw) -> list[str]:
@@ -43,7 +36,7 @@ def _completion(draft: JobDraft, node: Raw) -> list[str]:
     recipe, suffix = _recipe(draft, single=single)
     rendezvous = [] if single else [f"--rdzv_endpoint={draft.master}:{PORT_REFERENCE}"]
     managed = [word for word in node.get("command") or () if word.partition("=")[0] in MANAGED]
-    return [*rendezvous, recipe, "--config", f"{_model(draft.runtime)}{suffix}", *managed]
+    return [*rendezvous, recipe, "--config", f"{parse_model(draft.runtime)}{suffix}", *managed]
 
 
 def _recipe(draft: JobDraft, *, single: bool) -> tuple[str, str]:
@@ -58,11 +51,3 @@ def _recipe(draft: JobDraft, *, single: bool) -> tuple[str, str]:
     if uses_lora(args):
         return f"lora_finetune_{devices}", f"_lora{ending}"
     return f"full_finetune_{devices}", f"_full{ending}"
-
-
-def _model(runtime: str) -> str:
-    """Returns the model as torchtune names it: ``llama3_2/1B`` for the runtime ``torchtune-llama3.2-1b``."""
-    parts = runtime.split("-")
-    if len(parts) != 3:
-        return ""
-    return f"{parts[1].replace('.', '_')}/{parts[2].upper()}"

@@ -8,4 +8,3 @@ from reconciler.plan.frameworks.registry import PLUGINS
 
 def test_every_framework_has_a_plugin_of_its_name() -> None:
     assert PLUGINS.keys() == set(FRAMEWORKS)
-    assert all(plugin.name == name for name, plugin in PLUGINS.items())

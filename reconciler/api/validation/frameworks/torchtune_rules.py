@@ -15,7 +15,7 @@ from reconciler.api.models.trainjob import Trainer, TrainJob
 from reconciler.api.quantities import count_gpus
 from reconciler.api.step_names import NODE, TRAINER
 
-_ENTRYPOINT: Final = ("tune", "run")
+ENTRYPOINT: Final = ("tune", "run")
 _MODELS: Final = frozenset({"llama3_2/1B", "llama3_2/3B", "llama3_3/70B", "qwen2_5/1.5B"})
 #: The only model with a recipe for several nodes.
 _MULTI_NODE_MODEL: Final = "llama3_3/70B"
@@ -24,17 +24,17 @@ _SINGLE_DEVICE_QLORA: Final = frozenset({"llama3_2/1B", "llama3_2/3B"})
 #: Values of a switch that turn it off (torchtune reads its arguments as YAML).
 _OFF: Final = frozenset({"false", "no", "off", "0"})
 #: Arguments that the runtime sets in its command and a job must not.
-_MANAGED: Final = frozenset(
+MANAGED: Final = frozenset(
     {"output_dir", "tokenizer.path", "tokenizer.merges_file", "checkpointer.checkpoint_dir"}
 )
 
 
-def is_torchtune(command: Sequence[str]) -> bool:
+def is_torchtune(command: Sequence[str] | None) -> bool:
     """Returns whether the trainer's command is torchtune's, which the runtime completes."""
-    return tuple(command) == _ENTRYPOINT
+    return tuple(command or ()) == ENTRYPOINT
 
 
-def _parse_model(runtime_name: str) -> str:
+def parse_model(runtime_name: str) -> str:
     """Returns the model in a runtime's name (``family/SIZE``); empty where the name has not three parts."""
     parts = runtime_name.split("-")
     return f"{parts[1].replace('.', '_')}/{parts[2].upper()}" if len(parts) == 3 else ""
@@ -60,7 +60,7 @@ def check(job: TrainJob, runtime: Runtime) -> Findings:
     """Yields the faults of a torchtune job."""
     trainer = job.spec.trainer or Trainer()
     name = job.spec.runtime_ref.name
-    model = _parse_model(name)
+    model = parse_model(name)
     nodes = 1 if trainer.num_nodes is None else trainer.num_nodes
     if model not in _MODELS:
         yield (
@@ -118,7 +118,7 @@ def _get_trainer_resources(runtime: Runtime) -> ResourceRequirements | None:
 def _check_managed_arguments(trainer: Trainer) -> Findings:
     for index, argument in enumerate(trainer.args):
         key = argument.split("=", 1)[0]
-        if key in _MANAGED:
+        if key in MANAGED:
             yield (
                 f"spec.trainer.args[{index}]",
                 (
