@@ -1,51 +1,27 @@
-"""The resources that a whole job may use at once, by its limits. Pure."""
+"""What the containers of a whole job may use at once, by their limits. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
-
-_Limit = Callable[[ContainerPlan], float | None]
+from reconciler.plan.job_plan import ContainerPlan, JobPlan
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResourceDemand:
-    """Limits of all pods together; None where a container has no limit."""
+def total_limit(plan: JobPlan, limit: Callable[[ContainerPlan], float | None]) -> float | None:
+    """Adds up a limit of the job's pods; None where a container has none.
 
-    cpu: float | None
-    memory: float | None
-    devices: int
-
-
-def total_demand(plan: JobPlan) -> ResourceDemand:
-    """Adds up the limits of the job's pods; of init containers, which run alone, the largest counts."""
-    return ResourceDemand(
-        cpu=_total(plan, lambda c: c.resources.cpu_limit),
-        memory=_total(plan, lambda c: c.resources.memory_limit),
-        devices=int(_total(plan, lambda c: sum(c.resources.devices.values())) or 0),
-    )
-
-
-def _total(plan: JobPlan, limit: _Limit) -> float | None:
+    Of a pod's init containers, which run alone, the largest counts.
+    """
     total = 0.0
     for pod in plan.pods:
-        amount = _pod_total(pod, limit)
-        if amount is None:
-            return None
-        total += amount
+        together, alone = 0.0, 0.0
+        for container in pod.containers:
+            amount = limit(container)
+            if amount is None:
+                return None
+            if container.kind == "init":
+                alone = max(alone, amount)
+            else:
+                together += amount
+        total += max(together, alone)
     return total
-
-
-def _pod_total(pod: PodPlan, limit: _Limit) -> float | None:
-    together, alone = 0.0, 0.0
-    for container in pod.containers:
-        amount = limit(container)
-        if amount is None:
-            return None
-        if container.kind == "init":
-            alone = max(alone, amount)
-        else:
-            together += amount
-    return max(together, alone)

@@ -17,7 +17,7 @@ from reconciler.config.policy import Policy, matches_any
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, VolumePlan
 from reconciler.plan.policy.container_rules import check_container
 from reconciler.plan.policy.host_mounts import HostPaths, MountDecision, PathInfo, check_mount
-from reconciler.plan.policy.resource_demand import total_demand
+from reconciler.plan.policy.resource_demand import total_limit
 
 DEFAULT_POLICY: Final = Policy()
 #: Reason of conditions, events and faults.
@@ -204,17 +204,17 @@ def _check_maximum(plan: JobPlan, policy: Policy) -> Iterator[Violation]:
     pods = len(plan.pods)
     if maximum.nodes is not None and pods > maximum.nodes:
         yield violation("nodes", f"the job has {pods} pods, at most {maximum.nodes} are allowed")
-    demand = total_demand(plan)
-    if maximum.gpus is not None and demand.devices > maximum.gpus:
-        message = f"the job asks for {demand.devices} devices, at most {maximum.gpus} are allowed"
-        yield violation("gpus", message)
+    devices = int(total_limit(plan, lambda c: sum(c.resources.devices.values())) or 0)
+    if maximum.gpus is not None and devices > maximum.gpus:
+        yield violation("gpus", f"the job asks for {devices} devices, at most {maximum.gpus} are allowed")
     limits = (
-        ("cpu", None if maximum.cpu is None else to_float(maximum.cpu), demand.cpu, "CPUs"),
-        ("memory", None if maximum.memory is None else to_int(maximum.memory), demand.memory, "bytes"),
+        ("cpu", maximum.cpu, total_limit(plan, lambda c: c.resources.cpu_limit), "CPUs"),
+        ("memory", maximum.memory, total_limit(plan, lambda c: c.resources.memory_limit), "bytes"),
     )
-    for rule, allowed, asked, unit in limits:
-        if allowed is None:
+    for rule, quantity, asked, unit in limits:
+        if quantity is None:
             continue
+        allowed = to_float(quantity) if rule == "cpu" else to_int(quantity)
         if asked is None:
             yield violation(rule, f"a container has no limit for {rule}, and the policy has a maximum")
         elif asked > allowed:
