@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ContainerKind = Literal["main", "init", "sidecar"]
-DependsOnStatus = Literal["Ready", "Complete"]
 RestartPolicy = Literal["OnFailure", "Never", "Always"]
 
 
@@ -277,7 +276,7 @@ class Dependency:
     """``dependsOn``: the step starts when the step ``name`` is Ready or Complete."""
 
     name: str
-    status: DependsOnStatus
+    status: Literal["Ready", "Complete"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +301,6 @@ class StepPlan:
     Attributes:
         role: upstream's ancestor step (``trainer``, ``dataset-initializer``, ``model-initializer``) or "".
         after: ``dependsOn``.
-        completions: successes that complete the step (batch/v1); None: as many as it has pods.
         backoff_limit: failed containers that are tolerated before the step has failed.
         active_deadline: seconds from the step's start until it has failed.
     """
@@ -311,7 +309,6 @@ class StepPlan:
     role: str = ""
     after: tuple[Dependency, ...] = ()
     pods: tuple[PodPlan, ...] = ()
-    completions: int | None = None
     backoff_limit: int = 6
     restart_policy: RestartPolicy = "OnFailure"
     active_deadline: float | None = None

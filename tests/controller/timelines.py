@@ -116,7 +116,6 @@ def _step(job: str, step: dict[str, Any], image: str) -> StepPlan:
         pods=pods,
         backoff_limit=step.get("backoffLimit", 6),
         restart_policy=step.get("restartPolicy", "OnFailure"),
-        completions=step.get("completions"),
         active_deadline=step.get("activeDeadlineSeconds"),
         exit_rules=step.get("exitRules", ()),
     )

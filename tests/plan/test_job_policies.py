@@ -18,12 +18,7 @@ def test_defaults_are_upstreams() -> None:
     plan = plan_of(trainjob())
 
     only = plan.step("node")
-    assert (only.backoff_limit, only.restart_policy, only.active_deadline, only.completions) == (
-        6,
-        "OnFailure",
-        None,
-        None,
-    )
+    assert (only.backoff_limit, only.restart_policy, only.active_deadline) == (6, "OnFailure", None)
     assert (plan.max_restarts, plan.success_operator, plan.success_targets) == (None, "All", ())
     assert (plan.active_deadline, plan.ttl, plan.startup_in_order, plan.suspend) == (None, None, False, False)
 

@@ -1,4 +1,4 @@
-"""When a step and the job are complete: batch/v1's completions, JobSet's success policy. Pure."""
+"""When a step is complete (all of its pods have succeeded), and the job (JobSet's success policy). Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ def apply_success_policy(plan: JobPlan, view: JobView, record: Record, *, now: f
 
 
 def _step_succeeded(step: StepView) -> bool:
-    wanted = step.plan.completions if step.plan.completions is not None else step.plan.count
-    return sum(pod.succeeded for pod in step.pods) >= min(wanted, step.plan.count)
+    return sum(pod.succeeded for pod in step.pods) >= step.plan.count
 
 
 def _job_succeeded(plan: JobPlan, record: Record) -> bool:
