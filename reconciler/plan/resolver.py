@@ -41,14 +41,12 @@ class ResolvedContainer:
         args: command; None keeps the image's.
         env: by name.
         mounts: with ``sub_path`` expanded.
-        secret_names: variables whose values came from Secrets and must not be shown.
     """
 
     command: tuple[str, ...] | None
     args: tuple[str, ...] | None
     env: Mapping[str, str] = field(repr=False)
     mounts: tuple[MountPlan, ...] = ()
-    secret_names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def expand_container(
     container: ContainerPlan, *, references: Mapping[str, str], values: LookupValues
 ) -> ResolvedContainer:
     """Resolves a container with values that may be masked, as for ``plan -o json``."""
-    env, secret_names = _environment(container, references, values)
+    env = _environment(container, references, values)
 
     def words(text: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if text is None else tuple(expand(word, env, references) for word in text)
@@ -148,7 +146,6 @@ def expand_container(
         args=words(container.args),
         env=env,
         mounts=tuple(_expand_mount(mount, env, references) for mount in container.mounts),
-        secret_names=frozenset(secret_names),
     )
 
 
@@ -167,24 +164,18 @@ def _expand_mount(mount: MountPlan, env: Mapping[str, str], references: Mapping[
 
 def _environment(
     container: ContainerPlan, references: Mapping[str, str], values: LookupValues
-) -> tuple[dict[str, str], set[str]]:
-    """Returns the variables, and the names of those with values from Secrets."""
+) -> dict[str, str]:
     env: dict[str, str] = {}
-    secret: set[str] = set()
     for source in container.env_from:
         for key, value in values.get_all(source).items():
-            name = source.prefix + key
-            if _VARIABLE.match(name):
-                env[name] = _as_text(value)
-                (secret.add if source.kind == "Secret" else secret.discard)(name)
+            if _VARIABLE.match(source.prefix + key):
+                env[source.prefix + key] = _as_text(value)
     for variable in container.env:
         if variable.ref is None:
             env[variable.name] = expand(variable.value, env, references)
-            secret.discard(variable.name)
         elif (found := values.get(variable.ref)) is not None:
             env[variable.name] = _as_text(found)
-            (secret.add if variable.ref.kind == "Secret" else secret.discard)(variable.name)
-    return env, secret
+    return env
 
 
 def resolve_files(

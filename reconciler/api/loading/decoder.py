@@ -80,7 +80,6 @@ def _decode_object(
     cluster_scoped = kind == "ClusterTrainingRuntime"
     document = Document(
         kind=kind,
-        api_version=version,
         namespace="" if cluster_scoped else _text(metadata.get("namespace")) or DEFAULT_NAMESPACE,
         name=_text(metadata.get("name")),
         file=file,

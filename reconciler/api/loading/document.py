@@ -22,7 +22,6 @@ class Document:
 
     Attributes:
         kind: as written; empty when it is missing.
-        api_version: as written; empty when it is missing.
         namespace: ``default`` where the manifest names none; empty for a cluster-scoped kind.
         name: empty when it is missing.
         file: path of the file as given.
@@ -34,7 +33,6 @@ class Document:
     """
 
     kind: str
-    api_version: str
     namespace: str
     name: str
     file: str

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.controller.statemachine.failures.failure_policy import is_refused_before_start
-from reconciler.names import ANNOTATION_RERUN, ANNOTATION_UPDATE_POLICY, API_VERSION
+from reconciler.names import ANNOTATION_RERUN, ANNOTATION_UPDATE_POLICY
 from reconciler.state.record import Record
 
 if TYPE_CHECKING:
@@ -138,7 +138,6 @@ def _update_faults(record: Record, job: Mapping[str, Any]) -> list[Fault]:
 
     new = Document(
         kind="TrainJob",
-        api_version=API_VERSION,
         namespace=record.namespace,
         name=record.name,
         file=record.file,

@@ -360,7 +360,9 @@ def test_no_value_anywhere_makes_loading_or_checking_raise(path, value):
     # Assert
     known = [document for document in documents if document.raw == objects[0] and document.kind == "TrainJob"]
     assert all(
-        document.valid == (document.model is not None) for document in known if document.api_version == API
+        document.valid == (document.model is not None)
+        for document in known
+        if document.raw.get("apiVersion") == API
     )
 
 
