@@ -172,7 +172,7 @@ def _plan_job(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
 def _job_warnings(draft: JobDraft) -> FieldWarnings:
     """Returns the warnings of the framework, about unsupported fields, and about the JobSet's spec."""
     warnings = FieldWarnings()
-    unsupported = find_unsupported_fields({**draft.runtime_spec, "template": draft.template}, "spec")
+    unsupported = find_unsupported_fields({**draft.runtime_spec, "template": draft.template})
     token = token_field_path(draft)
     for path, message in (*draft.warnings, *unsupported):
         if path != token:

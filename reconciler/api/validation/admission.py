@@ -97,7 +97,7 @@ def _find_runtime_warnings(document: Document, model: Runtime) -> Iterator[Fault
             f'{document.kind} "{document.name}" is deprecated and will be removed; move to another runtime'
         )
         yield document.warning(f"metadata.labels[{runtime_rules.LABEL_SUPPORT}]", message)
-    for path, message in find_unsupported_fields(model.spec, "spec"):
+    for path, message in find_unsupported_fields(model.spec):
         yield document.warning(path, message)
 
 
@@ -109,7 +109,7 @@ def _find_job_faults(
 ) -> Iterator[Fault]:
     for path, message in trainjob_rules.check_own_fields(job):
         yield document.error(path, message)
-    for path, message in find_unsupported_fields(job.spec, "spec"):
+    for path, message in find_unsupported_fields(job.spec):
         yield document.warning(path, message)
     found = _find_runtime(document, job, known)
     if isinstance(found, Fault):

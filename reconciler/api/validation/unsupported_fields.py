@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args, get_origin
 
-from reconciler.api.field_paths import FieldPath, parse, render
+from reconciler.api.field_paths import FieldPath, render
 from reconciler.api.models.base import Model
 from reconciler.api.models.model_fields import as_model_class, get_fields, unwrap
 from reconciler.api.models.runtime import TrainingRuntimeSpec
@@ -86,15 +86,14 @@ UNSUPPORTED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 _DEFAULTS: Final = {"schedulerName": ("default-scheduler",)}
 
 
-def find_unsupported_fields(spec: Mapping[str, Any] | Model, base_path: str) -> list[tuple[str, str]]:
-    """Returns path and message of every field in ``spec`` that has no effect on one host.
+def find_unsupported_fields(spec: Mapping[str, Any] | Model) -> list[tuple[str, str]]:
+    """Returns path and message of every field in an object's ``spec`` that has no effect on one host.
 
     Args:
         spec: a model, or the plain data of a runtime's spec.
-        base_path: path of ``spec`` in its document, as in ``spec`` or ``spec.runtimePatches[0]``.
     """
     data, kind = (spec.as_manifest(), type(spec)) if isinstance(spec, Model) else (spec, TrainingRuntimeSpec)
-    return [(render(path), message) for path, message in _find(data, kind, parse(base_path))]
+    return [(render(path), message) for path, message in _find(data, kind, ("spec",))]
 
 
 def _find(value: Any, annotation: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:

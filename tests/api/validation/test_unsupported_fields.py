@@ -92,8 +92,8 @@ def test_models_and_plain_data_give_the_same_warnings():
     obj = runtime(steps=[step(pod={"nodeName": "x"})])
 
     # Act
-    of_data = find_unsupported_fields(obj["spec"], "spec")
-    of_model = find_unsupported_fields(document(obj).model.spec, "spec")
+    of_data = find_unsupported_fields(obj["spec"])
+    of_model = find_unsupported_fields(document(obj).model.spec)
 
     # Assert
     assert of_data == of_model

@@ -9,38 +9,25 @@ from reconciler.api.faults import Findings
 from reconciler.api.framework_names import FrameworkName
 from reconciler.api.models.trainjob import Trainer
 
-#: Framework -> its name in messages, and the reserved variables.
-_RESERVED: Final[Mapping[FrameworkName, tuple[str, frozenset[str]]]] = {
+#: Names of frameworks in messages.
+_TITLES: Final[Mapping[FrameworkName, str]] = {"mpi": "MPI", "torch": "torchrun", "xgboost": "XGBoost"}
+_RESERVED: Final[Mapping[FrameworkName, tuple[str, ...]]] = {
     "mpi": (
-        "MPI",
-        frozenset(
-            {
-                "OMPI_MCA_orte_default_hostfile",
-                "OMPI_MCA_orte_keep_fqdn_hostnames",
-                "OMPI_MCA_orte_set_default_slots",
-                "OMPI_MCA_plm_rsh_args",
-            }
-        ),
+        "OMPI_MCA_orte_default_hostfile",
+        "OMPI_MCA_orte_keep_fqdn_hostnames",
+        "OMPI_MCA_orte_set_default_slots",
+        "OMPI_MCA_plm_rsh_args",
     ),
-    "torch": (
-        "torchrun",
-        frozenset(
-            {"PET_NNODES", "PET_NPROC_PER_NODE", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"}
-        ),
-    ),
-    "xgboost": (
-        "XGBoost",
-        frozenset({"DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_TASK_ID", "DMLC_NUM_WORKER"}),
-    ),
+    "torch": ("PET_NNODES", "PET_NPROC_PER_NODE", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"),
+    "xgboost": ("DMLC_TRACKER_URI", "DMLC_TRACKER_PORT", "DMLC_TASK_ID", "DMLC_NUM_WORKER"),
 }
 
 
 def check(trainer: Trainer | None, framework: FrameworkName) -> Findings:
     """Yields a fault for each variable of the trainer that ``framework`` reserves."""
-    title, reserved = _RESERVED[framework]
     for index, variable in enumerate(trainer.env if trainer else ()):
-        if variable.name in reserved:
+        if variable.name in _RESERVED[framework]:
             yield (
                 f"spec.trainer.env[{index}]",
-                f"Forbidden: {variable.name} is reserved for the {title} runtime; remove it",
+                f"Forbidden: {variable.name} is reserved for the {_TITLES[framework]} runtime; remove it",
             )
