@@ -74,6 +74,4 @@ def check_space(name: str, path: Path, machine: Machine) -> Check:
 
 def _nearest_existing(path: Path) -> Path:
     place = path.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return place
+    return next(each for each in (place, *place.parents) if each.exists())

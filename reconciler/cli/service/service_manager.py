@@ -26,11 +26,7 @@ class ServiceManager:
 
     def __init__(self) -> None:
         self._machine = Machine()
-
-    @property
-    def user(self) -> str:
-        """Name of the user."""
-        return self._machine.user
+        self.user = self._machine.user
 
     def require_systemd(self) -> None:
         """Raises ReconcilerError where this machine is not run by systemd."""

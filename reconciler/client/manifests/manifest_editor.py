@@ -20,12 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from reconciler.client.manifests.yaml_text_edits import (
-    ObjectPosition,
-    TextEdit,
-    edit_out_document,
-    edit_value,
-)
+from reconciler.client.manifests.yaml_text_edits import ObjectPosition, edit_out_document, edit_value
+from reconciler.common.mappings import mapping_at
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.names import ANNOTATION_RUNTIME, DEFAULT_NAMESPACE
@@ -102,8 +98,8 @@ def remove_job(job: Job) -> None:
         StateError: the file cannot be read or written.
     """
     file, namespace = Path(job.file), job.namespace
-    annotations = (job.manifest.get("metadata") or {}).get("annotations") or {}
-    runtime = job.spec.get("runtimeRef") or {}
+    annotations = mapping_at(job.manifest, "metadata", "annotations")
+    runtime = mapping_at(job.spec, "runtimeRef")
     removed = remove_object(ObjectRef(file=file, kind="TrainJob", namespace=namespace, name=job.name))
     if removed == "file" or ANNOTATION_RUNTIME not in annotations or runtime.get("kind") != "TrainingRuntime":
         return
@@ -127,7 +123,7 @@ def _set(ref: ObjectRef, path: tuple[str, ...], value: Any, *, default: Any = No
             holder = holder[key]
         holder[path[-1]] = value
 
-    if _lookup(position.get(file.documents), path, default) == value:
+    if mapping_at(position.get(file.documents), *path[:-1]).get(path[-1], default) == value:
         return False
     file.write(edit_value(file.text, position, path, value), change)
     return True
@@ -176,10 +172,9 @@ class _ManifestFile:
         change(data)
         return data
 
-    def write(self, edit: TextEdit | None, change: _Change) -> None:
+    def write(self, text: str | None, change: _Change) -> None:
         """Writes the edited text, or a round-trip of the file, whichever has the data after the change."""
         expected = self.data_after(change)
-        text = edit.apply(self.text) if edit is not None else None
         if text is None or not _parses_to(text, expected):
             text = self._dump_after(change)
         if not _parses_to(text, expected):
@@ -245,25 +240,13 @@ def _list_objects(document: Any) -> list[tuple[int | None, Any]]:
 
 
 def _matches(candidate: Any, ref: ObjectRef) -> bool:
-    if not isinstance(candidate, Mapping) or candidate.get("kind") != ref.kind:
-        return False
-    metadata = candidate.get("metadata")
-    if not isinstance(metadata, Mapping):
-        return False
-    namespace = metadata.get("namespace") or DEFAULT_NAMESPACE
-    return metadata.get("name") == ref.name and namespace == ref.namespace
+    metadata = mapping_at(candidate, "metadata")
+    named = (metadata.get("namespace") or DEFAULT_NAMESPACE, metadata.get("name"))
+    return mapping_at(candidate).get("kind") == ref.kind and named == (ref.namespace, ref.name)
 
 
 def _is_empty(document: Any) -> bool:
     return not document.get("items") if _is_list(document) else document is None
-
-
-def _lookup(holder: Any, path: tuple[str, ...], default: Any) -> Any:
-    for key in path:
-        if not isinstance(holder, Mapping) or key not in holder:
-            return default
-        holder = holder[key]
-    return holder
 
 
 def _unlink(path: Path) -> None:

@@ -27,16 +27,12 @@ def build_torchtune_arguments(config: TorchTuneConfig, initializer: Initializer 
     Raises:
         InvalidRequest: a value is of another type.
     """
-    return [
-        *_training_arguments(config),
-        *_dataset_arguments(initializer),
-        *(_lora_arguments(config.peft_config) if config.peft_config else ()),
-        *(
-            _instruct_dataset_arguments(config.dataset_preprocess_config)
-            if config.dataset_preprocess_config
-            else ()
-        ),
-    ]
+    arguments = [*_training_arguments(config), *_dataset_arguments(initializer)]
+    if config.peft_config:
+        arguments += _lora_arguments(config.peft_config)
+    if config.dataset_preprocess_config:
+        arguments += _instruct_dataset_arguments(config.dataset_preprocess_config)
+    return arguments
 
 
 def _training_arguments(config: TorchTuneConfig) -> Iterator[str]:

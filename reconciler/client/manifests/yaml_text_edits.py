@@ -1,8 +1,7 @@
 """Edits of YAML and JSON text at the positions that the parser reports. Pure.
 
-Each function proposes a :class:`TextEdit`, or None where it does not know the layout. A proposal is not
-proven
-right: the caller parses the edited text and compares.
+Each function proposes the edited text, or None where it does not know the layout. A proposal is not proven
+right: the caller parses it and compares.
 """
 
 from __future__ import annotations
@@ -27,20 +26,7 @@ class ObjectPosition:
         return found if self.item is None else found["items"][self.item]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TextEdit:
-    """Replaces the characters from ``start`` to ``end`` by ``text``."""
-
-    start: int
-    end: int
-    text: str
-
-    def apply(self, source: str) -> str:
-        """Returns the edited text."""
-        return source[: self.start] + self.text + source[self.end :]
-
-
-def edit_value(text: str, position: ObjectPosition, path: tuple[str, ...], value: Any) -> TextEdit | None:
+def edit_value(text: str, position: ObjectPosition, path: tuple[str, ...], value: Any) -> str | None:
     """Proposes to set a scalar below an object, with the mappings on the way that are missing."""
     node = _object_node(text, position)
     key_node: yaml.Node | None = None
@@ -57,10 +43,10 @@ def edit_value(text: str, position: ObjectPosition, path: tuple[str, ...], value
         node = child
     if not isinstance(node, yaml.ScalarNode) or node.style in {"|", ">"}:
         return None
-    return TextEdit(start=node.start_mark.index, end=node.end_mark.index, text=_scalar(value))
+    return text[: node.start_mark.index] + _scalar(value) + text[node.end_mark.index :]
 
 
-def edit_out_document(text: str, index: int) -> TextEdit | None:
+def edit_out_document(text: str, index: int) -> str | None:
     """Proposes to remove a document, from its ``---`` to the next one's."""
     starts: list[int] = [
         event.start_mark.index
@@ -72,8 +58,7 @@ def edit_out_document(text: str, index: int) -> TextEdit | None:
     start = starts[index]
     if index == 0 and not text.startswith("---", start):
         start = 0  # comments above a document without a marker are its own
-    end = starts[index + 1] if index + 1 < len(starts) else len(text)
-    return TextEdit(start=start, end=end, text="")
+    return text[:start] + (text[starts[index + 1] :] if index + 1 < len(starts) else "")
 
 
 def _object_node(text: str, position: ObjectPosition) -> yaml.Node | None:
@@ -88,7 +73,7 @@ def _object_node(text: str, position: ObjectPosition) -> yaml.Node | None:
 
 def _insert_entry(
     text: str, key_node: yaml.Node | None, node: yaml.MappingNode, path: tuple[str, ...], value: Any
-) -> TextEdit | None:
+) -> str | None:
     """A new first entry of a mapping that has others."""
     if not node.value:
         return None
@@ -100,26 +85,26 @@ def _insert_entry(
         if space.strip():
             return None  # a comment in between
         entry = _flow_entry(path, value, quoted=_is_json(text))
-        return TextEdit(start=at, end=at, text=f"{entry},{space if chr(10) in space else ' '}")
+        return f"{text[:at]}{entry},{space if chr(10) in space else ' '}{text[at:]}"
     newline = "\r\n" if "\r\n" in text else "\n"
     indent = " " * first.start_mark.column
     lines = [f"{indent}{'  ' * depth}{key}:" for depth, key in enumerate(path)]
     entry = f"{newline.join(lines)} {_scalar(value)}"
     if key_node is None or first.start_mark.line <= key_node.start_mark.line:
         # The first line keeps the place of the old first key (behind "- " in a list).
-        return TextEdit(start=at, end=at, text=f"{entry[len(indent) :]}{newline}{indent}")
+        return f"{text[:at]}{entry[len(indent) :]}{newline}{indent}{text[at:]}"
     # Right below the parent's key, so that a comment above the old first key stays with it.
     line_end = text.find("\n", key_node.end_mark.index) + 1
-    return TextEdit(start=line_end, end=line_end, text=entry + newline)
+    return text[:line_end] + entry + newline + text[line_end:]
 
 
 def _replace_empty(
     text: str, parent: yaml.MappingNode, child: yaml.Node, path: tuple[str, ...], value: Any
-) -> TextEdit:
+) -> str:
     """A mapping in flow style in place of ``{}`` or of nothing."""
     written = "{" + _flow_entry(path, value, quoted=_is_json(text) and bool(parent.flow_style)) + "}"
     start, end = child.start_mark.index, child.end_mark.index
-    return TextEdit(start=start, end=end, text=written if end > start else f" {written}")
+    return text[:start] + (written if end > start else f" {written}") + text[end:]
 
 
 def _is_empty(node: yaml.Node) -> bool:

@@ -283,4 +283,4 @@ def test_proposed_edit_is_right_in_every_layout(spec, flow, before):
 
     assert edit is not None
     documents[-1]["spec"] = {**spec, "suspend": True}
-    assert list(yaml.safe_load_all(edit.apply(text))) == documents
+    assert list(yaml.safe_load_all(edit)) == documents
