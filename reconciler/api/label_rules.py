@@ -9,13 +9,14 @@ from reconciler.api.faults import Findings, format_value
 from reconciler.api.field_paths import FieldPath, parse, render
 from reconciler.api.models.metadata import EmbeddedMetadata
 from reconciler.api.name_syntax import validate_label_key, validate_label_value
+from reconciler.common.mappings import mapping_at
 
 _ANNOTATIONS_LIMIT: Final = 256 * 1024
 
 
 def check_labels(metadata: Mapping[str, Any], base: FieldPath) -> Iterator[tuple[FieldPath, str]]:
     """Yields a fault for each invalid label and annotation; ``metadata`` is decoded, ``base`` its path."""
-    labels, annotations = (_get_map(metadata, field) for field in ("labels", "annotations"))
+    labels, annotations = mapping_at(metadata, "labels"), mapping_at(metadata, "annotations")
     for key, value in labels.items():
         path: FieldPath = (*base, "labels", key)
         if problem := validate_label_key(key):
@@ -36,8 +37,3 @@ def check_template_labels(metadata: EmbeddedMetadata | None, base: str) -> Findi
         entries = {"labels": metadata.labels, "annotations": metadata.annotations}
         for path, message in check_labels(entries, parse(base)):
             yield render(path), message
-
-
-def _get_map(metadata: Mapping[str, Any], field: str) -> Mapping[str, Any]:
-    entries = metadata.get(field)
-    return entries if isinstance(entries, dict) else {}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from reconciler.client.jobs.job_snapshots import SnapshotReader
 from reconciler.client.jobs.progress_display import Progress
 from reconciler.config.logging_setup import configure_logging
-from reconciler.names import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
     from reconciler.client.jobs.job_snapshots import Job, Snapshot
@@ -29,11 +28,6 @@ def read_snapshot(settings: Settings) -> Snapshot:
     return open_reader(settings).snapshot()
 
 
-def short_name(job: Job) -> str:
-    """Returns the job's name as users type it: with its namespace unless that is ``default``."""
-    return job.name if job.namespace == DEFAULT_NAMESPACE else job.key
-
-
 def run_time(job: Job, now: float) -> float | None:
     """Returns the seconds that the job has run, or ran; None before its start."""
     if job.status is None or job.status.started_at is None:
@@ -43,4 +37,4 @@ def run_time(job: Job, now: float) -> float | None:
 
 def reported_progress(job: Job) -> Progress | None:
     """Returns what the job's training has reported; None where it has reported nothing."""
-    return Progress.parse(job.status.status.get("trainerStatus")) if job.status is not None else None
+    return Progress.parse(job.reported.get("trainerStatus"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler import api  # its names import the models when they are first used
 from reconciler.api.faults import Fault
+from reconciler.common.mappings import mapping_at
 from reconciler.sources.folder.manifest_files import list_manifest_files
 
 if TYPE_CHECKING:
@@ -96,18 +97,15 @@ def validate_changes(old: Manifests, new: Manifests) -> list[Fault]:
     for document in new.documents:
         earlier = before.get((document.kind, document.namespace, document.name))
         if earlier is not None:
-            faults += api.check_update(earlier, document, suspended=_is_suspended(earlier))
+            faults += api.check_update(
+                earlier, document, suspended=mapping_at(earlier.raw, "spec").get("suspend") is True
+            )
     return faults
 
 
 def sort_faults(faults: Iterable[Fault]) -> list[Fault]:
     """Returns the faults sorted by place, each once."""
     return sorted(set(faults))
-
-
-def _is_suspended(document: Document) -> bool:
-    spec = document.raw.get("spec")
-    return isinstance(spec, dict) and spec.get("suspend") is True
 
 
 def _list_files(paths: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:

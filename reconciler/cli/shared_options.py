@@ -100,30 +100,6 @@ def output_option(*forms: str, default: str) -> Callable[[F], F]:
     )
 
 
-def namespace_option(function: F) -> F:
-    """``-n NAMESPACE``."""
-    return click.option(
-        "-n", "--namespace", metavar="NAME", default=None, help="Only this namespace; default: any."
-    )(function)
-
-
-def job_argument(function: F) -> F:
-    """``JOB`` or ``NAMESPACE/JOB``, completed from the folder's manifests."""
-    return click.argument("job", metavar="JOB", shell_complete=complete_job)(function)
-
-
-def jobs_argument(function: F) -> F:
-    """``JOB...``: one or more, completed in the same way."""
-    return click.argument("jobs", nargs=-1, required=True, metavar="JOB...", shell_complete=complete_job)(
-        function
-    )
-
-
-def duration_option(*flags: str, help: str) -> Callable[[F], F]:  # noqa: A002  (click's own word)
-    """An option that takes ``30``, ``30s``, ``5m`` and gives seconds."""
-    return click.option(*flags, type=_Duration(), metavar="TIME", default=None, help=help)
-
-
 class Word(click.ParamType[str]):
     """One of some words, in any letter case; a misspelt one is answered with the nearest.
 
@@ -157,10 +133,13 @@ class Word(click.ParamType[str]):
         return [CompletionItem(word) for word in self._words if word.lower().startswith(incomplete.lower())]
 
 
-class _Duration(click.ParamType[float]):
+class Duration(click.ParamType[float]):
+    """``30``, ``30s``, ``5m``, as seconds."""
+
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Returns the seconds."""
         try:
             return parse_duration(value)  # refuses negative ones
         except ValueError as error:
@@ -171,12 +150,22 @@ def complete_job(ctx: click.Context, _param: click.Parameter, incomplete: str) -
     """Returns the names of jobs that begin with what was typed."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415  (only a completion needs these)
 
-    from reconciler.cli.job_lookup import read_snapshot, short_name  # noqa: PLC0415
+    from reconciler.cli.job_lookup import read_snapshot  # noqa: PLC0415
     from reconciler.errors import ReconcilerError  # noqa: PLC0415
 
     try:
         settings = load_settings({name: ctx.params.get(name) for name in ("specs", "status_dir")})
-        names = [short_name(job) for job in read_snapshot(settings).jobs]
+        names = [job.short_name for job in read_snapshot(settings).jobs]
     except ReconcilerError:
         return []  # a completion has nowhere to complain
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+#: ``JOB`` or ``NAMESPACE/JOB``; one or more of them. Both are completed from the folder's manifests.
+job_argument: Final = click.argument("job", metavar="JOB", shell_complete=complete_job)
+jobs_argument: Final = click.argument(
+    "jobs", nargs=-1, required=True, metavar="JOB...", shell_complete=complete_job
+)
+namespace_option: Final = click.option(
+    "-n", "--namespace", metavar="NAME", default=None, help="Only this namespace; default: any."
+)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from reconciler.api.framework_names import FRAMEWORKS
+from reconciler.api.framework_names import find_framework
 from reconciler.api.step_names import NODE
 from reconciler.client.constants import constants
 from reconciler.client.types.types import (
@@ -20,14 +20,13 @@ from reconciler.client.types.types import (
     RuntimeTrainer,
     TrainerType,
 )
+from reconciler.common.mappings import mapping_at
 
 if TYPE_CHECKING:
     from reconciler.api import Document
     from reconciler.sources.folder.catalog import Catalog
 
 Raw = Mapping[str, Any]
-#: Framework of a runtime that has neither the label nor a framework in its ``mlPolicy``.
-PLAIN: Final = "plain"
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ def parse_runtime(raw: Raw) -> Runtime:
     container = _trainer_container(raw)
     if container is None or not container.get("image"):
         raise ValueError(f"The runtime {name} has no container {NODE!r} with an image that trains.")
-    framework = _framework(raw)
+    framework = find_framework(raw)
     builtin = framework == TORCH_TUNE
     trainer = RuntimeTrainer(
         trainer_type=TrainerType.BUILTIN_TRAINER if builtin else TrainerType.CUSTOM_TRAINER,
@@ -108,21 +107,6 @@ def requested_devices(container: Raw) -> tuple[str, str]:
         if resource in limits:
             return device, str(limits[resource])
     return constants.UNKNOWN, constants.UNKNOWN
-
-
-def mapping_at(value: Any, *keys: str) -> Raw:
-    """Returns the mapping at the end of the keys; empty where a key is missing or holds something else."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
-
-
-def _framework(raw: Raw) -> str:
-    """The label's value, else the framework in the ML policy."""
-    if label := mapping_at(raw, "metadata", "labels").get(constants.RUNTIME_FRAMEWORK_LABEL):
-        return str(label)
-    policy = mapping_at(raw, "spec", "mlPolicy")
-    return next((name for name in FRAMEWORKS if name in policy), PLAIN)
 
 
 def _trainer_container(raw: Raw) -> dict[str, Any] | None:

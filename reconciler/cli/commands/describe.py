@@ -17,6 +17,7 @@ from reconciler.cli.output.node_table import node_rows
 from reconciler.cli.output.tables import Row, build_table
 from reconciler.client.jobs.log_selection import find_log_folder
 from reconciler.common.durations import format_duration
+from reconciler.common.mappings import mapping_at
 from reconciler.common.sanitize import sanitize_text
 from reconciler.state.sidecar_reader import mappings_in
 from reconciler.state.timestamps import parse_time
@@ -54,7 +55,7 @@ def _page(job: Job, settings: Settings, *, now: float) -> Iterator[RenderableTyp
         yield from _section("Progress", _fields(progress))
     if status is not None and status.conditions:
         yield from _section("Conditions", build_table(_condition_rows(status)))
-    if status is not None and (steps := mappings_in(status.status.get("jobsStatus"))):
+    if steps := mappings_in(job.reported.get("jobsStatus")):
         yield from _section("Steps", build_table(_step_rows(steps)))
     if nodes := node_rows(job, wide=True, with_job=False):
         yield from _section("Nodes", build_table(nodes))
@@ -71,8 +72,7 @@ def _head(job: Job, now: float) -> Mapping[str, str]:
     if job.message:
         head["Message"] = job.message
     head["Manifest"] = job.file or "(gone)"
-    source = status.status.get("source") if status is not None else None
-    if isinstance(source, Mapping):
+    if source := mapping_at(job.reported, "source"):
         head["Source"] = f"{source.get('repository', '')} {source.get('path', '')}".strip()
         head["Revision"] = f"{source.get('ref', '')}@{source.get('revision', '')}".removeprefix("refs/heads/")
     if job.entry is not None and job.entry.stale:
@@ -101,7 +101,7 @@ def _head(job: Job, now: float) -> Mapping[str, str]:
 def _spec(job: Job) -> Mapping[str, str]:
     """What the manifest asks for, in short; the whole is `get jobs NAME -o yaml`."""
     spec = job.spec
-    trainer, ref = _mapping(spec.get("trainer")), _mapping(spec.get("runtimeRef"))
+    trainer, ref = mapping_at(spec, "trainer"), mapping_at(spec, "runtimeRef")
     fields = {
         "Runtime": f"{ref.get('kind') or 'ClusterTrainingRuntime'}/{ref.get('name', '-')}",
         "Nodes": trainer.get("numNodes"),
@@ -111,7 +111,7 @@ def _spec(job: Job) -> Mapping[str, str]:
         "Args": _command_line(trainer.get("args")),
         "Environment": ", ".join(str(entry.get("name")) for entry in mappings_in(trainer.get("env"))),
         "Resources per node": _resources(trainer.get("resourcesPerNode")),
-        "Initializers": ", ".join(_mapping(spec.get("initializer"))),
+        "Initializers": ", ".join(mapping_at(spec, "initializer")),
         "Deadline": f"{spec['activeDeadlineSeconds']}s" if spec.get("activeDeadlineSeconds") else None,
         "Suspend": spec.get("suspend"),
         "Patches": ", ".join(str(p.get("manager", "?")) for p in mappings_in(spec.get("runtimePatches"))),
@@ -210,10 +210,6 @@ def _format_time(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _command_line(words: Any) -> str:
     """The words as a shell has them; of several lines the first."""
     text = shlex.join(map(str, words)) if isinstance(words, list) else ""
@@ -225,5 +221,5 @@ def _resources(value: Any) -> str:
     """Requests and limits in one list; the limits win."""
     merged: dict[str, Any] = {}
     for part in ("requests", "limits"):
-        merged |= _mapping(_mapping(value).get(part))
+        merged |= mapping_at(value, part)
     return ", ".join(f"{name}={amount}" for name, amount in merged.items())

@@ -172,7 +172,7 @@ class _Query:
 
 
 def _node_objects(job: Job) -> list[dict[str, Any]]:
-    nodes = mappings_in(job.status.status.get("nodes")) if job.status is not None else ()
+    nodes = mappings_in(job.reported.get("nodes"))
     return [{"namespace": job.namespace, "job": job.name, **node} for node in nodes]
 
 

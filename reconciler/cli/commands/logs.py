@@ -11,7 +11,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
@@ -26,10 +26,10 @@ from reconciler.client.jobs.log_selection import (
     list_attempts,
     select_log_files,
 )
+from reconciler.common.mappings import mapping_at
 from reconciler.common.sanitize import sanitize_output
 from reconciler.errors import EngineUnavailable, NotFound, ReconcilerError
 from reconciler.state.log_paths import job_log_folder
-from reconciler.state.phases import ENDED_PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -110,8 +110,7 @@ class _JobLogs:
     @property
     def has_started(self) -> bool:
         """Whether the job has had a container."""
-        status = self.job.status
-        return status is not None and any(node.container_id for node in status.nodes)
+        return any(node.container_id for node in self.job.nodes)
 
     def files(self, attempt: int) -> dict[Path, str]:
         """Returns the log files of an attempt with their labels."""
@@ -146,8 +145,7 @@ class _JobLogs:
 
     def _engine_settings(self) -> Settings:
         """The settings; where they leave the engine open, with the one that runs the job by its status."""
-        engine: Any = (self.job.status.status if self.job.status is not None else {}).get("engine")
-        name = engine.get("name") if isinstance(engine, dict) else None
+        name = mapping_at(self.job.reported, "engine").get("name")
         if self.settings.engine != "auto" or name not in {"docker", "podman", "process"}:
             return self.settings
         return replace(self.settings, engine=name)
@@ -155,7 +153,7 @@ class _JobLogs:
     def missing_error(self) -> ReconcilerError:
         """Returns the error that there is no log, with what the job does instead."""
         job = self.job
-        names = ", ".join(node.name for node in (job.status.nodes if job.status is not None else ()))
+        names = ", ".join(node.name for node in job.nodes)
         wanted = self.selection.container_name(job) or job.name
         state = f"{job.name} is {job.phase}" + (f": {job.message}" if job.message else "")
         remedy = f"Its containers: {names}." if names and wanted not in names else ""
@@ -254,13 +252,7 @@ class _Follower:
             except JobNotFound:
                 return True
             self._logs = replace(self._logs, job=job)
-        job = self._logs.job
-        if job.phase in ENDED_PHASES or job.phase == "Suspended":
-            return True
-        nodes = job.status.nodes if job.status is not None else ()
-        succeeded = {node.name for node in nodes if node.state == "exited" and node.exit_code == 0}
-        names = {path.stem for path in self._files}
-        return self._logs.selection.is_single and bool(names) and names <= succeeded
+        return self._logs.selection.is_over(self._logs.job, [path.stem for path in self._files])
 
     def _follow_engine(self, tail: int | None) -> bool:
         """Follows the engine's log of a container whose log nobody keeps; False where the engine has none."""

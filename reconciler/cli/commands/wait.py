@@ -20,6 +20,7 @@ from reconciler.cli.output.live_progress import StatusLine
 from reconciler.client.client_errors import JobNotFound
 from reconciler.client.jobs.folder_watcher import FolderWatcher
 from reconciler.common.durations import format_duration
+from reconciler.common.mappings import mapping_at
 from reconciler.errors import StateError
 from reconciler.names import ANNOTATION_RERUN
 from reconciler.state.phases import ENDED_PHASES, FINISHED_PHASES, PHASES
@@ -59,7 +60,12 @@ class _Goal(shared_options.Word):
     metavar="PHASE",
     help="Phase to wait for; Finished: Complete or Failed; delete: until nothing is left of it.",
 )
-@shared_options.duration_option("--timeout", help="Give up after this long (exit status 124): 90, 90s, 30m.")
+@click.option(
+    "--timeout",
+    type=shared_options.Duration(),
+    metavar="TIME",
+    help="Give up after this long (exit status 124): 90, 90s, 30m.",
+)
 @shared_options.namespace_option
 @shared_options.settings_options("specs", "status_dir", "state_dir")
 def wait(job: str, *, goal: str, timeout: float | None, namespace: str | None, settings: Settings) -> int:
@@ -133,7 +139,7 @@ def _summary(job: Job, now: float) -> str:
 
 
 def _first_failed_node(job: Job) -> NodeStatus | None:
-    nodes = [n for n in job.status.nodes if n.exit_code not in (None, 0)] if job.status is not None else []
+    nodes = [n for n in job.nodes if n.exit_code not in (None, 0)]
     return min(nodes, key=lambda n: (n.finished_at or float("inf"), n.rank or 0), default=None)
 
 
@@ -152,12 +158,10 @@ def _is_outdated(job: Job, *, now: float, settings: Settings) -> bool:
 
 def _is_rerun_pending(job: Job, settings: Settings) -> bool:
     """Whether the manifest asks for a rerun that the daemon has not begun."""
-    metadata = job.manifest.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    wanted = annotations.get(ANNOTATION_RERUN) if isinstance(annotations, dict) else None
+    wanted = mapping_at(job.manifest, "metadata", "annotations").get(ANNOTATION_RERUN)
     if not wanted or job.status is None:
         return False
-    begun = job.status.status.get("rerun")
+    begun = job.reported.get("rerun")
     if begun is None:
         begun = _recorded_rerun(job, settings)
     if begun is not None:

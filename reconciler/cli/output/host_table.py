@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.cli.job_lookup import short_name
 from reconciler.cli.output.tables import Row
 from reconciler.controller.scheduler.resources import CPU, MEMORY
+from reconciler.state.sidecar_reader import mappings_in
 
 if TYPE_CHECKING:
     from reconciler.client.jobs.job_snapshots import Job
@@ -117,15 +117,13 @@ def build_usage(jobs: Iterable[Job], capacity: EngineCapacity) -> HostUsage:
     shares, waiting = [], []
     for job in jobs:
         if job.phase == "Queued":
-            waiting.append((short_name(job), job.message))
-        status = job.status.status if job.status is not None else {}
-        share = status.get("share")
+            waiting.append((job.short_name, job.message))
+        share = job.reported.get("share")
         if isinstance(share, Mapping):
-            nodes = status.get("nodes")
-            nodes = [n for n in nodes if isinstance(n, Mapping)] if isinstance(nodes, list) else []
+            nodes = mappings_in(job.reported.get("nodes"))
             devices = tuple(str(d) for n in nodes for d in n.get("devices") or ())
             amounts = {str(k): float(v) for k, v in share.items() if isinstance(v, (int, float))}
-            shares.append(JobShare(job=short_name(job), amounts=amounts, devices=devices))
+            shares.append(JobShare(job=job.short_name, amounts=amounts, devices=devices))
     waiting.sort(key=_queue_position)
     return HostUsage(capacity=capacity, shares=tuple(shares), waiting=tuple(waiting))
 

@@ -9,6 +9,7 @@ from reconciler.cli.job_lookup import reported_progress, run_time
 from reconciler.cli.output.console import PHASE_STYLES
 from reconciler.cli.output.tables import Row
 from reconciler.common.durations import format_duration
+from reconciler.common.mappings import mapping_at
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.state.phases import FINISHED_PHASES
 
@@ -49,17 +50,13 @@ def job_rows(jobs: Sequence[Job], *, now: float, wide: bool, bars: bool) -> list
 
 
 def _wide_cells(job: Job) -> dict[str, str]:
-    status = job.status.status if job.status is not None else {}
-    engine = status.get("engine") or {}
-    network = status.get("network") or {}
-    ref = job.spec.get("runtimeRef")
-    trainer = job.spec.get("trainer")
+    engine = mapping_at(job.reported, "engine")
     return {
-        "RUNTIME": str(ref.get("name", "-")) if isinstance(ref, dict) else "-",
-        "IMAGE": str(trainer.get("image", "-")) if isinstance(trainer, dict) else "-",
+        "RUNTIME": str(mapping_at(job.spec, "runtimeRef").get("name", "-")),
+        "IMAGE": str(mapping_at(job.spec, "trainer").get("image", "-")),
         "ATTEMPT": str(job.status.attempt) if job.status is not None else "-",
         "ENGINE": f"{engine.get('name', '-')} {engine.get('version', '')}".strip() if engine else "-",
-        "SUBNET": str(network.get("subnet") or "-") if network else "-",
+        "SUBNET": str(mapping_at(job.reported, "network").get("subnet") or "-"),
         "FILE": job.file or "-",
     }
 

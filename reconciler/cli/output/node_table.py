@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.cli.job_lookup import short_name
 from reconciler.cli.output.tables import Row
 
 if TYPE_CHECKING:
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 def node_rows(job: Job, *, wide: bool, with_job: bool) -> list[Row]:
     """Builds a row for each node of a job, and for each container of its other steps."""
     rows = []
-    for node in job.status.nodes if job.status is not None else ():
-        cells = {"JOB": short_name(job)} if with_job else {}
+    for node in job.nodes:
+        cells = {"JOB": job.short_name} if with_job else {}
         cells |= {
             "RANK": node.step or "-" if node.rank is None else str(node.rank),
             "CONTAINER": node.name,

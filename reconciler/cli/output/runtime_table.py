@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from reconciler.api.framework_names import find_framework
 from reconciler.cli.output.tables import Row
-from reconciler.names import LABEL_FRAMEWORK
+from reconciler.common.mappings import mapping_at
 
 if TYPE_CHECKING:
     from reconciler.sources.folder.catalog import Catalog, RuntimeKey
@@ -19,23 +20,15 @@ def runtime_rows(catalog: Catalog, keys: Iterable[RuntimeKey], *, wide: bool) ->
         kind, namespace, name = key
         own = catalog.runtimes.get(key)
         document = own or catalog.fallback_runtimes[key]
-        spec: Any = document.raw.get("spec") or {}
-        policy = spec.get("mlPolicy") or {}
-        labels = (document.raw.get("metadata") or {}).get("labels") or {}
         cells = {
             "KIND": kind,
             "NAMESPACE": namespace or "-",
             "NAME": name,
-            "FRAMEWORK": labels.get(LABEL_FRAMEWORK) or _framework(policy),
-            "NODES": str(policy.get("numNodes") or 1),
+            "FRAMEWORK": find_framework(document.raw),
+            "NODES": str(mapping_at(document.raw, "spec", "mlPolicy").get("numNodes") or 1),
             "SOURCE": "folder" if own else "built-in",
         }
         if wide:
             cells["FILE"] = f"{document.file}:{document.line}"
         rows.append(Row(cells=cells))
     return rows
-
-
-def _framework(policy: Any) -> str:
-    named = [key for key in policy if key != "numNodes"] if isinstance(policy, dict) else []
-    return named[0] if named else "plain"

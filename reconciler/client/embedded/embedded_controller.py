@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.client.client_errors import InvalidRequest, NoEngine
 from reconciler.client.embedded.controller_logging import configure_controller_logging
+from reconciler.common.mappings import mapping_at
 from reconciler.errors import EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import ANNOTATION_SUBMITTED_BY
 from reconciler.state.locks import daemon_lock
@@ -243,7 +244,7 @@ def _with_engine_in_use(settings: Settings) -> Settings:
         InvalidRequest: they run on another one than the user wants.
     """
     running = {
-        status.name: str((status.status.get("engine") or {}).get("name", ""))
+        status.name: str(mapping_at(status.status, "engine").get("name", ""))
         for status in SidecarReader(sidecar_root(settings.specs, settings.status_dir)).read().jobs().values()
         if status.phase not in ENDED_PHASES
         and any(n.container_id and n.exit_code is None for n in status.nodes)
@@ -276,5 +277,4 @@ def _has_started(status: ObjectStatus | None) -> bool:
 
 
 def _is_submitted_by_client(job: Mapping[str, Any]) -> bool:
-    annotations = (job.get("metadata") or {}).get("annotations") or {}
-    return bool(annotations.get(ANNOTATION_SUBMITTED_BY))
+    return bool(mapping_at(job, "metadata", "annotations").get(ANNOTATION_SUBMITTED_BY))

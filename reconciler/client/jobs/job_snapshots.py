@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler.client.client_errors import JobNotFound
+from reconciler.common.mappings import mapping_at
 from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import NotAFolder, ReconcilerError
-from reconciler.names import DEFAULT_NAMESPACE, job_key
+from reconciler.names import API_VERSION, DEFAULT_NAMESPACE, job_key
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader, UnreadableSidecar
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.api import Document
     from reconciler.config.settings import Settings
     from reconciler.sources.folder.catalog import Catalog, JobEntry
+    from reconciler.state.sidecar_reader import NodeStatus
 
 NO_STATUS = "No status yet: no daemon has seen it (reconciler run)."
 
@@ -46,6 +48,11 @@ class Job:
         """``namespace/name``."""
         return job_key(self.namespace, self.name)
 
+    @property
+    def short_name(self) -> str:
+        """The name as users type it: with its namespace unless that is ``default``."""
+        return self.name if self.namespace == DEFAULT_NAMESPACE else self.key
+
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
         """The document as its file has it now, else the last good one, else nothing."""
@@ -57,8 +64,17 @@ class Job:
     @property
     def spec(self) -> Mapping[str, Any]:
         """``spec`` of the manifest; empty when it is not a mapping."""
-        spec = self.manifest.get("spec")
-        return spec if isinstance(spec, Mapping) else {}
+        return mapping_at(self.manifest, "spec")
+
+    @property
+    def reported(self) -> Mapping[str, Any]:
+        """``status`` of the sidecar; empty without one."""
+        return self.status.status if self.status is not None else {}
+
+    @property
+    def nodes(self) -> tuple[NodeStatus, ...]:
+        """The nodes and the containers of other steps, as the sidecar lists them."""
+        return self.status.nodes if self.status is not None else ()
 
     @property
     def file(self) -> str:
@@ -83,17 +99,15 @@ class Job:
     @property
     def nodes_total(self) -> int | None:
         """Number of training nodes: as the sidecar lists them, else as the manifest asks; None: unknown."""
-        ranked = [n for n in self.status.nodes if n.rank is not None] if self.status is not None else []
-        if ranked:
-            return len(ranked)
-        trainer = self.spec.get("trainer")
-        wanted = trainer.get("numNodes") if isinstance(trainer, Mapping) else None
+        if ranked := sum(n.rank is not None for n in self.nodes):
+            return ranked
+        wanted = mapping_at(self.spec, "trainer").get("numNodes")
         return wanted if isinstance(wanted, int) else None
 
     @property
     def nodes_ready(self) -> int:
         """Number of training nodes that run or have succeeded."""
-        return sum(n.ready for n in self.status.nodes if n.rank is not None) if self.status is not None else 0
+        return sum(n.ready for n in self.nodes if n.rank is not None)
 
     @property
     def restarts(self) -> int:
@@ -106,23 +120,21 @@ class Job:
 
     def as_object(self) -> dict[str, Any]:
         """Returns the Kubernetes object: the manifest with the metadata and the status of the sidecar."""
-        base: dict[str, Any] = {
-            "apiVersion": self.manifest.get("apiVersion", "trainer.kubeflow.org/v1alpha1"),
+        status = {"phase": self.phase, **self.reported}
+        if not self.reported and self.entry is not None and self.entry.errors:
+            status["errors"] = [fault.as_dict() for fault in self.entry.errors]
+        return {
+            "apiVersion": self.manifest.get("apiVersion", API_VERSION),
             "kind": "TrainJob",
+            "metadata": {
+                **mapping_at(self.manifest, "metadata"),
+                "name": self.name,
+                "namespace": self.namespace,
+                **(self.status.metadata if self.status is not None else {}),
+            },
+            "spec": dict(self.spec),
+            "status": status,
         }
-        metadata = self.manifest.get("metadata")
-        base["metadata"] = {
-            **(metadata if isinstance(metadata, Mapping) else {}),
-            "name": self.name,
-            "namespace": self.namespace,
-            **(self.status.metadata if self.status is not None else {}),
-        }
-        base["spec"] = dict(self.spec)
-        status = dict(self.status.status) if self.status is not None else {}
-        base["status"] = {"phase": self.phase, **status}
-        if not status and self.entry is not None and self.entry.errors:
-            base["status"]["errors"] = [fault.as_dict() for fault in self.entry.errors]
-        return base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +166,7 @@ class Snapshot:
             keys = ", ".join(j.key for j in found)
             raise JobNotFound(f"There are several jobs called {name}: {keys}.", remedy="Say which with -n.")
         where = f" in namespace {namespace}" if namespace else ""
-        names = [j.key if j.namespace != DEFAULT_NAMESPACE else j.name for j in self.jobs]
+        names = [j.short_name for j in self.jobs]
         remedy = f"There are: {', '.join(names)}." if names else "There is no job at all."
         raise JobNotFound(f"There is no job {name}{where}{did_you_mean(name, names)}.", remedy=remedy)
 

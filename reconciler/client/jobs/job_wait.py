@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.client.client_errors import InvalidRequest, JobFailed, WaitTimeout
 from reconciler.client.constants import constants
 from reconciler.client.jobs.file_tail import FileTail, tail_offset
 from reconciler.client.jobs.trainjob_objects import step_name
+from reconciler.common.mappings import mapping_at
 
 if TYPE_CHECKING:
     from reconciler.client.jobs.folder_watcher import FolderWatcher
@@ -101,9 +102,7 @@ def wait_for_status(
 def describe_failure(job: Job) -> str:
     """Returns how each node ended, with the last lines of the one that failed first."""
     lines = [f"TrainJob {job.name} is Failed" + (f": {job.message}" if job.message else "")]
-    if job.status is None:
-        return lines[0]
-    for node in job.status.nodes:
+    for node in job.nodes:
         if node.exit_code is None:
             state = node.state or "not started"
         else:
@@ -120,12 +119,10 @@ def describe_failure(job: Job) -> str:
 
 def _last_lines(job: Job) -> tuple[str, list[str]]:
     """Container that failed first and its last lines: from the status, else from the kept log."""
-    if job.status is None:
-        return "", []
-    failure: Any = job.status.status.get("failure")
-    if isinstance(failure, dict) and failure.get("log"):
+    failure = mapping_at(job.reported, "failure")
+    if failure.get("log"):
         return str(failure.get("container", "")), [str(line) for line in failure["log"]][-LOG_LINES:]
-    failed = [node for node in job.status.nodes if node.exit_code not in (None, 0) and node.log]
+    failed = [node for node in job.nodes if node.exit_code not in (None, 0) and node.log]
     first = min(failed, key=lambda node: node.finished_at or float("inf"), default=None)
     return (first.name, list(_read_tail(Path(first.log)))) if first is not None else ("", [])
 

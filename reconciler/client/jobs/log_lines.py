@@ -22,7 +22,6 @@ from reconciler.client.jobs.log_selection import (
     select_log_files,
 )
 from reconciler.client.jobs.trainjob_objects import step_name
-from reconciler.state.phases import ENDED_PHASES
 
 if TYPE_CHECKING:
     from reconciler.client.jobs.job_snapshots import Job
@@ -54,7 +53,7 @@ def check_selection(job: Job, selection: LogSelection, log_dir: Path) -> None:
     Raises:
         InvalidRequest: it has no such step or node.
     """
-    nodes = job.status.nodes if job.status is not None else ()
+    nodes = job.nodes
     if selection.all_nodes or not nodes or any(selection.label_for(job, n.name) is not None for n in nodes):
         return
     if _latest_files(job, selection, log_dir):
@@ -109,7 +108,7 @@ def follow_lines(load_job: Callable[[], Job], selection: LogSelection, log_dir: 
             except JobNotFound:
                 break
             labelled = labelled or _has_several(job, selection)
-        if grew or not _has_ended(job, selection, tails):
+        if grew or not selection.is_over(job, [path.stem for path in tails]):
             quiet_since = None
         elif quiet_since is None:
             quiet_since = now
@@ -127,14 +126,6 @@ def _latest_files(job: Job, selection: LogSelection, log_dir: Path) -> dict[Path
 
 def _has_several(job: Job, selection: LogSelection) -> bool:
     return not selection.is_single and (job.nodes_total or 1) > 1
-
-
-def _has_ended(job: Job, selection: LogSelection, tails: _Tails) -> bool:
-    if job.phase in ENDED_PHASES or job.phase == "Suspended":
-        return True
-    nodes = job.status.nodes if job.status is not None else ()
-    succeeded = {node.name for node in nodes if node.state == "exited" and node.exit_code == 0}
-    return selection.is_single and bool(tails) and {path.stem for path in tails} <= succeeded
 
 
 def _read(tails: _Tails, *, labelled: bool, to_end: bool = False) -> Iterator[str]:

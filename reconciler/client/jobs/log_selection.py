@@ -6,6 +6,7 @@ can go wrong: a sidecar may be missing or older than the logs; containers are th
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.api.step_names import NODE
 from reconciler.names import pod_name, qualified_name
 from reconciler.state.log_paths import LOG_SUFFIX, attempt_log_folder, job_log_folder, log_file
+from reconciler.state.phases import ENDED_PHASES
 
 if TYPE_CHECKING:
     from reconciler.client.jobs.job_snapshots import Job
@@ -66,14 +68,25 @@ class LogSelection:
         if not self.is_single:
             return ""
         rank = self.node or 0
-        known = next((n.name for n in job.status.nodes if n.rank == rank), "") if job.status else ""
+        known = next((n.name for n in job.nodes if n.rank == rank), "")
         return known or pod_name(job.namespace, job.name, NODE, rank, 1)
+
+    def is_over(self, job: Job, names: Collection[str]) -> bool:
+        """Whether the job has ended or is suspended, or the one selected container has succeeded.
+
+        Args:
+            job: as it is now.
+            names: of the selected containers that have logs.
+        """
+        if job.phase in ENDED_PHASES or job.phase == "Suspended":
+            return True
+        succeeded = {node.name for node in job.nodes if node.state == "exited" and node.exit_code == 0}
+        return self.is_single and bool(names) and succeeded.issuperset(names)
 
 
 def find_log_folder(job: Job, log_dir: Path) -> Path:
     """Returns a job's log folder by its sidecar (a daemon may have another ``log_dir``), else by ours."""
-    nodes = job.status.nodes if job.status is not None else ()
-    known = next((Path(node.log) for node in nodes if node.log), None)
+    known = next((Path(node.log) for node in job.nodes if node.log), None)
     return known.parent.parent if known is not None else job_log_folder(log_dir, job.namespace, job.name)
 
 
@@ -101,7 +114,7 @@ def select_log_files(job: Job, folder: Path, attempt: int, selection: LogSelecti
 
 def _rank_and_step(job: Job, name: str) -> tuple[int | None, str]:
     """Rank and step of a container: by the sidecar, else by its name."""
-    for node in job.status.nodes if job.status is not None else ():
+    for node in job.nodes:
         if node.name == name:
             return node.rank, node.step
     step, _, index = _without_job(job, name).rpartition("-")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.api.step_names import NODE
 from reconciler.client.constants import constants
 from reconciler.client.runtime_objects import (
-    mapping_at,
     parse_runtime,
     replicated_jobs,
     requested_devices,
@@ -17,6 +16,7 @@ from reconciler.client.runtime_objects import (
     unknown_runtime,
 )
 from reconciler.client.types.types import Event, Runtime, Step, TrainJob
+from reconciler.common.mappings import mapping_at
 from reconciler.names import ANNOTATION_RUNTIME
 from reconciler.state.sidecar_reader import NodeStatus
 from reconciler.state.timestamps import parse_time
@@ -42,22 +42,20 @@ def build_trainjob(job: Job, runtimes: Mapping[str, Document]) -> TrainJob:
     name = requested_runtime(job)
     document = runtimes.get(name)
     runtime = _runtime(name, document)
-    nodes = job.status.nodes if job.status is not None else ()
     requested = mapping_at(job.spec, "trainer").get("numNodes")
     total = requested if isinstance(requested, int) else job.nodes_total or runtime.trainer.num_nodes
     devices = _devices_by_step(job, document)
     created = job.status.created_at if job.status is not None else None
-    status = job.status.status if job.status is not None else {}
     return TrainJob(
         name=job.name,
         runtime=runtime,
-        steps=[_step(node, devices) for node in nodes],
+        steps=[_step(node, devices) for node in job.nodes],
         num_nodes=total,
         creation_timestamp=datetime.fromtimestamp(created or 0.0, tz=UTC),
-        status=_job_status(job.phase, nodes, total),
+        status=_job_status(job, total),
         phase=job.phase,
         message=job.message,
-        progress=mapping_at(status, "trainerStatus") or None,
+        progress=mapping_at(job.reported, "trainerStatus") or None,
     )
 
 
@@ -87,12 +85,11 @@ def step_name(node: NodeStatus) -> str:
     return f"{NODE}-{node.rank}" if node.rank is not None else node.step or node.name
 
 
-def _job_status(phase: str, nodes: Sequence[NodeStatus], total: int) -> str:
+def _job_status(job: Job, total: int) -> str:
     """Upstream's status: Running once every training node runs or has succeeded."""
-    if phase in _END_STATUSES:
-        return _END_STATUSES[phase]
-    ready = sum(node.ready for node in nodes if node.rank is not None)
-    return constants.TRAINJOB_RUNNING if 0 < total <= ready else constants.TRAINJOB_CREATED
+    if job.phase in _END_STATUSES:
+        return _END_STATUSES[job.phase]
+    return constants.TRAINJOB_RUNNING if 0 < total <= job.nodes_ready else constants.TRAINJOB_CREATED
 
 
 def _step(node: NodeStatus, devices: Mapping[str, tuple[str, str]]) -> Step:
@@ -123,9 +120,7 @@ def _devices_by_step(job: Job, document: Document | None) -> dict[str, tuple[str
 
 
 def _runtime(name: str, document: Document | None) -> Runtime:
-    if document is None:
-        return unknown_runtime(name)
     try:
-        return parse_runtime(document.raw)
+        return parse_runtime(document.raw) if document is not None else unknown_runtime(name)
     except ValueError:
         return unknown_runtime(name)

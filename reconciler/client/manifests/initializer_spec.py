@@ -21,8 +21,9 @@ from urllib.parse import unquote, urlsplit
 from reconciler.api.step_names import INITIALIZER_VOLUME, NODE
 from reconciler.client.client_errors import InvalidRequest
 from reconciler.client.constants import constants
-from reconciler.client.runtime_objects import mapping_at, replicated_jobs, step_containers
+from reconciler.client.runtime_objects import replicated_jobs, step_containers
 from reconciler.client.types.initializers import BaseInitializer, DataCacheInitializer, Initializer
+from reconciler.common.mappings import mapping_at
 
 if TYPE_CHECKING:
     from reconciler.client.backends.container.types import ContainerBackendConfig
