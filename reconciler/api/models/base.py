@@ -105,26 +105,27 @@ IMMUTABLE: Final = Immutable()
 IMMUTABLE_VALUE: Final = Immutable("Value is immutable")
 
 
-class ListMap:
-    """Marks a list that is a map, keyed by the given attributes of its items; rejects a key given twice."""
+class ListSet:
+    """Marks a list that is a set; rejects a value given twice."""
 
-    def __init__(self, *attributes: str) -> None:
-        self._attributes = attributes
-        self._names = [to_manifest_name(attribute) for attribute in attributes]
+    def __init__(self) -> None:
+        self._schema: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 
-    def key_of(self, item: Model) -> tuple[Any, ...]:
-        """Returns the key of an item of the list."""
-        return tuple(getattr(item, attribute) for attribute in self._attributes)
+    def key_of(self, item: Any) -> Any:
+        """Returns what no other item of the list may have."""
+        return item
 
-    def verify(self, items: Sequence[Model]) -> Sequence[Model]:
+    def _show(self, key: Any) -> str:
+        return repr(key)
+
+    def verify(self, items: Sequence[Any]) -> Sequence[Any]:
         """Returns ``items``, or raises an error that names each item whose key came before."""
-        seen: set[tuple[Any, ...]] = set()
+        seen: set[Any] = set()
         repeated: list[tuple[int, str]] = []
         for index, item in enumerate(items):
             key = self.key_of(item)
             if key in seen:
-                shown = ", ".join(f"{name}: {value}" for name, value in zip(self._names, key, strict=True))
-                message = f"Duplicate value: {{{shown}}} is in this list already; give it once"
+                message = f"Duplicate value: {self._show(key)} is in this list already; give it once"
                 repeated.append((index, message))
             seen.add(key)
         if repeated:
@@ -137,34 +138,23 @@ class ListMap:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {
-            **handler(schema),
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": self._names,
-        }
+        return {**handler(schema), **self._schema}
 
 
-class ListSet:
-    """Marks a list that is a set; rejects a value given twice."""
+class ListMap(ListSet):
+    """Marks a list that is a map, keyed by the given attributes of its items; rejects a key given twice."""
 
-    def verify(self, items: Sequence[Any]) -> Sequence[Any]:
-        """Returns ``items``, or raises an error that names each repeated one."""
-        repeated = [
-            (index, f"Duplicate value: {item!r} is in this list already; give it once")
-            for index, item in enumerate(items)
-            if item in items[:index]
-        ]
-        if repeated:
-            raise PydanticCustomError("items", "Duplicate value", {"items": repeated})
-        return items
+    def __init__(self, *attributes: str) -> None:
+        self._attributes = attributes
+        self._names = [to_manifest_name(attribute) for attribute in attributes]
+        self._schema = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": self._names}
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.verify, handler(source))
+    def key_of(self, item: Any) -> Any:
+        """Returns the values of the attributes."""
+        return tuple(getattr(item, attribute) for attribute in self._attributes)
 
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {**handler(schema), "x-kubernetes-list-type": "set"}
+    def _show(self, key: Any) -> str:
+        return f"{{{', '.join(f'{name}: {value}' for name, value in zip(self._names, key, strict=True))}}}"
 
 
 class Model(BaseModel):
