@@ -22,7 +22,7 @@ from reconciler.api.step_names import INITIALIZER_VOLUME, NODE
 from reconciler.client.client_errors import InvalidRequest
 from reconciler.client.constants import constants
 from reconciler.client.runtime_objects import replicated_jobs, step_containers
-from reconciler.client.types.initializers import BaseInitializer, DataCacheInitializer, Initializer
+from reconciler.client.types.types import BaseInitializer, DataCacheInitializer, Initializer
 from reconciler.common.mappings import mapping_at
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import Any
 
 from reconciler.client.client_errors import InvalidRequest
 from reconciler.client.constants import constants
-from reconciler.client.types.initializers import HuggingFaceDatasetInitializer, Initializer
-from reconciler.client.types.torchtune import (
+from reconciler.client.types.types import (
     DataFormat,
     DataType,
+    HuggingFaceDatasetInitializer,
+    Initializer,
     LoraConfig,
     Loss,
     TorchTuneConfig,

@@ -10,13 +10,13 @@ from reconciler.client.constants import constants
 from reconciler.client.manifests.function_command import build_function_command
 from reconciler.client.manifests.function_source import build_program
 from reconciler.client.manifests.torchtune_arguments import build_torchtune_arguments
-from reconciler.client.types.torchtune import TorchTuneConfig
 from reconciler.client.types.types import (
     BuiltinTrainer,
     CustomTrainer,
     CustomTrainerContainer,
     Initializer,
     Runtime,
+    TorchTuneConfig,
     TrainerType,
 )
 

@@ -1,1 +1,1 @@
-"""Types of the client. ``reconciler.client.types.types`` exports all of them, as upstream's module does."""
+"""Types of the client, at upstream's import path ``reconciler.client.types.types``."""

@@ -13,51 +13,6 @@ from enum import Enum
 from typing import Any
 
 from reconciler.client.constants import constants
-from reconciler.client.types.initializers import (
-    BaseInitializer,
-    DataCacheInitializer,
-    HuggingFaceDatasetInitializer,
-    HuggingFaceModelInitializer,
-    Initializer,
-    S3DatasetInitializer,
-    S3ModelInitializer,
-)
-from reconciler.client.types.torchtune import (
-    DataFormat,
-    DataType,
-    LoraConfig,
-    Loss,
-    TorchTuneConfig,
-    TorchTuneInstructDataset,
-)
-
-__all__ = [
-    "TORCH_TUNE",
-    "BaseInitializer",
-    "BuiltinTrainer",
-    "CustomTrainer",
-    "CustomTrainerContainer",
-    "DataCacheInitializer",
-    "DataFormat",
-    "DataType",
-    "Event",
-    "HuggingFaceDatasetInitializer",
-    "HuggingFaceModelInitializer",
-    "Initializer",
-    "LoraConfig",
-    "Loss",
-    "Runtime",
-    "RuntimeKind",
-    "RuntimeTrainer",
-    "S3DatasetInitializer",
-    "S3ModelInitializer",
-    "Step",
-    "TorchTuneConfig",
-    "TorchTuneInstructDataset",
-    "TrainJob",
-    "TrainJobTemplate",
-    "TrainerType",
-]
 
 TORCH_TUNE = "torchtune"
 
@@ -109,6 +64,168 @@ class BuiltinTrainer:
     """Trains by the runtime's own trainer, torchtune, with parameters."""
 
     config: TorchTuneConfig
+
+
+class Loss(Enum):
+    """Loss functions."""
+
+    CEWithChunkedOutputLoss = "torchtune.modules.loss.CEWithChunkedOutputLoss"
+
+
+class DataType(Enum):
+    """Data types of the model's and the optimizer's parameters."""
+
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
+class DataFormat(Enum):
+    """Formats of a dataset's files."""
+
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    TEXT = "text"
+    XML = "xml"
+
+
+@dataclass
+class TorchTuneInstructDataset:
+    """A dataset of instructions and answers.
+
+    Args:
+        source: format of its files.
+        split: a part of it, ``train[:10%]``.
+        train_on_input: train on the prompt as well.
+        new_system_prompt: put before each prompt.
+        column_map: its columns for ``input`` and ``output``.
+    """
+
+    source: DataFormat | None = None
+    split: str | None = None
+    train_on_input: bool | None = None
+    new_system_prompt: str | None = None
+    column_map: dict[str, str] | None = None
+
+
+@dataclass
+class LoraConfig:
+    """LoRA, QLoRA and DoRA."""
+
+    apply_lora_to_mlp: bool | None = None
+    apply_lora_to_output: bool | None = None
+    lora_attn_modules: list[str] = field(default_factory=lambda: ["q_proj", "v_proj", "output_proj"])
+    lora_rank: int | None = None
+    lora_alpha: int | None = None
+    lora_dropout: float | None = None
+    quantize_base: bool | None = None
+    use_dora: bool | None = None
+
+
+@dataclass
+class TorchTuneConfig:
+    """Fine-tuning by torchtune; fields that are None keep the runtime's values.
+
+    Args:
+        batch_size: samples before the weights are updated.
+        epochs: passes over the dataset.
+        num_nodes: containers to train on.
+        resources_per_node: ``{"gpu": 4, "memory": "10G"}``.
+    """
+
+    dtype: DataType | None = None
+    batch_size: int | None = None
+    epochs: int | None = None
+    loss: Loss | None = None
+    num_nodes: int | None = None
+    peft_config: LoraConfig | None = None
+    dataset_preprocess_config: TorchTuneInstructDataset | None = None
+    resources_per_node: dict[str, Any] | None = None
+
+
+def _default_patterns() -> list[str]:
+    return list(constants.INITIALIZER_DEFAULT_IGNORE_PATTERNS)
+
+
+@dataclass
+class BaseInitializer:
+    """Base of all initializers; ``storage_uri`` is the address of the data."""
+
+    storage_uri: str
+
+
+@dataclass
+class HuggingFaceDatasetInitializer(BaseInitializer):
+    """A dataset of the Hugging Face hub, or a folder of this machine (``file:///data/mnist``)."""
+
+    ignore_patterns: list[str] | None = None
+    access_token: str | None = None
+
+
+@dataclass
+class _S3Initializer(BaseInitializer):
+    ignore_patterns: list[str] | None = None
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    region: str | None = None
+    role_arn: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.storage_uri.startswith("s3://"):
+            raise ValueError(f"storage_uri must start with 's3://', got {self.storage_uri}")
+
+
+@dataclass
+class S3DatasetInitializer(_S3Initializer):
+    """A dataset in S3-compatible storage, ``s3://bucket/path``."""
+
+
+@dataclass
+class DataCacheInitializer(BaseInitializer):
+    """A distributed data cache, ``cache://SCHEMA/TABLE``; needs a runtime that has one."""
+
+    metadata_loc: str
+    num_data_nodes: int
+    head_cpu: str | None = None
+    head_mem: str | None = None
+    worker_cpu: str | None = None
+    worker_mem: str | None = None
+    iam_role: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_data_nodes <= 1:
+            raise ValueError(f"num_data_nodes must be greater than 1, got {self.num_data_nodes}")
+        if not self.storage_uri.startswith("cache://"):
+            raise ValueError(f"storage_uri must start with 'cache://', got {self.storage_uri}")
+        if len(self.storage_uri.removeprefix("cache://").split("/")) != 2:
+            raise ValueError(
+                f"storage_uri must be in format 'cache://<SCHEMA_NAME>/<TABLE_NAME>', got {self.storage_uri}"
+            )
+
+
+@dataclass
+class HuggingFaceModelInitializer(BaseInitializer):
+    """A model of the Hugging Face hub, or a folder of this machine (``file:///models/llama``)."""
+
+    ignore_patterns: list[str] | None = field(default_factory=_default_patterns)
+    access_token: str | None = None
+
+
+@dataclass
+class S3ModelInitializer(_S3Initializer):
+    """A model in S3-compatible storage, ``s3://bucket/path``."""
+
+    ignore_patterns: list[str] | None = field(default_factory=_default_patterns)
+
+
+@dataclass
+class Initializer:
+    """Dataset and model to fetch before the nodes start."""
+
+    dataset: HuggingFaceDatasetInitializer | S3DatasetInitializer | DataCacheInitializer | None = None
+    model: HuggingFaceModelInitializer | S3ModelInitializer | None = None
 
 
 class TrainerType(Enum):
