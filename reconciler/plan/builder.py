@@ -19,19 +19,12 @@ from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob, fi
 from reconciler.api.field_paths import pod_spec_path, replicated_job_path
 from reconciler.api.step_names import DATASET_INITIALIZER, MODEL_INITIALIZER, TRAINER
 from reconciler.errors import PlanError
+from reconciler.plan import job_policies
 from reconciler.plan.draft import JobDraft, Raw, StepDraft
 from reconciler.plan.expansion import address_reference
 from reconciler.plan.field_warnings import FieldWarnings
 from reconciler.plan.frameworks.registry import select_framework
 from reconciler.plan.job_plan import HostEntry, JobPlan, PodPlan, StepPlan
-from reconciler.plan.job_policies import (
-    plan_dependencies,
-    plan_exit_rules,
-    plan_failure_rules,
-    plan_success_policy,
-    warn_job,
-    warn_job_set,
-)
 from reconciler.plan.pod.partial_support import warn_pod
 from reconciler.plan.pod.pod_template import host_names, plan_pod
 from reconciler.plan.pod.pod_volumes import add_claimed_volumes
@@ -143,7 +136,7 @@ def _plan_job(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
     warnings = _job_warnings(draft)
     failure = spec.get("failurePolicy")
     pod = draft.ranked_step.pod if draft.ranked_step is not None else {}
-    operator, targets = plan_success_policy(spec)
+    operator, targets = job_policies.plan_success_policy(spec)
     return JobPlan(
         namespace=draft.namespace,
         name=draft.name,
@@ -156,7 +149,7 @@ def _plan_job(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
         port=names.MASTER_PORT,
         suspend=bool(manifest["spec"].get("suspend")),
         max_restarts=None if failure is None else int(failure.get("maxRestarts") or 0),
-        failure_rules=plan_failure_rules(failure or {}),
+        failure_rules=job_policies.plan_failure_rules(failure or {}),
         success_operator=operator,
         success_targets=targets,
         startup_in_order=(spec.get("startupPolicy") or {}).get("startupPolicyOrder") == "InOrder",
@@ -177,7 +170,7 @@ def _job_warnings(draft: JobDraft) -> FieldWarnings:
     for path, message in (*draft.warnings, *unsupported):
         if path != token:
             warnings.add(path, message)
-    warn_job_set(draft.jobset_spec, warnings.child("spec.template.spec"))
+    job_policies.warn_job_set(draft.jobset_spec, warnings.child("spec.template.spec"))
     return warnings
 
 
@@ -190,18 +183,18 @@ def _project_annotations(manifest: Raw) -> dict[str, str]:
 def _plan_step(draft: JobDraft, step: StepDraft, warnings: FieldWarnings) -> StepPlan:
     job_warnings = warnings.child(f"{replicated_job_path(step.position)}.template.spec")
     pod_warnings = warnings.child(pod_spec_path(step.position))
-    warn_job(step, job_warnings)
+    job_policies.warn_job(step, job_warnings)
     warn_pod(step, pod_warnings)
     limit = step.job_spec.get("backoffLimit")
     return StepPlan(
         name=step.name,
         role=step.role,
-        after=plan_dependencies(step),
+        after=job_policies.plan_dependencies(step),
         pods=tuple(plan_pod(draft, step, index, pod_warnings) for index in range(step.count)),
         backoff_limit=_DEFAULT_BACKOFF_LIMIT if limit is None else int(limit),
         restart_policy=step.pod.get("restartPolicy") or _DEFAULT_RESTART_POLICY,
         active_deadline=_seconds(step.job_spec.get("activeDeadlineSeconds")),
-        exit_rules=plan_exit_rules(step, job_warnings),
+        exit_rules=job_policies.plan_exit_rules(step, job_warnings),
     )
 
 

@@ -8,7 +8,7 @@ that changes later) is checked again right before the mount is used, by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,6 @@ from reconciler.config.policy import Policy, matches_any
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, VolumePlan
 from reconciler.plan.policy.container_rules import check_container
 from reconciler.plan.policy.host_mounts import HostPaths, MountDecision, PathInfo, check_mount
-from reconciler.plan.policy.resource_demand import total_limit
 
 DEFAULT_POLICY: Final = Policy()
 #: Reason of conditions, events and faults.
@@ -204,12 +203,12 @@ def _check_maximum(plan: JobPlan, policy: Policy) -> Iterator[Violation]:
     pods = len(plan.pods)
     if maximum.nodes is not None and pods > maximum.nodes:
         yield violation("nodes", f"the job has {pods} pods, at most {maximum.nodes} are allowed")
-    devices = int(total_limit(plan, lambda c: sum(c.resources.devices.values())) or 0)
+    devices = int(_total_limit(plan, lambda c: sum(c.resources.devices.values())) or 0)
     if maximum.gpus is not None and devices > maximum.gpus:
         yield violation("gpus", f"the job asks for {devices} devices, at most {maximum.gpus} are allowed")
     limits = (
-        ("cpu", maximum.cpu, total_limit(plan, lambda c: c.resources.cpu_limit), "CPUs"),
-        ("memory", maximum.memory, total_limit(plan, lambda c: c.resources.memory_limit), "bytes"),
+        ("cpu", maximum.cpu, _total_limit(plan, lambda c: c.resources.cpu_limit), "CPUs"),
+        ("memory", maximum.memory, _total_limit(plan, lambda c: c.resources.memory_limit), "bytes"),
     )
     for rule, quantity, asked, unit in limits:
         if quantity is None:
@@ -220,3 +219,23 @@ def _check_maximum(plan: JobPlan, policy: Policy) -> Iterator[Violation]:
         elif asked > allowed:
             message = f"the job's limits come to {asked:g} {unit}, at most {allowed:g} are allowed"
             yield violation(rule, message)
+
+
+def _total_limit(plan: JobPlan, limit: Callable[[ContainerPlan], float | None]) -> float | None:
+    """Adds up a limit of the job's pods; None where a container has none.
+
+    Of a pod's init containers, which run alone, the largest counts.
+    """
+    total = 0.0
+    for pod in plan.pods:
+        together, alone = 0.0, 0.0
+        for container in pod.containers:
+            amount = limit(container)
+            if amount is None:
+                return None
+            if container.kind == "init":
+                alone = max(alone, amount)
+            else:
+                together += amount
+        total += max(together, alone)
+    return total

@@ -7,16 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from reconciler.api.models.base import Flag, Int32, Int64, ListMap, Model, ResourceList, StringMap
+from reconciler.api.models.core import scheduling
 from reconciler.api.models.core.container import Container, EphemeralContainer, ResourceRequirements
-from reconciler.api.models.core.scheduling import (
-    Affinity,
-    PodReadinessGate,
-    PodResourceClaim,
-    PodSchedulingGate,
-    PodSchedulingGroup,
-    Toleration,
-    TopologySpreadConstraint,
-)
 from reconciler.api.models.core.security_context import PodSecurityContext
 from reconciler.api.models.core.volume import Volume
 from reconciler.api.models.metadata import EmbeddedMetadata, LocalObjectReference
@@ -55,7 +47,7 @@ class PodSpec(Model):
 
     containers: Annotated[tuple[Container, ...], ListMap("name")]
     active_deadline_seconds: Int64 | None = None
-    affinity: Affinity | None = None
+    affinity: scheduling.Affinity | None = None
     automount_service_account_token: Flag | None = None
     dns_config: PodDNSConfig | None = None
     dns_policy: str | None = None
@@ -77,14 +69,14 @@ class PodSpec(Model):
     preemption_policy: str | None = None
     priority: Int32 | None = None
     priority_class_name: str | None = None
-    readiness_gates: tuple[PodReadinessGate, ...] = ()
-    resource_claims: Annotated[tuple[PodResourceClaim, ...], ListMap("name")] = ()
+    readiness_gates: tuple[scheduling.PodReadinessGate, ...] = ()
+    resource_claims: Annotated[tuple[scheduling.PodResourceClaim, ...], ListMap("name")] = ()
     resources: ResourceRequirements | None = None
     restart_policy: str | None = None
     runtime_class_name: str | None = None
     scheduler_name: str | None = None
-    scheduling_gates: Annotated[tuple[PodSchedulingGate, ...], ListMap("name")] = ()
-    scheduling_group: PodSchedulingGroup | None = None
+    scheduling_gates: Annotated[tuple[scheduling.PodSchedulingGate, ...], ListMap("name")] = ()
+    scheduling_group: scheduling.PodSchedulingGroup | None = None
     security_context: PodSecurityContext | None = None
     service_account: str | None = None
     service_account_name: str | None = None
@@ -92,9 +84,9 @@ class PodSpec(Model):
     share_process_namespace: Flag | None = None
     subdomain: str | None = None
     termination_grace_period_seconds: Int64 | None = None
-    tolerations: tuple[Toleration, ...] = ()
+    tolerations: tuple[scheduling.Toleration, ...] = ()
     topology_spread_constraints: Annotated[
-        tuple[TopologySpreadConstraint, ...], ListMap("topology_key", "when_unsatisfiable")
+        tuple[scheduling.TopologySpreadConstraint, ...], ListMap("topology_key", "when_unsatisfiable")
     ] = ()
     volumes: Annotated[tuple[Volume, ...], ListMap("name")] = ()
 

@@ -8,27 +8,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from reconciler.api.models.base import Flag, Int32, Int64, Model, Quantity, StringMap
-from reconciler.api.models.core.cloud_volumes import (
-    AWSElasticBlockStoreVolumeSource,
-    AzureDiskVolumeSource,
-    AzureFileVolumeSource,
-    CephFSVolumeSource,
-    CinderVolumeSource,
-    FCVolumeSource,
-    FlexVolumeSource,
-    FlockerVolumeSource,
-    GCEPersistentDiskVolumeSource,
-    GitRepoVolumeSource,
-    GlusterfsVolumeSource,
-    ISCSIVolumeSource,
-    PhotonPersistentDiskVolumeSource,
-    PortworxVolumeSource,
-    QuobyteVolumeSource,
-    RBDVolumeSource,
-    ScaleIOVolumeSource,
-    StorageOSVolumeSource,
-    VsphereVirtualDiskVolumeSource,
-)
+from reconciler.api.models.core import cloud_volumes
 from reconciler.api.models.core.environment import ObjectFieldSelector, ResourceFieldSelector
 from reconciler.api.models.core.persistent_volume_claim import PersistentVolumeClaimTemplate
 from reconciler.api.models.metadata import LabelSelector, LocalObjectReference
@@ -202,33 +182,33 @@ class Volume(Model):
     """A volume of a pod: a name and exactly one source."""
 
     name: str
-    aws_elastic_block_store: AWSElasticBlockStoreVolumeSource | None = None
-    azure_disk: AzureDiskVolumeSource | None = None
-    azure_file: AzureFileVolumeSource | None = None
-    cephfs: CephFSVolumeSource | None = None
-    cinder: CinderVolumeSource | None = None
+    aws_elastic_block_store: cloud_volumes.AWSElasticBlockStoreVolumeSource | None = None
+    azure_disk: cloud_volumes.AzureDiskVolumeSource | None = None
+    azure_file: cloud_volumes.AzureFileVolumeSource | None = None
+    cephfs: cloud_volumes.CephFSVolumeSource | None = None
+    cinder: cloud_volumes.CinderVolumeSource | None = None
     config_map: ConfigMapVolumeSource | None = None
     csi: CSIVolumeSource | None = None
     downward_api: DownwardAPIVolumeSource | None = None
     empty_dir: EmptyDirVolumeSource | None = None
     ephemeral: EphemeralVolumeSource | None = None
-    fc: FCVolumeSource | None = None
-    flex_volume: FlexVolumeSource | None = None
-    flocker: FlockerVolumeSource | None = None
-    gce_persistent_disk: GCEPersistentDiskVolumeSource | None = None
-    git_repo: GitRepoVolumeSource | None = None
-    glusterfs: GlusterfsVolumeSource | None = None
+    fc: cloud_volumes.FCVolumeSource | None = None
+    flex_volume: cloud_volumes.FlexVolumeSource | None = None
+    flocker: cloud_volumes.FlockerVolumeSource | None = None
+    gce_persistent_disk: cloud_volumes.GCEPersistentDiskVolumeSource | None = None
+    git_repo: cloud_volumes.GitRepoVolumeSource | None = None
+    glusterfs: cloud_volumes.GlusterfsVolumeSource | None = None
     host_path: HostPathVolumeSource | None = None
     image: ImageVolumeSource | None = None
-    iscsi: ISCSIVolumeSource | None = None
+    iscsi: cloud_volumes.ISCSIVolumeSource | None = None
     nfs: NFSVolumeSource | None = None
     persistent_volume_claim: PersistentVolumeClaimVolumeSource | None = None
-    photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = None
-    portworx_volume: PortworxVolumeSource | None = None
+    photon_persistent_disk: cloud_volumes.PhotonPersistentDiskVolumeSource | None = None
+    portworx_volume: cloud_volumes.PortworxVolumeSource | None = None
     projected: ProjectedVolumeSource | None = None
-    quobyte: QuobyteVolumeSource | None = None
-    rbd: RBDVolumeSource | None = None
-    scale_io: ScaleIOVolumeSource | None = None
+    quobyte: cloud_volumes.QuobyteVolumeSource | None = None
+    rbd: cloud_volumes.RBDVolumeSource | None = None
+    scale_io: cloud_volumes.ScaleIOVolumeSource | None = None
     secret: SecretVolumeSource | None = None
-    storageos: StorageOSVolumeSource | None = None
-    vsphere_volume: VsphereVirtualDiskVolumeSource | None = None
+    storageos: cloud_volumes.StorageOSVolumeSource | None = None
+    vsphere_volume: cloud_volumes.VsphereVirtualDiskVolumeSource | None = None
