@@ -1,15 +1,19 @@
-"""Plans of the TrainJobs among manifests: ``plan`` prints them, ``validate`` checks the policy with them."""
+"""Plans of the TrainJobs among manifests, and what the policy refuses of them: for ``plan``, ``validate``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob
+from reconciler.controller.enforcement.enforcer import PolicyEnforcer
 from reconciler.errors import PlanError
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.plan.builder import build
+from reconciler.plan.policy.field_locations import locate_field
+from reconciler.plan.policy.violations import POLICY_VIOLATION, Violation
 from reconciler.sources.folder.catalog import RUNTIME_KINDS, RuntimeKey, object_id, runtime_key
 from reconciler.sources.folder.secret_data import decode_configmap, decode_secret
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from reconciler.api import Document, Fault
     from reconciler.cli.manifest_arguments import Manifests
+    from reconciler.config.settings import Settings
     from reconciler.plan.job_plan import JobPlan
     from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
 
@@ -92,3 +97,43 @@ def data_lookup(
         return decoders[kind](document) if document is not None and document.model is not None else None
 
     return lookup
+
+
+def check_policy(
+    planned: Sequence[PlannedJob],
+    settings: Settings,
+    paths: Sequence[str],
+    *,
+    severity: Literal["error", "warning"] = "error",
+) -> list[Fault]:
+    """Returns a fault for each violation of the policy, at the line that asks for it.
+
+    Args:
+        planned: jobs with their plans.
+        settings: in force; host paths within the folder of manifests are judged by where that folder is.
+        paths: where the manifests are, for when the settings' folder does not exist.
+        severity: of the faults.
+    """
+    if not settings.specs.is_dir():
+        first = next((Path(path) for path in paths if path != "-"), Path())
+        settings = replace(settings, specs=first if first.is_dir() else first.parent)
+    enforcer = PolicyEnforcer(settings, socket=settings.container_host or "")
+    return [
+        replace(_violation_fault(violation, job), severity=severity)
+        for job in planned
+        for violation in enforcer.violations(job.plan)
+    ]
+
+
+def _violation_fault(violation: Violation, planned: PlannedJob) -> Fault:
+    job, runtime = planned.job, planned.runtime
+    location = locate_field(violation.step, violation.field, job=job.raw, runtime=runtime.raw)
+    in_job = location.document == "job"
+    document, path, note = job, location.path, ""
+    if not in_job and Path(runtime.file).exists():
+        document, note = runtime, f" (asked for by {job.object})"
+    elif not in_job:
+        # Nobody would look into the file of a built-in runtime.
+        path, note = "spec.runtimeRef", f" ({location.path} of the runtime {runtime.name})"
+    fault = document.error(path, f"{POLICY_VIOLATION}: {violation}{note}", reason=POLICY_VIOLATION)
+    return replace(fault, object=job.object)

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from reconciler.api.faults import DUPLICATE, RUNTIME_NOT_FOUND, Fault
 from reconciler.api.label_rules import check_template_labels
 from reconciler.api.loading.document import Document
-from reconciler.api.models.runtime import ClusterTrainingRuntime, Runtime, TrainingRuntime
+from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import TrainJob
 from reconciler.api.validation import completeness_rules, runtime_rules, trainjob_rules
 from reconciler.api.validation.jobset import jobset_rules, pod_rules
@@ -47,7 +47,7 @@ def check(documents: Sequence[Document], runtimes: Iterable[Document] = ()) -> l
     }
     for document in documents:
         model = document.model
-        if isinstance(model, ClusterTrainingRuntime | TrainingRuntime):
+        if isinstance(model, Runtime):
             faults += runtime_errors[id(document)]
             faults += _find_runtime_warnings(document, model)
         elif isinstance(model, TrainJob):
@@ -79,7 +79,7 @@ def _find_duplicates(documents: Sequence[Document]) -> Iterator[Fault]:
 def _find_runtime_errors(document: Document) -> Iterator[Fault]:
     """Yields the faults that upstream's webhook, JobSet and the API server find in a runtime."""
     model = document.model
-    if not isinstance(model, ClusterTrainingRuntime | TrainingRuntime):
+    if not isinstance(model, Runtime):
         return
     template, jobset = model.spec.template, model.spec.jobset
     findings = chain(
@@ -116,7 +116,7 @@ def _find_job_faults(
         yield found
         return
     runtime = found.model
-    if not isinstance(runtime, ClusterTrainingRuntime | TrainingRuntime) or runtime_errors[id(found)]:
+    if not isinstance(runtime, Runtime) or runtime_errors[id(found)]:
         message = (
             f'Invalid value: {found.kind} "{found.name}" ({found.file}:{found.line}) is not valid itself; '
             "fix it first"

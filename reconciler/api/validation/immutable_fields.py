@@ -14,13 +14,11 @@ from reconciler.api.faults import IMMUTABLE_FIELD, Fault, Findings
 from reconciler.api.field_paths import FieldPath, render
 from reconciler.api.loading.document import Document
 from reconciler.api.models.base import Immutable, ListMap, Model, to_manifest_name
-from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
+from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import TrainJob, TrainJobSpec
 
-_Subject = TrainJob | ClusterTrainingRuntime | TrainingRuntime
 
-
-def check_update(old: Document | _Subject, new: Document, *, suspended: bool) -> list[Fault]:
+def check_update(old: Document | TrainJob | Runtime, new: Document, *, suspended: bool) -> list[Fault]:
     """Returns the faults of changing a TrainJob or a runtime from ``old`` to ``new``.
 
     Args:
@@ -37,7 +35,7 @@ def check_update(old: Document | _Subject, new: Document, *, suspended: bool) ->
     after = new.model
     if isinstance(before, TrainJob) and isinstance(after, TrainJob):
         found = [*_compare_jobs(before, after, suspended=suspended)]
-    elif isinstance(before, ClusterTrainingRuntime | TrainingRuntime) and type(before) is type(after):
+    elif isinstance(before, Runtime) and type(before) is type(after):
         found = [
             (path, f"Invalid value: {message}; make a runtime of another name for new jobs")
             for path, message in _compare(before.spec, after.spec, ("spec",))

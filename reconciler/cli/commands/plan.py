@@ -31,8 +31,7 @@ Example:
 def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
     """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
-    from reconciler.cli.manifest_plans import plan_jobs  # noqa: PLC0415
-    from reconciler.cli.policy_faults import check_policy  # noqa: PLC0415
+    from reconciler.cli.manifest_plans import check_policy, plan_jobs  # noqa: PLC0415
     from reconciler.plan.policy.violations import POLICY_VIOLATION  # noqa: PLC0415
 
     manifests = manifest_arguments.read_manifests(paths)

@@ -44,8 +44,7 @@ def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings
     if not paths:
         return _validate_repository(settings, form)
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
-    from reconciler.cli.manifest_plans import plan_jobs  # noqa: PLC0415
-    from reconciler.cli.policy_faults import check_policy  # noqa: PLC0415
+    from reconciler.cli.manifest_plans import check_policy, plan_jobs  # noqa: PLC0415
 
     manifests = manifest_arguments.read_manifests(paths)
     runtimes = manifest_arguments.load_other_runtimes(settings.runtime_sources)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.cli.doctor.check import Check, fail, ok
 from reconciler.engines.specs import ContainerSpec, NetworkSpec
-from reconciler.errors import EngineError
+from reconciler.errors import EngineError, ReconcilerError
 from reconciler.names import KEY_PREFIX
 
 if TYPE_CHECKING:
@@ -76,13 +76,6 @@ print("sum", total, how, flush=True)
 _Outputs = Mapping[str, tuple[int | None, str]]
 
 
-class _TestFailedError(Exception):
-    def __init__(self, detail: str, remedy: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.remedy = remedy
-
-
 def run_network_test(engine: Engine, image: str) -> Check:
     """Runs the test with an image that has Python; the engine must have the image.
 
@@ -94,12 +87,9 @@ def run_network_test(engine: Engine, image: str) -> Check:
     try:
         with _unique_run(engine) as run:
             how = _round_trip(engine, image, run)
-    except _TestFailedError as failed:
-        return fail(_NAME, failed.detail, failed.remedy)
-    except EngineError as error:
-        return fail(
-            _NAME, error.message, error.remedy or f"See `{engine.name} network ls` and the engine's log."
-        )
+    except ReconcilerError as error:
+        remedy = error.remedy or f"See `{engine.name} network ls` and the engine's log."
+        return fail(_NAME, error.message, remedy)
     return ok(_NAME, f"name resolved and sum right over {how}, {image}, {time.monotonic() - started:.1f} s")
 
 
@@ -179,7 +169,7 @@ def _interpret(engine: Engine, outputs: _Outputs, network: str) -> str:
     """Returns how they added up.
 
     Raises:
-        _TestFailedError: they did not.
+        ReconcilerError: they did not.
     """
     printed = " ".join(text for _, text in outputs.values())
     if all(code == 0 and "sum 3" in text for code, text in outputs.values()):
@@ -190,10 +180,10 @@ def _interpret(engine: Engine, outputs: _Outputs, network: str) -> str:
     if "DNS:" in last:
         packages = "netavark and aardvark-dns" if engine.name == "podman" else "Docker's embedded DNS"
         remedy = f"Names need {packages}, and port 53 of the bridge open in the host's firewall."
-        raise _TestFailedError(last, remedy)
+        raise ReconcilerError(last, remedy=remedy)
     if "resolved" not in printed:
-        raise _TestFailedError(
-            f"nothing came of it: {last or 'no output'}", "Name an image with python3: --image"
+        raise ReconcilerError(
+            f"nothing came of it: {last or 'no output'}", remedy="Name an image with python3: --image"
         )
     remedy = f"Let containers of one bridge talk: see the FORWARD chain and `{engine.name} network inspect`."
-    raise _TestFailedError(f"no round trip on {network}: {last or 'it took too long'}", remedy)
+    raise ReconcilerError(f"no round trip on {network}: {last or 'it took too long'}", remedy=remedy)

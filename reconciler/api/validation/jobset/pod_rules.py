@@ -5,7 +5,7 @@ Only faults of the template itself are errors: what a patch or a framework adds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 from reconciler.api.faults import Findings, check_supported
@@ -84,16 +84,13 @@ def _check_pod(pod: PodSpec, base: str) -> Findings:
     for index, volume in enumerate(pod.volumes):
         yield from _check_volume(volume, f"{base}.volumes[{index}]")
     if (context := pod.security_context) is not None:
-        groups = [(f"supplementalGroups[{n}]", group) for n, group in enumerate(context.supplemental_groups)]
-        yield from _check_ids(
-            (
-                ("runAsUser", context.run_as_user),
-                ("runAsGroup", context.run_as_group),
-                ("fsGroup", context.fs_group),
-                *groups,
-            ),
-            f"{base}.securityContext",
-        )
+        ids = {
+            "runAsUser": context.run_as_user,
+            "runAsGroup": context.run_as_group,
+            "fsGroup": context.fs_group,
+            **{f"supplementalGroups[{n}]": group for n, group in enumerate(context.supplemental_groups)},
+        }
+        yield from _check_ids(ids, f"{base}.securityContext")
 
 
 def _check_container(container: Container, base: str) -> Findings:
@@ -120,13 +117,13 @@ def _check_container(container: Container, base: str) -> Findings:
             yield f"{path}.subPath", message
     yield from check_resources(container.resources, f"{base}.resources")
     if (context := container.security_context) is not None:
-        ids = (("runAsUser", context.run_as_user), ("runAsGroup", context.run_as_group))
+        ids = {"runAsUser": context.run_as_user, "runAsGroup": context.run_as_group}
         yield from _check_ids(ids, f"{base}.securityContext")
 
 
-def _check_ids(numbers: Iterable[tuple[str, int | None]], base: str) -> Findings:
+def _check_ids(numbers: Mapping[str, int | None], base: str) -> Findings:
     """Yields the faults of user and group ids: an engine may take an invalid number for another id."""
-    for field, number in numbers:
+    for field, number in numbers.items():
         if number is not None and not 0 <= number <= LARGEST_ID:
             yield (
                 f"{base}.{field}",
