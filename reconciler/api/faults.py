@@ -69,8 +69,5 @@ def check_supported(value: str | None, supported: Sequence[str], path: str) -> F
 
 def format_value(value: Any) -> str:
     """Returns a value as JSON for a message, cut to a readable length."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-    except (TypeError, ValueError):
-        text = repr(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -74,7 +74,8 @@ def _generate_command(kind: str, machine: Machine) -> str:
 def check_cdi_specifications(machine: Machine) -> Check:
     """Checks that CDI specifications can be read and name what exists: driver updates leave stale ones."""
     name = "CDI specifications"
-    files = [file for folder in _CDI_FOLDERS for file in _list_files(machine.path(folder))]
+    found = [file for folder in _CDI_FOLDERS for file in sorted(machine.path(folder).glob("*"))]
+    files = [file for file in found if file.suffix in {".json", ".yaml", ".yml"}]
     broken: list[str] = []
     stale: dict[str, tuple[str, list[str]]] = {}
     for file in files:
@@ -96,13 +97,6 @@ def check_cdi_specifications(machine: Machine) -> Check:
         kind = next(iter(stale.values()))[0]
         return fail(name, f"stale: {listed}, which is not on this machine", _generate_command(kind, machine))
     return ok(name, f"{len(files)}, all of what is there" if files else "none")
-
-
-def _list_files(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.glob("*") if path.suffix in {".json", ".yaml", ".yml"})
-    except OSError:
-        return []
 
 
 def _load(file: Path) -> Mapping[str, Any]:
