@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
+if TYPE_CHECKING:  # the command line takes the names of resources from here, and no plan
+    from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
 
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
