@@ -45,35 +45,47 @@ class PodFields:
     annotations: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def field(self, path: str) -> str | None:
-        """Returns the text of a field; None where it does not exist here."""
+    def field_value(self, ref: Mapping[str, Any], warnings: FieldWarnings) -> str:
+        """Returns the text of a ``fieldRef``; "" with a warning if the field is unknown."""
+        path: str = ref["fieldPath"]
         if match := _SUBSCRIPT.match(path):
             values = self.labels if match.group(1) == "labels" else self.annotations
             default = ATTEMPT_REFERENCE if match.group(2) == RESTART_ATTEMPT else ""
             return values.get(match.group(2), default)
-        if path in ("metadata.labels", "metadata.annotations"):
-            return _lines(self.labels if path == "metadata.labels" else self.annotations)
-        return {
+        known = {
             "metadata.name": self.name,
             "metadata.namespace": self.namespace,
             "metadata.uid": self.uid,
+            "metadata.labels": _lines(self.labels),
+            "metadata.annotations": _lines(self.annotations),
             "spec.nodeName": NODE_NAME,
             "spec.serviceAccountName": self.service_account,
             "status.podIP": self.address,
             "status.podIPs": self.address,
             "status.hostIP": HOST_REFERENCE,
             "status.hostIPs": HOST_REFERENCE,
-        }.get(path)
+        }
+        if path not in known:
+            warnings.add("fieldPath", f"{path} is not known on one host: the value is empty")
+        return known.get(path, "")
 
-    def resource(self, container: str, resource: str, divisor: str | int | None) -> str | None:
-        """Returns an amount, as of ``limits.cpu``, in ``divisor``, rounded up; None where not set."""
-        part, _, name = resource.partition(".")
-        own = self.resources.get(container) or {}
+    def resource_value(self, ref: Mapping[str, Any], container: str, warnings: FieldWarnings) -> str:
+        """Returns the text of a ``resourceFieldRef``, rounded up; "0" with a warning if it is not set.
+
+        Args:
+            ref: names the resource, as in ``limits.cpu``, and its unit.
+            container: whose resource it is where ``ref`` names none.
+            warnings: at the reference.
+        """
+        part, _, name = ref["resource"].partition(".")
+        own = self.resources.get(ref.get("containerName") or container) or {}
         limits = own.get("limits") or {}
         amounts = limits if part == "limits" else {**limits, **(own.get("requests") or {})}
         if name not in amounts:
-            return None
-        unit = parse(divisor or 1) or parse(1)
+            message = f"{ref['resource']} is not set, and a node's capacity is not known here: 0"
+            warnings.add("resource", message)
+            return "0"
+        unit = parse(ref.get("divisor") or 1) or parse(1)
         return str(math.ceil(parse(amounts[name]) / unit))
 
 
@@ -84,21 +96,3 @@ def _lines(values: Mapping[str, str]) -> str:
 
 def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def field_value(ref: Mapping[str, Any], pod: PodFields, warnings: FieldWarnings) -> str:
-    """Returns the text of a ``fieldRef``; "" with a warning if the field is unknown."""
-    text = pod.field(ref["fieldPath"])
-    if text is None:
-        warnings.add("fieldPath", f"{ref['fieldPath']} is not known on one host: the value is empty")
-        return ""
-    return text
-
-
-def resource_value(ref: Mapping[str, Any], container: str, pod: PodFields, warnings: FieldWarnings) -> str:
-    """Returns the text of a ``resourceFieldRef`` in ``container``; "0" with a warning if it is not set."""
-    text = pod.resource(ref.get("containerName") or container, ref["resource"], ref.get("divisor"))
-    if text is None:
-        warnings.add("resource", f"{ref['resource']} is not set, and a node's capacity is not known here: 0")
-        return "0"
-    return text

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from reconciler.plan.field_warnings import FieldWarnings
 from reconciler.plan.job_plan import EnvFrom, EnvVar, KeyRef
-from reconciler.plan.pod.downward_api import RESTART_ATTEMPT, PodFields, field_value, resource_value
+from reconciler.plan.pod.downward_api import RESTART_ATTEMPT, PodFields
 
 _Kind = Literal["Secret", "ConfigMap"]
 _KEY_REFS: Final[Mapping[str, _Kind]] = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
@@ -51,11 +51,11 @@ def _plan_variable(
             key = KeyRef(kind=kind, name=ref.get("name") or "", key=ref["key"], optional=optional)
             return EnvVar(name=name, ref=key)
     if ref := source.get("fieldRef"):
-        text = field_value(ref, pod, warnings.child("valueFrom.fieldRef"))
+        text = pod.field_value(ref, warnings.child("valueFrom.fieldRef"))
         return EnvVar(name=name, value=text if _is_reference(ref) else text.replace("$", "$$"))
     if ref := source.get("resourceFieldRef"):
         at = warnings.child("valueFrom.resourceFieldRef")
-        return EnvVar(name=name, value=resource_value(ref, container["name"], pod, at))
+        return EnvVar(name=name, value=pod.resource_value(ref, container["name"], at))
     if source.get("fileKeyRef"):
         warnings.add("valueFrom.fileKeyRef", "variables from files of a volume are not supported: left out")
         return None

@@ -18,7 +18,7 @@ from reconciler.errors import PlanError
 from reconciler.plan.draft import JobDraft, Raw, StepDraft
 from reconciler.plan.field_warnings import FieldWarnings
 from reconciler.plan.job_plan import EnvFrom, FileSource, KeyRef, VolumePlan
-from reconciler.plan.pod.downward_api import PodFields, field_value, resource_value
+from reconciler.plan.pod.downward_api import PodFields
 from reconciler.plan.pod.volume_paths import HOST_PATH_TYPES, validate_path
 from reconciler.plan.progress_reporting import TOKEN_FILE, token_audience, token_secret_name
 
@@ -186,8 +186,8 @@ def _plan_keys(
 def _plan_field(item: Mapping[str, Any], pod: PodFields, warnings: FieldWarnings) -> FileSource:
     """Plans a file of the downward API; only references in it are expanded."""
     if ref := item.get("fieldRef"):
-        content = field_value(ref, pod, warnings.child("fieldRef"))
+        content = pod.field_value(ref, warnings.child("fieldRef"))
     else:
-        content = resource_value(item["resourceFieldRef"], "", pod, warnings.child("resourceFieldRef"))
+        content = pod.resource_value(item["resourceFieldRef"], "", warnings.child("resourceFieldRef"))
     path = validate_path(item["path"], what="the downward API")
     return FileSource(path=path, content=content, mode=item.get("mode"))
