@@ -22,18 +22,11 @@ _PARTS: Final = re.compile(
 )
 _BINARY: Final = {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)}
 _DECIMAL: Final = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "k": Decimal(10) ** 3,
-    "M": Decimal(10) ** 6,
-    "G": Decimal(10) ** 9,
-    "T": Decimal(10) ** 12,
-    "P": Decimal(10) ** 15,
-    "E": Decimal(10) ** 18,
+    letter: Decimal(10) ** power
+    for letter, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)
 }
 _SCALES: Final = {"": Decimal(1), **_BINARY, **_DECIMAL}
-_NANO: Final = Decimal("1e-9")
+_NANO: Final = _DECIMAL["n"]
 #: The largest quantity that Kubernetes stores; larger ones are cut to it.
 MAXIMUM: Final = Decimal(2**63 - 1)
 #: No quantity needs more text; a longer one is rejected before it costs time to compute.

@@ -18,17 +18,10 @@ from reconciler.errors import PlanError
 
 #: Lists that merge by a key of their items (``patchMergeKey`` in Kubernetes' types), by field name.
 MERGE_KEYS: Final[Mapping[str, str]] = {
-    "containers": "name",
-    "initContainers": "name",
-    "ephemeralContainers": "name",
-    "env": "name",
-    "volumes": "name",
+    **dict.fromkeys(("containers", "initContainers", "ephemeralContainers", "env", "volumes"), "name"),
+    **dict.fromkeys(("imagePullSecrets", "schedulingGates", "resourceClaims", "claims"), "name"),
     "volumeMounts": "mountPath",
     "volumeDevices": "devicePath",
-    "imagePullSecrets": "name",
-    "schedulingGates": "name",
-    "resourceClaims": "name",
-    "claims": "name",
     "hostAliases": "ip",
     "topologySpreadConstraints": "topologyKey",
 }
