@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from reconciler.client.jobs.job_snapshots import SnapshotReader
+from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader
 from reconciler.client.jobs.progress_display import Progress
 from reconciler.config.logging_setup import configure_logging
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job, Snapshot
-    from reconciler.config.settings import Settings
+from reconciler.config.settings import Settings
 
 
 def open_reader(settings: Settings) -> SnapshotReader:

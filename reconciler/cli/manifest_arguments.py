@@ -7,16 +7,14 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler import api  # its names import the models when they are first used
+from reconciler.api import Document
 from reconciler.api.faults import Fault
 from reconciler.common.mappings import mapping_at
 from reconciler.sources.folder.manifest_files import list_manifest_files
-
-if TYPE_CHECKING:
-    from reconciler.api import Document
-    from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
+from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
 
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob
+from reconciler.api import ClusterTrainingRuntime, Document, Fault, TrainingRuntime, TrainJob
+from reconciler.cli.manifest_arguments import Manifests
+from reconciler.config.settings import Settings
 from reconciler.controller.enforcement.enforcer import PolicyEnforcer
 from reconciler.errors import PlanError
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.plan.builder import build
+from reconciler.plan.job_plan import JobPlan
 from reconciler.plan.policy.field_locations import locate_field
 from reconciler.plan.policy.violations import POLICY_VIOLATION, Violation
 from reconciler.sources.folder.catalog import RUNTIME_KINDS, RuntimeKey, object_id, runtime_key
 from reconciler.sources.folder.secret_data import decode_configmap, decode_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from reconciler.api import Document, Fault
-    from reconciler.cli.manifest_arguments import Manifests
-    from reconciler.config.settings import Settings
-    from reconciler.plan.job_plan import JobPlan
-    from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
+from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
 
 
 @dataclass(frozen=True, kw_only=True)

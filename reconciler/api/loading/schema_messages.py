@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from reconciler.api.faults import format_value
 from reconciler.api.field_paths import FieldPath, render
@@ -18,10 +21,6 @@ from reconciler.api.models.core.pod import PodSpec
 from reconciler.api.models.core.secret_configmap import NOT_BASE64
 from reconciler.api.models.model_fields import find_model, get_fields
 from reconciler.api.models.runtime_patch import ContainerPatch, PodSpecPatch
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
-    from pydantic_core import ErrorDetails
 
 #: pydantic's error type -> the type that the schema wants.
 _TYPES: Final = {

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reconciler.cli.edit_command import edit_command
+from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.manifests.manifest_editor import ObjectRef, remove_object
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
 
 
 @edit_command(commit="its removal", examples=("reconciler delete demo", "reconciler delete demo other"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -11,9 +11,7 @@ from reconciler.cli import shared_options
 from reconciler.cli.output.console import print_data
 from reconciler.common.sanitize import sanitize_text
 from reconciler.config.logging_setup import configure_logging
-
-if TYPE_CHECKING:
-    from reconciler.config.settings import Settings
+from reconciler.config.settings import Settings
 
 EPILOG = """\b
 Example:

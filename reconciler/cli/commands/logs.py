@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 import click
 
@@ -20,6 +21,7 @@ from reconciler.cli.job_lookup import open_reader
 from reconciler.cli.output.console import print_note
 from reconciler.client.client_errors import JobNotFound
 from reconciler.client.jobs.file_tail import FileTail
+from reconciler.client.jobs.job_snapshots import Job, SnapshotReader
 from reconciler.client.jobs.log_selection import (
     LogSelection,
     find_log_folder,
@@ -28,14 +30,9 @@ from reconciler.client.jobs.log_selection import (
 )
 from reconciler.common.mappings import mapping_at
 from reconciler.common.sanitize import sanitize_output
+from reconciler.config.settings import Settings
 from reconciler.errors import EngineUnavailable, NotFound, ReconcilerError
 from reconciler.state.log_paths import job_log_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from reconciler.client.jobs.job_snapshots import Job, SnapshotReader
-    from reconciler.config.settings import Settings
 
 #: Seconds between two reads of growing files, and between two reads of the job.
 READ_INTERVAL: Final = 0.1

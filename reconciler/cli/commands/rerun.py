@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from reconciler.cli.edit_command import edit_command
+from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.manifests.manifest_editor import ObjectRef, set_annotation
 from reconciler.names import ANNOTATION_RERUN
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
 
 
 @edit_command(

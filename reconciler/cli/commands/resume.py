@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reconciler.cli.edit_command import edit_command
+from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.manifests.manifest_editor import ObjectRef, set_suspend
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
 
 
 @edit_command(commit="suspend: false in its spec", examples=("reconciler resume demo",))

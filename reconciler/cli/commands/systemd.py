@@ -10,18 +10,15 @@ import os
 import time
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from reconciler.cli import shared_options
 from reconciler.cli.service import unit_files
 from reconciler.cli.service.service_manager import ServiceManager
-from reconciler.config.settings import load_settings
+from reconciler.config.settings import Settings, load_settings
 from reconciler.errors import ConfigError, ReconcilerError
-
-if TYPE_CHECKING:
-    from reconciler.config.settings import Settings
 
 EPILOG: Final = """\b
 Example:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -19,18 +19,16 @@ from reconciler.cli.job_lookup import open_reader, run_time
 from reconciler.cli.output.live_progress import StatusLine
 from reconciler.client.client_errors import JobNotFound
 from reconciler.client.jobs.folder_watcher import FolderWatcher
+from reconciler.client.jobs.job_snapshots import Job
 from reconciler.common.durations import format_duration
 from reconciler.common.mappings import mapping_at
+from reconciler.config.settings import Settings
 from reconciler.errors import StateError
 from reconciler.names import ANNOTATION_RERUN
 from reconciler.state.phases import ENDED_PHASES, FINISHED_PHASES, PHASES
 from reconciler.state.sidecar_files import sidecar_root
+from reconciler.state.sidecar_reader import NodeStatus
 from reconciler.state.timestamps import parse_time
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
-    from reconciler.config.settings import Settings
-    from reconciler.state.sidecar_reader import NodeStatus
 
 EXIT_TIMEOUT: Final = 124
 #: Seconds a daemon has to read a changed manifest before the old Invalid counts again.

@@ -6,7 +6,6 @@ An engine that stops answering in the middle of a family ends that family, not t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from reconciler.cli.doctor.check import Check, fail, ok
 from reconciler.cli.doctor.clock_checks import clock_checks
@@ -21,12 +20,10 @@ from reconciler.cli.doctor.leftover_checks import leftover_checks
 from reconciler.cli.doctor.network_test import run_network_test
 from reconciler.cli.doctor.state_mount_checks import state_mount_checks
 from reconciler.cli.machine import Machine
+from reconciler.config.settings import Settings
 from reconciler.controller.daemon.engine_connection import connect
+from reconciler.engines.protocol import Engine
 from reconciler.errors import ReconcilerError
-
-if TYPE_CHECKING:
-    from reconciler.config.settings import Settings
-    from reconciler.engines.protocol import Engine
 
 
 def run_checks(settings: Settings, *, pull_test: str, network_test: bool, image: str) -> Iterator[Check]:

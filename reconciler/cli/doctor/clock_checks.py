@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.doctor.check import Check, fail, ok, warn
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.config.settings import Settings
+from reconciler.cli.machine import Machine
+from reconciler.config.settings import Settings
 
 #: Seconds that files may be ahead of the clock: file systems round, and networks have clocks of their own.
 LEEWAY: Final = 300.0

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
 from reconciler.cli.doctor.check import Check, fail, ok, warn
+from reconciler.cli.machine import Machine
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS
 from reconciler.engines.host import cdi
+from reconciler.engines.protocol import Engine
 from reconciler.errors import EngineError
 from reconciler.state.sidecar_reader import mappings_in
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.engines.protocol import Engine
 
 #: Device nodes by which a GPU's class is recognized.
 _DEVICE_NODES: Final = {"nvidia.com/gpu": "dev/nvidiactl", "amd.com/gpu": "dev/kfd"}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.doctor.check import Check, fail, ok, warn
 from reconciler.cli.doctor.kernel_checks import UNIFIED_CGROUPS, delegation_remedy
 from reconciler.cli.doctor.state_mount_checks import is_engine_outside
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.engines.protocol import EngineInfo
+from reconciler.cli.machine import Machine
+from reconciler.engines.protocol import EngineInfo
 
 #: The oldest versions that are tested (issue: "Podman 4.x and 5.x API, Docker 20.10 to current").
 OLDEST_VERSIONS: Final[Mapping[str, tuple[int, int]]] = {"podman": (4, 0), "docker": (20, 10)}

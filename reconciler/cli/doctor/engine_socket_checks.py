@@ -11,14 +11,12 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from reconciler.cli.doctor.check import Check, fail, warn
+from reconciler.cli.machine import Machine
+from reconciler.config.settings import Settings
 from reconciler.engines.discovery import engine_addresses
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.config.settings import Settings
 
 SocketState = Literal["absent", "closed", "deserted", "answers"]
 Kind = Literal["docker", "podman"]

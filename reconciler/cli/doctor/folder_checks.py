@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.doctor.check import Check, fail, ok, warn
 from reconciler.cli.job_lookup import read_snapshot
+from reconciler.cli.machine import Machine
+from reconciler.config.settings import Settings
 from reconciler.errors import ReconcilerError
 from reconciler.state.locks import daemon_lock
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.config.settings import Settings
 
 GIB: Final = 1024**3
 #: Bytes free below which a pull may fail, and below which it fails.

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.doctor.check import Check, fail, ok
+from reconciler.cli.machine import Machine
+from reconciler.config.settings import Settings
 from reconciler.sources.git.git_version import (
     MIN_VERSION,
     MIN_VERSION_FOR_SSH_SIGNATURES,
     format_version,
     parse_version,
 )
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.config.settings import Settings
 
 _PACKAGES: Final = {
     "git": {"apt": "git", "dnf": "git", "zypper": "git", "pacman": "git"},

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from reconciler.cli.doctor.check import Check, fail, ok, warn
 from reconciler.cli.doctor.folder_checks import check_space
 from reconciler.cli.job_lookup import read_snapshot
+from reconciler.cli.machine import Machine
+from reconciler.config.settings import Settings
+from reconciler.engines.protocol import Engine, EngineInfo
 from reconciler.errors import EngineError, ReconcilerError
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.config.settings import Settings
-    from reconciler.engines.protocol import Engine, EngineInfo
 
 #: Missing images that are named; more make no readable line.
 _MAX_NAMED: Final = 5

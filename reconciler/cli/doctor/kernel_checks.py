@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.doctor.check import Check, fail, ok, warn
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.config.settings import Settings
+from reconciler.cli.machine import Machine
+from reconciler.config.settings import Settings
 
 #: One inotify watch per folder of manifests, one instance per watcher.
 INOTIFY_LIMITS: Final = {"max_user_watches": 8192, "max_user_instances": 128}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.doctor.check import Check, fail, ok, warn
 from reconciler.cli.job_lookup import read_snapshot
+from reconciler.config.settings import Settings
+from reconciler.engines.protocol import ContainerState, Engine, NetworkState
 from reconciler.errors import ReconcilerError
 from reconciler.names import LABEL_INSTANCE, LABEL_JOB, job_key_of
 from reconciler.state.phases import FINISHED_PHASES
-
-if TYPE_CHECKING:
-    from reconciler.config.settings import Settings
-    from reconciler.engines.protocol import ContainerState, Engine, NetworkState
 
 #: Names that are listed; more make no readable line.
 _MAX_NAMED: Final = 8

@@ -12,15 +12,13 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.doctor.check import Check, fail, ok
+from reconciler.engines.protocol import Engine
 from reconciler.engines.specs import ContainerSpec, NetworkSpec
 from reconciler.errors import EngineError, ReconcilerError
 from reconciler.names import KEY_PREFIX
-
-if TYPE_CHECKING:
-    from reconciler.engines.protocol import Engine
 
 LABEL: Final = KEY_PREFIX + "network-test"
 _NAME: Final = "network test"

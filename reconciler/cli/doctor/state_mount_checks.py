@@ -12,13 +12,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.cli.doctor.check import Check, fail, ok
-
-if TYPE_CHECKING:
-    from reconciler.cli.machine import Machine
-    from reconciler.config.settings import Settings
+from reconciler.cli.machine import Machine
+from reconciler.config.settings import Settings
 
 _SOCKETS: Final = ("docker.sock", "podman.sock")
 _REMEDY: Final = "Mount the host's folder at its own path (-v DIR:DIR), and name it with --state-dir."

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from reconciler.cli.output.tables import Row
+from reconciler.client.jobs.job_snapshots import Job
+from reconciler.config.settings import Settings
 from reconciler.controller.scheduler.resources import CPU, MEMORY
 from reconciler.state.sidecar_reader import mappings_in
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
-    from reconciler.config.settings import Settings
 
 JOBS: Final = "jobs"
 GIBI: Final = 1024**3

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from reconciler.cli.job_lookup import reported_progress, run_time
 from reconciler.cli.output.console import PHASE_STYLES
 from reconciler.cli.output.tables import Row
+from reconciler.client.jobs.job_snapshots import Job
+from reconciler.client.jobs.progress_display import Progress
 from reconciler.common.durations import format_duration
 from reconciler.common.mappings import mapping_at
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.state.phases import FINISHED_PHASES
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
-    from reconciler.client.jobs.progress_display import Progress
 
 
 def job_rows(jobs: Sequence[Job], *, now: float, wide: bool, bars: bool) -> list[Row]:

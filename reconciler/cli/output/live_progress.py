@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import click
 
@@ -22,11 +22,9 @@ from reconciler.cli.output.job_table import job_rows
 from reconciler.cli.output.tables import build_table
 from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.jobs.progress_display import Progress
+from reconciler.config.settings import Settings
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader
-
-if TYPE_CHECKING:
-    from reconciler.config.settings import Settings
 
 #: Seconds between two readings of the sidecars: for the table, and for lines.
 TABLE_INTERVAL: Final = 0.5

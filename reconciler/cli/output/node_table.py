@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from reconciler.cli.output.tables import Row
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
-    from reconciler.state.sidecar_reader import NodeStatus
+from reconciler.client.jobs.job_snapshots import Job
+from reconciler.state.sidecar_reader import NodeStatus
 
 
 def node_rows(job: Job, *, wide: bool, with_job: bool) -> list[Row]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.client.backends.container.types import DEFAULT_SOURCES, ContainerBackendConfig
 from reconciler.client.backends.others import INSTEAD
 from reconciler.client.client_errors import InvalidRequest
 from reconciler.client.embedded.host_path_grants import grants_file
-from reconciler.config.settings import load_settings
-
-if TYPE_CHECKING:
-    from reconciler.config.settings import Settings
+from reconciler.config.settings import Settings, load_settings
 
 
 def load_client_settings(config: Any, specs: str | os.PathLike[str] | None) -> tuple[Settings, bool]:

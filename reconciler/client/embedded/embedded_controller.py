@@ -21,20 +21,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from reconciler.client.client_errors import InvalidRequest, NoEngine
 from reconciler.client.embedded.controller_logging import configure_controller_logging
 from reconciler.common.mappings import mapping_at
+from reconciler.config.settings import Settings
 from reconciler.errors import EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import ANNOTATION_SUBMITTED_BY
 from reconciler.state.locks import daemon_lock
 from reconciler.state.phases import ENDED_PHASES
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader
-
-if TYPE_CHECKING:
-    from reconciler.config.settings import Settings
 
 #: Seconds between two tries for the lock that another process has.
 LOCK_RETRY_INTERVAL: Final = 1.0

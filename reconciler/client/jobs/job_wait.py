@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.client.client_errors import InvalidRequest, JobFailed, WaitTimeout
 from reconciler.client.constants import constants
 from reconciler.client.jobs.file_tail import FileTail, tail_offset
+from reconciler.client.jobs.folder_watcher import FolderWatcher
+from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.jobs.trainjob_objects import step_name
+from reconciler.client.types.types import TrainJob
 from reconciler.common.mappings import mapping_at
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.folder_watcher import FolderWatcher
-    from reconciler.client.jobs.job_snapshots import Job
-    from reconciler.client.types.types import TrainJob
 
 STATUSES: Final = frozenset(
     {

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.api.step_names import NODE
 from reconciler.client.client_errors import InvalidRequest, JobNotFound
 from reconciler.client.jobs.file_tail import FileTail
+from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.jobs.log_selection import (
     LogSelection,
     find_log_folder,
@@ -22,9 +23,6 @@ from reconciler.client.jobs.log_selection import (
     select_log_files,
 )
 from reconciler.client.jobs.trainjob_objects import step_name
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
 
 #: Seconds between two reads of growing files.
 READ_INTERVAL: Final = 0.05

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.api.step_names import NODE
+from reconciler.client.jobs.job_snapshots import Job
 from reconciler.names import pod_name, qualified_name
 from reconciler.state.log_paths import LOG_SUFFIX, attempt_log_folder, job_log_folder, log_file
 from reconciler.state.phases import ENDED_PHASES
-
-if TYPE_CHECKING:
-    from reconciler.client.jobs.job_snapshots import Job
 
 
 @dataclass(frozen=True, kw_only=True)

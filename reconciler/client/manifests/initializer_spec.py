@@ -15,18 +15,16 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from reconciler.api.step_names import INITIALIZER_VOLUME, NODE
+from reconciler.client.backends.container.types import ContainerBackendConfig
 from reconciler.client.client_errors import InvalidRequest
 from reconciler.client.constants import constants
 from reconciler.client.runtime_objects import replicated_jobs, step_containers
 from reconciler.client.types.types import BaseInitializer, DataCacheInitializer, Initializer
 from reconciler.common.mappings import mapping_at
-
-if TYPE_CHECKING:
-    from reconciler.client.backends.container.types import ContainerBackendConfig
 
 WORKSPACE_SIZE: Final = "20Gi"
 #: Fields that become no variable, or a variable of another name.
