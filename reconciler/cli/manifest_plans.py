@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from reconciler.api import ClusterTrainingRuntime, Document, Fault, TrainingRuntime, TrainJob
 from reconciler.cli.manifest_arguments import Manifests
@@ -15,6 +15,7 @@ from reconciler.errors import PlanError
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.plan.builder import build
 from reconciler.plan.job_plan import JobPlan
+from reconciler.plan.plan_json import render_job
 from reconciler.plan.policy.field_locations import locate_field
 from reconciler.plan.policy.violations import POLICY_VIOLATION, Violation
 from reconciler.sources.folder.catalog import RUNTIME_KINDS, RuntimeKey, object_id, runtime_key
@@ -44,7 +45,7 @@ def plan_jobs(
     Returns:
         The plans, and the faults of jobs that have none.
     """
-    rejected = rejected_objects(faults)
+    rejected = _rejected_objects(faults)
     runtimes = _runtimes(manifests, other_runtimes, rejected)
     planned: list[PlannedJob] = []
     failed: list[Fault] = []
@@ -63,7 +64,7 @@ def plan_jobs(
     return planned, failed
 
 
-def rejected_objects(faults: Sequence[Fault]) -> frozenset[str]:
+def _rejected_objects(faults: Sequence[Fault]) -> frozenset[str]:
     """Returns the objects that have an error, as ``Kind/namespace/name``."""
     return frozenset(fault.object for fault in faults if fault.severity == "error")
 
@@ -76,7 +77,25 @@ def _runtimes(
     return {object_id(d): d for d in [*reversed(other_runtimes.documents), *own] if d.model is not None}
 
 
-def data_lookup(
+def render_jobs(
+    planned: Sequence[PlannedJob], manifests: Manifests, faults: Sequence[Fault]
+) -> tuple[list[dict[str, Any]], list[Fault]]:
+    """Returns the JSON of each job, and what planning or rendering it has found."""
+    rejected = _rejected_objects(faults)
+    jobs: list[dict[str, Any]] = []
+    found: list[Fault] = []
+    for entry in planned:
+        document = entry.job
+        try:
+            jobs.append(render_job(entry.plan, lookup=_data_lookup(manifests, document.namespace, rejected)))
+        except PlanError as error:
+            found.append(document.error(error.path, str(error)))
+        else:
+            found += [document.warning(path, message) for path, message in entry.plan.warnings]
+    return jobs, found
+
+
+def _data_lookup(
     manifests: Manifests, namespace: str, rejected: Collection[str]
 ) -> Callable[[str, str], Mapping[str, bytes] | None]:
     """Returns a function that gives the data of a namespace's Secret or ConfigMap by kind and name."""

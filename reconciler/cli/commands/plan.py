@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from reconciler.cli import shared_options
 from reconciler.cli.output.console import print_data, print_note
 from reconciler.cli.output.fault_list import fault_data
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from reconciler.api import Fault
-    from reconciler.cli.manifest_arguments import Manifests
-    from reconciler.cli.manifest_plans import PlannedJob
-    from reconciler.config.settings import Settings
+from reconciler.config.settings import Settings
 
 EPILOG = """\b
 Example:
@@ -31,14 +22,14 @@ Example:
 def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
     """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
-    from reconciler.cli.manifest_plans import check_policy, plan_jobs  # noqa: PLC0415
+    from reconciler.cli.manifest_plans import check_policy, plan_jobs, render_jobs  # noqa: PLC0415
     from reconciler.plan.policy.violations import POLICY_VIOLATION  # noqa: PLC0415
 
     manifests = manifest_arguments.read_manifests(paths)
     runtimes = manifest_arguments.load_other_runtimes(settings.runtime_sources)
     faults = manifest_arguments.validate_manifests(manifests, runtimes)
     planned, unplanned = plan_jobs(manifests, runtimes, faults)
-    jobs, unrendered = _render_jobs(planned, manifests, faults)
+    jobs, unrendered = render_jobs(planned, manifests, faults)
     reported = {(fault.path, fault.message) for fault in faults}
     more = [fault for fault in [*unplanned, *unrendered] if (fault.path, fault.message) not in reported]
     violations = check_policy(planned, settings, paths, severity="warning")
@@ -49,25 +40,3 @@ def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
             if fault.severity == "error" or fault.reason == POLICY_VIOLATION:
                 print_note(str(fault))
     return 1 if any(fault.severity == "error" for fault in faults) else 0
-
-
-def _render_jobs(
-    planned: Sequence[PlannedJob], manifests: Manifests, faults: Sequence[Fault]
-) -> tuple[list[dict[str, Any]], list[Fault]]:
-    """The JSON of each job, and what planning or rendering it has found."""
-    from reconciler.cli.manifest_plans import data_lookup, rejected_objects  # noqa: PLC0415
-    from reconciler.errors import PlanError  # noqa: PLC0415
-    from reconciler.plan.plan_json import render_job  # noqa: PLC0415
-
-    rejected = rejected_objects(faults)
-    jobs: list[dict[str, Any]] = []
-    found: list[Fault] = []
-    for entry in planned:
-        document = entry.job
-        try:
-            jobs.append(render_job(entry.plan, lookup=data_lookup(manifests, document.namespace, rejected)))
-        except PlanError as error:
-            found.append(document.error(error.path, str(error)))
-        else:
-            found += [document.warning(path, message) for path, message in entry.plan.warnings]
-    return jobs, found
