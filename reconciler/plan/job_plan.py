@@ -384,10 +384,7 @@ class JobPlan:
         Raises:
             KeyError: the job has no such step.
         """
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise KeyError(name)
+        return {step.name: step for step in self.steps}[name]
 
     @property
     def pods(self) -> tuple[PodPlan, ...]:

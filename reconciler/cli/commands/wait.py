@@ -71,29 +71,26 @@ def wait(job: str, *, goal: str, timeout: float | None, namespace: str | None, s
     deadline = None if timeout is None else time.monotonic() + timeout
     root = sidecar_root(settings.specs, settings.status_dir)
     reader = open_reader(settings)
+    outcome: Outcome | None = None
     with FolderWatcher([settings.specs, root]) as watcher, StatusLine() as line:
-        while True:
+        while outcome is None:
             try:
                 found = reader.snapshot().find(job, namespace)
             except JobNotFound:
-                line.clear()
                 if goal != "delete":
                     raise
-                click.echo(f"{job}: gone")
-                return 0
+                outcome = Outcome(status=0, message=f"{job}: gone")
+                break
             line.show(found)
             outcome = find_outcome(found, goal, now=time.time(), settings=settings)
-            if outcome is not None:
-                line.clear()
-                click.echo(outcome.message, err=outcome.status != 0)
-                return outcome.status
             left = 1.0 if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                line.clear()
+            if outcome is None and left <= 0:
                 state = f"is still {found.phase}" + (f": {found.message}" if found.message else "")
-                click.echo(f"{found.name}: timed out; it {state}", err=True)
-                return EXIT_TIMEOUT
-            watcher.wait(left)
+                outcome = Outcome(status=EXIT_TIMEOUT, message=f"{found.name}: timed out; it {state}")
+            if outcome is None:
+                watcher.wait(left)
+    click.echo(outcome.message, err=outcome.status != 0)
+    return outcome.status
 
 
 @dataclass(frozen=True, kw_only=True)
