@@ -27,7 +27,7 @@ STATUSES: Final = frozenset(
 #: Last lines of a log in a failure's message.
 LOG_LINES: Final = 10
 
-Callback = Callable[["TrainJob"], None]
+Callback = Callable[[TrainJob], None]
 
 
 def check_arguments(wanted: set[str], timeout: float, polling_interval: float) -> None:
