@@ -12,7 +12,7 @@ from reconciler.controller.enforcement.path_pinning import create_path, open_pin
 from reconciler.controller.nodeservices.logs.log_files import LogFile
 from reconciler.errors import PlanError, PolicyDenied, StateError
 from reconciler.plan.pod.volume_paths import validate_key, validate_path
-from reconciler.state.locks import FileLock
+from reconciler.state.locks import lock_file
 from tests.support import images
 from tests.support.manifests import runtime, shell
 from tests.support.workspaces import Workspace, unique
@@ -71,8 +71,8 @@ def test_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     lock = tmp_path / "x.lock"
     lock.symlink_to(victim)
 
-    with pytest.raises(StateError, match="Cannot open the lock"):
-        FileLock(lock).acquire(command="test", since="now")
+    with pytest.raises(StateError, match="Cannot open the lock"), lock_file(lock, command="test"):
+        pass
 
     assert victim.read_text() == "before"
 

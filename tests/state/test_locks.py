@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,12 +13,12 @@ from uuid import uuid4
 import pytest
 
 from reconciler.errors import StateError
-from reconciler.state.locks import FileLock, FolderLock, InstanceLock
+from reconciler.state.locks import describe_holder, lock_file, lock_folder, lock_instance
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux'")
 HOLD = (
-    "import sys; from reconciler.state.locks import InstanceLock; "
-    "lock = InstanceLock(sys.argv[1]).acquire(); print(flush=True); sys.stdin.read()"
+    "import sys\nfrom reconciler.state.locks import lock_instance\n"
+    "with lock_instance(sys.argv[1]): print(flush=True); sys.stdin.read()"
 )
 
 
@@ -26,48 +27,48 @@ def test_a_second_process_is_refused_with_the_holder_of_the_lock(tmp_path: Path)
     program = (
         "import sys, pathlib\n"
         "from reconciler.errors import StateError\n"
-        "from reconciler.state.locks import FileLock\n"
-        "try: FileLock(pathlib.Path(sys.argv[1])).acquire(command='second', since='later')\n"
+        "from reconciler.state.locks import lock_file\n"
+        "try:\n"
+        "    with lock_file(pathlib.Path(sys.argv[1]), command='second'): print('taken')\n"
         "except StateError as e: print(e)\n"
-        "else: print('taken')\n"
     )
 
     def second() -> str:
         command = [sys.executable, "-c", program, str(path)]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
-    with FileLock(path).acquire(command="reconciler run --specs x", since="2026-01-01T00:00:00Z"):
+    with lock_file(path, command="reconciler run --specs x"):
         refused = second()
     allowed = second()
 
     assert f"pid {os.getpid()}" in refused
-    assert '"reconciler run --specs x", since 2026-01-01T00:00:00Z' in refused
+    assert re.search(r'"reconciler run --specs x", since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00', refused)
     assert str(path) in refused
     assert allowed == "taken\n"
 
 
 def test_a_lock_is_free_again_once_released(tmp_path: Path) -> None:
-    lock = FileLock(tmp_path / "lock").acquire(command="a", since="now")
-    lock.release()
-    lock.release()
+    path = tmp_path / "lock"
+    with lock_file(path, command="a"):
+        pass
 
-    with FileLock(tmp_path / "lock").acquire(command="b", since="now") as again:
-        assert '"b"' in again.holder()
-    assert Path(tmp_path / "lock").read_text() == ""
+    with lock_file(path, command="b"):
+        assert '"b"' in describe_holder(path)
+    assert path.read_text() == ""
 
 
 def test_a_folder_is_locked_whatever_the_state_folder(tmp_path: Path) -> None:
-    held = FolderLock(tmp_path).acquire()
+    taken = pytest.raises(StateError, match="Another daemon works on the folder")
+    with lock_folder(tmp_path), taken, lock_folder(tmp_path):
+        pass
 
-    with pytest.raises(StateError, match="Another daemon works on the folder"):
-        FolderLock(tmp_path).acquire()
-
-    held.release()
-    FolderLock(tmp_path).acquire().release()
+    with lock_folder(tmp_path):
+        pass
 
 
 def test_a_folder_that_is_not_there_has_no_lock(tmp_path: Path) -> None:
-    FolderLock(tmp_path / "absent").acquire().release()
+    with lock_folder(tmp_path / "absent"):
+        pass
 
 
 @pytest.fixture
@@ -82,23 +83,23 @@ def test_a_second_daemon_of_an_instance_is_refused_with_the_holder_until_that_on
         assert first.stdout is not None
         assert first.stdout.readline()
         for _ in range(3):
-            with pytest.raises(StateError) as refused:
-                InstanceLock(instance).acquire()
+            with pytest.raises(StateError) as refused, lock_instance(instance):
+                pass
         first.kill()
 
     assert f"instance {instance} already (pid {first.pid}, " in str(refused.value)
     assert "--instance" in refused.value.remedy
-    InstanceLock(instance).acquire().release()
+    with lock_instance(instance):
+        pass
 
 
 @linux
 def test_other_instances_and_a_released_one_are_free(instance: str) -> None:
-    held = InstanceLock(instance).acquire()
-    InstanceLock(f"{instance}-2").acquire().release()
-    held.release()
-    held.release()
+    with lock_instance(instance), lock_instance(f"{instance}-2"):
+        pass
 
-    InstanceLock(instance).acquire().release()
+    with lock_instance(instance):
+        pass
 
 
 @linux
@@ -116,5 +117,6 @@ def test_another_users_socket_of_that_name_is_ignored(instance: str, tmp_path: P
         with pytest.raises(OSError, match="in use"), socket.socket(socket.AF_UNIX) as one:
             one.bind(name.encode().decode("unicode_escape"))
 
-        InstanceLock(instance).acquire().release()
+        with lock_instance(instance):
+            pass
         squatter.kill()

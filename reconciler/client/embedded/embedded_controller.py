@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +28,7 @@ from reconciler.common.mappings import mapping_at
 from reconciler.config.settings import Settings
 from reconciler.errors import EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import ANNOTATION_SUBMITTED_BY
-from reconciler.state.locks import daemon_lock
+from reconciler.state.locks import daemon_lock_path, lock_file
 from reconciler.state.phases import ENDED_PHASES
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader
@@ -213,17 +212,16 @@ def is_locked_by_others(settings: Settings) -> bool:
     Raises:
         StateError: the lock cannot be opened.
     """
-    lock = daemon_lock(settings)
-    if not lock.path.exists():
+    path = daemon_lock_path(settings)
+    if not path.exists():
         return False
     try:
-        lock.acquire(command="TrainerClient", since=datetime.now(tz=UTC).isoformat(timespec="seconds"))
+        with lock_file(path, command="TrainerClient"):
+            return False
     except StateError as error:
         if isinstance(error.__cause__, BlockingIOError):
             return True
         raise
-    lock.release()
-    return False
 
 
 def _require_engine(settings: Settings) -> None:
