@@ -19,7 +19,7 @@ from reconciler.api.faults import RUNTIME_NOT_FOUND
 from reconciler.controller.clock import Clock, rebase, record_now, to_wall_clock
 from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.executor.cleanup import clean_up
-from reconciler.controller.executor.execution_context import ExecutionContext, log_location, log_location_of
+from reconciler.controller.executor.execution_context import ExecutionContext, log_location_of
 from reconciler.controller.executor.executor import Executor
 from reconciler.controller.executor.redaction import Redactor
 from reconciler.controller.executor.stop import stop_containers
@@ -239,7 +239,7 @@ class Reconciler:
         failure = record.failure
         if failure is None or failure.log or failure.reason == "StartError":
             return record
-        location = replace(log_location(record, failure.container), attempt=failure.attempt)
+        location = replace(record.log_location(failure.container), attempt=failure.attempt)
         # The others wait to be stopped meanwhile. A stalled container runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:
             context.logs.finish(failure.container_id, location, timeout=LOG_END_TIMEOUT)

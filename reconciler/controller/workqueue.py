@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 FIRST_RETRY = 0.5
 LAST_RETRY = 60.0
+LONGEST_WAIT = 5.0
 
 
 class WorkQueue:
@@ -65,9 +66,8 @@ class WorkQueue:
         with self._changed:
             self._failures.pop(key, None)
 
-    def get(self, timeout: float | None = None) -> str | None:
-        """The next key, processed until :meth:`done`; None when closed or after ``timeout`` seconds."""
-        deadline = None if timeout is None else self._clock() + timeout
+    def get(self) -> str | None:
+        """The next key, waited for, and processed until :meth:`done`; None when closed."""
         with self._changed:
             while True:
                 self._queue_due()
@@ -78,10 +78,9 @@ class WorkQueue:
                     self._queued.discard(key)
                     self._processing.add(key)
                     return key
-                wait = self._next_wait(deadline)
-                if wait is not None and wait <= 0 and deadline is not None and self._clock() >= deadline:
-                    return None
-                self._changed.wait(wait)
+                # A wall clock may be set: never sleep longer than this before reading it again.
+                due_in = self._timers[0][0] - self._clock() if self._timers else LONGEST_WAIT
+                self._changed.wait(max(0.0, min(due_in, LONGEST_WAIT)))
 
     def done(self, key: str) -> None:
         """The worker has processed the key."""
@@ -130,8 +129,3 @@ class WorkQueue:
             if self._due.get(key) == when:
                 del self._due[key]
                 self._add(key)
-
-    def _next_wait(self, deadline: float | None) -> float | None:
-        waits = [w for w in (self._timers[0][0] if self._timers else None, deadline) if w is not None]
-        # A wall clock may be set: never sleep longer than this before reading it again.
-        return max(0.0, min([w - self._clock() for w in waits] + [5.0])) if waits else 5.0

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from reconciler.state.log_paths import LogLocation
 from reconciler.state.record_events import EventRecord, append_event
 
 
@@ -204,6 +205,10 @@ class Record(_Frozen):
     def finished(self) -> bool:
         """Whether the job is Complete or Failed, which is final."""
         return self.is_true("Complete") or self.is_true("Failed")
+
+    def log_location(self, container: str) -> LogLocation:
+        """Where the log of a container of the current attempt goes."""
+        return LogLocation(namespace=self.namespace, job=self.name, attempt=self.attempt, container=container)
 
     def container(self, name: str) -> ContainerRecord:
         """The record of a container; an empty one before there is any."""

@@ -21,7 +21,7 @@ def queue_at() -> tuple[WorkQueue, Clock]:
 
 def drain(queue: WorkQueue) -> list[str]:
     keys = []
-    while (key := queue.get(timeout=0)) is not None:
+    while not queue.idle() and (key := queue.get()) is not None:
         keys.append(key)
         queue.done(key)
     return keys
@@ -44,15 +44,22 @@ def test_a_key_is_queued_once() -> None:
 def test_a_key_is_worked_on_by_one_worker_at_a_time() -> None:
     queue, _ = queue_at()
     queue.add("a")
-    assert queue.get(timeout=0) == "a"
+    assert queue.get() == "a"
+    got: list[str | None] = []
+    second = threading.Thread(target=lambda: got.append(queue.get()))
     queue.add("a")
-    assert queue.get(timeout=0) is None
+    second.start()
+    second.join(0.1)
+    assert got == []
+    queue.done("a")
+    second.join(10)
+    assert got == ["a"]
 
 
 def test_a_key_added_while_worked_on_comes_once_more() -> None:
     queue, _ = queue_at()
     queue.add("a")
-    queue.get(timeout=0)
+    queue.get()
     queue.add("a")
     queue.add("a")
     queue.done("a")
@@ -100,7 +107,7 @@ def test_idle_means_nothing_ready_and_nothing_worked_on() -> None:
     assert queue.idle()
     clock.now = 111.0
     assert not queue.idle()
-    queue.get(timeout=0)
+    queue.get()
     assert not queue.idle()
     queue.done("a")
     assert queue.idle()

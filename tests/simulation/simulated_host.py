@@ -124,7 +124,8 @@ class SimulatedHost:
 
     def one_pass(self) -> bool:
         """One pass over the next key; False when there is none."""
-        key = self.controller._queue.get(timeout=0)
+        queue = self.controller._queue
+        key = None if queue.idle() else queue.get()
         if key is None:
             return False
         self.passes += 1

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from reconciler.controller.statemachine.observation import ImageState
     from reconciler.engines.protocol import ContainerState, Engine, NetworkState
     from reconciler.plan.resolver import Lookup
-    from reconciler.state.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +53,6 @@ class ExecutionContext:
     pull_image: Callable[[str, str, tuple[str, ...]], ImageState]
     forget_image: Callable[[str], None]
     progress_endpoints: Callable[[NetworkState, bool], ProgressEndpoints]
-
-
-def log_location(record: Record, container: str) -> LogLocation:
-    """Where the log of a container of the current attempt goes."""
-    return LogLocation(
-        namespace=record.namespace, job=record.name, attempt=record.attempt, container=container
-    )
 
 
 def log_location_of(state: ContainerState) -> LogLocation:

@@ -18,7 +18,7 @@ import structlog
 from reconciler.controller.enforcement.enforcer import PinnedContainer
 from reconciler.controller.executor.container_mounts import volume_specs
 from reconciler.controller.executor.container_specs import build_container_spec
-from reconciler.controller.executor.execution_context import ExecutionContext, log_location
+from reconciler.controller.executor.execution_context import ExecutionContext
 from reconciler.controller.executor.mounted_files import write_volumes
 from reconciler.controller.executor.networks import describe_conflict
 from reconciler.controller.executor.placement import Placement
@@ -180,7 +180,7 @@ class _Launcher:
             identifier = self._create(pinned.spec, existing, limitations)
             if is_first and not self.rank_0.done():
                 self.rank_0.set_result(True)
-            context.logs.follow(identifier, log_location(self.record, name))
+            context.logs.follow(identifier, self.record.log_location(name))
             _start(identifier, pinned, context)
         _log.info("container started", container=name, rank=pod.rank, id=identifier[:12])
         return Started(name=name, id=identifier, ip=self.placement.addresses[pod.step, pod.index])

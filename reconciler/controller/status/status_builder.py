@@ -25,7 +25,6 @@ from reconciler.controller.statemachine.job_view import (
 )
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.plan.job_plan import JobPlan
-from reconciler.state.log_paths import LogLocation
 from reconciler.state.record import Condition, Failure, Record
 from reconciler.state.status_documents import error_entries, status_document
 from reconciler.state.timestamps import format_time
@@ -220,6 +219,7 @@ def _node(step: StepView, pod: PodView, record: Record, context: StatusContext) 
     """Renders one pod: the facts of its primary container."""
     view = pod.primary
     known = view.record
+    location = record.log_location(view.plan.name)
     state = _node_state(view, record)
     # While it runs again, how it ended before is history: that is for `failure` and the events.
     result = known.result or (known.last_result if state not in {"running", "paused"} else None)
@@ -240,7 +240,7 @@ def _node(step: StepView, pod: PodView, record: Record, context: StatusContext) 
             for index in indexes
         ),
         "restarts": known.restart,
-        "log": _log_path(record, view.plan.name, context),
+        "log": str(location.path(Path(context.log_dir))) if context.log_dir else "",
     }
     if failed is not None and failed.record.result is not None and failed.record.result.message:
         node["message"] = failed.record.result.message
@@ -256,12 +256,3 @@ def _node_state(view: ContainerView, record: Record) -> str:
         ended = record.finished or record.suspended
         return "restarting" if view.record.failures and not ended else "pending"
     return view.phase
-
-
-def _log_path(record: Record, container: str, context: StatusContext) -> str:
-    if not context.log_dir:
-        return ""
-    location = LogLocation(
-        namespace=record.namespace, job=record.name, attempt=record.attempt, container=container
-    )
-    return str(location.path(Path(context.log_dir)))
