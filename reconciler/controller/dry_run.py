@@ -148,11 +148,10 @@ class _DryRun:
         timeline = clock.timeline()
         now = clock.now_on(timeline)
         record = rebase(accept_manifest(old, desired, uid=PLANNED_UID, now=now), timeline, now=now)
+        record = pin_runtime(record, desired, (), now=now)
         if not record.runtime:
-            if desired.runtime is None:
-                reason = "its runtime is not there"
-                return [Change(verb="wait", kind="job", name=desired.name, job=key, reason=reason)]
-            record = pin_runtime(record, desired.runtime)
+            reason = "its runtime is not there"
+            return [Change(verb="wait", kind="job", name=desired.name, job=key, reason=reason)]
         try:
             plan = build_plan(record)
         except PlanError as error:

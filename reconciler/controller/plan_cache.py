@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.errors import PlanError
 from reconciler.plan.builder import build
 from reconciler.plan.job_plan import JobPlan
 from reconciler.plan.plan_hash import spec_hash
@@ -13,9 +14,7 @@ from reconciler.state.record import Record
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    job: dict[str, Any]
-    runtime: dict[str, Any]
-    uid: str
+    built_from: tuple[dict[str, Any], dict[str, Any], str]
     plan: JobPlan
     spec_hash: str
 
@@ -34,6 +33,13 @@ class PlanCache:
         """
         return self._entry(record).plan
 
+    def plan_if_valid(self, record: Record) -> JobPlan | None:
+        """Returns the plan of a job; None where no runtime is pinned, or job and runtime make none."""
+        try:
+            return self.plan(record) if record.runtime else None
+        except PlanError:
+            return None
+
     def spec_hash(self, record: Record) -> str:
         """Returns the hash of the job's plan.
 
@@ -49,11 +55,9 @@ class PlanCache:
     def _entry(self, record: Record) -> _Entry:
         entry = self._entries.get(record.key)
         built_from = (record.job, record.runtime, record.uid)
-        if entry is None or (entry.job, entry.runtime, entry.uid) != built_from:
+        if entry is None or entry.built_from != built_from:
             plan = build_plan(record)
-            entry = _Entry(
-                job=record.job, runtime=record.runtime, uid=record.uid, plan=plan, spec_hash=spec_hash(plan)
-            )
+            entry = _Entry(built_from=built_from, plan=plan, spec_hash=spec_hash(plan))
             self._entries[record.key] = entry
         return entry
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 
-from reconciler.api.faults import RUNTIME_NOT_FOUND
 from reconciler.controller.clock import Clock, rebase, record_now, to_wall_clock
 from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.executor.cleanup import clean_up
@@ -111,7 +110,7 @@ class Reconciler:
             return None
         if old is not None and old.file and old.file != record.file:
             self._state.remove_outdated_sidecar(old)
-        record = _with_runtime(record, desired, status_context, now=now)
+        record = pin_runtime(record, desired, status_context.faults, now=now)
         saved = self._save(record, old)
         if not record.runtime:
             self._write_status(None, None, record, old, status_context)
@@ -143,7 +142,7 @@ class Reconciler:
         self._reports.forget(key)
         namespace, _, name = key.partition("/")
         record = known or Record(namespace=namespace, name=name, uid="", created_at=self._clock())
-        plan = self._plan_if_valid(record)
+        plan = self._plans.plan_if_valid(record)
         context = self._engine.context(plan, record)
         selector = job_selector(record.namespace, record.name, context.host.instance)
         containers = tuple(context.engine.list_containers(selector))
@@ -278,39 +277,12 @@ class Reconciler:
         metrics = status.get("metrics")
         if not metrics:
             return status
-        plan = self._plan_if_valid(record)
+        plan = self._plans.plan_if_valid(record)
         if plan is None:
             # Without a plan it is unknown which secrets those would be.
             return {key: value for key, value in status.items() if key != "metrics"}
         mask = Redactor(plan, self._engine.context(plan, record).lookup).text
         return {**status, "metrics": [{key: mask(text) for key, text in one.items()} for one in metrics]}
-
-    def _plan_if_valid(self, record: Record) -> JobPlan | None:
-        try:
-            return self._plans.plan(record) if record.runtime else None
-        except PlanError:
-            return None
-
-
-def _with_runtime(
-    record: Record, desired: DesiredJob, status_context: StatusContext, *, now: float
-) -> Record:
-    """Pin the runtime's revision in the record of a job that has none yet, or record why there is none."""
-    if record.runtime:
-        return record
-    if desired.runtime is not None:
-        return pin_runtime(record, desired.runtime).model_copy(update={"problem": None})
-    ref = desired.job.get("spec", {}).get("runtimeRef", {})
-    kind, name = ref.get("kind", "ClusterTrainingRuntime"), ref.get("name", "")
-    message = (
-        f"spec.runtimeRef: the {kind} {name!r} is not there; it must be created before the job. "
-        "Add it to the folder, and the job starts by itself."
-    )
-    for fault in status_context.faults:
-        if fault.reason == RUNTIME_NOT_FOUND and fault.path == "spec.runtimeRef":
-            # The runtime exists, and is wrong.
-            message = f"spec.runtimeRef: {fault.message}. The job starts by itself then."
-    return record_problem(record, "RuntimeNotFound", message, now=now)
 
 
 def _open_progress_endpoints(plan: JobPlan, observed: Observed, context: ExecutionContext) -> str:

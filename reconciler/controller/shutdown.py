@@ -25,7 +25,7 @@ from reconciler.controller.statemachine.observation import Observed
 from reconciler.controller.statemachine.suspension import suspend_until_next_start
 from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.controller.thread_pool import DaemonThreadPool
-from reconciler.errors import PlanError, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.names import job_selector
 from reconciler.state.record import Record
 from reconciler.state.state_store import StateStore
@@ -55,41 +55,27 @@ def stop_jobs(
     """
 
     def stop(record: Record, status_context: StatusContext) -> None:
+        plan = plans.plan_if_valid(record)
         try:
-            _stop_job(record, status_context, engine=engine, state=state, plans=plans, now=clock())
+            context = engine.context(plan, record)
+            selector = job_selector(record.namespace, record.name, context.host.instance)
+            containers = tuple(context.engine.list_containers(selector))
+            if all(c.state == "exited" for c in containers):
+                return
+            waiting = suspend_until_next_start(record, clock())
+            state.save(waiting)
+            stop_containers(plan, Remove(containers=containers, why="the reconciler stops"), context)
+            document = build_status(plan, Observed(), waiting, status_context)
+            state.write_status(waiting, document, urgent=True)
         except ReconcilerError as error:
             _log.warning("job not stopped", namespace=record.namespace, job=record.name, reason=str(error))
 
     pool = DaemonThreadPool(WIDTH, "stop-job")
     futures = [
-        pool.submit(stop, record, status_context) for record, status_context in jobs if record.admitted
+        pool.submit(stop, record, status_context)
+        for record, status_context in jobs
+        if record.admitted and record.runtime and not record.finished
     ]
     for future in futures:
         future.result()
     pool.shutdown()
-
-
-def _stop_job(
-    record: Record,
-    status_context: StatusContext,
-    *,
-    engine: EngineSession,
-    state: StateStore,
-    plans: PlanCache,
-    now: float,
-) -> None:
-    if record.finished or not record.runtime:
-        return
-    try:
-        plan = plans.plan(record)
-    except PlanError:
-        plan = None
-    context = engine.context(plan, record)
-    selector = job_selector(record.namespace, record.name, context.host.instance)
-    containers = tuple(context.engine.list_containers(selector))
-    if all(c.state == "exited" for c in containers):
-        return
-    waiting = suspend_until_next_start(record, now)
-    state.save(waiting)
-    stop_containers(plan, Remove(containers=containers, why="the reconciler stops"), context)
-    state.write_status(waiting, build_status(plan, Observed(), waiting, status_context), urgent=True)

@@ -7,16 +7,15 @@ a running job survives its manifest being broken, its runtime edited or deleted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from reconciler.api.faults import RUNTIME_NOT_FOUND, Fault
+from reconciler.controller.statemachine.action_results import record_problem
 from reconciler.controller.statemachine.failures.failure_policy import is_refused_before_start
 from reconciler.names import ANNOTATION_RERUN, ANNOTATION_UPDATE_POLICY
 from reconciler.state.record import Record
-
-if TYPE_CHECKING:
-    from reconciler.api.faults import Fault
 
 _NOT_REJECTED: Final = {"rejected": "", "rejected_path": "", "rejected_at": 0.0}
 
@@ -74,9 +73,31 @@ def accept_manifest(record: Record | None, desired: DesiredJob, *, uid: str, now
     return _reject_update(record, job, faults, now=now)
 
 
-def pin_runtime(record: Record, runtime: Mapping[str, Any]) -> Record:
-    """Keeps the runtime as it is now, for the rest of the job's life (kubeflow/sdk#797)."""
-    return record.model_copy(update={"runtime": dict(runtime), "observed_generation": record.generation})
+def pin_runtime(record: Record, desired: DesiredJob, faults: Sequence[Fault], *, now: float) -> Record:
+    """Keeps the runtime as it is now for the rest of the job's life (kubeflow/sdk#797), or why there is none.
+
+    Args:
+        record: of the job.
+        desired: its manifest now.
+        faults: of the manifest: a runtime that exists and is wrong is told from one that is not there.
+        now: by which the record counts.
+    """
+    if record.runtime:
+        return record
+    if desired.runtime is not None:
+        pinned = {"runtime": dict(desired.runtime), "observed_generation": record.generation}
+        return record.model_copy(update={**pinned, "problem": None})
+    ref = desired.job.get("spec", {}).get("runtimeRef", {})
+    kind, name = ref.get("kind", "ClusterTrainingRuntime"), ref.get("name", "")
+    message = (
+        f"spec.runtimeRef: the {kind} {name!r} is not there; it must be created before the job. "
+        "Add it to the folder, and the job starts by itself."
+    )
+    for fault in faults:
+        if fault.reason == RUNTIME_NOT_FOUND and fault.path == "spec.runtimeRef":
+            # The runtime exists, and is wrong.
+            message = f"spec.runtimeRef: {fault.message}. The job starts by itself then."
+    return record_problem(record, "RuntimeNotFound", message, now=now)
 
 
 def _new_record(desired: DesiredJob, *, uid: str, now: float) -> Record:

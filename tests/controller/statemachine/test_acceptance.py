@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,9 +101,9 @@ def test_a_rerun_token_is_honoured_once(accepted: Record) -> None:
 
 
 def test_a_rerun_drops_the_pinned_runtime_and_the_end(accepted: Record) -> None:
-    ended = pin_runtime(accepted, {"kind": "ClusterTrainingRuntime"}).with_condition(
-        "Failed", "True", "FailedJobs", "", now=15.0
-    )
+    manifest = replace(desired(), runtime={"kind": "ClusterTrainingRuntime"})
+    pinned = pin_runtime(accepted, manifest, (), now=12.0)
+    ended = pinned.with_condition("Failed", "True", "FailedJobs", "", now=15.0)
     again = accept_manifest(ended, desired(annotations={ANNOTATION_RERUN: "t1"}), uid="u2", now=20.0)
     assert again.runtime == {}
     assert not again.finished
