@@ -17,7 +17,12 @@ from contextlib import suppress
 
 import structlog
 
-from reconciler.controller.statemachine.observation import Observed, ProbeResults, container_identity
+from reconciler.controller.statemachine.observation import (
+    Observed,
+    ProbeResults,
+    container_identity,
+    planned_containers,
+)
 from reconciler.engines.protocol import ContainerState, Engine
 from reconciler.errors import EngineError
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, ProbePlan
@@ -46,13 +51,7 @@ class ProbeRunner:
         self, plan: JobPlan, observed: Observed, addresses: Mapping[tuple[str, int], str]
     ) -> ProbeResults:
         """Starts probing new containers, stops for those that are gone; returns whose probes pass now."""
-        planned = {
-            (s.name, p.index, c.container): c
-            for s in plan.steps
-            for p in s.pods
-            for c in p.containers
-            if c.has_probe
-        }
+        planned = {identity: c for identity, c in planned_containers(plan).items() if c.has_probe}
         key = f"{plan.namespace}/{plan.name}"
         running = {
             c.id: c for c in observed.containers if c.state == "running" and container_identity(c) in planned
@@ -64,9 +63,9 @@ class ProbeRunner:
                     del self._probes[identifier]
             for identifier, state in running.items():
                 if identifier not in self._probes:
-                    container = planned[container_identity(state)]
-                    step, index, _ = container_identity(state)
-                    self._start(key, state, container, addresses.get((step, index), ""))
+                    identity = container_identity(state)
+                    address = addresses.get(identity[:2]) or state.address
+                    self._start(_Probe(key, state, planned[identity], address))
             return ProbeResults(
                 started=frozenset(i for i in running if self._probes[i].started),
                 ready=frozenset(i for i in running if self._probes[i].ready),
@@ -79,10 +78,9 @@ class ProbeRunner:
                 probe.stop.set()
             self._probes.clear()
 
-    def _start(self, key: str, state: ContainerState, container: ContainerPlan, address: str) -> None:
-        probe = _Probe(key, state, container, address or state.address)
-        self._probes[state.id] = probe
-        name = f"probe-{state.name}"
+    def _start(self, probe: _Probe) -> None:
+        self._probes[probe.state.id] = probe
+        name = f"probe-{probe.state.name}"
         threading.Thread(target=self._run, args=(probe,), name=name, daemon=True).start()
 
     def _run(self, probe: _Probe) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from reconciler.controller.statemachine.actions import ActionResult
 from reconciler.controller.statemachine.event_recorder import record_progress_unavailable
 from reconciler.controller.statemachine.exits import describe_exit_code
-from reconciler.controller.statemachine.observation import run_identity
+from reconciler.controller.statemachine.observation import is_current_run
 from reconciler.engines.protocol import ContainerState
 from reconciler.state.record import ExitRecord, Problem, Record
 
@@ -77,7 +77,7 @@ def record_problem(record: Record, reason: str, message: str, *, now: float) -> 
 def _apply_stop(record: Record, state: ContainerState, now: float) -> Record:
     """Keeps how a container ended that was stopped because its job had: the engine soon forgets it."""
     known = record.containers.get(state.name)
-    current = known is not None and run_identity(state) == (record.uid, record.attempt, known.restart)
+    current = is_current_run(state, record, state.name)
     if known is None or not current or known.result is not None or not record.finished:
         return record
     code = state.exit.code if state.exit is not None else None

@@ -10,7 +10,12 @@ from collections.abc import Iterable
 
 from reconciler.controller.scheduler.resources import requested_resources
 from reconciler.controller.statemachine.attempts import next_attempt
-from reconciler.controller.statemachine.observation import Observed, container_identity, run_identity
+from reconciler.controller.statemachine.observation import (
+    Observed,
+    container_identity,
+    planned_containers,
+    run_identity,
+)
 from reconciler.engines.protocol import ContainerState
 from reconciler.names import LABEL_DEVICES, LABEL_SPEC_HASH
 from reconciler.plan.job_plan import JobPlan
@@ -30,12 +35,12 @@ def adopt_containers(plan: JobPlan, observed: Observed, record: Record) -> Recor
     if any(c.labels.get(LABEL_SPEC_HASH) not in {None, spec_hash(plan)} for c in current):
         # Manifest or runtime have changed since: ranks of two plans must never meet.
         return next_attempt(record, keep_succeeded=True)
-    names = {(p.step, p.index, c.container): c.name for p in plan.pods for c in p.containers}
+    planned = planned_containers(plan)
     for state in current:
-        name = names.get(container_identity(state))
+        container = planned.get(container_identity(state))
         restart = run_identity(state)[2]
-        if name is not None and restart > record.container(name).restart:
-            record = record.with_container(name, restart=restart, failures=restart)
+        if container is not None and restart > record.container(container.name).restart:
+            record = record.with_container(container.name, restart=restart, failures=restart)
     if not current:
         return record
     share = dict(requested_resources(plan))

@@ -9,30 +9,20 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from reconciler.controller.statemachine.job_view import ContainerView, PodView, build_job_view
+from reconciler.controller.statemachine.job_view import ContainerView, build_job_view
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.engines.protocol import ContainerState
-from reconciler.plan.job_plan import JobPlan
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
 from reconciler.state.record import ExitRecord, Record
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerExit:
-    """The end of a run, observed in this pass.
+    """The end of a container's run, observed in this pass."""
 
-    Attributes:
-        index: of the pod in its step.
-        container: its name on the engine.
-        template: its name in the pod template.
-    """
-
-    step: str
-    index: int
-    rank: int | None
-    container: str
+    pod: PodPlan
+    container: ContainerPlan
     container_id: str
-    template: str
-    kind: str
     result: ExitRecord
 
 
@@ -55,7 +45,10 @@ def observe_exits(
                 # A start is recorded when all that were started together have: one may have ended by then.
                 changes["started_at"] = result.finished_at
             record = record.with_container(container.plan.name, **changes)
-            exits.append(_container_exit(pod, container, result))
+            identifier = container.state.id if container.state is not None else ""
+            exits.append(
+                ContainerExit(pod=pod.plan, container=container.plan, container_id=identifier, result=result)
+            )
     return record, tuple(sorted(exits, key=lambda e: e.result.finished_at))
 
 
@@ -117,16 +110,3 @@ def describe_exit_code(code: int | None, *, oom_killed: bool = False) -> str:
         except ValueError:
             return f"signal {number}, exit code {code}"
     return f"exit code {code}"
-
-
-def _container_exit(pod: PodView, view: ContainerView, result: ExitRecord) -> ContainerExit:
-    return ContainerExit(
-        step=pod.plan.step,
-        index=pod.plan.index,
-        rank=pod.plan.rank,
-        container=view.plan.name,
-        container_id=view.state.id if view.state is not None else "",
-        template=view.plan.container,
-        kind=view.plan.kind,
-        result=result,
-    )

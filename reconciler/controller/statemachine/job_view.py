@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from reconciler.controller.statemachine.observation import Observed, container_identity, run_identity
+from reconciler.controller.statemachine.observation import (
+    Observed,
+    container_identity,
+    is_current_run,
+    planned_containers,
+)
 from reconciler.engines.protocol import ContainerState
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, StepPlan
 from reconciler.state.record import ContainerRecord, Record
@@ -106,18 +111,13 @@ def build_job_view(plan: JobPlan, observed: Observed, record: Record) -> JobView
 
     Of two containers for one place the younger is current; the older is stale.
     """
-    planned = {
-        (pod.step, pod.index, c.container): record.container(c.name)
-        for pod in plan.pods
-        for c in pod.containers
-    }
+    planned = planned_containers(plan)
     current: dict[tuple[str, int, str], ContainerState] = {}
     stale: list[ContainerState] = []
     for state in sorted(observed.containers, key=lambda c: c.created_at or 0.0, reverse=True):
         key = container_identity(state)
-        known = planned.get(key)
-        is_current = known is not None and run_identity(state) == (record.uid, record.attempt, known.restart)
-        if is_current and key not in current:
+        container = planned.get(key)
+        if container is not None and key not in current and is_current_run(state, record, container.name):
             current[key] = state
         else:
             stale.append(state)

@@ -11,6 +11,8 @@ from typing import Literal
 
 from reconciler.engines.protocol import ContainerState, NetworkState, PullProgress
 from reconciler.names import LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_INDEX, LABEL_RESTART, LABEL_STEP, LABEL_UID
+from reconciler.plan.job_plan import ContainerPlan, JobPlan
+from reconciler.state.record import Record
 
 ImageStatus = Literal["present", "pulling", "failed", "absent"]
 
@@ -85,6 +87,11 @@ class Observed:
     refusal: PolicyRefusal = field(default_factory=PolicyRefusal)
 
 
+def planned_containers(plan: JobPlan) -> dict[tuple[str, int, str], ContainerPlan]:
+    """Returns the plan's containers by their identity (:func:`container_identity`)."""
+    return {(pod.step, pod.index, c.container): c for pod in plan.pods for c in pod.containers}
+
+
 def container_identity(state: ContainerState) -> tuple[str, int, str]:
     """Returns the step, index and template name in a container's labels; index -1 when unreadable."""
     labels = state.labels
@@ -99,6 +106,11 @@ def run_identity(state: ContainerState) -> tuple[str, int, int]:
         label_number(labels.get(LABEL_ATTEMPT)),
         label_number(labels.get(LABEL_RESTART)),
     )
+
+
+def is_current_run(state: ContainerState, record: Record, name: str) -> bool:
+    """Whether a listed container is the desired run of the planned container ``name``."""
+    return run_identity(state) == (record.uid, record.attempt, record.container(name).restart)
 
 
 def label_number(text: str | None) -> int:

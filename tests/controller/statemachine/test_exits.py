@@ -74,7 +74,7 @@ def test_exits_are_ordered_by_time() -> None:
         state = job.containers[name]
         job.containers[name] = replace(state, state="exited", exit=ExitFacts(code=1, finished_at=at))
     _, exits = observe_exits(job.plan, job.observed(), job.record, job.now)
-    assert [end.rank for end in exits] == [1, 2, 0]
+    assert [end.pod.rank for end in exits] == [1, 2, 0]
 
 
 def test_an_exit_without_facts_is_a_failure() -> None:

@@ -44,11 +44,11 @@ def apply_restart_policy(
     step_failure: StepFailure | None = None
     gang = False
     for end in exits:
-        step = plan.step(end.step)
+        step = plan.step(end.pod.step)
         if record.steps_done.get(step.name):
             continue
-        if end.kind == "sidecar":
-            record = _restart_sidecar(record, step.pods[end.index], end, now=now)
+        if end.container.kind == "sidecar":
+            record = _restart_sidecar(record, end, now=now)
             continue
         if end.result.succeeded and step.restart_policy != "Always":
             continue
@@ -59,7 +59,7 @@ def apply_restart_policy(
         elif gang_scope:
             gang = True
         elif step.restart_policy == "Never":
-            record = _replace_pod(record, step.pods[end.index], end, now=now)
+            record = _replace_pod(record, end, now=now)
         else:
             record = _restart_in_place(record, step, end, now=now)
     return record, step_failure, gang
@@ -68,11 +68,11 @@ def apply_restart_policy(
 def _failure(record: Record, end: ContainerExit) -> Failure:
     return Failure(
         attempt=record.attempt,
-        step=end.step,
-        container=end.container,
+        step=end.pod.step,
+        container=end.container.name,
         container_id=end.container_id,
-        rank=end.rank,
-        index=end.index,
+        rank=end.pod.rank,
+        index=end.pod.index,
         code=end.result.code,
         reason=end.result.reason,
         message=end.result.message or describe_exit_code(end.result.code),
@@ -86,11 +86,10 @@ def _count_failure(
     """Applies ``podFailurePolicy``, then counts the failure towards ``backoffLimit``."""
     rule = _matching_rule(step, end)
     if rule is not None and rule.action in {"FailJob", "FailIndex"}:
-        pod = step.pods[end.index]
         # The Job controller's message.
         message = (
-            f"Container {end.template} for pod {plan.namespace}/{pod.name} failed with exit code "
-            f"{end.result.code} matching {rule.action} rule at index {step.exit_rules.index(rule)}"
+            f"Container {end.container.container} for pod {plan.namespace}/{end.pod.name} failed with exit "
+            f"code {end.result.code} matching {rule.action} rule at index {step.exit_rules.index(rule)}"
         )
         return record, StepFailure(step=step.name, reason=POD_FAILURE_POLICY, message=message)
     if rule is not None and rule.action != "Count":
@@ -106,7 +105,7 @@ def _matching_rule(step: StepPlan, end: ContainerExit) -> ExitRule | None:
     if code is None:
         return None
     for rule in step.exit_rules:
-        named = not rule.container or rule.container == end.template
+        named = not rule.container or rule.container == end.container.container
         if named and (code in rule.codes) == (rule.operator == "In"):
             return rule
     return None
@@ -119,28 +118,29 @@ def _restart_container(record: Record, name: str, *, now: float) -> Record:
     return record.with_container(name, failures=failures)
 
 
-def _restart_sidecar(record: Record, pod: PodPlan, end: ContainerExit, *, now: float) -> Record:
+def _restart_sidecar(record: Record, end: ContainerExit, *, now: float) -> Record:
     """Restarts a sidecar container, counting no failure, until the pod's regular ones have succeeded."""
-    results = [record.container(c.name).result for c in pod.containers if c.kind == "main"]
+    results = [record.container(c.name).result for c in end.pod.containers if c.kind == "main"]
     if all(result is not None and result.succeeded for result in results):
         return record
-    record = _restart_container(record, end.container, now=now)
-    return _restart_network_sharers(record, pod, end.container)
+    record = _restart_container(record, end.container.name, now=now)
+    return _restart_network_sharers(record, end.pod, end.container.name)
 
 
 def _restart_in_place(record: Record, step: StepPlan, end: ContainerExit, *, now: float) -> Record:
     """Restarts one container, and those that share its network namespace."""
-    record = _restart_container(record, end.container, now=now)
-    wait = record.container(end.container).not_before - now
-    message = f"{end.container}: {end.result.message}; started again in {wait:.0f} s"
+    name = end.container.name
+    record = _restart_container(record, name, now=now)
+    wait = record.container(name).not_before - now
+    message = f"{name}: {end.result.message}; started again in {wait:.0f} s"
     record = record.with_event("BackOff", message, now=now, kind="Warning")
-    if len(step.pods) > 1 and end.rank is not None:
+    if len(step.pods) > 1 and end.pod.rank is not None:
         hint = (
-            f"{end.container} is restarted alone; where the others wait for it in a collective, they hang. "
+            f"{name} is restarted alone; where the others wait for it in a collective, they hang. "
             f"The annotation {ANNOTATION_RESTART_SCOPE}: gang restarts all ranks together."
         )
         record = record_once(record, RESTARTED_ALONE, RESTARTED_ALONE, hint, now=now, kind="Normal")
-    return _restart_network_sharers(record, step.pods[end.index], end.container)
+    return _restart_network_sharers(record, end.pod, name)
 
 
 def _restart_network_sharers(record: Record, pod: PodPlan, owner: str) -> Record:
@@ -156,11 +156,11 @@ def _restart_network_sharers(record: Record, pod: PodPlan, owner: str) -> Record
     return record
 
 
-def _replace_pod(record: Record, pod: PodPlan, end: ContainerExit, *, now: float) -> Record:
+def _replace_pod(record: Record, end: ContainerExit, *, now: float) -> Record:
     """``restartPolicy: Never``: restarts all containers of the pod, init containers too."""
-    record = _restart_container(record, end.container, now=now)
-    not_before = record.container(end.container).not_before
-    for container in pod.containers:
-        if container.name != end.container:
+    record = _restart_container(record, end.container.name, now=now)
+    not_before = record.container(end.container.name).not_before
+    for container in end.pod.containers:
+        if container.name != end.container.name:
             record = reset_container(record, container.name, not_before=not_before)
     return record
