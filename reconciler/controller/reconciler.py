@@ -20,7 +20,7 @@ from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.executor.cleanup import clean_up
 from reconciler.controller.executor.execution_context import ExecutionContext, log_location_of
 from reconciler.controller.executor.executor import Executor
-from reconciler.controller.executor.redaction import Redactor
+from reconciler.controller.executor.redaction import secret_mask
 from reconciler.controller.executor.stop import stop_containers
 from reconciler.controller.nodeservices.progress.progress_reports import ProgressReports
 from reconciler.controller.plan_cache import PlanCache
@@ -242,7 +242,7 @@ class Reconciler:
         # The others wait to be stopped meanwhile. A stalled container runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:
             context.logs.finish(failure.container_id, location, timeout=LOG_END_TIMEOUT)
-        mask = Redactor(plan, context.lookup).text
+        mask = secret_mask(plan, context.lookup)
         lines = tuple(mask(line) for line in context.logs.tail(location, LOG_TAIL_LINES))
         return add_log_tail(record, lines or ("(it printed nothing)",))
 
@@ -281,7 +281,7 @@ class Reconciler:
         if plan is None:
             # Without a plan it is unknown which secrets those would be.
             return {key: value for key, value in status.items() if key != "metrics"}
-        mask = Redactor(plan, self._engine.context(plan, record).lookup).text
+        mask = secret_mask(plan, self._engine.context(plan, record).lookup)
         return {**status, "metrics": [{key: mask(text) for key, text in one.items()} for one in metrics]}
 
 

@@ -4,7 +4,7 @@ Belongs here: networks, volumes and files of a job, container specifications, st
 containers.
 Public: :class:`.executor.Executor` (a decision's actions, in order),
     :class:`.execution_context.ExecutionContext`
-(what they work with), :class:`.redaction.Redactor`, and for deleted jobs :func:`.stop.stop_containers` and
+(what they work with), :func:`.redaction.secret_mask`, and for deleted jobs :func:`.stop.stop_containers` and
 :func:`.cleanup.clean_up`. Every action may be repeated, by this daemon or the next one: the modules hold
 nothing between calls.
 

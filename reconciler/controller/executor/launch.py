@@ -22,9 +22,9 @@ from reconciler.controller.executor.execution_context import ExecutionContext
 from reconciler.controller.executor.mounted_files import write_volumes
 from reconciler.controller.executor.networks import describe_conflict
 from reconciler.controller.executor.placement import Placement
-from reconciler.controller.executor.redaction import Redactor
+from reconciler.controller.executor.redaction import secret_mask
 from reconciler.controller.statemachine.actions import NAME_TAKEN, ActionResult, Launch, Started
-from reconciler.controller.statemachine.observation import run_identity
+from reconciler.controller.statemachine.observation import is_current_run
 from reconciler.engines.protocol import NetworkState
 from reconciler.engines.specs import ContainerSpec
 from reconciler.errors import (
@@ -97,9 +97,9 @@ def launch_pods(
     failures = tuple(f for r in results for f in r.start_failures)
     if problem or failures:
         # Engines quote what they could not run.
-        redactor = Redactor(plan, context.lookup)
-        problem = redactor.pairs([problem])[0] if problem else None
-        failures = redactor.pairs(failures)
+        mask = secret_mask(plan, context.lookup)
+        problem = (problem[0], mask(problem[1])) if problem else None
+        failures = tuple((name, mask(message)) for name, message in failures)
     return ActionResult(
         started=tuple(s for r in results for s in r.started),
         start_failures=failures,
@@ -239,8 +239,7 @@ class _Launcher:
         selector = job_selector(record.namespace, record.name, context.host.instance)
         if not all(found.labels.get(k) == v for k, v in selector.items()):
             raise _NameTakenError(describe_conflict("container", name, found.labels, context))
-        wanted = (record.uid, record.attempt, record.container(name).restart)
-        if run_identity(found) != wanted or found.state != "created":
+        if not is_current_run(found, record, name) or found.state != "created":
             raise EngineError(f"The container {name} of an earlier run is still there.")
         return found.id
 

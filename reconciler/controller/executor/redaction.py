@@ -7,7 +7,7 @@ printed, unchanged, for its owner's eyes alone (0600).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -20,32 +20,27 @@ MASK: Final = "****"
 MIN_LENGTH: Final = 4
 
 
-class Redactor:
-    """Masks a job's secrets.
+def secret_mask(plan: JobPlan, lookup: Lookup) -> Callable[[str], str]:
+    """Returns a function that masks a job's secrets in a text.
 
     Args:
         plan: names the Secrets.
         lookup: their data.
     """
+    found: set[str] = set()
+    for name in _secret_names(plan):
+        with suppress(PlanError):
+            for value in (lookup("Secret", name) or {}).values():
+                found.update(_forms(value))
+    # The longest first: one may contain another.
+    values = sorted(found, key=lambda value: (-len(value), value))
 
-    def __init__(self, plan: JobPlan, lookup: Lookup) -> None:
-        found: set[str] = set()
-        for name in _secret_names(plan):
-            with suppress(PlanError):
-                for value in (lookup("Secret", name) or {}).values():
-                    found.update(_forms(value))
-        #: The longest first: one may contain another.
-        self._values = sorted(found, key=lambda value: (-len(value), value))
-
-    def text(self, text: str) -> str:
-        """``text`` with the secrets masked."""
-        for value in self._values:
+    def mask(text: str) -> str:
+        for value in values:
             text = text.replace(value, MASK)
         return text
 
-    def pairs(self, pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-        """Names with texts, the texts masked."""
-        return tuple((name, self.text(text)) for name, text in pairs)
+    return mask
 
 
 def _forms(value: bytes | str) -> Iterable[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,20 +23,6 @@ _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d
 
 class InvalidReport(ReconcilerError):  # noqa: N818  (the message is the answer to the client)
     """The body is not a valid report; the message is upstream's."""
-
-
-@dataclass(frozen=True)
-class _Path:
-    """The path of a field, for messages."""
-
-    text: str
-
-    def at(self, name: str | int) -> _Path:
-        return _Path(f"{self.text}[{name}]" if isinstance(name, int) else f"{self.text}.{name}")
-
-    def invalid(self, value: object, reason: str) -> InvalidReport:
-        shown = json.dumps(value, ensure_ascii=False)[:80]
-        return InvalidReport(f"{self.text}: Invalid value: {shown}: {self.text} in body {reason}")
 
 
 def parse_report(body: bytes) -> dict[str, Any] | None:
@@ -123,28 +108,31 @@ def _check_ranges(status: Mapping[str, Any]) -> None:
     Raises:
         InvalidReport: naming the field, as the API server does.
     """
-    path = _Path("status.trainerStatus")
+    path = "status.trainerStatus"
     percent, left = status.get("progressPercentage"), status.get("estimatedRemainingSeconds")
     if percent is not None and percent < 0:
-        raise path.at("progressPercentage").invalid(percent, "should be greater than or equal to 0")
+        raise _invalid(f"{path}.progressPercentage", percent, "should be greater than or equal to 0")
     if percent is not None and percent > 100:
-        raise path.at("progressPercentage").invalid(percent, "should be less than or equal to 100")
+        raise _invalid(f"{path}.progressPercentage", percent, "should be less than or equal to 100")
     if left is not None and left < 0:
-        raise path.at("estimatedRemainingSeconds").invalid(left, "should be greater than or equal to 0")
+        raise _invalid(f"{path}.estimatedRemainingSeconds", left, "should be greater than or equal to 0")
     metrics = status.get("metrics", [])
     if len(metrics) > MAX_METRICS:
-        message = (
-            f"{path.at('metrics').text}: Too many: {len(metrics)}: must have at most {MAX_METRICS} items"
-        )
+        message = f"{path}.metrics: Too many: {len(metrics)}: must have at most {MAX_METRICS} items"
         raise InvalidReport(message)
     for number, metric in enumerate(metrics):
         for name, text in metric.items():
-            field = path.at("metrics").at(number).at(name)
+            field = f"{path}.metrics[{number}].{name}"
             if not text:
-                raise field.invalid(text, "should be at least 1 chars long")
+                raise _invalid(field, text, "should be at least 1 chars long")
             if len(text) > MAX_TEXT_LENGTH:
-                raise InvalidReport(f"{field.text}: Too long: may not be more than {MAX_TEXT_LENGTH} bytes")
+                raise InvalidReport(f"{field}: Too long: may not be more than {MAX_TEXT_LENGTH} bytes")
     if "lastUpdatedTime" not in status:
         raise InvalidReport(
-            f"{path.text}: Invalid value: lastUpdatedTime is required when trainerStatus is present"
+            f"{path}: Invalid value: lastUpdatedTime is required when trainerStatus is present"
         )
+
+
+def _invalid(path: str, value: object, reason: str) -> InvalidReport:
+    shown = json.dumps(value, ensure_ascii=False)[:80]
+    return InvalidReport(f"{path}: Invalid value: {shown}: {path} in body {reason}")

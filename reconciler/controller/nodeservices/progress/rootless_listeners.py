@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from reconciler.controller.nodeservices.progress.bridge_discovery import BridgeDiscovery
@@ -65,16 +66,15 @@ class RootlessListeners:
                 "`podman unshare --rootless-netns` enters another namespace than its networks'."
             )
 
-        def open_socket(address: str, port: int) -> socket.socket:
-            return self._open_inside(info, address, port)
-
         def usable(listener: socket.socket) -> bool:
             addresses = interface_addresses(listener)
             return (
                 gateway in addresses if running else any(not a.startswith(LOOPBACK_PREFIX) for a in addresses)
             )
 
-        port = self._listeners.open(gateway, key, freebind=True, open_socket=open_socket, usable=usable)
+        port = self._listeners.open(
+            gateway, key, freebind=True, open_socket=partial(self._open_inside, info), usable=usable
+        )
         if self._bridges.check(key, gateway, running=running):
             self._recheck(key)
         return port
