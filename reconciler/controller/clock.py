@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final, Protocol
@@ -91,20 +90,6 @@ def clock_change(old: Timeline, new: Timeline) -> float:
     """Returns by how many seconds the clock was set between two readings; 0 where that is not known."""
     by = new.ahead - old.ahead
     return by if old.boot == new.boot and abs(by) > TOLERANCE else 0.0
-
-
-def clock_change_detector(clock: Clock) -> Callable[[], float]:
-    """Returns a function that returns by how many seconds the clock was set since its last call."""
-    last = clock.timeline()
-
-    def detect() -> float:
-        nonlocal last
-        new = clock.timeline()
-        if by := clock_change(last, new):
-            last = new
-        return by
-
-    return detect
 
 
 def rebase(record: Record, timeline: Timeline, *, now: float) -> Record:

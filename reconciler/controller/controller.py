@@ -76,7 +76,7 @@ class Controller:
     ) -> None:
         self.liveness = Liveness()
         self._settings = settings
-        self._only = only
+        self._only = only or (lambda _job: True)
         self._clock = clock
         self._queue = WorkQueue(clock)
         self._plans = PlanCache()
@@ -121,10 +121,8 @@ class Controller:
             clock=clock,
         )
         self._source_revision: SourceRevision | None = None
-        for key in sorted(self.state.keys()):
-            record = self.state.load(key)
-            if record is not None:
-                self._capacity.sync(record)
+        for record in self.state.records():
+            self._capacity.sync(record)
 
     # -- what changes from outside
 
@@ -222,7 +220,7 @@ class Controller:
             catalog,
             record,
             settings=self._settings,
-            is_selected=self._is_selected,
+            is_selected=self._only,
             policy_digest=self._engine.enforcer.policy_digest,
         )
         match desired_state:
@@ -234,9 +232,6 @@ class Controller:
                 self._reconciler.delete(key)
                 self._engine.remove_secrets(key)
         return None
-
-    def _is_selected(self, job: Mapping[str, Any]) -> bool:
-        return self._only is None or self._only(job)
 
     def _status_context(self, file: str, faults: Sequence[Fault] = ()) -> StatusContext:
         info, revision = self._engine.info, self._source_revision
@@ -307,14 +302,9 @@ class Controller:
         self._queue.close(patience=STOP_JOBS_PATIENCE)
         if self._engine.connected is None:
             return
-        keys = sorted(self.state.keys())
-        records = [record for key in keys if (record := self.state.load(key)) is not None]
+        selected = [record for record in self.state.records() if self._only(record.job)]
         stop_jobs(
-            [
-                (record, self._status_context(record.file))
-                for record in records
-                if self._is_selected(record.job)
-            ],
+            [(record, self._status_context(record.file)) for record in selected],
             engine=self._engine,
             state=self.state,
             plans=self._plans,

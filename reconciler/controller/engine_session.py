@@ -44,6 +44,8 @@ from reconciler.state.record import Record
 LAUNCH_WIDTH = 4
 #: Containers stopped at a time: a stop waits out its grace period and costs nothing meanwhile.
 STOP_WIDTH = 64
+#: Why a job waits while the first connection is made.
+CONNECTING = "Waits for the container engine."
 
 _log = structlog.get_logger(__name__)
 
@@ -109,7 +111,7 @@ class EngineSession:
     ) -> None:
         self.connected: ConnectedEngine | None = None
         #: Why no engine is connected; of no meaning once one is.
-        self.unavailable = EngineUnavailable("Waits for the container engine.")
+        self.unavailable = EngineUnavailable(CONNECTING)
         self.enforcer = PolicyEnforcer(settings)
         #: The commit in force, for the labels of what is created; "" for a plain folder.
         self.revision = ""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from reconciler.config.settings import Settings
-from reconciler.controller.clock import Clock, clock_change_detector
+from reconciler.controller.clock import Clock, clock_change
 from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.relist import Relister, Snapshot
 from reconciler.controller.statemachine.desired_state import may_delete, referenced_objects_changed
@@ -62,7 +62,8 @@ class Informer:
         self._engine = engine
         self._state = state
         self._snapshots = snapshots
-        self._clock_change = clock_change_detector(clock)
+        self._clock = clock
+        self._timeline = clock.timeline()
         self._closed = threading.Event()
         self._stream: EventStream | None = None
         self._lock = threading.Lock()
@@ -152,7 +153,9 @@ class Informer:
 
     def check_clock(self) -> None:
         """Queue every job where the clock was set: the times that were waited for have changed."""
-        if by := self._clock_change():
+        timeline = self._clock.timeline()
+        if by := clock_change(self._timeline, timeline):
+            self._timeline = timeline
             _log.warning("clock changed", by=round(by, 1))
             self.enqueue_all()
 

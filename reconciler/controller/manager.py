@@ -143,6 +143,7 @@ class Manager:
         )
         self._git = self._sync_git() if settings.git is not None else None
         self._controller = Controller(settings, clock=HostClock(), on_phase=on_phase, only=only)
+        self._notifier = notifier
         self._report = ServiceReporter(
             notifier, self._controller, workers=self._threads, resync=lambda: self._settings.resync
         )
@@ -187,7 +188,7 @@ class Manager:
         finally:
             if webhook is not None:
                 webhook.close()
-            self._report.stopping()
+            self._notifier.stopping("stopping")
             if self._settings.stop_jobs_on_exit and self._stop.is_set():
                 self._stop_jobs()
             if self._git is not None:
@@ -275,7 +276,7 @@ class Manager:
         stopping = threading.Thread(target=self._controller.stop_jobs, name="stop-jobs", daemon=True)
         stopping.start()
         while stopping.is_alive():
-            self._report.extend_timeout(STOP_JOBS_EXTENSION)
+            self._notifier.extend_timeout(STOP_JOBS_EXTENSION)
             self._controller.state.flush()
             stopping.join(STOP_JOBS_INTERVAL)
 
@@ -283,7 +284,7 @@ class Manager:
 
     def _reconfigure(self) -> None:
         """SIGHUP: go on with what the configuration says now, as far as it may change."""
-        self._report.reloading()
+        self._notifier.reloading("reading the configuration again")
         try:
             result = merge_settings(self._settings, self._reload())
             if result.settings.runtime_sources != self._settings.runtime_sources:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,6 +97,12 @@ class StateStore:
         """Keys of all records."""
         return list(self._records.keys())
 
+    def records(self) -> Iterator[Record]:
+        """All records, by key; those that cannot be used are left out."""
+        for key in sorted(self.keys()):
+            if (record := self.load(key)) is not None:
+                yield record
+
     def unfinished(self) -> set[str]:
         """Keys of the jobs that have been worked on and have not ended."""
         with self._lock:
@@ -178,7 +184,7 @@ class StateStore:
 
         Those go with their job; a job that has moved has its status beside its manifest, and nowhere else.
         """
-        records = [record for key in self.keys() if (record := self.load(key)) is not None]
+        records = list(self.records())
         for path in orphaned_sidecars(specs=self._specs, status_dir=self._status_dir):
             keep = {_job_document(r.key) for r in records if r.file and self._sidecar(r.file) == path}
             self._sidecars.retain(path, keep)

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any
 
 from reconciler.client.backends.container.types import DEFAULT_SOURCES
-
-#: Reason in the events of jobs that wait while the first connection is made.
-CONNECTING: Final = "Waits for the container engine."
 
 
 def configure_controller_logging() -> None:
@@ -38,6 +35,8 @@ def _drop_expected_events(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """Drops failures of the default runtime sources, which nobody asked for, and waits for the engine."""
+    from reconciler.controller.engine_session import CONNECTING  # noqa: PLC0415  (imports the controller)
+
     default = event.get("event") == "runtime source failed" and event.get("source") in DEFAULT_SOURCES
     if default or event.get("reason") == CONNECTING:
         import structlog  # noqa: PLC0415

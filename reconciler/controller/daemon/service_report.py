@@ -99,18 +99,6 @@ class ServiceReporter:
         self._last_status = self.status()
         self._notifier.ready(self._last_status)
 
-    def reloading(self) -> None:
-        """The configuration is being read again."""
-        self._notifier.reloading("reading the configuration again")
-
-    def stopping(self) -> None:
-        """The daemon ends."""
-        self._notifier.stopping("stopping")
-
-    def extend_timeout(self, seconds: float) -> None:
-        """The end takes longer."""
-        self._notifier.extend_timeout(seconds)
-
     def tick(self) -> None:
         """One round of the main loop."""
         now = self._clock()

@@ -8,17 +8,14 @@ name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
+from reconciler.controller.executor.generated_secrets import GeneratedSecrets
+from reconciler.controller.nodeservices.progress.progress_service import ProgressService
 from reconciler.plan.frameworks.required_secrets import required_secrets
-
-if TYPE_CHECKING:
-    from reconciler.controller.executor.generated_secrets import GeneratedSecrets
-    from reconciler.controller.nodeservices.progress.progress_service import ProgressService
-    from reconciler.plan.job_plan import JobPlan
-    from reconciler.plan.resolver import Lookup
-    from reconciler.sources.folder.catalog import Catalog
-    from reconciler.state.record import Record
+from reconciler.plan.job_plan import JobPlan
+from reconciler.plan.resolver import Lookup
+from reconciler.sources.folder.catalog import Catalog
+from reconciler.state.record import Record
 
 
 def secret_lookup(

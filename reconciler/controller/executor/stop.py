@@ -125,8 +125,6 @@ def _keep_log(state: ContainerState, context: ExecutionContext) -> None:
 
 
 def _find_planned(plan: JobPlan | None, state: ContainerState) -> tuple[PodPlan | None, ContainerPlan | None]:
-    for pod in plan.pods if plan is not None else ():
-        for container in pod.containers:
-            if container.name == state.name:
-                return pod, container
-    return None, None
+    pods = plan.pods if plan is not None else ()
+    found = ((pod, c) for pod in pods for c in pod.containers if c.name == state.name)
+    return next(found, (None, None))

@@ -103,20 +103,16 @@ def _without_manifest(
     if not record.job or not is_selected(record.job):
         # Recovered from a sidecar, and no manifest to read: its containers go on as they are.
         return None
-    desired = desired_job_from_record(record)
+    # What was accepted last: the manifest cannot be read now.
+    desired = DesiredJob(
+        namespace=record.namespace, name=record.name, job=record.job, runtime=None, file=record.file
+    )
     return Apply(desired=desired, faults=catalog.file_faults.get(record.file, ()))
 
 
 def may_delete(catalog: Catalog, file: str, settings: Settings) -> bool:
     """Whether a job without manifest, last read from this file, was removed for good."""
     return catalog.can_prune(file) or (settings.allow_empty and catalog.state == "empty")
-
-
-def desired_job_from_record(record: Record) -> DesiredJob:
-    """Returns what was accepted last of a job whose manifest cannot be read now."""
-    return DesiredJob(
-        namespace=record.namespace, name=record.name, job=record.job, runtime=None, file=record.file
-    )
 
 
 def managed_jobs(catalog: Catalog) -> list[str]:
