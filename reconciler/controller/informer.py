@@ -120,11 +120,9 @@ class Informer:
             if self._stream is not None:
                 self._stream.close()
 
-    def handle_event(self, labels: object) -> None:
+    def handle_event(self, labels: Mapping[str, str]) -> None:
         """Queue the job of an event, by the labels of what the event is about."""
-        if not isinstance(labels, dict) or labels.get(LABEL_INSTANCE) != self._settings.instance:
-            return
-        if LABEL_JOB in labels:
+        if labels.get(LABEL_INSTANCE) == self._settings.instance and LABEL_JOB in labels:
             self._queue.add(job_key_of(labels))
 
     def _watch(self, engine: Engine) -> None:

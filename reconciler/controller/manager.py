@@ -20,12 +20,12 @@ from reconciler.controller.clock import HostClock
 from reconciler.controller.controller import CLOSE_PATIENCE, Controller
 from reconciler.controller.daemon import malloc_arenas
 from reconciler.controller.daemon.config_reload import merge_settings
-from reconciler.controller.daemon.engine_connection import connect, retry_until_connected
+from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.daemon.sd_notify import Notifier
 from reconciler.controller.daemon.service_report import ServiceReporter
 from reconciler.controller.daemon.signals import SignalFlags, install_handlers
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
-from reconciler.errors import ReconcilerError
+from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.server.asgi.http_server import Server
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
 from reconciler.sources.git.git_sync import GitSync
@@ -41,6 +41,9 @@ Mode = Literal["forever", "once", "wait"]
 Only = Callable[[Mapping[str, Any]], bool]
 WORKERS = 16
 WORKERS_ONCE = 4
+#: Seconds until an engine that does not answer is asked again: doubled up to the last.
+FIRST_RETRY = 0.5
+LAST_RETRY = 15.0
 #: Seconds that passes under way may take when the process ends: whatever is cut off is found again.
 EXIT_PATIENCE = 0.2
 #: Seconds between messages to the service manager while jobs are being stopped, and what each asks for.
@@ -93,11 +96,10 @@ def serve(
     with hold_daemon_locks(settings):
         manager = Manager(
             settings,
+            controller=Controller(settings, clock=HostClock(), on_phase=on_phase, only=only),
             mode=mode,
-            on_phase=on_phase,
             stop=stop,
             changed=changed or threading.Event(),
-            only=only,
             notifier=notifier or Notifier(),
             flags=flags,
             reload=reload,
@@ -115,11 +117,10 @@ class Manager:
         self,
         settings: Settings,
         *,
+        controller: Controller,
         mode: Mode,
-        on_phase: Callable[[str, Mapping[str, Any]], None] | None,
         stop: threading.Event,
         changed: threading.Event,
-        only: Only | None,
         notifier: Notifier,
         flags: SignalFlags,
         reload: Callable[[], Settings] | None,
@@ -142,20 +143,20 @@ class Manager:
             allow_empty=settings.allow_empty,
         )
         self._git = self._sync_git() if settings.git is not None else None
-        self._controller = Controller(settings, clock=HostClock(), on_phase=on_phase, only=only)
+        self._controller = controller
         self._notifier = notifier
         self._report = ServiceReporter(
-            notifier, self._controller, workers=self._threads, resync=lambda: self._settings.resync
+            notifier, controller, workers=self._threads, resync=lambda: self._settings.resync
         )
         self._server = Server()
         self._progress = ProgressService(
             settings,
-            reports=self._controller.progress_reports,
-            uid_of=self._controller.uid_of,
-            unfinished=self._controller.state.unfinished,
+            reports=controller.progress_reports,
+            uid_of=controller.uid_of,
+            unfinished=controller.state.unfinished,
             server=self._server,
         )
-        self._controller.use_progress_service(self._progress)
+        controller.use_progress_service(self._progress)
 
     def run(self) -> int:
         """Work until stopped, or as far as the mode says; returns the exit status."""
@@ -256,15 +257,23 @@ class Manager:
                     self._controller.informer.relister.mark_failing()
 
     def _keep_connecting(self) -> None:
-        try:
-            retry_until_connected(
-                lambda: self._controller.connect(connect(self._settings)),
-                on_unavailable=self._controller.set_engine_unavailable,
-                stop=self._stop,
-            )
-        except ReconcilerError as error:
-            self._failure = error
-            self._stop.set()
+        """Try to connect until an engine answers; from then on its client reconnects by itself."""
+        delay, logged = FIRST_RETRY, ""
+        while not self._stop.is_set():
+            try:
+                self._controller.connect(connect(self._settings))
+                return
+            except EngineUnavailable as error:
+                if str(error) != logged:
+                    logged = str(error)
+                    _log.error("engine unavailable", reason=logged)
+                self._controller.set_engine_unavailable(error)
+            except ReconcilerError as error:
+                # No further try can succeed.
+                self._failure = error
+                self._stop.set()
+            self._stop.wait(delay)
+            delay = min(delay * 2, LAST_RETRY)
 
     def _has_converged(self) -> bool:
         """Whether nothing is left to do now, and no file looks half-written."""

@@ -39,11 +39,6 @@ class Notifier:
     watchdog: float | None = None
     _failure_logged: bool = False
 
-    @property
-    def enabled(self) -> bool:
-        """Whether there is a service manager."""
-        return bool(self.address)
-
     def ready(self, status: str) -> None:
         """Started, or done with reloading."""
         self._send(READY="1", STATUS=status)

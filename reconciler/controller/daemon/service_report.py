@@ -102,7 +102,7 @@ class ServiceReporter:
     def tick(self) -> None:
         """One round of the main loop."""
         now = self._clock()
-        if self._notifier.enabled and now >= self._status_at:
+        if self._notifier.address and now >= self._status_at:
             self._status_at = now + STATUS_INTERVAL
             status = self.status()
             if status != self._last_status:

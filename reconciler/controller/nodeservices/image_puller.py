@@ -25,6 +25,8 @@ from reconciler.engines.host.image_references import registry_of
 from reconciler.engines.protocol import Engine, PullProgress, RegistryAuth
 from reconciler.errors import EngineError, EngineUnavailable
 
+#: How many pulls run at a time.
+PULLS: Final = 2
 FIRST_RETRY: Final = 10.0
 LAST_RETRY: Final = 300.0
 #: For how many seconds an image seen in the engine's store counts as present without another look.
@@ -60,22 +62,16 @@ class ImagePuller:
         on_change: called with the image's reference when its state has changed, from a pull's thread;
             must return soon.
         clock: seconds since the epoch.
-        width: how many pulls run at a time.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        *,
-        on_change: Callable[[str], None],
-        clock: Callable[[], float],
-        width: int = 2,
+        self, engine: Engine, *, on_change: Callable[[str], None], clock: Callable[[], float]
     ) -> None:
         self._engine = engine
         self._on_change = on_change
         self._clock = clock
         self._images: dict[str, _TrackedImage] = {}
-        self._slots = threading.Semaphore(width)
+        self._slots = threading.Semaphore(PULLS)
         self._closed = False
         self._lock = threading.Lock()
 
@@ -249,7 +245,7 @@ class ImagePuller:
         with self._lock:
             tracked = self._track(image)
             text = progress_message(seen)
-            tracked.state = replace(tracked.state, progress=seen, message=text)
+            tracked.state = replace(tracked.state, message=text)
             notify = abs(now - tracked.notified_at) >= NOTIFY_INTERVAL
             log = abs(now - tracked.logged_at) >= LOG_INTERVAL
             tracked.notified_at = now if notify else tracked.notified_at

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from reconciler.engines.protocol import ContainerState, NetworkState, PullProgress
+from reconciler.engines.protocol import ContainerState, NetworkState
 from reconciler.names import LABEL_ATTEMPT, LABEL_CONTAINER, LABEL_INDEX, LABEL_RESTART, LABEL_STEP, LABEL_UID
 from reconciler.plan.job_plan import ContainerPlan, JobPlan
 from reconciler.state.record import Record
-
-ImageStatus = Literal["present", "pulling", "failed", "absent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +29,7 @@ class ImageState:
     """
 
     image: str
-    status: ImageStatus
-    progress: PullProgress | None = None
+    status: Literal["present", "pulling", "failed", "absent"]
     message: str = ""
     retry_at: float | None = None
     attempts: int = 0

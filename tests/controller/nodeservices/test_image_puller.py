@@ -365,7 +365,6 @@ def test_progress_is_kept_and_notified(store, puller, notified):
         assert notified.condition.wait_for(lambda: "a" in notified.images, DEADLINE)
 
     assert puller.state("a").message == "pulling, 12 of 340 MB"
-    assert puller.state("a").progress == store.report
 
 
 def test_internal_error_does_not_stop_the_worker(store, puller, notified):
