@@ -85,8 +85,8 @@ class ConnectedEngine:
         self.probe_runner.close()
         self.image_puller.close()
         self.logs.close(timeout=0.5)
-        self.launch_pool.shutdown(wait=False, cancel_futures=True)
-        self.stop_pool.shutdown(wait=False, cancel_futures=True)
+        self.launch_pool.shutdown()
+        self.stop_pool.shutdown()
 
 
 class EngineSession:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 
 from reconciler.common import liveness
@@ -29,8 +29,8 @@ class _PoolFuture(Future[T]):
             return super().result(timeout)
 
 
-class DaemonThreadPool(Executor):
-    """An executor of at most ``width`` daemon threads, made as they are needed; first in, first out.
+class DaemonThreadPool:
+    """Runs tasks in at most ``width`` daemon threads, made as they are needed; first in, first out.
 
     Args:
         width: threads at most.
@@ -71,7 +71,7 @@ class DaemonThreadPool(Executor):
                 threading.Thread(target=self._work, name=name, daemon=True).start()
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+    def shutdown(self) -> None:
         """Refuse further tasks and cancel those that have not begun; never waits for the others."""
         with self._lock:
             self._closed = True

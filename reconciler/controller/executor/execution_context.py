@@ -12,13 +12,12 @@ from reconciler.state.log_paths import LogLocation
 
 if TYPE_CHECKING:
     # The services themselves are the engine session's; here only their types are known.
-    from concurrent.futures import Executor as ThreadPool
-
     from reconciler.controller.enforcement.enforcer import PolicyEnforcer
     from reconciler.controller.executor.placement import Host
     from reconciler.controller.nodeservices.logs.log_collector import LogCollector
     from reconciler.controller.nodeservices.progress.progress_endpoints import ProgressEndpoints
     from reconciler.controller.statemachine.observation import ImageState
+    from reconciler.controller.thread_pool import DaemonThreadPool
     from reconciler.engines.protocol import ContainerState, Engine, NetworkState
     from reconciler.plan.resolver import Lookup
 
@@ -43,8 +42,8 @@ class ExecutionContext:
 
     engine: Engine
     logs: LogCollector
-    launch_pool: ThreadPool
-    stop_pool: ThreadPool
+    launch_pool: DaemonThreadPool
+    stop_pool: DaemonThreadPool
     host: Host
     lookup: Lookup
     spec_hash: str

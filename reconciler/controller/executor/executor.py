@@ -92,10 +92,8 @@ class Executor:
 
     def _admit(self, plan: JobPlan, record: Record, context: ExecutionContext) -> ActionResult:
         priority = context.priority
-        decision = self._capacity.admit(record.key, plan, since=record.created_at, priority=priority)
-        if decision.waiting:
-            return ActionResult(waiting=decision.waiting, share=decision.share, priority=priority)
-        return ActionResult(devices=decision.devices, share=decision.share, priority=priority)
+        allocation = self._capacity.admit(record.key, plan, since=record.created_at, priority=priority)
+        return ActionResult(allocation=allocation, priority=priority)
 
     def _pull_images(
         self, record: Record, action: PullImages, context: ExecutionContext

@@ -43,16 +43,15 @@ def apply_action_result(record: Record, result: ActionResult, now: float) -> Rec
 
 
 def _apply_admission(record: Record, result: ActionResult, now: float) -> Record:
-    request = {"share": dict(result.share or {}), "priority": result.priority}
-    if result.devices is not None:
-        return record.model_copy(
-            update={**request, "admitted": True, "devices": result.devices, "queued": ""}
-        )
-    if not result.waiting or result.waiting == record.queued:
+    allocation = result.allocation
+    if allocation is None or (allocation.waiting and allocation.waiting == record.queued):
         return record
+    changes = {"share": allocation.share, "priority": result.priority, "queued": allocation.waiting}
+    if not allocation.waiting:
+        return record.model_copy(update={**changes, "admitted": True, "devices": allocation.devices})
     newly_queued = not record.queued
-    record = record.model_copy(update={**request, "queued": result.waiting})
-    return record.with_event("Queued", result.waiting, now=now) if newly_queued else record
+    record = record.model_copy(update=changes)
+    return record.with_event("Queued", allocation.waiting, now=now) if newly_queued else record
 
 
 def record_problem(record: Record, reason: str, message: str, *, now: float) -> Record:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from reconciler.controller.scheduler.capacity import Allocation
 from reconciler.engines.protocol import ContainerState, NetworkState
 
 #: Reason of a problem: a container or network of this name is not this job's.
@@ -105,10 +105,8 @@ class ActionResult:
         start_failures: container name and why it did not start (counts as the container's failure).
         problem: ``(reason, message)``: the action could not be done; the job waits and tries again.
         network: the job's network, once it is ensured.
-        devices: the admitted job's devices per pod and class; None when it was not asked for or not admitted.
-        share: the resources that were given, or requested by a job that waits.
+        allocation: what the job was given of the host, or why it waits; None when it was not asked for.
         priority: of the job among those that wait for admission.
-        waiting: why the job is not admitted; "" when it is.
         stopped: containers that were stopped, with their exit facts.
         limitations: what the engine does not keep of what was asked for, in sentences.
         progress_unavailable: why the daemon cannot receive a training's progress, as a sentence.
@@ -119,10 +117,8 @@ class ActionResult:
     start_failures: tuple[tuple[str, str], ...] = ()
     problem: tuple[str, str] | None = None
     network: NetworkState | None = None
-    devices: dict[str, dict[str, tuple[str, ...]]] | None = None
-    share: Mapping[str, float] | None = None
+    allocation: Allocation | None = None
     priority: int = 0
-    waiting: str = ""
     stopped: tuple[ContainerState, ...] = ()
     limitations: tuple[str, ...] = ()
     progress_unavailable: str = ""

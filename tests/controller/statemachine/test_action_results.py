@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.controller.scheduler.capacity import Allocation
 from reconciler.controller.statemachine.action_results import LAST_RETRY, apply_action_result, record_problem
 from reconciler.controller.statemachine.actions import ActionResult, Started
 from reconciler.engines.protocol import ContainerState, ExitFacts
@@ -11,6 +12,10 @@ from reconciler.state.record import Record
 
 def record() -> Record:
     return Record(namespace="default", name="demo", uid="u1", created_at=0.0)
+
+
+def queued(why: str) -> ActionResult:
+    return ActionResult(allocation=Allocation(waiting=why))
 
 
 def stopped(code: int | None, *, attempt: int = 0) -> ContainerState:
@@ -45,10 +50,10 @@ def test_a_failed_start_is_recorded_until_its_exit_is_observed() -> None:
 
 
 def test_admission_assigns_devices_and_ends_the_wait() -> None:
-    waiting = apply_action_result(record(), ActionResult(waiting="Waits for 1 nvidia.com/gpu"), 1.0)
+    waiting = apply_action_result(record(), queued("Waits for 1 nvidia.com/gpu"), 1.0)
     assert waiting.queued
     devices = {"demo-node-0": {"nvidia.com/gpu": ("0",)}}
-    admitted = apply_action_result(waiting, ActionResult(devices=devices), 2.0)
+    admitted = apply_action_result(waiting, ActionResult(allocation=Allocation(devices=devices)), 2.0)
     assert admitted.admitted
     assert admitted.devices == devices
     assert admitted.queued == ""
@@ -57,7 +62,7 @@ def test_admission_assigns_devices_and_ends_the_wait() -> None:
 def test_a_changing_place_in_the_queue_is_one_event() -> None:
     waiting = record()
     for place in (3, 2, 1):
-        waiting = apply_action_result(waiting, ActionResult(waiting=f"position {place}"), 1.0)
+        waiting = apply_action_result(waiting, queued(f"position {place}"), 1.0)
     assert [e.reason for e in waiting.events] == ["Queued"]
     assert waiting.queued == "position 1"
 

@@ -13,12 +13,8 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from reconciler.engines.protocol import EngineInfo
-from reconciler.plan.job_plan import PodPlan
-
-LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +39,6 @@ def unreachable_reason(info: EngineInfo) -> str:
     if sys.platform != "linux":
         return "the engine's containers run in a virtual machine"
     return ""
-
-
-def has_private_network_namespace(info: EngineInfo) -> bool:
-    """Whether the networks are in a namespace that this process is not in, but may have a way into."""
-    return info.name == "podman" and info.rootless
-
-
-def listen_address(pod: PodPlan, info: EngineInfo, gateway: str) -> str:
-    """Returns the address at which the daemon listens for the pod."""
-    return LOOPBACK if pod.host_network or info.name == "process" else gateway
 
 
 def is_host_address(address: str) -> bool:

@@ -18,12 +18,9 @@ import structlog
 from reconciler.config.settings import Settings
 from reconciler.controller.nodeservices.progress.bridge_discovery import RECHECK_DELAY, BridgeDiscovery
 from reconciler.controller.nodeservices.progress.progress_endpoints import (
-    LOOPBACK,
     ProgressEndpoints,
     format_host_port,
-    has_private_network_namespace,
     is_host_address,
-    listen_address,
     unreachable_reason,
 )
 from reconciler.controller.nodeservices.progress.progress_listeners import ProgressListeners, preferred_port
@@ -44,6 +41,7 @@ from reconciler.plan.progress_reporting import (
 from reconciler.server.asgi.http_server import Server
 from reconciler.server.certificate_authority import CertificateAuthority
 
+LOOPBACK: Final = "127.0.0.1"
 #: Seconds between two rounds of maintenance: token renewal, unused listeners.
 MAINTENANCE_INTERVAL: Final = 20.0
 CONSEQUENCE: Final = "Containers that start now get no KUBEFLOW_TRAINER_SERVER_URL."
@@ -134,14 +132,15 @@ class ProgressService:
     def _open_endpoint(
         self, pod: PodPlan, plan: JobPlan, network: NetworkState, info: EngineInfo, *, running: bool
     ) -> str:
-        address = listen_address(pod, info, network.gateway)
-        bridged = address != LOOPBACK
+        bridged = not pod.host_network and info.name != "process"
+        address = network.gateway if bridged else LOOPBACK
         key = f"{plan.namespace}/{plan.name}"
         # Podman creates the bridge with the first container; Docker's is there with the network.
         early = bridged and info.name == "podman"
         if bridged and not address:
             raise ReconcilerError(f"the network {network.name} has no gateway")
-        if bridged and has_private_network_namespace(info):
+        if early and info.rootless:
+            # The networks are in a namespace that this process is not in, but may have a way into.
             port = self._get_components().rootless.open(info, address, key, running=running)
             return format_host_port(address, port)
         if early and self._bridges.check(key, address, running=running):
