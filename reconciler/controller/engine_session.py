@@ -35,6 +35,7 @@ from reconciler.controller.statemachine.observation import ImageState, Observed,
 from reconciler.controller.thread_pool import DaemonThreadPool
 from reconciler.engines.protocol import Engine, EngineInfo, NetworkState
 from reconciler.errors import EngineUnavailable
+from reconciler.names import job_selector
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.job_plan import JobPlan
 from reconciler.sources.folder.catalog import Catalog
@@ -192,6 +193,7 @@ class EngineSession:
             logs=connected.logs,
             launch_pool=connected.launch_pool,
             stop_pool=connected.stop_pool,
+            selector=job_selector(record.namespace, record.name, self._settings.instance),
             host=Host(
                 instance=self._settings.instance,
                 files=str(files / record.namespace / record.name),

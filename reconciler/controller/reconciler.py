@@ -38,7 +38,7 @@ from reconciler.controller.statemachine.observation import Observed, PolicyRefus
 from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.engines.protocol import ContainerState
 from reconciler.errors import PlanError
-from reconciler.names import job_key, job_selector
+from reconciler.names import job_key
 from reconciler.plan.job_plan import JobPlan
 from reconciler.state.record import Record
 from reconciler.state.state_store import StateStore
@@ -144,14 +144,13 @@ class Reconciler:
         record = known or Record(namespace=namespace, name=name, uid="", created_at=self._clock())
         plan = self._plans.plan_if_valid(record)
         context = self._engine.context(plan, record)
-        selector = job_selector(record.namespace, record.name, context.host.instance)
-        containers = tuple(context.engine.list_containers(selector))
-        if known is None and not containers and not context.engine.list_networks(selector):
+        containers = tuple(context.engine.list_containers(context.selector))
+        if known is None and not containers and not context.engine.list_networks(context.selector):
             self.snapshots.pop(key, None)
             return
         if containers:
             stop_containers(plan, Remove(containers=containers, why="the manifest was removed"), context)
-        clean_up(record, context, claims=True)
+        clean_up(context, claims=True)
         self._state.forget(record)
         self._capacity.remove(record.key)
         self._plans.forget(record.key)
@@ -216,12 +215,11 @@ class Reconciler:
     def _observe(self, plan: JobPlan, record: Record, context: ExecutionContext) -> Observed:
         """List the job on the engine; it succeeds as a whole or raises."""
         key = job_key(plan.namespace, plan.name)
-        selector = job_selector(plan.namespace, plan.name, context.host.instance)
-        containers = tuple(context.engine.list_containers(selector))
+        containers = tuple(context.engine.list_containers(context.selector))
         for state in containers:
             if state.state in {"running", "paused"}:
                 context.logs.follow(state.id, log_location_of(state))
-        networks = context.engine.list_networks(selector)
+        networks = context.engine.list_networks(context.selector)
         self.snapshots[key] = snapshot(containers, networks)
         network = next((n for n in networks if n.name == plan.network), None)
         observed = Observed(containers=containers, network=network)

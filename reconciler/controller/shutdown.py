@@ -26,7 +26,6 @@ from reconciler.controller.statemachine.suspension import suspend_until_next_sta
 from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.controller.thread_pool import DaemonThreadPool
 from reconciler.errors import ReconcilerError
-from reconciler.names import job_selector
 from reconciler.state.record import Record
 from reconciler.state.state_store import StateStore
 
@@ -58,8 +57,7 @@ def stop_jobs(
         plan = plans.plan_if_valid(record)
         try:
             context = engine.context(plan, record)
-            selector = job_selector(record.namespace, record.name, context.host.instance)
-            containers = tuple(context.engine.list_containers(selector))
+            containers = tuple(context.engine.list_containers(context.selector))
             if all(c.state == "exited" for c in containers):
                 return
             waiting = suspend_until_next_start(record, clock())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ class ExecutionContext:
     Attributes:
         launch_pool: threads that create and start containers.
         stop_pool: threads that stop them and wait out grace periods.
+        selector: labels of everything that the job has on the engine.
         host: facts of the engine's host; ``files`` is the job's own folder.
         lookup: data of the Secrets and ConfigMaps in the job's namespace.
         spec_hash: of the job's plan; "" without one.
@@ -44,6 +45,7 @@ class ExecutionContext:
     logs: LogCollector
     launch_pool: DaemonThreadPool
     stop_pool: DaemonThreadPool
+    selector: Mapping[str, str]
     host: Host
     lookup: Lookup
     spec_hash: str

@@ -77,7 +77,7 @@ class Executor:
                 case [Remove() | Stop() as action]:
                     result, relist = stop_containers(plan, action, context), True
                 case [CleanUp()]:
-                    result, relist = clean_up(record, context, claims=False), True
+                    result, relist = clean_up(context, claims=False), True
                 case _:
                     launches = [action for action in group if isinstance(action, Launch)]
                     if observed.network is None:

@@ -38,7 +38,6 @@ from reconciler.errors import (
     StartFailed,
     StateError,
 )
-from reconciler.names import job_selector
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.job_plan import JobPlan, PodPlan
 from reconciler.plan.policy.violations import POLICY_VIOLATION
@@ -234,12 +233,11 @@ class _Launcher:
 
     def _adopt(self, name: str) -> str:
         """The id of the container that has the name, where a create timed out after it worked."""
-        record, context = self.record, self.context
+        context = self.context
         found = context.engine.inspect_container(name)
-        selector = job_selector(record.namespace, record.name, context.host.instance)
-        if not all(found.labels.get(k) == v for k, v in selector.items()):
+        if not all(found.labels.get(k) == v for k, v in context.selector.items()):
             raise _NameTakenError(describe_conflict("container", name, found.labels, context))
-        if not is_current_run(found, record, name) or found.state != "created":
+        if not is_current_run(found, self.record, name) or found.state != "created":
             raise EngineError(f"The container {name} of an earlier run is still there.")
         return found.id
 

@@ -12,7 +12,7 @@ from reconciler.controller.statemachine.actions import NAME_TAKEN, ActionResult
 from reconciler.engines.protocol import NetworkState
 from reconciler.engines.specs import NetworkSpec
 from reconciler.errors import Conflict, NotFound
-from reconciler.names import LABEL_INSTANCE, job_key_of, job_selector
+from reconciler.names import LABEL_INSTANCE, job_key_of
 from reconciler.plan.job_plan import JobPlan
 from reconciler.state.record import Record
 
@@ -64,8 +64,7 @@ def _existing_network(plan: JobPlan, context: ExecutionContext) -> ActionResult:
     except NotFound:
         message = f"The network {plan.network} was taken and is free again; trying again."
         return ActionResult(problem=("NetworkConflict", message))
-    selector = job_selector(plan.namespace, plan.name, context.host.instance)
-    if all(found.labels.get(k) == v for k, v in selector.items()):
+    if all(found.labels.get(k) == v for k, v in context.selector.items()):
         return ActionResult(network=found)
     message = describe_conflict("network", plan.network, found.labels, context)
     return ActionResult(problem=(NAME_TAKEN, message))
