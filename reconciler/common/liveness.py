@@ -89,16 +89,17 @@ class Liveness:
             last = [task.steps[-1] for task in self._tasks.values()]
         return [f"{s.name} for {now - s.since:.0f} s" for s in last if now - s.since > s.limit]
 
-    def begin_step(self, task: _Task, name: str, limit: float) -> None:
-        """See :func:`allow_time`."""
-        with self._lock:
-            task.steps.append(_Step(name, limit, self._clock()))
-
-    def end_step(self, task: _Task) -> None:
+    @contextmanager
+    def step(self, task: _Task, name: str, limit: float) -> Iterator[None]:
         """See :func:`allow_time`: the end of a step is a sign, so the outer step's time begins again."""
         with self._lock:
-            task.steps.pop()
-            task.steps[-1].since = self._clock()
+            task.steps.append(_Step(name, limit, self._clock()))
+        try:
+            yield
+        finally:
+            with self._lock:
+                task.steps.pop()
+                task.steps[-1].since = self._clock()
 
 
 def current_liveness() -> Liveness | None:
@@ -117,8 +118,5 @@ def allow_time(seconds: float, name: str) -> Iterator[None]:
     if task is None:
         yield
         return
-    task.liveness.begin_step(task, name, seconds + CALL_MARGIN)
-    try:
+    with task.liveness.step(task, name, seconds + CALL_MARGIN):
         yield
-    finally:
-        task.liveness.end_step(task)

@@ -33,16 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Informer:
-    """See the module.
-
-    Args:
-        settings: as chosen by the user.
-        queue: takes the keys.
-        engine: that is listed and watched.
-        state: knows the jobs that have a record.
-        snapshots: of each job's last pass, to compare a relist with.
-        clock: the host's.
-    """
+    """See the module; ``snapshots`` are of each job's last pass, to compare a relist with."""
 
     def __init__(
         self,

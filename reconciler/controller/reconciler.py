@@ -56,17 +56,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """Brings one job at a time nearer to its desired state; safe to call for different jobs at once.
-
-    Args:
-        engine: the engine and what belongs to it.
-        state: records and statuses.
-        plans: of the jobs.
-        capacity: what the host's jobs share.
-        progress_reports: what trainings have reported.
-        options: for decisions; replaced as a whole when settings are read again.
-        clock: the host's.
-    """
+    """Brings one job at a time nearer to its desired state; safe to call for different jobs at once."""
 
     def __init__(
         self,
@@ -79,6 +69,7 @@ class Reconciler:
         options: DecisionOptions,
         clock: Clock,
     ) -> None:
+        #: Replaced as a whole when settings are read again.
         self.options = options
         #: Of each job's last listing, for the relist to compare with.
         self.snapshots: dict[str, Snapshot] = {}

@@ -45,12 +45,7 @@ def stop_jobs(
 ) -> None:
     """Stop every job that has containers running; returns when all have ended.
 
-    Args:
-        jobs: with what their status shows besides; no pass may work on them now.
-        engine: and what belongs to it.
-        state: records and statuses.
-        plans: of the jobs.
-        clock: seconds since the epoch.
+    No pass may work on them now. With each comes what its status shows besides.
     """
 
     def stop(record: Record, status_context: StatusContext) -> None:

@@ -30,12 +30,7 @@ class _PoolFuture(Future[T]):
 
 
 class DaemonThreadPool:
-    """Runs tasks in at most ``width`` daemon threads, made as they are needed; first in, first out.
-
-    Args:
-        width: threads at most.
-        name: of the threads.
-    """
+    """Runs tasks in at most ``width`` daemon threads, made as they are needed; first in, first out."""
 
     def __init__(self, width: int, name: str) -> None:
         self._width = width

@@ -69,9 +69,7 @@ def lock_file(path: Path, *, command: str) -> Iterator[None]:
     The file says who holds it: pid, since when, and the command, a line each. It is never removed:
     removing it would let two processes lock two files of one name.
 
-    Args:
-        path: of the file.
-        command: what this process is, shown to whoever finds the lock taken.
+    ``command`` is what this process is, shown to whoever finds the lock taken.
 
     Raises:
         StateError: another process holds it (the message says which), or the file cannot be opened.

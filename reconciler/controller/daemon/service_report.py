@@ -3,8 +3,8 @@
 A ping is sent from the main loop, and only when nothing is wrong (:meth:`ServiceReporter.problems`):
 
 * the main loop itself comes round (it reads the folder and writes statuses; it never calls the engine);
-* no thread that works for a job has gone without a sign of life for too long
-(:mod:`reconciler.common.liveness`);
+* no thread that works for a job has gone without a sign of life for too long (in
+  :mod:`reconciler.common.liveness`);
 * no worker has died;
 * an engine that answers can be listed (``RELIST_PATIENCE``).
 

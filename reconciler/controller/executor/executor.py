@@ -35,12 +35,7 @@ from reconciler.state.record import Record
 
 
 class Executor:
-    """See the module; safe to use for different jobs at once.
-
-    Args:
-        capacity: what the host's jobs share.
-        clock: the host's.
-    """
+    """See the module; safe to use for different jobs at once."""
 
     def __init__(self, *, capacity: HostCapacity, clock: Clock) -> None:
         self._capacity = capacity

@@ -37,14 +37,7 @@ def ensure_network(
 
 
 def describe_conflict(kind: str, name: str, labels: Mapping[str, str], context: ExecutionContext) -> str:
-    """A sentence about who owns the network or container that has the name, with the remedy.
-
-    Args:
-        kind: ``network`` or ``container``.
-        name: that is taken.
-        labels: of what has the name.
-        context: of the job that needs the name.
-    """
+    """A sentence about who owns the network or container that has the name, with the remedy."""
     owner = labels.get(LABEL_INSTANCE)
     remedy = "Give the job another name"
     if owner == context.host.instance:

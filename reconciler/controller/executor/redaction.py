@@ -21,12 +21,7 @@ MIN_LENGTH: Final = 4
 
 
 def secret_mask(plan: JobPlan, lookup: Lookup) -> Callable[[str], str]:
-    """Returns a function that masks a job's secrets in a text.
-
-    Args:
-        plan: names the Secrets.
-        lookup: their data.
-    """
+    """Returns a function that masks a job's secrets in a text."""
     found: set[str] = set()
     for name in _secret_names(plan):
         with suppress(PlanError):

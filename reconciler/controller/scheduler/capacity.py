@@ -94,11 +94,7 @@ class HostCapacity:
     def admit(self, key: str, plan: JobPlan, *, since: float = 0.0, priority: int = 0) -> Allocation:
         """Allocates all that the job requests, or says what it waits for.
 
-        Args:
-            key: ``namespace/name``.
-            plan: of the job.
-            since: its creation, seconds since the epoch.
-            priority: the higher goes first.
+        Jobs go by priority, the higher first, then by ``since``, their creation in seconds since the epoch.
         """
         share = requested_resources(plan)
         request = AdmissionRequest(key=key, amounts=share, since=since, priority=priority)
@@ -134,9 +130,7 @@ class HostCapacity:
     def _free(self, key: str, *, waiting: bool = False) -> tuple[str, ...]:
         """Takes a job off the books; returns who waits, if that changes anything for them.
 
-        Args:
-            key: of the job.
-            waiting: whether it leaves the queue as well.
+        With ``waiting`` it leaves the queue as well.
         """
         freed = self._admitted.pop(key, None) is not None
         self._devices.pop(key, None)

@@ -76,11 +76,7 @@ def accept_manifest(record: Record | None, desired: DesiredJob, *, uid: str, now
 def pin_runtime(record: Record, desired: DesiredJob, faults: Sequence[Fault], *, now: float) -> Record:
     """Keeps the runtime as it is now for the rest of the job's life (kubeflow/sdk#797), or why there is none.
 
-    Args:
-        record: of the job.
-        desired: its manifest now.
-        faults: of the manifest: a runtime that exists and is wrong is told from one that is not there.
-        now: by which the record counts.
+    By the manifest's faults a runtime that exists and is wrong is told from one that is not there.
     """
     if record.runtime:
         return record

@@ -49,11 +49,7 @@ def next_attempt(record: Record, *, keep_succeeded: bool = False) -> Record:
 def restart_gang(record: Record, *, now: float, counted: bool, why: str) -> Record:
     """Restarts all containers as the next attempt, volumes and addresses kept, with exponential back-off.
 
-    Args:
-        record: of the job.
-        now: seconds since the epoch.
-        counted: whether it counts towards ``maxRestarts``.
-        why: a sentence, for the event.
+    ``counted``: it counts towards ``maxRestarts``; ``why``: a sentence, for the event.
     """
     restarts = record.restarts + 1
     changed = next_attempt(record).model_copy(

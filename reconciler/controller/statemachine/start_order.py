@@ -74,11 +74,7 @@ def select_missing_images(
 ) -> tuple[ImageRequest, ...]:
     """Returns the images that launches need and that are not known to be present.
 
-    Args:
-        plan: of the job.
-        launches: what may start now.
-        observed: by this pass.
-        pull_policy: the daemon's, for containers whose manifest does not say.
+    ``pull_policy`` is the daemon's, for containers whose manifest does not say.
     """
     missing: dict[str, ImageRequest] = {}
     for launch in launches:

@@ -22,11 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ManifestStatusWriter:
-    """See the module; called from one thread.
-
-    Args:
-        state_store: writes the statuses.
-    """
+    """See the module; called from one thread."""
 
     def __init__(self, state_store: StateStore) -> None:
         self._state_store = state_store

@@ -193,10 +193,6 @@ def tail(path: Path, lines: int) -> list[str]:
 
     Of a line that overwrote itself (a progress bar's carriage returns) the last state is returned;
     undecodable bytes are replaced. At most the last 64 KiB are read.
-
-    Args:
-        path: the log file.
-        lines: how many lines at most.
     """
     try:
         with path.open("rb") as file:

@@ -36,12 +36,7 @@ def load_or_create_key(path: Path) -> bytes:
 
 
 class ProgressTokens:
-    """Issues and verifies tokens.
-
-    Args:
-        key: the signing key.
-        clock: seconds since the epoch.
-    """
+    """Issues and verifies tokens."""
 
     def __init__(self, key: bytes, *, clock: Callable[[], float]) -> None:
         self._key = key
