@@ -10,19 +10,61 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from reconciler.errors import ReconcilerError
 
 INVALID_PAYLOAD: Final = "Invalid payload"
 MAX_METRICS: Final = 256
 MAX_TEXT_LENGTH: Final = 64
-_INT32: Final = 2**31
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class InvalidReport(ReconcilerError):  # noqa: N818  (the message is the answer to the client)
     """The body is not a valid report; the message is upstream's."""
+
+
+def _normalize_time(text: str) -> str:
+    """Returns an RFC 3339 time in UTC, to the second, as Kubernetes stores it."""
+    if not _RFC3339.fullmatch(text):
+        raise ValueError("no RFC 3339 time")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError as error:
+        raise ValueError("out of range") from error
+
+
+_Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+_Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+_Time = Annotated[str, AfterValidator(_normalize_time)]
+
+
+class _Payload(BaseModel):
+    """What Go's types accept; absent and null are the same."""
+
+    model_config = ConfigDict(strict=True, alias_generator=to_camel)
+
+
+class _Metric(_Payload):
+    name: _Text = ""
+    value: _Text = ""
+
+
+_ListedMetric = Annotated[_Metric, BeforeValidator(lambda value: {} if value is None else value)]
+
+
+class _TrainerStatus(_Payload):
+    progress_percentage: _Int32 | None = None
+    estimated_remaining_seconds: _Int32 | None = None
+    metrics: list[_ListedMetric] | None = None
+    last_updated_time: _Time | None = None
+
+
+class _Request(_Payload):
+    trainer_status: _TrainerStatus | None = None
 
 
 def parse_report(body: bytes) -> dict[str, Any] | None:
@@ -31,75 +73,23 @@ def parse_report(body: bytes) -> dict[str, Any] | None:
     Raises:
         InvalidReport: the body is not a valid report.
     """
-    request = _decode(body)
-    if request is None:
+    try:
+        data = json.loads(body.decode("utf-8", errors="replace"), parse_constant=_reject_constant)
+        request = _Request.model_validate(data) if data is not None else _Request()
+    except (ValueError, RecursionError) as error:
+        raise InvalidReport(INVALID_PAYLOAD) from error
+    if request.trainer_status is None:
         return None
-    if not isinstance(request, dict):
-        raise InvalidReport(INVALID_PAYLOAD)
-    raw = request.get("trainerStatus")
-    if raw is None:
-        return None
-    if not isinstance(raw, dict):
-        raise InvalidReport(INVALID_PAYLOAD)
-    status = _decode_status(raw)
+    status = request.trainer_status.model_dump(by_alias=True, exclude_none=True)
+    if not request.trainer_status.metrics:
+        status.pop("metrics", None)
     _check_ranges(status)
     return status
 
 
-def _decode(body: bytes) -> Any:
-    def reject(constant: str) -> Any:
-        raise ValueError(constant)
-
-    try:
-        return json.loads(body.decode("utf-8", errors="replace"), parse_constant=reject)
-    except (ValueError, RecursionError) as error:
-        raise InvalidReport(INVALID_PAYLOAD) from error
-
-
-def _decode_status(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Decodes what Go's types accept, in upstream's order; absent and null are the same."""
-    status: dict[str, Any] = {}
-    for name in ("progressPercentage", "estimatedRemainingSeconds"):
-        if (number := raw.get(name)) is not None:
-            if type(number) is not int or not -_INT32 <= number < _INT32:
-                raise InvalidReport(INVALID_PAYLOAD)
-            status[name] = number
-    if metrics := raw.get("metrics"):
-        status["metrics"] = _decode_metrics(metrics)
-    elif metrics is not None and metrics != []:
-        raise InvalidReport(INVALID_PAYLOAD)
-    if (at := raw.get("lastUpdatedTime")) is not None:
-        status["lastUpdatedTime"] = _decode_time(at)
-    return status
-
-
-def _decode_metrics(raw: Any) -> list[dict[str, str]]:
-    if not isinstance(raw, list):
-        raise InvalidReport(INVALID_PAYLOAD)
-    metrics = []
-    for item in raw:
-        fields = {} if item is None else item
-        if not isinstance(fields, dict):
-            raise InvalidReport(INVALID_PAYLOAD)
-        metrics.append({name: _decode_text(fields.get(name)) for name in ("name", "value")})
-    return metrics
-
-
-def _decode_text(value: Any) -> str:
-    if value is not None and not isinstance(value, str):
-        raise InvalidReport(INVALID_PAYLOAD)
-    return value or ""
-
-
-def _decode_time(text: Any) -> str:
-    """Returns an RFC 3339 time in UTC, to the second, as Kubernetes stores it."""
-    if not isinstance(text, str) or not _RFC3339.fullmatch(text):
-        raise InvalidReport(INVALID_PAYLOAD)
-    try:
-        at = datetime.fromisoformat(text)
-        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError) as error:
-        raise InvalidReport(INVALID_PAYLOAD) from error
+def _reject_constant(constant: str) -> Any:
+    """Refuses NaN and Infinity, which are no JSON."""
+    raise ValueError(constant)
 
 
 def _check_ranges(status: Mapping[str, Any]) -> None:
