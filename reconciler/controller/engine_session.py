@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -51,35 +51,17 @@ CONNECTING = "Waits for the container engine."
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
 class ConnectedEngine:
-    """An engine that has answered, and the services that run beside the passes.
+    """An engine that has answered ``info``, and the services that run beside the passes."""
 
-    Args:
-        engine: that has answered.
-        info: what it answered.
-        log_dir: for kept logs.
-        clock: seconds since the epoch.
-        on_probe: called with a job's key when one of its probes has another result.
-        on_image: called with an image's reference when it was pulled or failed.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        info: EngineInfo,
-        *,
-        log_dir: Path,
-        clock: Callable[[], float],
-        on_probe: Callable[[str], None],
-        on_image: Callable[[str], None],
-    ) -> None:
-        self.engine = engine
-        self.info = info
-        self.logs = LogCollector(engine, log_dir, clock=time.monotonic)
-        self.image_puller = ImagePuller(engine, on_change=on_image, clock=clock)
-        self.probe_runner = ProbeRunner(engine, on_change=on_probe)
-        self.launch_pool = DaemonThreadPool(LAUNCH_WIDTH, "launch")
-        self.stop_pool = DaemonThreadPool(STOP_WIDTH, "stop")
+    engine: Engine
+    info: EngineInfo
+    logs: LogCollector
+    image_puller: ImagePuller
+    probe_runner: ProbeRunner
+    launch_pool: DaemonThreadPool
+    stop_pool: DaemonThreadPool
 
     def close(self) -> None:
         """End the services; containers go on."""
@@ -137,12 +119,13 @@ class EngineSession:
         info = engine.info()
         _log.info("engine connected", engine=info.name, version=info.version, host=info.host)
         self.connected = ConnectedEngine(
-            engine,
-            info,
-            log_dir=self._settings.log_dir,
-            clock=self._clock,
-            on_probe=self._wake,
-            on_image=self._image_changed,
+            engine=engine,
+            info=info,
+            logs=LogCollector(engine, self._settings.log_dir, clock=time.monotonic),
+            image_puller=ImagePuller(engine, on_change=self._image_changed, clock=self._clock),
+            probe_runner=ProbeRunner(engine, on_change=self._wake),
+            launch_pool=DaemonThreadPool(LAUNCH_WIDTH, "launch"),
+            stop_pool=DaemonThreadPool(STOP_WIDTH, "stop"),
         )
         self.enforcer = self._build_enforcer()
         self.enforcer.release_leftovers()

@@ -33,7 +33,12 @@ from tests.simulation.faults import Faults, Killed
 from tests.simulation.file_faults import breakable
 from tests.simulation.invariants import BrokenInvariantError, Invariants, job_of
 from tests.simulation.manifests import IMAGE, document
-from tests.simulation.stand_ins import SimulatedConnection
+from tests.simulation.stand_ins import (
+    InlineExecutor,
+    SimulatedImagePuller,
+    SimulatedLogCollector,
+    SimulatedProbeRunner,
+)
 from tests.simulation.world import ContainerBehaviour, SimulatedContainer, World
 from tests.support.manifests import LOADER
 
@@ -243,7 +248,8 @@ class SimulatedHost:
         """When something happens by itself."""
         skew = self.world.skew
         timers = self.controller._queue._timers
-        wakes = [when - skew for when, _ in self.connected.wakes] if self.connected is not None else []
+        connected = self.connected
+        wakes = [when - skew for when, _ in connected.probe_runner.wakes] if connected is not None else []
         ends = self.world.next_end()
         return min(
             [self._resync_at, *wakes, *([timers[0][0] - skew] if timers else []), *([ends] if ends else [])]
@@ -263,9 +269,9 @@ class SimulatedHost:
             for image in pulled:
                 connected.image_puller.pulled(image)
             now = self.world.clock()
-            due = [w for w in connected.wakes if w[0] <= now]
-            connected.wakes = [w for w in connected.wakes if w[0] > now]
-            for _, key in due:
+            wakes = connected.probe_runner.wakes
+            connected.probe_runner.wakes = [w for w in wakes if w[0] > now]
+            for _, key in (w for w in wakes if w[0] <= now):
                 self.controller._queue.add(key)
         self.controller.informer.check_clock()
         self.controller.state.flush()
@@ -403,7 +409,10 @@ def simulated_host(folder: Path, **options: Any) -> Iterator[SimulatedHost]:
     """A host whose daemon is up, over an empty folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan_cache, "build_plan", _build_once(plan_cache.build_plan))
-        patch.setattr(engine_session, "ConnectedEngine", SimulatedConnection)
+        patch.setattr(engine_session, "LogCollector", SimulatedLogCollector)
+        patch.setattr(engine_session, "ImagePuller", SimulatedImagePuller)
+        patch.setattr(engine_session, "ProbeRunner", SimulatedProbeRunner)
+        patch.setattr(engine_session, "DaemonThreadPool", InlineExecutor)
         patch.setattr(Informer, "watch_events", lambda _self, _engine: None)
         made = SimulatedHost(folder, **options)
         with breakable(made.faults, made.rules.saved, made.rules.forget):

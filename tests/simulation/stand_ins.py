@@ -13,19 +13,17 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from reconciler.controller.engine_session import ConnectedEngine
 from reconciler.controller.statemachine.observation import (
     ImageState,
     Observed,
     ProbeResults,
     container_identity,
 )
-from reconciler.engines.protocol import EngineInfo, RegistryAuth
+from reconciler.engines.protocol import RegistryAuth
 from reconciler.errors import EngineError, NotFound
 from reconciler.plan.job_plan import JobPlan
 from reconciler.state.log_paths import LogLocation
 from tests.simulation.engine import SimulatedEngine
-from tests.simulation.world import World
 
 PULL_SECONDS = 3.0
 PULL_RETRY = 10.0
@@ -35,7 +33,7 @@ LOG_TRIES = 20
 class SimulatedLogCollector:
     """Reads a container's log when it is asked to finish it."""
 
-    def __init__(self, engine: SimulatedEngine, log_dir: Path) -> None:
+    def __init__(self, engine: SimulatedEngine, log_dir: Path, *, clock: Callable[[], float]) -> None:
         self._engine = engine
         self._log_dir = log_dir
 
@@ -84,7 +82,9 @@ class SimulatedLogCollector:
 class SimulatedImagePuller:
     """Pulls take three seconds of the world's time."""
 
-    def __init__(self, engine: SimulatedEngine, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, engine: SimulatedEngine, *, on_change: Callable[[str], None], clock: Callable[[], float]
+    ) -> None:
         self._engine = engine
         self._on_change = on_change
         self._failed: dict[str, ImageState] = {}
@@ -138,9 +138,10 @@ class SimulatedImagePuller:
 class SimulatedProbeRunner:
     """A container is ready when it has run for as long as its probe's initial delay."""
 
-    def __init__(self, world: World, wake: Callable[[str, float], None]) -> None:
-        self._world = world
-        self._wake = wake
+    def __init__(self, engine: SimulatedEngine, *, on_change: Callable[[str], None]) -> None:
+        self._world = engine.world
+        #: When a probe's delay ends, and the job that it is of.
+        self.wakes: list[tuple[float, str]] = []
 
     def sync(self, plan: JobPlan, observed: Observed, addresses: Mapping[Any, str]) -> ProbeResults:
         delays = {
@@ -157,7 +158,7 @@ class SimulatedProbeRunner:
             if self._world.clock() >= state.started_at + delay:
                 found.add(state.id)
             else:
-                self._wake(f"{plan.namespace}/{plan.name}", state.started_at + delay)
+                self.wakes.append((state.started_at + delay, f"{plan.namespace}/{plan.name}"))
         return ProbeResults(ready=frozenset(found))
 
     def close(self) -> None:
@@ -171,7 +172,7 @@ class InlineExecutor:
     before the others) kept.
     """
 
-    def __init__(self, order: random.Random | None) -> None:
+    def __init__(self, _width: int, _name: str, order: random.Random | None = None) -> None:
         self._order = order
         self._waiting: list[tuple[_Later, Callable[[], Any]]] = []
 
@@ -205,24 +206,3 @@ class _Later(Future[Any]):
         if not self.done():
             self._executor.work()
         return super().result(timeout)
-
-
-class SimulatedConnection(ConnectedEngine):
-    """:class:`ConnectedEngine` without threads: the driver finishes pulls and wakes for probes."""
-
-    def __init__(
-        self, engine: Any, info: EngineInfo, *, log_dir: Path, clock: Any, on_probe: Any, on_image: Any
-    ) -> None:
-        self.engine = engine
-        self.info = info
-        self.logs: Any = SimulatedLogCollector(engine, log_dir)
-        self.image_puller: Any = SimulatedImagePuller(engine, on_image)
-        self.wakes: list[tuple[float, str]] = []
-        self.probe_runner: Any = SimulatedProbeRunner(
-            engine.world, lambda key, when: self.wakes.append((when, key))
-        )
-        self.launch_pool: Any = InlineExecutor(None)
-        self.stop_pool: Any = InlineExecutor(None)
-
-    def close(self) -> None:
-        """No thread runs."""
