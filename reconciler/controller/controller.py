@@ -29,6 +29,7 @@ from reconciler.controller.statemachine.decide import DecisionOptions
 from reconciler.controller.statemachine.desired_state import (
     Apply,
     Delete,
+    JobFilter,
     Reject,
     managed_jobs,
     resolve_desired_state,
@@ -72,7 +73,7 @@ class Controller:
         *,
         clock: Clock,
         on_phase: Callable[[str, Mapping[str, Any]], None] | None,
-        only: Callable[[Mapping[str, Any]], bool] | None = None,
+        only: JobFilter | None = None,
     ) -> None:
         self.liveness = Liveness()
         self._settings = settings

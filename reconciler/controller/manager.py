@@ -25,6 +25,7 @@ from reconciler.controller.daemon.sd_notify import Notifier
 from reconciler.controller.daemon.service_report import ServiceReporter
 from reconciler.controller.daemon.signals import SignalFlags, install_handlers
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
+from reconciler.controller.statemachine.desired_state import JobFilter
 from reconciler.errors import EngineUnavailable, ReconcilerError
 from reconciler.server.asgi.http_server import Server
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from reconciler.controller.daemon.webhook import Webhook
 
 Mode = Literal["forever", "once", "wait"]
-Only = Callable[[Mapping[str, Any]], bool]
 WORKERS = 16
 WORKERS_ONCE = 4
 #: Seconds until an engine that does not answer is asked again: doubled up to the last.
@@ -62,7 +62,7 @@ def serve(
     on_phase: Callable[[str, Mapping[str, Any]], None] | None = None,
     stop: threading.Event | None = None,
     changed: threading.Event | None = None,
-    only: Only | None = None,
+    only: JobFilter | None = None,
     notifier: Notifier | None = None,
     reload: Callable[[], Settings] | None = None,
 ) -> int:

@@ -35,7 +35,8 @@ class WorkQueue:
         self._due: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._order = itertools.count()
-        self._closed = False
+        #: Whether no key is given out any more.
+        self.closed = False
 
     def add(self, key: str) -> None:
         """Queue the key for the next free worker; again afterwards where it is being processed now."""
@@ -71,7 +72,7 @@ class WorkQueue:
         with self._changed:
             while True:
                 self._queue_due()
-                if self._closed:
+                if self.closed:
                     return None
                 if self._ready:
                     key = self._ready.popleft()
@@ -104,14 +105,9 @@ class WorkQueue:
             patience: seconds to wait at most for the keys that are being processed.
         """
         with self._changed:
-            self._closed = True
+            self.closed = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._processing, timeout=patience)
-
-    @property
-    def closed(self) -> bool:
-        """Whether no key is given out any more."""
-        return self._closed
 
     def _add(self, key: str) -> None:
         if key in self._processing:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from reconciler.config.settings import Settings
     from reconciler.sources.folder.catalog import Catalog, JobEntry
 
+#: Whether a TrainJob (the raw document) is this daemon's to run.
+JobFilter = Callable[[Mapping[str, Any]], bool]
+
 #: Upstream's own name for itself in ``spec.managedBy``; any other value: the job is left to others.
 MANAGER: Final = f"{API_GROUP}/trainjob-controller"
 
@@ -50,19 +53,10 @@ def resolve_desired_state(
     record: Record | None,
     *,
     settings: Settings,
-    is_selected: Callable[[Mapping[str, Any]], bool],
+    is_selected: JobFilter,
     policy_digest: Callable[[], str],
 ) -> Apply | Delete | Reject | None:
-    """Returns what is to be done about a key; None: it is left as it is.
-
-    Args:
-        key: ``namespace/name``.
-        catalog: the folder as it was read last.
-        record: of the job, if there is one.
-        settings: as chosen by the user.
-        is_selected: whether a TrainJob is to be run by this daemon.
-        policy_digest: digest of the policy in force.
-    """
+    """Returns what is to be done about the job ``namespace/name``; None: it is left as it is."""
     entry = catalog.jobs.get(key)
     if entry is None:
         return _without_manifest(catalog, record, settings=settings, is_selected=is_selected)
@@ -89,11 +83,7 @@ def resolve_desired_state(
 
 
 def _without_manifest(
-    catalog: Catalog,
-    record: Record | None,
-    *,
-    settings: Settings,
-    is_selected: Callable[[Mapping[str, Any]], bool],
+    catalog: Catalog, record: Record | None, *, settings: Settings, is_selected: JobFilter
 ) -> Apply | Delete | None:
     if record is None:
         # What has no record goes, too, but only where the folder can be read.
