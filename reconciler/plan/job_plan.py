@@ -10,7 +10,7 @@ Fields not at their defaults count for the hash in :mod:`reconciler.plan.plan_ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -258,6 +258,11 @@ class PodPlan:
     def network_owner(self) -> ContainerPlan:
         """The container whose network namespace others join: the first native sidecar, else the primary."""
         return next((c for c in self.containers if c.kind == "sidecar"), self.primary)
+
+    def total(self, amount: Callable[[ContainerPlan], float]) -> float:
+        """Adds up as the kube-scheduler does: the containers together, or the largest init container."""
+        together = sum(amount(c) for c in self.containers if c.kind != "init")
+        return max([together, *(amount(c) for c in self.containers if c.kind == "init")])
 
     def joins_network(self, name: str) -> bool:
         """Whether the container runs in the owner's network namespace: all that start after the owner.

@@ -29,16 +29,11 @@ def requested_resources(plan: JobPlan) -> dict[str, float]:
 
 
 def requested_by_pod(pod: PodPlan) -> dict[str, float]:
-    """Adds up a pod as the kube-scheduler does: containers together, or the largest init container."""
-    together: dict[str, float] = {}
-    alone: dict[str, float] = {}
-    for container in pod.containers:
-        for resource, amount in _requested_by_container(container).items():
-            if container.kind == "init":
-                alone[resource] = max(alone.get(resource, 0), amount)
-            else:
-                together[resource] = together.get(resource, 0) + amount
-    return {r: max(together.get(r, 0), alone.get(r, 0)) for r in together | alone}
+    """Returns what a pod requests of each resource."""
+    init_last = sorted(pod.containers, key=lambda c: c.kind == "init")
+    requests = {c.name: _requested_by_container(c) for c in init_last}
+    resources = dict.fromkeys(resource for amounts in requests.values() for resource in amounts)
+    return {r: pod.total(lambda c, r=r: requests[c.name].get(r, 0)) for r in resources}
 
 
 def _requested_by_container(container: ContainerPlan) -> dict[str, float]:

@@ -226,16 +226,6 @@ def _total_limit(plan: JobPlan, limit: Callable[[ContainerPlan], float | None]) 
 
     Of a pod's init containers, which run alone, the largest counts.
     """
-    total = 0.0
-    for pod in plan.pods:
-        together, alone = 0.0, 0.0
-        for container in pod.containers:
-            amount = limit(container)
-            if amount is None:
-                return None
-            if container.kind == "init":
-                alone = max(alone, amount)
-            else:
-                together += amount
-        total += max(together, alone)
-    return total
+    if any(limit(container) is None for pod in plan.pods for container in pod.containers):
+        return None
+    return sum((pod.total(lambda container: limit(container) or 0.0) for pod in plan.pods), 0.0)
