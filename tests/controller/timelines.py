@@ -14,6 +14,7 @@ from reconciler.controller.statemachine.actions import (
     CleanUp,
     EnsureNetwork,
     Launch,
+    PodLaunch,
     PullImages,
     Remove,
     Stop,
@@ -229,7 +230,8 @@ class SimulatedJob:
             case PullImages():
                 pass
             case Launch():
-                self._launch(action)
+                for launch in action.pods:
+                    self._launch(launch)
             case Remove():
                 for state in action.containers:
                     self.log.append(f"remove {state.name}")
@@ -244,7 +246,7 @@ class SimulatedJob:
                 self.network = None
                 self.record = self.record.model_copy(update={"cleaned": True})
 
-    def _launch(self, action: Launch) -> None:
+    def _launch(self, action: PodLaunch) -> None:
         pod = self.plan.step(action.step).pods[action.index]
         for name in action.containers:
             if name in self.containers:

@@ -49,35 +49,34 @@ class Executor:
         actions: tuple[Action, ...],
         context: ExecutionContext,
     ) -> tuple[Record, Observed, bool]:
-        """Carry out actions in order; launches that follow each other run side by side.
+        """Carry out actions in order.
 
         Returns:
             The record with the results, the listing as far as it is known to have changed, and whether a new
             listing is needed.
         """
         relist = False
-        for group in _group_launches(actions):
+        for action in actions:
             now = record_now(record, self._clock)
-            match group:
-                case [DumpStacks() as action]:
+            match action:
+                case DumpStacks():
                     result = dump_stacks(action, context)
-                case [Admit()]:
+                case Admit():
                     result = self._admit(plan, record, context)
-                case [PullImages() as action]:
+                case PullImages():
                     result, images = self._pull_images(record, action, context)
                     observed = replace(observed, images={**observed.images, **images})
-                case [EnsureNetwork()]:
+                case EnsureNetwork():
                     result = ensure_network(plan, record, observed.network, context)
                     observed = replace(observed, network=result.network or observed.network)
-                case [Remove() | Stop() as action]:
+                case Remove() | Stop():
                     result, relist = stop_containers(plan, action, context), True
-                case [CleanUp()]:
+                case CleanUp():
                     result, relist = clean_up(context, claims=False), True
-                case _:
-                    launches = [action for action in group if isinstance(action, Launch)]
+                case Launch():
                     if observed.network is None:
                         break
-                    result, relist = launch_pods(plan, record, observed.network, launches, context), True
+                    result, relist = launch_pods(plan, record, observed.network, action.pods, context), True
             record = apply_action_result(
                 record, result, record_now(record, self._clock) if result.started else now
             )
@@ -103,14 +102,3 @@ class Executor:
         missing = [s.message for s in states.values() if s.status in {"failed", "absent"} and s.message]
         problem = (IMAGE_UNAVAILABLE, "; ".join(missing)) if missing else None
         return ActionResult(problem=problem), states
-
-
-def _group_launches(actions: tuple[Action, ...]) -> list[list[Action]]:
-    """The actions in order, launches that follow each other as one group."""
-    groups: list[list[Action]] = []
-    for action in actions:
-        if isinstance(action, Launch) and groups and isinstance(groups[-1][-1], Launch):
-            groups[-1].append(action)
-        else:
-            groups.append([action])
-    return groups

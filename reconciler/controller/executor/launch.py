@@ -23,7 +23,7 @@ from reconciler.controller.executor.mounted_files import write_volumes
 from reconciler.controller.executor.networks import describe_conflict
 from reconciler.controller.executor.placement import Placement
 from reconciler.controller.executor.redaction import secret_mask
-from reconciler.controller.statemachine.actions import NAME_TAKEN, ActionResult, Launch, Started
+from reconciler.controller.statemachine.actions import NAME_TAKEN, ActionResult, PodLaunch, Started
 from reconciler.controller.statemachine.observation import is_current_run
 from reconciler.engines.protocol import NetworkState
 from reconciler.engines.specs import ContainerSpec
@@ -58,7 +58,7 @@ def launch_pods(
     plan: JobPlan,
     record: Record,
     network: NetworkState,
-    launches: Sequence[Launch],
+    launches: Sequence[PodLaunch],
     context: ExecutionContext,
 ) -> ActionResult:
     """Create and start containers, pods side by side, rank 0's first.
@@ -118,7 +118,7 @@ class _Launcher:
     context: ExecutionContext
     rank_0: Future[bool] = field(default_factory=Future)
 
-    def launch(self, launch: Launch, is_first: bool) -> ActionResult:
+    def launch(self, launch: PodLaunch, is_first: bool) -> ActionResult:
         """Create and start the containers of one pod; a failure ends the pod's launch."""
         pod = self.plan.step(launch.step).pods[launch.index]
         if (pod.step, pod.index) not in self.placement.progress:

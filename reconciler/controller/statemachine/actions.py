@@ -40,8 +40,8 @@ class EnsureNetwork:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launch:
-    """Create and start containers of one pod, in the order given.
+class PodLaunch:
+    """Containers of one pod to be created and started, in the order given.
 
     Attributes:
         step: the pod's step.
@@ -54,6 +54,13 @@ class Launch:
     index: int
     containers: tuple[str, ...]
     existing: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """Create and start containers, pods side by side, the first one's first."""
+
+    pods: tuple[PodLaunch, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

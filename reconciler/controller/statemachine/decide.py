@@ -17,6 +17,7 @@ from reconciler.controller.statemachine.actions import (
     CleanUp,
     DumpStacks,
     EnsureNetwork,
+    Launch,
     PullImages,
     Remove,
     Stop,
@@ -197,7 +198,7 @@ def _advance(
         return Decision(record=record, actions=tuple(actions), requeue_at=_earliest(requeue_at, *retries))
     if record.started_at is None:
         record = record.model_copy(update={"started_at": now})
-    return Decision(record=record, actions=(*actions, *launches), requeue_at=requeue_at)
+    return Decision(record=record, actions=(*actions, Launch(pods=launches)), requeue_at=requeue_at)
 
 
 def _superfluous(view: JobView) -> tuple[ContainerState, ...]:

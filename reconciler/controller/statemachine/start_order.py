@@ -5,15 +5,17 @@ Steps start in their order, init containers one by one, native sidecars before w
 
 from __future__ import annotations
 
-from reconciler.controller.statemachine.actions import ImageRequest, Launch
+from reconciler.controller.statemachine.actions import ImageRequest, PodLaunch
 from reconciler.controller.statemachine.job_view import ContainerView, JobView, PodView, dependencies_met
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.plan.job_plan import JobPlan
 
 
-def select_launches(plan: JobPlan, view: JobView, now: float) -> tuple[tuple[Launch, ...], tuple[float, ...]]:
+def select_launches(
+    plan: JobPlan, view: JobView, now: float
+) -> tuple[tuple[PodLaunch, ...], tuple[float, ...]]:
     """Returns what may start now, training nodes first and by rank; and when back-offs of others end."""
-    launches: list[tuple[tuple[bool, int, int], Launch]] = []
+    launches: list[tuple[tuple[bool, int, int], PodLaunch]] = []
     waits: list[float] = []
     for position, step in enumerate(view.steps):
         blocked = plan.startup_in_order and not all(s.ready for s in view.steps[:position])
@@ -24,7 +26,7 @@ def select_launches(plan: JobPlan, view: JobView, now: float) -> tuple[tuple[Lau
             if wait is not None:
                 waits.append(wait)
             if ready:
-                launch = Launch(
+                launch = PodLaunch(
                     step=step.plan.name,
                     index=pod.plan.index,
                     containers=tuple(c.plan.name for c in ready),
@@ -70,7 +72,7 @@ def _startable(pod: PodView, now: float) -> tuple[tuple[ContainerView, ...], flo
 
 
 def select_missing_images(
-    plan: JobPlan, launches: tuple[Launch, ...], observed: Observed, *, pull_policy: str
+    plan: JobPlan, launches: tuple[PodLaunch, ...], observed: Observed, *, pull_policy: str
 ) -> tuple[ImageRequest, ...]:
     """Returns the images that launches need and that are not known to be present.
 

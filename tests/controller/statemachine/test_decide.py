@@ -22,7 +22,7 @@ def test_the_network_comes_before_images_before_containers() -> None:
     absent = job.decide(Observed())
     assert [type(a) for a in absent.actions] == [EnsureNetwork, PullImages]
     present = job.decide()
-    assert [type(a) for a in present.actions] == [EnsureNetwork, Launch, Launch]
+    assert [type(a) for a in present.actions] == [EnsureNetwork, Launch]
 
 
 def test_a_failed_pull_is_decided_on_again_at_its_retry() -> None:

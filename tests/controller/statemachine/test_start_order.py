@@ -59,7 +59,9 @@ def test_what_follows_a_native_sidecar_waits_for_its_startup_probe() -> None:
 
     passed = job.decide(replace(job.observed(), probes=up))
 
-    assert [a.containers for a in passed.actions if isinstance(a, Launch)] == [("demo-node-0",)]
+    assert [p.containers for a in passed.actions if isinstance(a, Launch) for p in a.pods] == [
+        ("demo-node-0",)
+    ]
 
 
 def test_steps_start_in_order_where_the_startup_policy_says_so() -> None:
@@ -92,4 +94,4 @@ def test_a_ready_dependency_waits_for_the_readiness_probe() -> None:
         job.observed(), probes=ProbeResults(ready=frozenset({job.containers["demo-server-0"].id}))
     )
     decision = job.decide(passing)
-    assert [a.step for a in decision.actions if isinstance(a, Launch)] == ["node"]
+    assert [p.step for a in decision.actions if isinstance(a, Launch) for p in a.pods] == ["node"]
