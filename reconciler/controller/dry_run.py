@@ -164,10 +164,7 @@ class _DryRun:
         network = next((n for n in self._engine.list_networks(selector) if n.name == plan.network), None)
         refusal = PolicyRefusal()
         if not record.finished:
-            image_user = self._engine.image_user
-            refusal = self._enforcer.check(
-                plan, job=record.job, runtime=record.runtime, image_user=image_user
-            )
+            refusal = self._enforcer.check(plan, record, self._engine.image_user)
         containers = tuple(self._engine.list_containers(selector))
         return Observed(containers=containers, network=network, refusal=refusal)
 

@@ -205,7 +205,7 @@ class EngineSession:
     def policy_refusal(self, plan: JobPlan, record: Record) -> PolicyRefusal:
         """Why the policy in force refuses the job."""
         image_user = self._require_connected().engine.image_user
-        return self.enforcer.check(plan, job=record.job, runtime=record.runtime, image_user=image_user)
+        return self.enforcer.check(plan, record, image_user)
 
     def remove_secrets(self, key: str) -> None:
         """Remove the secrets that were generated for a deleted job."""

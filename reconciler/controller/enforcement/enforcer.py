@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -46,6 +46,7 @@ from reconciler.plan.policy.violations import (
     find_violations,
     host_path_mounts,
 )
+from reconciler.state.record import Record
 
 #: Returns the user that an image runs as; None where the image is not in the engine's store.
 ImageUser = Callable[[str], str | None]
@@ -104,14 +105,7 @@ class PolicyEnforcer:
         """Returns what the policy refuses of a plan, by the host as it is now."""
         return find_violations(plan, self.policy, self._host_paths(), inspect_plan_paths(plan))
 
-    def check(
-        self,
-        plan: JobPlan,
-        *,
-        job: Mapping[str, object],
-        runtime: Mapping[str, object],
-        image_user: ImageUser,
-    ) -> PolicyRefusal:
+    def check(self, plan: JobPlan, record: Record, image_user: ImageUser) -> PolicyRefusal:
         """Returns why the policy refuses a job; with an empty message where it does not.
 
         Raises:
@@ -120,7 +114,7 @@ class PolicyEnforcer:
         images = sorted(images_to_inspect(plan, self.policy))
         users = {image: image_user(self.full_image_name(image)) for image in images}
         violations = (*self.violations(plan), *find_image_violations(plan, self.policy, users))
-        shown = [describe_violation(v, job=job, runtime=runtime) for v in violations[:MAX_VIOLATIONS_SHOWN]]
+        shown = [_describe_violation(v, record) for v in violations[:MAX_VIOLATIONS_SHOWN]]
         if len(violations) > MAX_VIOLATIONS_SHOWN:
             shown.append(f"and {len(violations) - MAX_VIOLATIONS_SHOWN} more")
         return PolicyRefusal(message="; ".join(shown), digest=self.policy_digest() if shown else "")
@@ -292,14 +286,10 @@ class PolicyEnforcer:
         return resolve_host_paths(self._settings, socket=self._socket)
 
 
-def describe_violation(
-    violation: Violation, *, job: Mapping[str, object], runtime: Mapping[str, object]
-) -> str:
+def _describe_violation(violation: Violation, record: Record) -> str:
     """Returns a violation as text, with the manifest field that it comes from."""
-    origin = locate_field(violation.step, violation.field, job=job, runtime=runtime)
+    origin = locate_field(violation.step, violation.field, job=record.job, runtime=record.runtime)
     of_runtime = ""
     if origin.document == "runtime":
-        metadata = runtime.get("metadata")
-        name = metadata.get("name", "") if isinstance(metadata, Mapping) else ""
-        of_runtime = f" of the runtime {name}"
+        of_runtime = f" of the runtime {record.runtime['metadata']['name']}"
     return f"{origin.path}{of_runtime}: {violation}"

@@ -162,13 +162,7 @@ class _Launcher:
         context.enforcer.create_host_paths(pod)
         for volume in volume_specs(self.plan, pod, self.record, context.host):
             context.engine.create_volume(context.enforcer.adjust_volume_owner(volume))
-        write_volumes(
-            Path(context.host.files),
-            pod,
-            addresses=self.placement.addresses,
-            port=self.placement.port,
-            lookup=context.lookup,
-        )
+        write_volumes(Path(context.host.files), pod, self.placement, context.lookup)
 
     def _launch_container(
         self, pod: PodPlan, name: str, existing: str | None, limitations: list[str], *, is_first: bool

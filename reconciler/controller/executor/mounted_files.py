@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from reconciler.controller.executor.placement import Placement
 from reconciler.errors import StateError
 from reconciler.plan.expansion import reference_values
 from reconciler.plan.job_plan import PodPlan, VolumePlan
@@ -23,21 +24,14 @@ from reconciler.state.atomic_files import write_atomically
 GROUP_READS: Final = 0o440
 
 
-def write_volumes(
-    root: Path,
-    pod: PodPlan,
-    *,
-    addresses: Mapping[tuple[str, int], str],
-    port: int,
-    lookup: Lookup,
-) -> None:
+def write_volumes(root: Path, pod: PodPlan, placement: Placement, lookup: Lookup) -> None:
     """Write every ``files`` volume of one pod below ``root``.
 
     Raises:
         PlanError: a Secret, ConfigMap or key does not exist.
         StateError: the disk refuses.
     """
-    values = reference_values(addresses, port)
+    values = reference_values(placement.addresses, placement.port)
     for volume in pod.volumes:
         if volume.kind == "files":
             _write_volume(root / pod.name / volume.name, pod, volume, values=values, lookup=lookup)

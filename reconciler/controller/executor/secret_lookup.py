@@ -33,9 +33,7 @@ def secret_lookup(
         objects = catalog().secrets if kind == "Secret" else catalog().configmaps
         found: Mapping[str, bytes | str] | None = objects.get((record.namespace, name))
         if progress is not None:
-            data = progress.mounted_data(
-                kind, name, namespace=record.namespace, job=record.name, uid=record.uid
-            )
+            data = progress.mounted_data(kind, name, record)
             if data is not None:
                 return {**(found or {}), **data}
         if found is None and kind == "Secret" and name in required:

@@ -40,6 +40,7 @@ from reconciler.plan.progress_reporting import (
 )
 from reconciler.server.asgi.http_server import Server
 from reconciler.server.certificate_authority import CertificateAuthority
+from reconciler.state.record import Record
 
 LOOPBACK: Final = "127.0.0.1"
 #: Seconds between two rounds of maintenance: token renewal, unused listeners.
@@ -151,17 +152,16 @@ class ProgressService:
         port = self._get_components().listeners.open(address, key, freebind=early)
         return format_host_port(address, port)
 
-    def mounted_data(
-        self, kind: str, name: str, *, namespace: str, job: str, uid: str
-    ) -> Mapping[str, bytes] | None:
+    def mounted_data(self, kind: str, name: str, record: Record) -> Mapping[str, bytes] | None:
         """Returns the data of the ConfigMap or Secret that a job's volume refers to; None for any other.
 
         The ConfigMap has the authority's certificate, the Secret a new token.
         """
-        if (kind, name) == ("ConfigMap", ca_config_map_name(job)):
+        if (kind, name) == ("ConfigMap", ca_config_map_name(record.name)):
             return {CA_FILE: self._get_components().authority.certificate}
-        if (kind, name) == ("Secret", token_secret_name(job)):
-            token = self._get_components().tokens.issue(namespace=namespace, job=job, uid=uid)
+        if (kind, name) == ("Secret", token_secret_name(record.name)):
+            tokens = self._get_components().tokens
+            token = tokens.issue(namespace=record.namespace, job=record.name, uid=record.uid)
             return {TOKEN_FILE: token.encode()}
         return None
 

@@ -60,22 +60,18 @@ class Harness:
         return found.addresses["node", 0]
 
     def token(self, job: str = "demo", uid: str = "u1") -> str:
-        data = self.service.mounted_data("Secret", f"{job}-status-token", namespace="team", job=job, uid=uid)
+        data = self.service.mounted_data("Secret", f"{job}-status-token", record_of(job, uid))
         assert data is not None
         return data["token"].decode()
 
     @property
     def authority(self) -> str:
-        data = self.service.mounted_data(
-            "ConfigMap", "demo-tls-config", namespace="team", job="demo", uid="u1"
-        )
+        data = self.service.mounted_data("ConfigMap", "demo-tls-config", record_of("demo", "u1"))
         assert data is not None
         return data["ca.crt"].decode()
 
     def reported(self, job: str = "demo", uid: str = "u1") -> dict[str, Any]:
-        return self.reports.apply_to(
-            Record(namespace="team", name=job, uid=uid, created_at=0.0)
-        ).trainer_status
+        return self.reports.apply_to(record_of(job, uid)).trainer_status
 
     def post(
         self,
@@ -100,6 +96,10 @@ class Harness:
             return answer.status, json.loads(answer.read())
         finally:
             connection.close()
+
+
+def record_of(job: str, uid: str) -> Record:
+    return Record(namespace="team", name=job, uid=uid, created_at=0.0)
 
 
 def plan_of(job: str, **spec: Any) -> JobPlan:
