@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.controller.executor.container_mounts import build_mounts, default_shm_size
 from reconciler.controller.executor.container_security import build_security, host_user
-from reconciler.controller.executor.placement import Host, Placement, object_labels
+from reconciler.controller.executor.placement import Placement, object_labels
 from reconciler.engines.specs import ContainerSpec
 from reconciler.names import (
     KEY_PREFIX,
@@ -36,7 +36,6 @@ def build_container_spec(
     *,
     record: Record,
     placement: Placement,
-    host: Host,
     lookup: Lookup,
 ) -> ContainerSpec:
     """Everything the engine needs to create one container.
@@ -61,12 +60,12 @@ def build_container_spec(
     joined = owner if shares and not pod.host_network else ""
     network = "" if pod.host_network or joined else placement.network.name
     devices = _devices(pod, container, record)
-    mounts, shm = build_mounts(pod, resolved.mounts, host)
+    mounts, shm = build_mounts(pod, resolved.mounts, placement.host)
     resources = container.resources
     return ContainerSpec(
         name=container.name,
         image=container.image,
-        labels=_labels(pod, container, record=record, placement=placement, host=host, devices=devices),
+        labels=_labels(pod, container, record, placement, devices),
         entrypoint=resolved.command,
         command=resolved.args,
         env={ATTEMPT_VARIABLE: str(record.attempt)} | dict(resolved.env),
@@ -89,7 +88,7 @@ def build_container_spec(
         cpu_shares=_cpu_shares(resources),
         memory_limit=resources.memory_limit,
         memory_reservation=resources.memory_request,
-        shm_size=None if pod.host_ipc else shm or default_shm_size(resources, host),
+        shm_size=None if pod.host_ipc else shm or default_shm_size(resources, placement.host),
         devices=devices,
         ports=container.ports,
         host_user=host_user(pod),
@@ -103,13 +102,11 @@ def build_container_spec(
 def _labels(
     pod: PodPlan,
     container: ContainerPlan,
-    *,
     record: Record,
     placement: Placement,
-    host: Host,
     devices: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    own = object_labels(record, host) | {
+    own = object_labels(record, placement.host) | {
         LABEL_STEP: pod.step,
         LABEL_INDEX: str(pod.index),
         LABEL_CONTAINER: container.container,

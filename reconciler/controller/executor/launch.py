@@ -72,6 +72,7 @@ def launch_pods(
         return ActionResult(problem=("AddressesExhausted", str(error)))
     endpoints = context.progress_endpoints(network, False)
     placement = Placement(
+        host=context.host,
         network=network,
         addresses=addresses,
         port=network.port or plan.port,
@@ -183,13 +184,7 @@ class _Launcher:
         context = self.context
         container = next(c for c in pod.containers if c.name == name)
         spec = build_container_spec(
-            self.plan,
-            pod,
-            container,
-            record=self.record,
-            placement=self.placement,
-            host=context.host,
-            lookup=context.lookup,
+            self.plan, pod, container, record=self.record, placement=self.placement, lookup=context.lookup
         )
         spec = replace(spec, image=context.enforcer.full_image_name(spec.image))
         try:

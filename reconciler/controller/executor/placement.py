@@ -29,7 +29,7 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """The network of one run of a job, and the address of every pod.
+    """The host and the network of one run of a job, and the address of every pod.
 
     Attributes:
         addresses: of the pods, by step and index.
@@ -37,6 +37,7 @@ class Placement:
             reach it are missing.
     """
 
+    host: Host
     network: NetworkState
     addresses: Mapping[tuple[str, int], str]
     port: int

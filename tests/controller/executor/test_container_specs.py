@@ -33,16 +33,10 @@ def planned(raw: dict[str, Any]) -> tuple[JobPlan, Record]:
 
 def spec_of(plan: JobPlan, record: Record, name: str) -> ContainerSpec:
     addresses = plan_addresses(plan, NETWORK.subnet, NETWORK.gateway)
-    placement = Placement(network=NETWORK, addresses=addresses, port=29500, spec_hash="abc")
+    placement = Placement(host=HOST, network=NETWORK, addresses=addresses, port=29500, spec_hash="abc")
     pod, container = next((p, c) for p in plan.pods for c in p.containers if c.name == name)
     return build_container_spec(
-        plan,
-        pod,
-        container,
-        record=record,
-        placement=placement,
-        host=HOST,
-        lookup=lambda _kind, _name: None,
+        plan, pod, container, record=record, placement=placement, lookup=lambda _kind, _name: None
     )
 
 
