@@ -28,8 +28,8 @@ from reconciler.controller.relist import Snapshot, snapshot
 from reconciler.controller.scheduler.capacity import HostCapacity
 from reconciler.controller.statemachine import event_recorder
 from reconciler.controller.statemachine.acceptance import DesiredJob, accept_manifest, pin_runtime
-from reconciler.controller.statemachine.action_results import record_problem
 from reconciler.controller.statemachine.actions import Admit, Remove
+from reconciler.controller.statemachine.attempts import record_problem
 from reconciler.controller.statemachine.decide import DecisionOptions, decide
 from reconciler.controller.statemachine.failures.failure_policy import add_log_tail
 from reconciler.controller.statemachine.failures.stall_detection import stall_timeout, stall_timeout_faults

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.api.faults import RUNTIME_NOT_FOUND, Fault
-from reconciler.controller.statemachine.action_results import record_problem
+from reconciler.controller.statemachine.attempts import record_problem
 from reconciler.controller.statemachine.failures.failure_policy import is_refused_before_start
 from reconciler.names import ANNOTATION_RERUN, ANNOTATION_UPDATE_POLICY
 from reconciler.state.record import Record

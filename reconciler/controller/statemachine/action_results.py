@@ -1,19 +1,14 @@
-"""What the record keeps of how an action went, and of a problem that keeps the job waiting. Pure."""
+"""What the record keeps of how an action went. Pure."""
 
 from __future__ import annotations
 
-from typing import Final
-
 from reconciler.controller.statemachine.actions import ActionResult
+from reconciler.controller.statemachine.attempts import record_problem
 from reconciler.controller.statemachine.event_recorder import record_progress_unavailable
 from reconciler.controller.statemachine.exits import describe_exit_code
 from reconciler.controller.statemachine.observation import is_current_run
 from reconciler.engines.protocol import ContainerState
-from reconciler.state.record import ExitRecord, Problem, Record
-
-#: A problem is tried again after 1 s, 2 s, 4 s, ... at most a minute.
-FIRST_RETRY: Final = 1.0
-LAST_RETRY: Final = 60.0
+from reconciler.state.record import ExitRecord, Record
 
 
 def apply_action_result(record: Record, result: ActionResult, now: float) -> Record:
@@ -52,25 +47,6 @@ def _apply_admission(record: Record, result: ActionResult, now: float) -> Record
     newly_queued = not record.queued
     record = record.model_copy(update=changes)
     return record.with_event("Queued", allocation.waiting, now=now) if newly_queued else record
-
-
-def record_problem(record: Record, reason: str, message: str, *, now: float) -> Record:
-    """Records what keeps the job from going on; one event for as long as it stays the same."""
-    old = record.problem
-    same = old is not None and old.reason == reason and old.message == message
-    if old is not None and same and now < old.retry_at:
-        # Asked again before its time (an image the puller waits for): that was no further try.
-        return record
-    count = old.count + 1 if old is not None and same else 1
-    problem = Problem(
-        reason=reason,
-        message=message,
-        since=old.since if old is not None and same else now,
-        count=count,
-        retry_at=now + min(FIRST_RETRY * 2 ** min(count - 1, 16), LAST_RETRY),
-    )
-    record = record.model_copy(update={"problem": problem})
-    return record if same else record.with_event(reason, message, now=now, kind="Warning")
 
 
 def _apply_stop(record: Record, state: ContainerState, now: float) -> Record:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from reconciler.controller.scheduler.capacity import Allocation
 from reconciler.engines.protocol import ContainerState, NetworkState
+
+if TYPE_CHECKING:
+    from reconciler.controller.scheduler.capacity import Allocation
 
 #: Reason of a problem: a container or network of this name is not this job's.
 NAME_TAKEN: Final = "NameTaken"

@@ -1,21 +1,27 @@
-"""Runs of a container and attempts of a job: what a restart or the end sets in the record; back-off. Pure."""
+"""Runs of a container, attempts of a job, problems that keep it waiting, and their back-off. Pure.
+
+What a restart, the end or a problem sets in the record.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from reconciler.state.record import Record
+from reconciler.state.record import Problem, Record
 
 #: The kubelet's and the Job controller's back-off: 10 s, 20 s, 40 s, ... 6 min.
 CONTAINER_BACKOFF: Final = 10.0
 BACKOFF_LIMIT: Final = 360.0
+#: A problem (a name that is taken) is tried again after 1 s, 2 s, 4 s, ... at most a minute.
+PROBLEM_BACKOFF: Final = 1.0
+PROBLEM_LIMIT: Final = 60.0
 #: A gang restart waits 1 s, 2 s, 4 s, ... 6 min (this project's; JobSet has none).
 GANG_BACKOFF: Final = 1.0
 
 
-def backoff(failures: int, *, base: float) -> float:
-    """Returns the seconds before try number ``failures`` + 1: doubling from ``base``, at most six minutes."""
-    return float(min(base * 2 ** min(max(failures - 1, 0), 16), BACKOFF_LIMIT))
+def backoff(failures: int, *, base: float, limit: float = BACKOFF_LIMIT) -> float:
+    """Returns the seconds before try number ``failures`` + 1: doubling from ``base``, at most ``limit``."""
+    return float(min(base * 2 ** min(max(failures - 1, 0), 16), limit))
 
 
 def reset_container(record: Record, name: str, *, not_before: float) -> Record:
@@ -69,3 +75,22 @@ def finish_job(record: Record, *, now: float) -> Record:
     """Ends the job, once its condition is set: it holds no resources and waits for nothing."""
     ended = {"finished_at": now, "clock_from": now, "admitted": False, "queued": "", "problem": None}
     return record.model_copy(update=ended)
+
+
+def record_problem(record: Record, reason: str, message: str, *, now: float) -> Record:
+    """Records what keeps the job from going on; one event for as long as it stays the same."""
+    old = record.problem
+    same = old is not None and old.reason == reason and old.message == message
+    if old is not None and same and now < old.retry_at:
+        # Asked again before its time (an image the puller waits for): that was no further try.
+        return record
+    count = old.count + 1 if old is not None and same else 1
+    problem = Problem(
+        reason=reason,
+        message=message,
+        since=old.since if old is not None and same else now,
+        count=count,
+        retry_at=now + backoff(count, base=PROBLEM_BACKOFF, limit=PROBLEM_LIMIT),
+    )
+    record = record.model_copy(update={"problem": problem})
+    return record if same else record.with_event(reason, message, now=now, kind="Warning")

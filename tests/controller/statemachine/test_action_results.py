@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from reconciler.controller.scheduler.capacity import Allocation
-from reconciler.controller.statemachine.action_results import LAST_RETRY, apply_action_result, record_problem
+from reconciler.controller.statemachine.action_results import apply_action_result
 from reconciler.controller.statemachine.actions import ActionResult, Started
+from reconciler.controller.statemachine.attempts import record_problem
 from reconciler.engines.protocol import ContainerState, ExitFacts
 from reconciler.names import LABEL_ATTEMPT, LABEL_RESTART, LABEL_UID
 from reconciler.state.record import Record
@@ -65,30 +66,6 @@ def test_a_changing_place_in_the_queue_is_one_event() -> None:
         waiting = apply_action_result(waiting, queued(f"position {place}"), 1.0)
     assert [e.reason for e in waiting.events] == ["Queued"]
     assert waiting.queued == "position 1"
-
-
-def test_the_same_problem_is_one_event_and_tried_less_and_less_often() -> None:
-    blocked, waits, now = record(), [], 100.0
-    for _ in range(9):
-        blocked = record_problem(blocked, "NameTaken", "taken", now=now)
-        assert blocked.problem is not None
-        waits.append(blocked.problem.retry_at - now)
-        now = blocked.problem.retry_at
-    assert waits == [1, 2, 4, 8, 16, 32, LAST_RETRY, LAST_RETRY, LAST_RETRY]
-    assert [e.reason for e in blocked.events] == ["NameTaken"]
-
-
-def test_a_problem_reported_before_its_retry_is_no_further_try() -> None:
-    blocked = record_problem(record(), "ImageUnavailable", "no", now=100.0)
-    assert record_problem(blocked, "ImageUnavailable", "no", now=100.5) == blocked
-
-
-def test_another_problem_starts_its_back_off_anew() -> None:
-    blocked = record_problem(record(), "NameTaken", "taken", now=1.0)
-    blocked = record_problem(blocked, "NameTaken", "taken", now=2.5)
-    blocked = record_problem(blocked, "EngineError", "down", now=3.0)
-    assert blocked.problem is not None
-    assert (blocked.problem.count, blocked.problem.since) == (1, 3.0)
 
 
 def test_a_container_stopped_with_its_job_keeps_its_result() -> None:
