@@ -8,8 +8,10 @@ the reader of the logs, so a reader prefers the path in the sidecar.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOG_SUFFIX: Final = ".log"
 
