@@ -12,7 +12,6 @@ from typing import Final
 from reconciler.config.policy import Policy, matches_any
 from reconciler.config.settings import Settings
 from reconciler.controller.enforcement.host_paths import (
-    effective_policy,
     inspect_path,
     inspect_plan_paths,
     policy_digest,
@@ -41,6 +40,7 @@ from reconciler.plan.policy.image_users import (
     root_rule,
 )
 from reconciler.plan.policy.violations import (
+    DEFAULT_POLICY,
     Violation,
     describe_read_only_mounts,
     find_violations,
@@ -95,7 +95,7 @@ class PolicyEnforcer:
     @property
     def policy(self) -> Policy:
         """The policy in force."""
-        return effective_policy(self._settings)
+        return self._settings.policy or DEFAULT_POLICY
 
     def policy_digest(self) -> str:
         """Returns a digest of policy and host paths: when it changes, a refused job is checked again."""
@@ -283,7 +283,7 @@ class PolicyEnforcer:
         return decision.read_only
 
     def _host_paths(self) -> HostPaths:
-        return resolve_host_paths(self._settings, socket=self._socket)
+        return resolve_host_paths(self._settings, self.policy, self._socket)
 
 
 def _describe_violation(violation: Violation, record: Record) -> str:

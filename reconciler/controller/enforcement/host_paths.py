@@ -17,23 +17,15 @@ from reconciler.config.settings import Settings
 from reconciler.plan.job_plan import JobPlan
 from reconciler.plan.pod.volume_paths import PathKind
 from reconciler.plan.policy.host_mounts import AllowedHostPath, HostPaths, PathInfo, is_inside
-from reconciler.plan.policy.violations import DEFAULT_POLICY, host_path_mounts
+from reconciler.plan.policy.violations import host_path_mounts
 from reconciler.state.atomic_files import read_if_exists
 
 
-def effective_policy(settings: Settings) -> Policy:
-    """Returns the policy in force."""
-    return settings.policy if settings.policy is not None else DEFAULT_POLICY
+def resolve_host_paths(settings: Settings, policy: Policy, socket: str) -> HostPaths:
+    """Returns the folders that the settings and the policy name, resolved.
 
-
-def resolve_host_paths(settings: Settings, *, socket: str = "") -> HostPaths:
-    """Returns the folders that the settings name, resolved.
-
-    Args:
-        settings: as chosen by the user.
-        socket: URL of the engine's socket, if known.
+    ``socket`` is the URL of the engine's; "" where it is not known.
     """
-    policy = effective_policy(settings)
     manifests = _real(settings.specs)
     config = _real(settings.config_file) if settings.config_file is not None else ""
     protected = {
