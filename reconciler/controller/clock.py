@@ -128,16 +128,14 @@ def _latest_moment(record: Record) -> float:
 def _shift(record: Record, by: float, timeline: Timeline) -> Record:
     """Moves every moment that something is counted from."""
     problem = record.problem
-    return record.model_copy(
-        update={
-            "timeline": timeline,
-            "clock_from": record.clock_from + by,
-            "step_started": {name: at + by for name, at in record.step_started.items()},
-            "attempt_not_before": _shifted(record.attempt_not_before, by),
-            "progress_at": _shifted(record.progress_at, by),
-            "problem": problem and problem.model_copy(update={"retry_at": _shifted(problem.retry_at, by)}),
-            "containers": {name: _shift_container(c, by) for name, c in record.containers.items()},
-        }
+    return record.replace(
+        timeline=timeline,
+        clock_from=record.clock_from + by,
+        step_started={name: at + by for name, at in record.step_started.items()},
+        attempt_not_before=_shifted(record.attempt_not_before, by),
+        progress_at=_shifted(record.progress_at, by),
+        problem=problem and problem.replace(retry_at=_shifted(problem.retry_at, by)),
+        containers={name: _shift_container(c, by) for name, c in record.containers.items()},
     )
 
 
@@ -146,7 +144,7 @@ def _shift_container(record: ContainerRecord, by: float) -> ContainerRecord:
     started = record.started_at
     if started is not None and record.result is None:
         started += by
-    return record.model_copy(update={"not_before": _shifted(record.not_before, by), "started_at": started})
+    return record.replace(not_before=_shifted(record.not_before, by), started_at=started)
 
 
 def _shifted(moment: float, by: float) -> float:

@@ -182,7 +182,7 @@ class _DryRun:
                 changes += self._changes_by(action, plan, observed)
                 match action:
                     case Admit():
-                        record, decide_again = record.model_copy(update={"admitted": True}), True
+                        record, decide_again = record.replace(admitted=True), True
                     case EnsureNetwork():
                         observed = replace(observed, network=observed.network or PLANNED_NETWORK)
                     case PullImages():

@@ -6,7 +6,7 @@ enough (:mod:`reconciler.state.record_recovery`). Field names are on disk: a ren
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +16,10 @@ from reconciler.state.record_events import EventRecord, append_event
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with fields changed."""
+        return self.model_copy(update=changes)
 
 
 class ExitRecord(_Frozen):
@@ -216,8 +220,8 @@ class Record(_Frozen):
 
     def with_container(self, name: str, **changes: Any) -> Record:
         """A copy with fields of one container's record changed."""
-        changed = self.container(name).model_copy(update=changes)
-        return self.model_copy(update={"containers": {**self.containers, name: changed}})
+        changed = self.container(name).replace(**changes)
+        return self.replace(containers={**self.containers, name: changed})
 
     def with_condition(self, kind: str, status: str, reason: str, message: str, *, now: float) -> Record:
         """A copy with the condition set; the transition time changes only when the status does."""
@@ -225,11 +229,11 @@ class Record(_Frozen):
         at = old.at if old is not None and old.status == status else now
         new = Condition(type=kind, status=status, reason=reason, message=message, at=at)
         if old is None:
-            return self.model_copy(update={"conditions": (*self.conditions, new)})
+            return self.replace(conditions=(*self.conditions, new))
         changed = tuple(new if c.type == kind else c for c in self.conditions)
-        return self.model_copy(update={"conditions": changed})
+        return self.replace(conditions=changed)
 
     def with_event(self, reason: str, message: str, *, now: float, kind: str = "Normal") -> Record:
         """A copy with the event appended; one equal to the last is counted instead of repeated."""
         event = EventRecord(at=now, type=kind, reason=reason, message=message)
-        return self.model_copy(update={"events": append_event(self.events, event)})
+        return self.replace(events=append_event(self.events, event))

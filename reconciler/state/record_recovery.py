@@ -61,7 +61,7 @@ def recover_record(document: Mapping[str, Any]) -> Record | None:
         recovered=True,
     )
     if record.finished:
-        record = record.model_copy(update=_container_fields(status))
+        record = record.replace(**_container_fields(status))
     latest = max((created, *(event.at for event in record.events)))
     return record.with_event("Recovered", "The job's record was lost; it was recovered.", now=latest)
 

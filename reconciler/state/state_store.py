@@ -66,7 +66,7 @@ class StateStore:
             document = self._sidecars.document(self._sidecar(file), _job_document(key))
             record = recover_record(document) if document is not None else None
             if record is not None:
-                record = record.model_copy(update={"file": file})
+                record = record.replace(file=file)
                 try:
                     self._records.save(record)
                 except StateError:

@@ -54,11 +54,11 @@ def accept_manifest(record: Record | None, desired: DesiredJob, *, uid: str, now
         return _new_record(desired, uid=uid, now=now)
     job = desired.job
     if record.file != desired.file:
-        record = record.model_copy(update={"file": desired.file})
+        record = record.replace(file=desired.file)
     if not record.job:
         record = _accept_recovered(record, job)
     if _spec(job) != record.seen_spec:
-        record = record.model_copy(update={"seen_spec": _spec(job), "generation": record.generation + 1})
+        record = record.replace(seen_spec=_spec(job), generation=record.generation + 1)
     token = _annotation(job, ANNOTATION_RERUN)
     if token and token != record.rerun:
         return _recreate(record, desired, uid=uid, now=now, why="rerun was asked for")
@@ -66,8 +66,8 @@ def accept_manifest(record: Record | None, desired: DesiredJob, *, uid: str, now
         return _recreate(record, desired, uid=uid, now=now, why=why)
     faults = _update_faults(record, job)
     if not faults:
-        record = record.model_copy(update={"observed_generation": record.generation, **_NOT_REJECTED})
-        return record.model_copy(update={"job": dict(job)}) if job != record.job else record
+        record = record.replace(observed_generation=record.generation, **_NOT_REJECTED)
+        return record.replace(job=dict(job)) if job != record.job else record
     if (_annotation(job, ANNOTATION_UPDATE_POLICY) or desired.update_policy) == "Recreate":
         return _recreate(record, desired, uid=uid, now=now, why="its manifest changed")
     return _reject_update(record, job, faults, now=now)
@@ -81,8 +81,8 @@ def pin_runtime(record: Record, desired: DesiredJob, faults: Sequence[Fault], *,
     if record.runtime:
         return record
     if desired.runtime is not None:
-        pinned = {"runtime": dict(desired.runtime), "observed_generation": record.generation}
-        return record.model_copy(update={**pinned, "problem": None})
+        runtime = dict(desired.runtime)
+        return record.replace(runtime=runtime, observed_generation=record.generation, problem=None)
     ref = desired.job.get("spec", {}).get("runtimeRef", {})
     kind, name = ref.get("kind", "ClusterTrainingRuntime"), ref.get("name", "")
     message = (
@@ -117,21 +117,19 @@ def _accept_recovered(record: Record, job: Mapping[str, Any]) -> Record:
     Else a finished job would run again for no other reason than that its record was lost.
     """
     rerun = _annotation(job, ANNOTATION_RERUN)
-    return record.model_copy(update={"job": dict(job), "seen_spec": _spec(job), "rerun": rerun})
+    return record.replace(job=dict(job), seen_spec=_spec(job), rerun=rerun)
 
 
 def _recreate(record: Record, desired: DesiredJob, *, uid: str, now: float, why: str) -> Record:
     """Creates the record again under the same name: new uid and counters; generation and events continue."""
-    new = _new_record(desired, uid=uid, now=now).model_copy(
-        update={
-            "generation": record.generation,
-            "events": record.events,
-            "attempt": record.attempt + 1,
-            "network_id": record.network_id,
-            "subnet": record.subnet,
-            "gateway": record.gateway,
-            "port": record.port,
-        }
+    new = _new_record(desired, uid=uid, now=now).replace(
+        generation=record.generation,
+        events=record.events,
+        attempt=record.attempt + 1,
+        network_id=record.network_id,
+        subnet=record.subnet,
+        gateway=record.gateway,
+        port=record.port,
     )
     return new.with_event("Recreated", f"The job starts afresh: {why}.", now=now)
 
@@ -175,7 +173,7 @@ def _reject_update(record: Record, job: Mapping[str, Any], faults: list[Fault], 
     else:
         spec["suspend"] = suspend
     kept = {**record.job, "spec": spec, "metadata": job.get("metadata", {})}
-    record = record.model_copy(update={"job": kept, "observed_generation": record.generation})
+    record = record.replace(job=kept, observed_generation=record.generation)
     why = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
     message = (
         f"The change was refused, the job goes on as it was: {why}. "
@@ -185,8 +183,7 @@ def _reject_update(record: Record, job: Mapping[str, Any], faults: list[Fault], 
     if record.rejected == message:
         return record
     rejected_at = record.rejected_at if record.rejected else now
-    rejection = {"rejected": message, "rejected_path": faults[0].path, "rejected_at": rejected_at}
-    record = record.model_copy(update=rejection)
+    record = record.replace(rejected=message, rejected_path=faults[0].path, rejected_at=rejected_at)
     return record.with_event("UpdateRefused", message, now=now, kind="Warning")
 
 

@@ -14,15 +14,14 @@ from reconciler.state.record import ExitRecord, Record
 def apply_action_result(record: Record, result: ActionResult, now: float) -> Record:
     """Returns the record after an action."""
     if result.network is not None:
-        found = result.network
-        changes = {"network_id": found.id, "subnet": found.subnet, "gateway": found.gateway}
-        record = record.model_copy(update={**changes, "port": found.port})
+        net = result.network
+        record = record.replace(network_id=net.id, subnet=net.subnet, gateway=net.gateway, port=net.port)
     record = _apply_admission(record, result, now)
     for started in result.started:
         record = record.with_container(started.name, container_id=started.id, ip=started.ip, started_at=now)
         record = record.with_event("Started", f"Started container {started.name}", now=now)
     if new := tuple(sentence for sentence in result.limitations if sentence not in record.warned):
-        record = record.model_copy(update={"warned": (*record.warned, *new)})
+        record = record.replace(warned=(*record.warned, *new))
         record = record.with_event("EngineLimits", " ".join(new), now=now, kind="Warning")
     record = record_progress_unavailable(record, result.progress_unavailable, now=now)
     for name, message in result.start_failures:
@@ -31,21 +30,20 @@ def apply_action_result(record: Record, result: ActionResult, now: float) -> Rec
     for state in result.stopped:
         record = _apply_stop(record, state, now)
     if result.cleaned:
-        record = record.model_copy(update={"cleaned": True})
+        record = record.replace(cleaned=True)
     if result.problem is not None:
         return record_problem(record, *result.problem, now=now)
-    return record.model_copy(update={"problem": None}) if result.started and record.problem else record
+    return record.replace(problem=None) if result.started and record.problem else record
 
 
 def _apply_admission(record: Record, result: ActionResult, now: float) -> Record:
     allocation = result.allocation
     if allocation is None or (allocation.waiting and allocation.waiting == record.queued):
         return record
-    changes = {"share": allocation.share, "priority": result.priority, "queued": allocation.waiting}
+    newly_queued = allocation.waiting and not record.queued
+    record = record.replace(share=allocation.share, priority=result.priority, queued=allocation.waiting)
     if not allocation.waiting:
-        return record.model_copy(update={**changes, "admitted": True, "devices": allocation.devices})
-    newly_queued = not record.queued
-    record = record.model_copy(update=changes)
+        return record.replace(admitted=True, devices=allocation.devices)
     return record.with_event("Queued", allocation.waiting, now=now) if newly_queued else record
 
 

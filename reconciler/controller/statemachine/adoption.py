@@ -25,12 +25,12 @@ from reconciler.state.record import Record
 
 def adopt_containers(plan: JobPlan, observed: Observed, record: Record) -> Record:
     """Completes a recovered record with attempt, restart numbers, devices and network of the engine."""
-    record = record.model_copy(update={"recovered": False})
+    record = record.replace(recovered=False)
     if record.finished:
         return record
     own = [c for c in observed.containers if run_identity(c)[0] == record.uid]
     attempt = max((record.attempt, *(run_identity(c)[1] for c in own)))
-    record = record.model_copy(update={"attempt": attempt})
+    record = record.replace(attempt=attempt)
     current = [c for c in own if run_identity(c)[1] == attempt]
     if any(c.labels.get(LABEL_SPEC_HASH) not in {None, spec_hash(plan)} for c in current):
         # Manifest or runtime have changed since: ranks of two plans must never meet.
@@ -43,12 +43,11 @@ def adopt_containers(plan: JobPlan, observed: Observed, record: Record) -> Recor
             record = record.with_container(container.name, restart=restart, failures=restart)
     if not current:
         return record
-    share = dict(requested_resources(plan))
-    held = {"admitted": True, "devices": _devices_of(plan, current), "share": share}
-    net = observed.network
-    if net is not None:
-        held |= {"network_id": net.id, "subnet": net.subnet, "gateway": net.gateway, "port": net.port}
-    return record.model_copy(update=held)
+    devices = _devices_of(plan, current)
+    record = record.replace(admitted=True, devices=devices, share=requested_resources(plan))
+    if (net := observed.network) is None:
+        return record
+    return record.replace(network_id=net.id, subnet=net.subnet, gateway=net.gateway, port=net.port)
 
 
 def _devices_of(plan: JobPlan, states: Iterable[ContainerState]) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -39,16 +39,14 @@ def reset_container(record: Record, name: str, *, not_before: float) -> Record:
 def next_attempt(record: Record, *, keep_succeeded: bool = False) -> Record:
     """Starts a new attempt of all containers; with ``keep_succeeded`` complete steps stay complete."""
     done = {s: d for s, d in record.steps_done.items() if keep_succeeded and d == "succeeded"}
-    return record.model_copy(
-        update={
-            "attempt": record.attempt + 1,
-            "containers": {},
-            "steps_done": done,
-            "step_failures": {},
-            "step_started": {s: t for s, t in record.step_started.items() if s in done},
-            "attempt_not_before": 0.0,
-            "problem": None,
-        }
+    return record.replace(
+        attempt=record.attempt + 1,
+        containers={},
+        steps_done=done,
+        step_failures={},
+        step_started={s: t for s, t in record.step_started.items() if s in done},
+        attempt_not_before=0.0,
+        problem=None,
     )
 
 
@@ -58,14 +56,12 @@ def restart_gang(record: Record, *, now: float, counted: bool, why: str) -> Reco
     ``counted``: it counts towards ``maxRestarts``; ``why``: a sentence, for the event.
     """
     restarts = record.restarts + 1
-    changed = next_attempt(record).model_copy(
-        update={
-            "restarts": restarts,
-            "counted_restarts": record.counted_restarts + (1 if counted else 0),
-            "step_restarts": {},
-            "counted_step_restarts": {},
-            "attempt_not_before": now + backoff(restarts, base=GANG_BACKOFF),
-        }
+    changed = next_attempt(record).replace(
+        restarts=restarts,
+        counted_restarts=record.counted_restarts + (1 if counted else 0),
+        step_restarts={},
+        counted_step_restarts={},
+        attempt_not_before=now + backoff(restarts, base=GANG_BACKOFF),
     )
     message = f"{why} Attempt {changed.attempt} starts."
     return changed.with_event("Restarting", message, now=now, kind="Warning")
@@ -73,8 +69,7 @@ def restart_gang(record: Record, *, now: float, counted: bool, why: str) -> Reco
 
 def finish_job(record: Record, *, now: float) -> Record:
     """Ends the job, once its condition is set: it holds no resources and waits for nothing."""
-    ended = {"finished_at": now, "clock_from": now, "admitted": False, "queued": "", "problem": None}
-    return record.model_copy(update=ended)
+    return record.replace(finished_at=now, clock_from=now, admitted=False, queued="", problem=None)
 
 
 def record_problem(record: Record, reason: str, message: str, *, now: float) -> Record:
@@ -92,5 +87,5 @@ def record_problem(record: Record, reason: str, message: str, *, now: float) -> 
         count=count,
         retry_at=now + backoff(count, base=PROBLEM_BACKOFF, limit=PROBLEM_LIMIT),
     )
-    record = record.model_copy(update={"problem": problem})
+    record = record.replace(problem=problem)
     return record if same else record.with_event(reason, message, now=now, kind="Warning")

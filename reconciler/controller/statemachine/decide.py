@@ -146,7 +146,7 @@ def _apply_policies(
         # A retry within the step's backoffLimit: what was counted towards it stays counted.
         why = f"{describe_first_failure(record)}."
         restarted = restart_gang(record, now=now, counted=False, why=why)
-        return restarted.model_copy(update={"step_failures": record.step_failures})
+        return restarted.replace(step_failures=record.step_failures)
     view = build_job_view(plan, observed, record)
     if _network_lost(view, observed, record):
         return restart_gang(record, now=now, counted=False, why="The job's network was removed.")
@@ -183,7 +183,7 @@ def _advance(
     if not launches:
         if record.queued or record.problem is not None:
             # Nothing waits any more, or a start that was reported as failed has worked after all.
-            record = record.model_copy(update={"queued": "", "problem": None})
+            record = record.replace(queued="", problem=None)
         return Decision(record=record, actions=tuple(actions), requeue_at=requeue_at)
     if observed.refusal.message:
         return _wind_up(plan, observed, refuse_job(record, observed.refusal, now=now), now, options)
@@ -197,7 +197,7 @@ def _advance(
         retries = [s.retry_at for i in images if (s := observed.images.get(i.image)) and s.retry_at]
         return Decision(record=record, actions=tuple(actions), requeue_at=_earliest(requeue_at, *retries))
     if record.started_at is None:
-        record = record.model_copy(update={"started_at": now})
+        record = record.replace(started_at=now)
     return Decision(record=record, actions=(*actions, Launch(pods=launches)), requeue_at=requeue_at)
 
 
@@ -217,7 +217,7 @@ def _record_step_starts(view: JobView, record: Record, now: float) -> Record:
         for s in view.steps
         if s.plan.name not in record.step_started and not s.done and dependencies_met(view, s)
     }
-    return record.model_copy(update={"step_started": {**record.step_started, **new}}) if new else record
+    return record.replace(step_started={**record.step_started, **new}) if new else record
 
 
 def _held_until(record: Record) -> float:

@@ -15,7 +15,7 @@ def record_once(record: Record, key: str, reason: str, message: str, *, now: flo
     """Records an event unless ``key`` was recorded before."""
     if key in record.warned:
         return record
-    record = record.model_copy(update={"warned": (*record.warned, key)})
+    record = record.replace(warned=(*record.warned, key))
     return record.with_event(reason, message, now=now, kind=kind)
 
 

@@ -12,7 +12,7 @@ def apply_success_policy(plan: JobPlan, view: JobView, record: Record, *, now: f
     """Marks steps that have succeeded, and completes the job when its success policy is met."""
     done = {s.plan.name: "succeeded" for s in view.steps if not s.done and _step_succeeded(s)}
     if done:
-        record = record.model_copy(update={"steps_done": {**record.steps_done, **done}})
+        record = record.replace(steps_done={**record.steps_done, **done})
     if not _job_succeeded(plan, record):
         return record
     reason, message = "AllJobsCompleted", "jobset completed successfully"

@@ -19,13 +19,13 @@ def apply_suspension(plan: JobPlan, record: Record, now: float) -> Record:
     """Upstream's ``setSuspendedCondition``: True while suspended, False (Resumed) after, else absent."""
     if plan.suspend and not record.suspended:
         message = "TrainJob is suspended"
-        record = _give_up_attempt(record).model_copy(
-            update={"suspended": True, "preempted": False, "admitted": False, "queued": "", "problem": None}
+        record = _give_up_attempt(record).replace(
+            suspended=True, preempted=False, admitted=False, queued="", problem=None
         )
         record = record.with_condition("Suspended", "True", "Suspended", message, now=now)
         return record.with_event("Suspended", message, now=now)
     if not plan.suspend and record.suspended:
-        return _resume(record.model_copy(update={"suspended": False, "clock_from": now}), now)
+        return _resume(record.replace(suspended=False, clock_from=now), now)
     return record
 
 
@@ -33,20 +33,18 @@ def apply_preemption(observed: Observed, record: Record, now: float) -> Record:
     """Makes room for a job of higher priority; goes on, as after a suspension, when admitted again."""
     if observed.preempted_by and record.admitted:
         message = f"TrainJob is suspended to make room for {observed.preempted_by}"
-        record = _give_up_attempt(record).model_copy(
-            update={"preempted": True, "admitted": False, "queued": message}
-        )
+        record = _give_up_attempt(record).replace(preempted=True, admitted=False, queued=message)
         record = record.with_condition("Suspended", "True", "Preempted", message, now=now)
         return record.with_event("Preempted", message, now=now, kind="Warning")
     if record.preempted and record.admitted:
-        return _resume(record.model_copy(update={"preempted": False, "clock_from": now, "queued": ""}), now)
+        return _resume(record.replace(preempted=False, clock_from=now, queued=""), now)
     return record
 
 
 def suspend_until_next_start(record: Record, now: float) -> Record:
     """Lets the job wait for the next daemon, which admits it again, as after a preemption."""
-    record = next_attempt(record, keep_succeeded=True).model_copy(
-        update={"preempted": True, "admitted": False, "queued": STOPPED_MESSAGE}
+    record = next_attempt(record, keep_succeeded=True).replace(
+        preempted=True, admitted=False, queued=STOPPED_MESSAGE
     )
     record = record.with_condition("Suspended", "True", "Stopped", STOPPED_MESSAGE, now=now)
     return record.with_event("Stopped", STOPPED_MESSAGE, now=now)

@@ -75,7 +75,7 @@ class ProgressReports:
         with self._lock:
             if status != report.status and self._reports.get(record.key) is report:
                 self._reports[record.key] = replace(report, status=status)
-        return record.model_copy(update={"trainer_status": status, "progress_at": report.at})
+        return record.replace(trainer_status=status, progress_at=report.at)
 
     def discard_saved(self, record: Record) -> None:
         """Drops a report that the saved record contains, or that comes from another job of the same name."""

@@ -38,7 +38,7 @@ LINE_LENGTH: Final = 300
 
 def apply_failure_policy(plan: JobPlan, record: Record, failure: StepFailure, *, now: float) -> Record:
     """Restarts the gang or the failed step, or fails the job for good."""
-    record = record.model_copy(update={"steps_done": {**record.steps_done, failure.step: "failed"}})
+    record = record.replace(steps_done={**record.steps_done, failure.step: "failed"})
     first = f"(first failed job: {plan.name}-{failure.step}-0)"
     if plan.max_restarts is None:
         message = f"jobset failed due to one or more job failures {first}"
@@ -83,14 +83,12 @@ def _restart_step(step: StepPlan, record: Record, *, now: float, counted: bool, 
     for pod in step.pods:
         for container in pod.containers:
             record = reset_container(record, container.name, not_before=not_before)
-    changed = record.model_copy(
-        update={
-            "step_restarts": {**record.step_restarts, step.name: restarts},
-            "counted_step_restarts": {**record.counted_step_restarts, step.name: towards_max},
-            "steps_done": {s: d for s, d in record.steps_done.items() if s != step.name},
-            "step_failures": {s: n for s, n in record.step_failures.items() if s != step.name},
-            "step_started": {s: t for s, t in record.step_started.items() if s != step.name},
-        }
+    changed = record.replace(
+        step_restarts={**record.step_restarts, step.name: restarts},
+        counted_step_restarts={**record.counted_step_restarts, step.name: towards_max},
+        steps_done={s: d for s, d in record.steps_done.items() if s != step.name},
+        step_failures={s: n for s, n in record.step_failures.items() if s != step.name},
+        step_started={s: t for s, t in record.step_started.items() if s != step.name},
     )
     return changed.with_event("Restarting", f"{why} Step {step.name} starts again.", now=now, kind="Warning")
 
@@ -110,7 +108,7 @@ def add_log_tail(record: Record, lines: tuple[str, ...]) -> Record:
     failure, failed = record.failure, record.condition("Failed")
     if failure is None:
         return record
-    record = record.model_copy(update={"failure": failure.model_copy(update={"log": lines})})
+    record = record.replace(failure=failure.replace(log=lines))
     shown = [line[:LINE_LENGTH] for line in lines[-LINES_SHOWN:] if line.strip()]
     if failed is None or not shown or not failed.message.endswith(failure.message):
         return record
@@ -121,7 +119,7 @@ def add_log_tail(record: Record, lines: tuple[str, ...]) -> Record:
 def refuse_job(record: Record, refusal: PolicyRefusal, *, now: float) -> Record:
     """Fails a job that the policy refuses; before its start, until its manifest or the policy changes."""
     failed = record.with_condition("Failed", "True", POLICY_VIOLATION, refusal.message, now=now)
-    failed = finish_job(failed, now=now).model_copy(update={"refused_under": refusal.digest})
+    failed = finish_job(failed, now=now).replace(refused_under=refusal.digest)
     return failed.with_event(POLICY_VIOLATION, refusal.message, now=now, kind="Warning")
 
 

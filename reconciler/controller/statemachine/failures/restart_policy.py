@@ -95,7 +95,7 @@ def _count_failure(
     if rule is not None and rule.action != "Count":
         return record, None
     failures = record.step_failures.get(step.name, 0) + 1
-    record = record.model_copy(update={"step_failures": {**record.step_failures, step.name: failures}})
+    record = record.replace(step_failures={**record.step_failures, step.name: failures})
     exceeded = failures > step.backoff_limit
     return record, StepFailure(step=step.name, reason=BACKOFF_LIMIT_EXCEEDED) if exceeded else None
 

@@ -69,7 +69,7 @@ def detect_stall(
         message=f"no log line and no progress report of any rank for {stall_timeout(plan):g} s",
         at=now,
     )
-    record = record.model_copy(update={"failure": failure})
+    record = record.replace(failure=failure)
     record = record.with_event(STALLED, f"The job is stalled: {failure.message}.", now=now, kind="Warning")
     return record, StepFailure(step=step.plan.name, reason=STALLED)
 

@@ -27,7 +27,7 @@ class StepFailure:
 def record_first_failure(record: Record, failure: Failure) -> Record:
     """Keeps the failure unless the attempt has one already."""
     known = record.failure is not None and record.failure.attempt == record.attempt
-    return record if known else record.model_copy(update={"failure": failure})
+    return record if known else record.replace(failure=failure)
 
 
 def describe_first_failure(record: Record) -> str:
