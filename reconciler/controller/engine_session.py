@@ -31,6 +31,7 @@ from reconciler.controller.nodeservices.registry_credentials import CONFIG_JSON_
 from reconciler.controller.plan_cache import PlanCache
 from reconciler.controller.scheduler.job_priority import job_priority
 from reconciler.controller.scheduler.resources import CPU, MEMORY
+from reconciler.controller.statemachine.actions import ImageRequest
 from reconciler.controller.statemachine.observation import ImageState, Observed, PolicyRefusal, ProbeResults
 from reconciler.controller.thread_pool import DaemonThreadPool
 from reconciler.engines.protocol import Engine, EngineInfo, NetworkState
@@ -229,14 +230,12 @@ class EngineSession:
             images = [image for image, keys in self._jobs_waiting_for_image.items() if keys]
         return any(self.connected.image_puller.state(image).status == "pulling" for image in images)
 
-    def _pull_image(
-        self, record: Record, image: str, policy: str, pull_secrets: tuple[str, ...]
-    ) -> ImageState:
+    def _pull_image(self, record: Record, request: ImageRequest) -> ImageState:
         """Request an image for a job, whose key is queued when the image has changed."""
         connected = self._require_connected()
-        image = self.enforcer.full_image_name(image)
+        image = self.enforcer.full_image_name(request.image)
         secrets = self._catalog().secrets
-        data = [d for s in pull_secrets if (d := secrets.get((record.namespace, s))) is not None]
+        data = [d for s in request.pull_secrets if (d := secrets.get((record.namespace, s))) is not None]
         if service_credential := read_credential(REGISTRY_AUTH):
             # After the job's own: those that match as well win.
             data.append({CONFIG_JSON_KEY: service_credential})
@@ -244,7 +243,7 @@ class EngineSession:
             self._jobs_waiting_for_image.setdefault(image, set()).add(record.key)
         return connected.image_puller.request(
             image,
-            effective_pull_policy(policy, self._settings.pull_policy),
+            effective_pull_policy(request.policy, self._settings.pull_policy),
             token=f"{record.uid}/{record.attempt}",
             auth=find_credentials(image, data),
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.controller.executor.placement import Host
     from reconciler.controller.nodeservices.logs.log_collector import LogCollector
     from reconciler.controller.nodeservices.progress.progress_endpoints import ProgressEndpoints
+    from reconciler.controller.statemachine.actions import ImageRequest
     from reconciler.controller.statemachine.observation import ImageState
     from reconciler.controller.thread_pool import DaemonThreadPool
     from reconciler.engines.protocol import ContainerState, Engine, NetworkState
@@ -35,7 +36,7 @@ class ExecutionContext:
         spec_hash: of the job's plan; "" without one.
         enforcer: the policy, checked again when a hostPath is used.
         priority: among the jobs that wait for admission; the higher goes first.
-        pull_image: asks for an image: ``(image, pull policy, names of imagePullSecrets)``.
+        pull_image: asks for an image.
         forget_image: called when an image turns out to be gone.
         progress_endpoints: opens what the containers report their progress to, and says where that is;
             takes the job's network and whether containers run on it.
@@ -51,7 +52,7 @@ class ExecutionContext:
     spec_hash: str
     enforcer: PolicyEnforcer
     priority: int
-    pull_image: Callable[[str, str, tuple[str, ...]], ImageState]
+    pull_image: Callable[[ImageRequest], ImageState]
     forget_image: Callable[[str], None]
     progress_endpoints: Callable[[NetworkState, bool], ProgressEndpoints]
 

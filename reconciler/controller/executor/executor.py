@@ -93,12 +93,12 @@ class Executor:
         self, record: Record, action: PullImages, context: ExecutionContext
     ) -> tuple[ActionResult, dict[str, ImageState]]:
         states: dict[str, ImageState] = {}
-        for image, policy, secrets in action.images:
-            state = context.pull_image(image, policy, secrets)
+        for request in action.images:
+            state = context.pull_image(request)
             if state.retry_at is not None:
                 # The puller serves many jobs, and uses the wall clock.
                 state = replace(state, retry_at=to_record_clock(state.retry_at, record, self._clock))
-            states[image] = state
+            states[request.image] = state
         missing = [s.message for s in states.values() if s.status in {"failed", "absent"} and s.message]
         problem = (IMAGE_UNAVAILABLE, "; ".join(missing)) if missing else None
         return ActionResult(problem=problem), states
