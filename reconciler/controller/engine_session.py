@@ -227,7 +227,7 @@ class EngineSession:
         if self.connected is None:
             return False
         with self._lock:
-            images = [image for image, keys in self._jobs_waiting_for_image.items() if keys]
+            images = list(self._jobs_waiting_for_image)
         return any(self.connected.image_puller.state(image).status == "pulling" for image in images)
 
     def _pull_image(self, record: Record, request: ImageRequest) -> ImageState:
