@@ -33,7 +33,11 @@ def requested_by_pod(pod: PodPlan) -> dict[str, float]:
     init_last = sorted(pod.containers, key=lambda c: c.kind == "init")
     requests = {c.name: _requested_by_container(c) for c in init_last}
     resources = dict.fromkeys(resource for amounts in requests.values() for resource in amounts)
-    return {r: pod.total(lambda c, r=r: requests[c.name].get(r, 0)) for r in resources}
+
+    def total(resource: str) -> float:
+        return pod.total(lambda container: requests[container.name].get(resource, 0))
+
+    return {resource: total(resource) for resource in resources}
 
 
 def _requested_by_container(container: ContainerPlan) -> dict[str, float]:
