@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -53,6 +55,16 @@ def test_the_table_of_changes_names_a_file_for_each_of_at_least_twenty() -> None
 
     assert len(table) >= 20
     assert [change for change, place in table if not PATH.search(place)] == []
+
+
+def test_the_list_of_modules_is_up_to_date() -> None:
+    script = ROOT / "scripts" / "generate_module_list.py"
+
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_module_has_a_name_of_its_own() -> None:
