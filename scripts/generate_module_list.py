@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
 HEADING = "## Every module\n"
 INTRODUCTION = """\
-For what no row above names: the first sentence of each docstring (`scripts/generate_module_list.py` writes it).
+For what no row above names: the first sentence of each docstring (by `scripts/generate_module_list.py`).
 """
 #: Sphinx roles, and what they point at: the name alone is left.
 _ROLE = re.compile(r":\w+(?::\w+)?:`~?(?:[\w.]+\.)?(\w+)`")

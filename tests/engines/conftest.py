@@ -12,7 +12,7 @@ import pytest
 from reconciler.engines.docker.docker_engine import DockerEngine
 from reconciler.engines.podman.podman_engine import PodmanEngine
 from reconciler.engines.podman.rootless_limits import detect_privileges
-from reconciler.engines.protocol import Engine
+from reconciler.engines.protocol import Engine, EngineInfo
 from tests.support import engines, images
 from tests.support.benches import Abilities, Bench
 
@@ -59,6 +59,9 @@ def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[Mak
         else:
             url = engine_url(kind)
             engine = PodmanEngine(url) if kind == "podman" else DockerEngine(url)
+            if isinstance(engine, PodmanEngine):
+                # As a daemon, which asks once: /info is half a second of work for Podman.
+                engine._user_privileges = detect_privileges(_info(kind, url))
             bench = Bench(engine, images.reference(), _abilities(kind, url))
         made.append(bench)
         return bench
@@ -72,13 +75,17 @@ def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[Mak
 
 
 @functools.cache
-def _abilities(kind: str, url: str) -> Abilities:
-    """Returns what the engine can do here: rootless Podman sets limits only through delegated controllers."""
+def _info(kind: str, url: str) -> EngineInfo:
     engine = PodmanEngine(url) if kind == "podman" else DockerEngine(url)
     try:
-        info = engine.info()
+        return engine.info()
     finally:
         engine.close()
+
+
+def _abilities(kind: str, url: str) -> Abilities:
+    """Returns what the engine can do here: rootless Podman sets limits only through delegated controllers."""
+    info = _info(kind, url)
     if kind == "docker":
         return Abilities()
     privileges = detect_privileges(info)
