@@ -8,6 +8,7 @@ that can't be had on this machine is reported here and its tests skip, counted. 
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import signal
 import subprocess
@@ -31,6 +32,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Started in the background (nohup, CI) this program ignores INT, and pytest would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Where this is set (containers, CI), each of a thousand commands would compile the package anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(ROOT / "reconciler", quiet=1)
     with engines.using_engines():
         _prepare()
         command = [

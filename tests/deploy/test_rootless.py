@@ -25,8 +25,14 @@ ENGINE_FILES = sorted(
     for path in (ROOT / "tests" / "engines").glob("test_*.py")
     if "mark.engine" in path.read_text() and "docker" not in path.name
 )
-#: Of root's Podman and an ordinary user's the same: pulls, logs' streams, an engine that goes. Left to long runs.
-SAME_FOR_ROOT = {"test_image_pull.py", "test_container_logs.py", "test_engine_loss.py"}
+#: Of root's Podman and an ordinary user's the same: pulls, streams of logs and events, an engine that goes. Left to
+#: long runs.
+SAME_FOR_ROOT = {
+    "test_image_pull.py",
+    "test_container_logs.py",
+    "test_engine_events.py",
+    "test_engine_loss.py",
+}
 #: Whole jobs: the training, names and addresses, a crash of the daemon, whose the files are, progress.
 JOBS = (
     ("e2e/test_training.py", "podman and three_nodes_train"),

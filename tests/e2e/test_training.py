@@ -37,6 +37,7 @@ def _digits(workspace: Workspace, site: Path) -> tuple[str, list[dict[str, Any]]
     return job, [config, trainjob, torch]
 
 
+@pytest.mark.one_engine
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_three_nodes_train_with_ddp_to_complete(workspace: Workspace, torch_site: Path) -> None:
