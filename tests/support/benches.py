@@ -117,7 +117,18 @@ class Bench:
 
     def pause(self, container: str) -> None:
         """Pause a running container."""
-        self._signal(container, "pause", signal.SIGSTOP)
+
+        def pause() -> bool:
+            try:
+                self._signal(container, "pause", signal.SIGSTOP)
+            except EngineError as error:
+                # A busy Docker lists a resumed container as running before it takes it for resumed itself.
+                if "already paused" not in str(error):
+                    raise
+                return False
+            return True
+
+        eventually(pause, what=f"{container} is paused")
 
     def _signal(self, container: str, verb: str, number: int) -> None:
         if isinstance(self.engine, HttpEngine):
