@@ -126,7 +126,7 @@ class PrivateEngine:
         )
 
     def _environment(self) -> dict[str, str]:
-        environment = dict(os.environ)
+        environment = {**os.environ, **engines.WITHOUT_PACKAGES}
         if self.kind == "podman" and not Path("/run/systemd/system").exists():
             conf = self.folder / "containers.conf"
             conf.write_text(engines.CONTAINERS_CONF)

@@ -275,7 +275,7 @@ def podman_service(folder: Path, *registries: Registry) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     conf = folder / "registries.conf"
     conf.write_text("".join(f'[[registry]]\nlocation = "{r.host}"\ninsecure = true\n' for r in registries))
-    environment = {**os.environ, "CONTAINERS_REGISTRIES_CONF": str(conf)}
+    environment = {**os.environ, **engines.WITHOUT_PACKAGES, "CONTAINERS_REGISTRIES_CONF": str(conf)}
     if not Path("/run/systemd/system").exists():
         containers = folder / "containers.conf"
         containers.write_text(engines.CONTAINERS_CONF)

@@ -157,6 +157,7 @@ def _start(user: User) -> None:
 def _serve(user: User) -> None:
     """The service, in mounts that hold what every program of the user shares with its containers."""
     room = {
+        "env": user.environment | engines.WITHOUT_PACKAGES,
         "nodes": {"tun": "/dev/net/tun"},
         "devices": str(user.run / "dev"),
         # conmon leaves a file "oom" where the service was started.
