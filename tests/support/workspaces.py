@@ -251,8 +251,12 @@ class Workspace:
             found = client.containers.list(all=True, filters={"label": labels}, sparse=True)
             inspected = []
             for container in found:
-                with contextlib.suppress(docker.errors.NotFound):
+                try:
                     inspected.append(client.api.inspect_container(container.id))
+                except docker.errors.APIError as error:
+                    # Podman answers 500 for a container that goes while it looks.
+                    if error.status_code != 404 and "no such container" not in str(error):
+                        raise
         return sorted(inspected, key=lambda c: c["Name"].lstrip("/"))
 
     def clean(self) -> None:
