@@ -204,8 +204,9 @@ class _DryRun:
                         verb = "wait" if policy == "Never" else "pull"
                         yield Change(verb=verb, kind="image", name=image, job=job, reason=f"policy {policy}")
             case Launch():
-                for name in (name for pod in action.pods for name in pod.containers):
-                    yield Change(verb="create", kind="container", name=name, job=job)
+                for pod in action.pods:
+                    for name in pod.containers:
+                        yield Change(verb="create", kind="container", name=name, job=job)
             case Remove() | Stop():
                 verb = "remove" if isinstance(action, Remove) else "stop"
                 for state in action.containers:

@@ -272,6 +272,7 @@ class Manager:
                 # No further try can succeed.
                 self._failure = error
                 self._stop.set()
+                return
             self._stop.wait(delay)
             delay = min(delay * 2, LAST_RETRY)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.engines.docker.docker_engine import DockerEngine
+from reconciler.engines.discovery.selection import create_engine
 from reconciler.engines.podman.podman_engine import PodmanEngine
 from reconciler.engines.podman.rootless_limits import detect_privileges
 from reconciler.engines.protocol import Engine, EngineInfo
@@ -58,7 +58,7 @@ def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[Mak
             bench = Bench(engine, "", PROCESS)
         else:
             url = engine_url(kind)
-            engine = PodmanEngine(url) if kind == "podman" else DockerEngine(url)
+            engine = create_engine(kind, url)
             if isinstance(engine, PodmanEngine):
                 # As a daemon, which asks once: /info is half a second of work for Podman.
                 engine._user_privileges = detect_privileges(_info(kind, url))
@@ -76,7 +76,7 @@ def make_bench(engine_url: Callable[[str], str], tmp_path: Path) -> Iterator[Mak
 
 @functools.cache
 def _info(kind: str, url: str) -> EngineInfo:
-    engine = PodmanEngine(url) if kind == "podman" else DockerEngine(url)
+    engine = create_engine(kind, url)
     try:
         return engine.info()
     finally:

@@ -7,7 +7,6 @@ thread, at the simulated time.
 # ruff: noqa: ARG002  (they have the signatures of the real ones)
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -166,14 +165,12 @@ class SimulatedProbeRunner:
 
 
 class InlineExecutor:
-    """An executor that does the first task at once and the others, in any order, when a result is wanted.
+    """An executor that does its tasks in the order they came, when the first result is wanted.
 
-    So the orders in which threads could have come are all played, the first one's promise (rank 0 exists
-    before the others) kept.
+    The first one's promise (rank 0 exists before the others) is kept.
     """
 
-    def __init__(self, _width: int, _name: str, order: random.Random | None = None) -> None:
-        self._order = order
+    def __init__(self, _width: int, _name: str) -> None:
         self._waiting: list[tuple[_Later, Callable[[], Any]]] = []
 
     def submit(self, function: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:
@@ -184,10 +181,7 @@ class InlineExecutor:
     def work(self) -> None:
         """Do all that was submitted."""
         tasks, self._waiting = self._waiting, []
-        first, rest = tasks[:1], tasks[1:]
-        if self._order is not None:
-            self._order.shuffle(rest)
-        for later, task in first + rest:
+        for later, task in tasks:
             try:
                 later.set_result(task())
             except Exception as error:  # noqa: BLE001  (as executors do; Killed goes through)

@@ -71,24 +71,26 @@ def wait(job: str, *, goal: str, timeout: float | None, namespace: str | None, s
     deadline = None if timeout is None else time.monotonic() + timeout
     root = sidecar_root(settings.specs, settings.status_dir)
     reader = open_reader(settings)
-    outcome: Outcome | None = None
-    with FolderWatcher([settings.specs, root]) as watcher, StatusLine() as line:
-        while outcome is None:
+
+    def await_outcome(watcher: FolderWatcher, line: StatusLine) -> Outcome:
+        while True:
             try:
                 found = reader.snapshot().find(job, namespace)
             except JobNotFound:
                 if goal != "delete":
                     raise
-                outcome = Outcome(status=0, message=f"{job}: gone")
-                break
+                return Outcome(status=0, message=f"{job}: gone")
             line.show(found)
-            outcome = find_outcome(found, goal, now=time.time(), settings=settings)
+            if outcome := find_outcome(found, goal, now=time.time(), settings=settings):
+                return outcome
             left = 1.0 if deadline is None else deadline - time.monotonic()
-            if outcome is None and left <= 0:
+            if left <= 0:
                 state = f"is still {found.phase}" + (f": {found.message}" if found.message else "")
-                outcome = Outcome(status=EXIT_TIMEOUT, message=f"{found.name}: timed out; it {state}")
-            if outcome is None:
-                watcher.wait(left)
+                return Outcome(status=EXIT_TIMEOUT, message=f"{found.name}: timed out; it {state}")
+            watcher.wait(left)
+
+    with FolderWatcher([settings.specs, root]) as watcher, StatusLine() as line:
+        outcome = await_outcome(watcher, line)
     click.echo(outcome.message, err=outcome.status != 0)
     return outcome.status
 

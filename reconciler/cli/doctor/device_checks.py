@@ -24,7 +24,6 @@ _CDI_TOOLS: Final = {
     "amd.com/gpu": ("amd-ctk", "sudo amd-ctk cdi generate --output=/etc/cdi/amd.json"),
 }
 _PACKAGES: Final = dict.fromkeys(("apt", "dnf", "zypper", "pacman"), "nvidia-container-toolkit")
-_CDI_FOLDERS: Final = ("etc/cdi", "var/run/cdi")
 
 
 def device_checks(engine: Engine, machine: Machine) -> Iterator[Check]:
@@ -56,8 +55,11 @@ def check_gpus(engine: Engine, machine: Machine) -> Check:
 
 
 def _kinds_in_cdi(machine: Machine) -> set[str]:
-    folders = [machine.path(folder) for folder in _CDI_FOLDERS]
-    return {device.kind for device in cdi.read_inventory(folders)}
+    return {device.kind for device in cdi.read_inventory(_cdi_folders(machine))}
+
+
+def _cdi_folders(machine: Machine) -> list[Path]:
+    return [machine.path(str(folder)) for folder in cdi.FOLDERS]
 
 
 def _generate_command(kind: str, machine: Machine) -> str:
@@ -72,8 +74,7 @@ def _generate_command(kind: str, machine: Machine) -> str:
 def check_cdi_specifications(machine: Machine) -> Check:
     """Checks that CDI specifications can be read and name what exists: driver updates leave stale ones."""
     name = "CDI specifications"
-    found = [file for folder in _CDI_FOLDERS for file in sorted(machine.path(folder).glob("*"))]
-    files = [file for file in found if file.suffix in {".json", ".yaml", ".yml"}]
+    files = cdi.list_specs(_cdi_folders(machine))
     broken: list[str] = []
     stale: dict[str, tuple[str, list[str]]] = {}
     for file in files:

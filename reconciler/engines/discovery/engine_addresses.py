@@ -64,13 +64,14 @@ def podman_addresses(environment: Mapping[str, str], home: Path, *, uid: int) ->
         return [normalize_address(host)]
     runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
     machines = home / ".local" / "share" / "containers" / "podman" / "machine"
-    # Podman 5's machines on macOS put theirs there.
-    temporary = Path(environment.get("TMPDIR") or "/nowhere", "podman")
+    # Podman 5's machines on macOS put theirs into TMPDIR.
+    temporary = environment.get("TMPDIR")
+    sockets = sorted(Path(temporary, "podman").glob("*-api.sock")) if temporary else []
     urls = [
         f"unix://{runtime}/podman/podman.sock",
         "unix:///run/podman/podman.sock",
         *(f"unix://{path}" for path in sorted(machines.glob("**/podman.sock"))),
-        *(f"unix://{path}" for path in sorted(temporary.glob("*-api.sock"))),
+        *(f"unix://{path}" for path in sockets),
     ]
     return list(dict.fromkeys(urls))
 

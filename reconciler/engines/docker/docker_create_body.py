@@ -172,8 +172,7 @@ def _devices(spec: ContainerSpec, *, with_cdi: bool) -> dict[str, Any]:
     nodes: list[str] = []
     for kind, names in spec.devices.items():
         # AMD's devices are there without a CDI spec, too.
-        described = kind != host_devices.AMD or any(found.kind == kind for found in cdi.read_inventory())
-        if with_cdi and described:
+        if with_cdi and (kind != host_devices.AMD or any(d.kind == kind for d in cdi.read_inventory())):
             requests.append({"Driver": "cdi", "DeviceIDs": [f"{kind}={name}" for name in names]})
         elif kind == host_devices.NVIDIA:
             requests.append({"DeviceIDs": list(names), "Capabilities": [["gpu"]]})

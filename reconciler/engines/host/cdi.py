@@ -40,19 +40,27 @@ def read_inventory(folders: Sequence[Path] = FOLDERS) -> list[CdiDevice]:
     return devices
 
 
-def _specs(folders: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+def list_specs(folders: Sequence[Path]) -> list[Path]:
+    """Returns the files of the folders that engines take for specs; a folder that cannot be read has none."""
+    files: list[Path] = []
     for folder in folders:
-        for path in sorted(folder.glob("*")):
-            if path.suffix not in {".json", ".yaml", ".yml"}:
-                continue
-            try:
-                text = path.read_text()
-                spec = json.loads(text) if path.suffix == ".json" else _parse_yaml(text)
-            except (OSError, ValueError) as error:
-                _log.warning("CDI spec skipped path=%s error=%s", path, error)
-                continue
-            if isinstance(spec, dict) and spec.get("kind"):
-                yield spec
+        try:
+            files += sorted(path for path in folder.glob("*") if path.suffix in {".json", ".yaml", ".yml"})
+        except OSError as error:
+            _log.warning("CDI folder skipped path=%s error=%s", folder, error)
+    return files
+
+
+def _specs(folders: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    for path in list_specs(folders):
+        try:
+            text = path.read_text()
+            spec = json.loads(text) if path.suffix == ".json" else _parse_yaml(text)
+        except (OSError, ValueError) as error:
+            _log.warning("CDI spec skipped path=%s error=%s", path, error)
+            continue
+        if isinstance(spec, dict) and spec.get("kind"):
+            yield spec
 
 
 def _parse_yaml(text: str) -> Any:

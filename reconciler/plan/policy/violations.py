@@ -24,6 +24,8 @@ POLICY_VIOLATION: Final = "PolicyViolation"
 
 #: A field within a pod's specification; items of lists by their names.
 Field = tuple[str, ...]
+#: What a container asks for of one resource; None without a limit.
+_Limit = Callable[[ContainerPlan], float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,16 +205,19 @@ def _check_maximum(plan: JobPlan, policy: Policy) -> Iterator[Violation]:
     pods = len(plan.pods)
     if maximum.nodes is not None and pods > maximum.nodes:
         yield violation("nodes", f"the job has {pods} pods, at most {maximum.nodes} are allowed")
-    devices = int(_total_limit(plan, lambda c: sum(c.resources.devices.values())) or 0)
-    if maximum.gpus is not None and devices > maximum.gpus:
-        yield violation("gpus", f"the job asks for {devices} devices, at most {maximum.gpus} are allowed")
-    limits = (
-        ("cpu", maximum.cpu, _total_limit(plan, lambda c: c.resources.cpu_limit), "CPUs"),
-        ("memory", maximum.memory, _total_limit(plan, lambda c: c.resources.memory_limit), "bytes"),
+    # A job can have thousands of pods: sums are only made where there is something to compare them with.
+    if maximum.gpus is not None:
+        devices = int(_total_limit(plan, lambda c: sum(c.resources.devices.values())) or 0)
+        if devices > maximum.gpus:
+            yield violation("gpus", f"the job asks for {devices} devices, at most {maximum.gpus} are allowed")
+    limits: tuple[tuple[str, str | None, _Limit, str], ...] = (
+        ("cpu", maximum.cpu, lambda c: c.resources.cpu_limit, "CPUs"),
+        ("memory", maximum.memory, lambda c: c.resources.memory_limit, "bytes"),
     )
-    for rule, quantity, asked, unit in limits:
+    for rule, quantity, limit, unit in limits:
         if quantity is None:
             continue
+        asked = _total_limit(plan, limit)
         allowed = to_float(quantity) if rule == "cpu" else to_int(quantity)
         if asked is None:
             yield violation(rule, f"a container has no limit for {rule}, and the policy has a maximum")
@@ -221,7 +226,7 @@ def _check_maximum(plan: JobPlan, policy: Policy) -> Iterator[Violation]:
             yield violation(rule, message)
 
 
-def _total_limit(plan: JobPlan, limit: Callable[[ContainerPlan], float | None]) -> float | None:
+def _total_limit(plan: JobPlan, limit: _Limit) -> float | None:
     """Adds up a limit of the job's pods; None where a container has none.
 
     Of a pod's init containers, which run alone, the largest counts.
