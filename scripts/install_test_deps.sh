@@ -4,7 +4,7 @@
 set -eu
 
 packages="podman runc netavark aardvark-dns uidmap slirp4netns docker.io docker-registry debootstrap
-  busybox-static iptables ca-certificates git openssh-client openssh-server gnupg"
+  busybox-static iptables ca-certificates git openssh-client openssh-server gnupg zsh fish"
 
 installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
