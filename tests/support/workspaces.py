@@ -29,6 +29,8 @@ from tests.support.manifests import LOADER
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
+#: The interpreter whose ``reconciler`` is looked at: an older one shows what a test holds.
+PYTHON = os.environ.get("RECONCILER_TEST_PYTHON", sys.executable)
 
 
 def unique(stem: str) -> str:
@@ -153,7 +155,7 @@ class Workspace:
 
     def cli(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run ``reconciler ARGUMENTS`` to its end; no user may ever see a traceback."""
-        command = [sys.executable, "-m", "reconciler", *arguments]
+        command = [PYTHON, "-m", "reconciler", *arguments]
         try:
             done = subprocess.run(
                 command, env=self.environment, cwd=self.root, stdin=subprocess.DEVNULL, capture_output=True,
@@ -171,7 +173,7 @@ class Workspace:
         output = self.root / f"daemon-{uuid.uuid4().hex[:6]}.log"
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [*self.prefix, sys.executable, "-m", "reconciler", "run", *arguments],
+                [*self.prefix, PYTHON, "-m", "reconciler", "run", *arguments],
                 env=self.environment,
                 cwd=self.root,
                 stdin=subprocess.DEVNULL,
