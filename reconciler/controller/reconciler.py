@@ -99,6 +99,7 @@ class Reconciler:
         record = self._apply_report(rebase(record, timeline, now=now))
         if record == old and record.finished and record.cleaned and self._state.status_is_current(record):
             return None
+        self._state.claim_logs(record, old)
         if old is not None and old.file and old.file != record.file:
             self._state.remove_outdated_sidecar(old)
         record = pin_runtime(record, desired, status_context.faults, now=now)

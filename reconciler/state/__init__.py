@@ -11,7 +11,7 @@ What belongs here: data that a restarted daemon must find again, and the only co
   writes them, :mod:`~reconciler.state.sidecar_reader` reads them for commands and clients,
   :mod:`~reconciler.state.status_documents` has the documents that need no engine,
   :mod:`~reconciler.state.phases` the phases and :mod:`~reconciler.state.timestamps` the format of times.
-* :mod:`~reconciler.state.log_paths` says where kept logs are.
+* :mod:`~reconciler.state.kept_logs.log_paths` says where kept logs are.
 * :mod:`~reconciler.state.atomic_files`, :mod:`~reconciler.state.state_directory` and
   :mod:`~reconciler.state.locks` are the tools for files of this project's own.
 

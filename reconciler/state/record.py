@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from reconciler.state.log_paths import LogLocation
+from reconciler.state.kept_logs.log_paths import LogLocation
 from reconciler.state.record_events import EventRecord, append_event
 
 
@@ -212,7 +212,14 @@ class Record(_Frozen):
 
     def log_location(self, container: str) -> LogLocation:
         """Where the log of a container of the current attempt goes."""
-        return LogLocation(namespace=self.namespace, job=self.name, attempt=self.attempt, container=container)
+        return LogLocation(
+            namespace=self.namespace,
+            job=self.name,
+            attempt=self.attempt,
+            container=container,
+            uid=self.uid,
+            current=True,
+        )
 
     def container(self, name: str) -> ContainerRecord:
         """The record of a container; an empty one before there is any."""

@@ -8,9 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from reconciler.api.faults import Fault
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
+from reconciler.state.kept_logs.log_folders import claim_folder, retire_folder
 from reconciler.state.record import Record
 from reconciler.state.record_recovery import recover_record
 from reconciler.state.record_store import RecordStore
@@ -19,6 +22,8 @@ from reconciler.state.sidecar_writer import SidecarWriter
 from reconciler.state.status_documents import invalid_document, pending_document
 
 _JOB: Final = "TrainJob"
+
+_log = structlog.get_logger(__name__)
 
 
 class StateStore:
@@ -48,6 +53,9 @@ class StateStore:
         self._locate = locate
         self._on_phase = on_phase
         self._clock = clock
+        self._log_dir = settings.log_dir
+        #: Uid of the object that each name's log folder was last claimed for.
+        self._claimed: dict[str, str] = {}
         self._lock = threading.Lock()
         self._cache: dict[str, Record] = {}
         #: The sidecar that each object's status was written to last.
@@ -85,11 +93,45 @@ class StateStore:
         self._records.save(record)
         self._remember(record)
 
+    def claim_logs(self, record: Record, before: Record | None) -> None:
+        """Make the log folder of its name the object's own; call it before the object is first acted on.
+
+        Never raises: where it fails, the object's logs cannot be written either, and that is reported.
+
+        Args:
+            record: of the object.
+            before: the record of the name until now, which a rerun counts on from; None: there was none.
+        """
+        with self._lock:
+            if self._claimed.get(record.key) == record.uid:
+                return
+        continues = before.uid if before is not None and before.uid != record.uid and record.attempt else ""
+        try:
+            claim_folder(
+                self._log_dir,
+                record.namespace,
+                record.name,
+                record.uid,
+                created_at=record.created_at,
+                continues=continues,
+            )
+        except (OSError, StateError) as error:
+            _log.warning("log folder not claimed", **_described(record, error))
+            return
+        with self._lock:
+            self._claimed[record.key] = record.uid
+
     def forget(self, record: Record) -> None:
-        """Remove a job's sidecar and record: the sidecar first, so that a crash in between is repeated."""
+        """Rename a job's logs, remove its sidecar, then its record: a crash in between is repeated."""
+        try:
+            retire_folder(self._log_dir, record.namespace, record.name, record.uid, now=self._clock())
+        except (OSError, StateError) as error:
+            # It is when the next object of the name comes.
+            _log.warning("log folder not renamed", **_described(record, error))
         self.remove_status(_JOB, record.key, record.file)
         self._records.delete(record.key)
         with self._lock:
+            self._claimed.pop(record.key, None)
             self._cache.pop(record.key, None)
             self._phases.pop(record.key, None)
 
@@ -233,3 +275,7 @@ class StateStore:
 
 def _job_document(key: str) -> str:
     return f"{_JOB}/{key}"
+
+
+def _described(record: Record, error: Exception) -> dict[str, str]:
+    return {"namespace": record.namespace, "job": record.name, "reason": str(error)}

@@ -21,7 +21,7 @@ from reconciler.controller.statemachine.observation import (
 from reconciler.engines.protocol import RegistryAuth
 from reconciler.errors import EngineError, NotFound
 from reconciler.plan.job_plan import JobPlan
-from reconciler.state.log_paths import LogLocation
+from reconciler.state.kept_logs.log_paths import LogLocation
 from tests.simulation.engine import SimulatedEngine
 
 PULL_SECONDS = 3.0

@@ -1,7 +1,7 @@
 """``reconciler logs``: kept log files of a job's containers, printed or followed; across restarts.
 
 Logs are files that the daemon keeps (`<log-dir>/<namespace>/<job>/<attempt>/<container>.log`), so they exist
-when the containers do not. The engine is asked only for a container that has no file.
+when the containers do not, or the job itself. The engine is asked only for a container that has no file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
@@ -21,18 +21,22 @@ from reconciler.cli.job_lookup import open_reader
 from reconciler.cli.output.console import print_note
 from reconciler.client.client_errors import JobNotFound
 from reconciler.client.jobs.file_tail import FileTail
-from reconciler.client.jobs.job_snapshots import Job, SnapshotReader
+from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader, parse_job_name
 from reconciler.client.jobs.log_selection import (
     LogSelection,
     find_log_folder,
+    is_replaced,
     list_attempts,
     select_log_files,
 )
 from reconciler.common.mappings import mapping_at
 from reconciler.common.sanitize import sanitize_output
 from reconciler.config.settings import Settings
-from reconciler.errors import EngineUnavailable, NotFound, ReconcilerError
-from reconciler.state.log_paths import job_log_folder
+from reconciler.errors import EngineUnavailable, NotFound, ReconcilerError, StateError
+from reconciler.names import DEFAULT_NAMESPACE
+from reconciler.state.kept_logs.log_folders import find_former_folders, owned_folder, read_owner
+from reconciler.state.kept_logs.log_paths import job_log_folder
+from reconciler.state.timestamps import format_time
 
 #: Seconds between two reads of growing files, and between two reads of the job.
 READ_INTERVAL: Final = 0.1
@@ -79,11 +83,17 @@ def logs(
     if sum(x is not None for x in (node, step, container)) + all_containers > 1:
         raise click.UsageError("Give one of --node, --step, --container and --all.")
     reader = open_reader(settings)
-    job_logs = _JobLogs(
-        job=reader.snapshot().find(job, namespace),
-        selection=LogSelection(node=node, step=step, container=container, all_containers=all_containers),
-        settings=settings,
-    )
+    selection = LogSelection(node=node, step=step, container=container, all_containers=all_containers)
+    snapshot = reader.snapshot()
+    try:
+        found = snapshot.find(job, namespace)
+    except JobNotFound:
+        gone = _find_gone(job, namespace, selection, settings, snapshot)
+        if gone is None:
+            raise
+        _print_once(gone, attempt=attempt, tail=tail)
+        return
+    job_logs = _JobLogs(job=found, selection=selection, settings=settings)
     if follow:
         _Follower(reader, job_logs).run(attempt=attempt, tail=tail)
     else:
@@ -92,17 +102,34 @@ def logs(
 
 @dataclass(frozen=True, kw_only=True)
 class _JobLogs:
-    """A job, and which of its containers are selected."""
+    """A job, and which of its containers are selected.
+
+    Attributes:
+        former: the folder of its logs, where the job is gone.
+    """
 
     job: Job
     selection: LogSelection
     settings: Settings
+    former: Path | None = None
 
     @property
     def folder(self) -> Path:
-        """The folder of the job's logs by the settings; where there is none, as its daemon has it."""
-        folder = job_log_folder(self.settings.log_dir, self.job.namespace, self.job.name)
+        """The folder of this object's logs by the settings; where there is none, as its daemon has it."""
+        if self.former is not None:
+            return self.former
+        by_name = job_log_folder(self.settings.log_dir, self.job.namespace, self.job.name)
+        folder = owned_folder(by_name, self.job.uid or self._recorded_uid())
         return folder if folder.is_dir() else find_log_folder(self.job, self.settings.log_dir)
+
+    def _recorded_uid(self) -> str:
+        """The uid by the daemon's record, for a job whose sidecar is lost (``git clean``); "" without one."""
+        from reconciler.state.record_store import RecordStore  # noqa: PLC0415  (seldom needed, slow to import)
+
+        with suppress(StateError):
+            record = RecordStore.of(self.settings).load(self.job.key)
+            return record.uid if record is not None else ""
+        return ""
 
     @property
     def has_started(self) -> bool:
@@ -152,9 +179,33 @@ class _JobLogs:
         job = self.job
         names = ", ".join(node.name for node in job.nodes)
         wanted = self.selection.container_name(job) or job.name
+        if self.former is not None:
+            return ReconcilerError(f"There is no log of {wanted} in {self.former}; the job is gone.")
         state = f"{job.name} is {job.phase}" + (f": {job.message}" if job.message else "")
         remedy = f"Its containers: {names}." if names and wanted not in names else ""
         return ReconcilerError(f"There is no log of {wanted}; {state.rstrip('.')}.", remedy=remedy)
+
+
+def _find_gone(
+    text: str, namespace: str | None, selection: LogSelection, settings: Settings, snapshot: Snapshot
+) -> _JobLogs | None:
+    """Returns the logs of the job of that name that was deleted last, and says so; None without any."""
+    namespace, name = parse_job_name(text, namespace)
+    if any(job.name == name and namespace in {None, job.namespace} for job in snapshot.jobs):
+        return None  # several jobs have the name: that is the user's to say
+    folders = find_former_folders(settings.log_dir, name, namespace)
+    if namespace is None:
+        folders.sort(key=lambda found: found[0] != DEFAULT_NAMESPACE)
+    if not folders:
+        return None
+    space, folder = folders[0]
+    owner = read_owner(folder)
+    when = f" It was deleted at {format_time(owner.deleted_at)}." if owner and owner.deleted_at else ""
+    print_note(
+        f"There is no job {name} any more.{when} These are the logs that were kept of it, from {folder}:"
+    )
+    job = Job(space, name, None, None)
+    return _JobLogs(job=job, selection=selection, settings=settings, former=folder)
 
 
 def _print_once(job_logs: _JobLogs, *, attempt: int | None, tail: int | None) -> None:
@@ -183,8 +234,11 @@ class _Follower:
     def __init__(self, reader: SnapshotReader, job_logs: _JobLogs) -> None:
         self._reader = reader
         self._logs = job_logs
-        self._files: dict[Path, tuple[str, FileTail]] = {}
+        #: By the file's name: the folder of a deleted job is renamed.
+        self._files: dict[str, tuple[str, FileTail]] = {}
         self._job_read_at = 0.0
+        #: The job was deleted; one made again under its name is another.
+        self._gone = False
 
     def run(self, *, attempt: int | None, tail: int | None) -> None:
         """Follows until nothing more is expected."""
@@ -221,10 +275,12 @@ class _Follower:
 
     def _open(self, attempt: int, tail: int | None) -> None:
         for path, label in self._logs.files(attempt).items():
-            if path not in self._files:
+            if path.name in self._files:
+                self._files[path.name][1].path = path
+            else:
                 file = FileTail(path)
                 file.seek_to_tail(tail)
-                self._files[path] = (label, file)
+                self._files[path.name] = (label, file)
 
     def _print_new(self) -> bool:
         """Prints what the files have grown by; whether they have."""
@@ -241,15 +297,19 @@ class _Follower:
         self._files.clear()
 
     def _has_ended(self, now: float) -> bool:
-        """Whether the job has ended or is suspended, or the one selected container has succeeded."""
-        if now - self._job_read_at >= JOB_INTERVAL:
+        """Whether the job has ended, is suspended or gone, or the one selected container has succeeded."""
+        if not self._gone and now - self._job_read_at >= JOB_INTERVAL:
             self._job_read_at = now
             try:
                 job = self._reader.snapshot().find(self._logs.job.key)
+                self._gone = is_replaced(self._logs.job, job, self._logs.settings.log_dir)
             except JobNotFound:
-                return True
-            self._logs = replace(self._logs, job=job)
-        return self._logs.selection.is_over(self._logs.job, [path.stem for path in self._files])
+                self._gone = True
+            else:
+                self._logs = self._logs if self._gone else replace(self._logs, job=job)
+        return self._gone or self._logs.selection.is_over(
+            self._logs.job, [Path(name).stem for name in self._files]
+        )
 
     def _follow_engine(self, tail: int | None) -> bool:
         """Follows the engine's log of a container whose log nobody keeps; False where the engine has none."""

@@ -62,6 +62,12 @@ class Job:
         return document.raw if document is not None else {}
 
     @property
+    def uid(self) -> str:
+        """The object's, as its sidecar has it; "" without one."""
+        uid = self.status.metadata.get("uid") if self.status is not None else None
+        return uid if isinstance(uid, str) else ""
+
+    @property
     def spec(self) -> Mapping[str, Any]:
         """``spec`` of the manifest; empty when it is not a mapping."""
         return mapping_at(self.manifest, "spec")
@@ -153,10 +159,7 @@ class Snapshot:
         Raises:
             JobNotFound: none, or several in other namespaces.
         """
-        head, slash, tail = text.rpartition("/")
-        name = tail if slash else text
-        if slash and head.lower() not in {"trainjob", "trainjobs"}:
-            namespace = head
+        namespace, name = parse_job_name(text, namespace)
         found = [j for j in self.jobs if j.name == name and (namespace is None or j.namespace == namespace)]
         if len(found) > 1:
             found = [j for j in found if j.namespace == DEFAULT_NAMESPACE] or found
@@ -169,6 +172,14 @@ class Snapshot:
         names = [j.short_name for j in self.jobs]
         remedy = f"There are: {', '.join(names)}." if names else "There is no job at all."
         raise JobNotFound(f"There is no job {name}{where}{did_you_mean(name, names)}.", remedy=remedy)
+
+
+def parse_job_name(text: str, namespace: str | None = None) -> tuple[str | None, str]:
+    """Returns namespace (None: not said) and name of ``NAME``, ``NAMESPACE/NAME`` or ``trainjob/NAME``."""
+    head, slash, tail = text.rpartition("/")
+    if slash and head.lower() not in {"trainjob", "trainjobs"}:
+        namespace = head
+    return namespace, tail if slash else text
 
 
 class SnapshotReader:

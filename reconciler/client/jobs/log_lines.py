@@ -19,6 +19,7 @@ from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.jobs.log_selection import (
     LogSelection,
     find_log_folder,
+    is_replaced,
     list_attempts,
     select_log_files,
 )
@@ -31,8 +32,8 @@ QUIET_PERIOD: Final = 0.4
 #: Seconds between two reads of the job itself.
 JOB_INTERVAL: Final = 0.2
 
-#: Label and reader by file.
-_Tails = dict[Path, tuple[str, FileTail]]
+#: Label and reader by the file's name.
+_Tails = dict[str, tuple[str, FileTail]]
 
 
 def build_selection(step: str | None, node_index: int | None) -> LogSelection:
@@ -66,12 +67,14 @@ def read_lines(job: Job, selection: LogSelection, log_dir: Path) -> Iterator[str
     """Yields the lines of the latest attempt, rank by rank, each with its end."""
     files = _latest_files(job, selection, log_dir)
     labelled = not selection.is_single and max(job.nodes_total or 0, len(files)) > 1
-    tails = {path: (label, FileTail(path)) for path, label in files.items()}
+    tails = {path.name: (label, FileTail(path)) for path, label in files.items()}
     yield from _read(tails, labelled=labelled, to_end=True)
 
 
 def follow_lines(load_job: Callable[[], Job], selection: LogSelection, log_dir: Path) -> Iterator[str]:
     """Yields the lines of all selected containers as they come, until the job has ended; restarts included.
+
+    Another job of the same name, made after this one was deleted, is not followed.
 
     Args:
         load_job: returns the job as it is now; raises JobNotFound once it is gone.
@@ -92,8 +95,7 @@ def follow_lines(load_job: Callable[[], Job], selection: LogSelection, log_dir: 
             tails.clear()
             attempt = newest
         if attempt is not None:
-            for path, label in select_log_files(job, folder, attempt, selection).items():
-                tails.setdefault(path, (label, FileTail(path)))
+            _open_files(tails, select_log_files(job, folder, attempt, selection))
         grew = False
         for line in _read(tails, labelled=labelled):
             grew = True
@@ -102,17 +104,22 @@ def follow_lines(load_job: Callable[[], Job], selection: LogSelection, log_dir: 
         if now - loaded_at >= JOB_INTERVAL:
             loaded_at = now
             try:
-                job = load_job()
+                now_there = load_job()
             except JobNotFound:
                 break
+            if is_replaced(job, now_there, log_dir):
+                break
+            job = now_there
             labelled = labelled or _has_several(job, selection)
-        if grew or not selection.is_over(job, [path.stem for path in tails]):
+        if grew or not selection.is_over(job, [Path(name).stem for name in tails]):
             quiet_since = None
         elif quiet_since is None:
             quiet_since = now
         elif now - quiet_since >= QUIET_PERIOD:
             break
         time.sleep(READ_INTERVAL)
+    if attempt is not None:
+        _open_files(tails, select_log_files(job, find_log_folder(job, log_dir), attempt, selection))
     yield from _read(tails, labelled=labelled, to_end=True)
 
 
@@ -120,6 +127,12 @@ def _latest_files(job: Job, selection: LogSelection, log_dir: Path) -> dict[Path
     folder = find_log_folder(job, log_dir)
     attempts = list_attempts(folder)
     return select_log_files(job, folder, attempts[-1], selection) if attempts else {}
+
+
+def _open_files(tails: _Tails, files: dict[Path, str]) -> None:
+    """Adds readers of new files; those of files whose folder was renamed (a deleted job's) go on there."""
+    for path, label in files.items():
+        tails.setdefault(path.name, (label, FileTail(path)))[1].path = path
 
 
 def _has_several(job: Job, selection: LogSelection) -> bool:

@@ -1,6 +1,6 @@
 """Decides which of a job's kept log files are read, and how their lines are labelled; finds these files.
 
-Used by ``reconciler logs`` and ``get_job_logs()``. Paths are built by :mod:`reconciler.state.log_paths`. What
+Used by ``reconciler logs`` and ``get_job_logs()``. Paths are built in :mod:`reconciler.state.kept_logs`. What
 can go wrong: a sidecar may be missing or older than the logs; containers are then identified by their names.
 """
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from reconciler.api.step_names import NODE
 from reconciler.client.jobs.job_snapshots import Job
 from reconciler.names import pod_name, qualified_name
-from reconciler.state.log_paths import LOG_SUFFIX, attempt_log_folder, job_log_folder, log_file
+from reconciler.state.kept_logs.log_folders import owned_folder
+from reconciler.state.kept_logs.log_paths import LOG_SUFFIX, attempt_log_folder, job_log_folder, log_file
 from reconciler.state.phases import ENDED_PHASES
 
 
@@ -82,9 +83,20 @@ class LogSelection:
 
 
 def find_log_folder(job: Job, log_dir: Path) -> Path:
-    """Returns a job's log folder by its sidecar (a daemon may have another ``log_dir``), else by ours."""
+    """Returns the log folder of this object, by its uid; there may be none yet.
+
+    By the sidecar (a daemon may have another ``log_dir``), else by ours.
+    """
     known = next((Path(node.log) for node in job.nodes if node.log), None)
-    return known.parent.parent if known is not None else job_log_folder(log_dir, job.namespace, job.name)
+    folder = known.parent.parent if known is not None else job_log_folder(log_dir, job.namespace, job.name)
+    return owned_folder(folder, job.uid)
+
+
+def is_replaced(job: Job, now: Job, log_dir: Path) -> bool:
+    """Whether the job of that name is another object now; one that was rerun goes on in its folder."""
+    if not job.uid or not now.uid or job.uid == now.uid:
+        return False
+    return find_log_folder(job, log_dir) != find_log_folder(now, log_dir)
 
 
 def list_attempts(folder: Path) -> list[int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.controller.statemachine.observation import label_number
-from reconciler.names import LABEL_ATTEMPT, LABEL_JOB, LABEL_NAMESPACE
-from reconciler.state.log_paths import LogLocation
+from reconciler.names import LABEL_ATTEMPT, LABEL_JOB, LABEL_NAMESPACE, LABEL_UID
+from reconciler.state.kept_logs.log_paths import LogLocation
 
 if TYPE_CHECKING:
     # The services themselves are the engine session's; here only their types are known.
@@ -64,4 +64,5 @@ def log_location_of(state: ContainerState) -> LogLocation:
         job=state.labels.get(LABEL_JOB, ""),
         attempt=max(label_number(state.labels.get(LABEL_ATTEMPT)), 0),
         container=state.name,
+        uid=state.labels.get(LABEL_UID, ""),
     )

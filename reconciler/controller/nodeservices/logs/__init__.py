@@ -2,6 +2,6 @@
 
 :class:`~.log_collector.LogCollector` is the only public name; it owns one :class:`~.log_reader.LogReader` (a
 thread) per container, and a reader writes through :class:`~.log_files.LogFile`. Rotation, compression and the
-file format are matters of ``log_files``; where a file lies is a matter of :mod:`reconciler.state.log_paths`.
+file format are matters of ``log_files``; where a file lies is a matter of :mod:`reconciler.state.kept_logs`.
 Nothing here imports the reconciler, the executor or an engine's implementation.
 """

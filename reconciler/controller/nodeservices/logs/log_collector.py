@@ -1,6 +1,6 @@
 """Collects the logs of all containers of one engine, one reader thread per container.
 
-A container's log goes to one file per attempt (:mod:`reconciler.state.log_paths`); the container that
+A container's log goes to one file per attempt (:mod:`reconciler.state.kept_logs`); the container that
 replaces a failed one in the same attempt appends to it. Reading begins before the container starts, so the
 output of a container that lives for a millisecond is kept.
 
@@ -18,7 +18,8 @@ from typing import Final
 from reconciler.controller.nodeservices.logs.log_files import tail
 from reconciler.controller.nodeservices.logs.log_reader import LogReader
 from reconciler.engines.protocol import Engine
-from reconciler.state.log_paths import LogLocation
+from reconciler.state.kept_logs.log_folders import log_path_of
+from reconciler.state.kept_logs.log_paths import LogLocation
 
 #: How many containers with a complete log are remembered.
 MAX_COMPLETED: Final = 4096
@@ -45,7 +46,7 @@ class LogCollector:
 
     def path(self, location: LogLocation) -> Path:
         """Returns the file of a container's log."""
-        return location.path(self._log_dir)
+        return log_path_of(location, self._log_dir)
 
     def follow(self, container_id: str, location: LogLocation) -> None:
         """Starts to read a container's log; call it between create and start, and while the container runs.
@@ -111,7 +112,7 @@ class LogCollector:
         return self._clock() - last if last is not None else None
 
     def tail(self, location: LogLocation, lines: int) -> list[str]:
-        """Returns the last lines of a kept log (:func:`~.log_files.tail`)."""
+        """Returns the last lines of a kept log of that object (:func:`~.log_files.tail`)."""
         return tail(self.path(location), lines)
 
     def close(self, *, timeout: float = 5.0) -> None:

@@ -8,20 +8,18 @@ index does not change while a log grows, and a crash at any point leaves file an
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from reconciler.state.atomic_files import read_if_exists, write_atomically
+from reconciler.state.kept_logs.log_folders import FILE_MODE, log_path_of, prepare_folder
+from reconciler.state.kept_logs.log_paths import LogLocation
 
-FILE_MODE: Final = 0o600
-FOLDER_MODE: Final = 0o700
 #: O_NOFOLLOW: a symbolic link in place of a log would have a container's output written anywhere.
 _OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 #: How many of a log's first bytes are compared to detect that the engine has rotated its beginning away.
@@ -38,11 +36,20 @@ _log = structlog.get_logger(__name__)
 class LogFile:
     """The log file of one run of a container; knows where in the file the run begins."""
 
-    def __init__(self, path: Path, log_dir: Path, container_id: str) -> None:
-        self.path = path
+    def __init__(self, location: LogLocation, log_dir: Path, container_id: str) -> None:
+        self._location = location
         self._log_dir = log_dir
         self._id = container_id
-        self._index = path.with_name(f".{path.name}.json")
+
+    @property
+    def path(self) -> Path:
+        """The file: of the object that the container is of, whatever has become of its folder."""
+        return log_path_of(self._location, self._log_dir)
+
+    @property
+    def _index(self) -> Path:
+        path = self.path
+        return path.with_name(f".{path.name}.json")
 
     def size(self) -> int:
         """Returns the bytes on disk, of all runs; 0 where there is no file."""
@@ -78,8 +85,8 @@ class LogFile:
         return LogWriter(fd, base, end, complete=complete)
 
     def _open(self) -> int:
-        _make_folder(self.path.parent, self._log_dir)
-        return os.open(self.path, _OPEN, FILE_MODE)
+        folder = prepare_folder(self._location, self._log_dir)
+        return os.open(folder / self.path.name, _OPEN, FILE_MODE)
 
     def _find_run(self, fd: int) -> tuple[int, int]:
         """Returns where this run's bytes begin and end; adds the run to the index where it is new."""
@@ -207,14 +214,3 @@ def tail(path: Path, lines: int) -> list[str]:
     if start and len(split) > 1:
         del split[0]
     return split[-lines:] if lines > 0 and text else []
-
-
-def _make_folder(folder: Path, log_dir: Path) -> None:
-    """Creates ``folder`` and its parents down from ``log_dir``, for this user only."""
-    missing = [path for path in (folder, *folder.parents) if path == log_dir or log_dir in path.parents]
-    log_dir.parent.mkdir(parents=True, exist_ok=True)
-    for path in reversed(missing):
-        with suppress(FileExistsError):
-            path.mkdir(mode=FOLDER_MODE)
-        if path != log_dir and path.is_symlink():
-            raise OSError(errno.ELOOP, "it is a link, where a folder of logs should be", str(path))

@@ -21,7 +21,7 @@ from reconciler.common.liveness import NO_LIMIT, allow_time
 from reconciler.controller.nodeservices.logs.log_files import LogFile, LogWriter
 from reconciler.engines.protocol import Engine, LogStream
 from reconciler.errors import EngineError, NotFound, StateError
-from reconciler.state.log_paths import LogLocation
+from reconciler.state.kept_logs.log_paths import LogLocation
 
 #: Seconds until an interrupted stream is opened again: doubled up to the last.
 FIRST_RETRY: Final = 0.1
@@ -52,7 +52,7 @@ class LogReader:
         self.end_reached = threading.Event()
         self._engine = engine
         self._id = container_id
-        self._file = LogFile(location.path(log_dir), log_dir, container_id)
+        self._file = LogFile(location, log_dir, container_id)
         self._clock = clock
         self._closing = closing
         self._stopping = threading.Event()

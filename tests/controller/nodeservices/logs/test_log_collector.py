@@ -14,7 +14,7 @@ from reconciler.controller.nodeservices.logs.log_collector import LogCollector
 from reconciler.controller.nodeservices.logs.log_files import ROTATED
 from reconciler.engines.protocol import ContainerState
 from reconciler.errors import EngineError, NotFound
-from reconciler.state.log_paths import LogLocation
+from reconciler.state.kept_logs.log_paths import LogLocation
 
 LOCATION = LogLocation(namespace="default", job="demo", attempt=0, container="demo-node-0")
 DEADLINE = 20.0

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.controller.nodeservices.logs.log_files import ROTATED, LogFile, tail
+from reconciler.state.kept_logs.log_paths import LogLocation
 
+LOCATION = LogLocation(namespace="default", job="demo", attempt=0, container="x", uid="u", current=True)
 CUTS = st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 1500)), max_size=6)
 
 
@@ -25,7 +27,7 @@ def read_to(file, log, end, step):
 @given(log=st.binary(max_size=4000), cuts=CUTS)
 def test_interrupted_reads_result_in_the_whole_log(log, cuts):
     with tempfile.TemporaryDirectory() as folder:
-        file = LogFile(Path(folder) / "a" / "x.log", Path(folder), "one")
+        file = LogFile(LOCATION, Path(folder), "one")
         for end, step in cuts:
             read_to(file, log, end, step)
             assert log.startswith(file.path.read_bytes())
@@ -38,15 +40,15 @@ def test_interrupted_reads_result_in_the_whole_log(log, cuts):
 @given(logs=st.lists(st.binary(max_size=2000), min_size=1, max_size=4), cuts=CUTS)
 def test_runs_of_one_container_follow_one_another(logs, cuts):
     with tempfile.TemporaryDirectory() as folder:
-        path, expected = Path(folder) / "x.log", b""
+        path, expected = LOCATION.path(Path(folder)), b""
         for number, log in enumerate(logs):
             for end, step in [*cuts, (len(log), 300)]:
-                read_to(LogFile(path, Path(folder), f"run-{number}"), log, end, step)
+                read_to(LogFile(LOCATION, Path(folder), f"run-{number}"), log, end, step)
             if expected and not expected.endswith(b"\n"):
                 expected += b"\n"
             expected += log
             # Reading an earlier run again leaves it unchanged.
-            read_to(LogFile(path, Path(folder), "run-0"), logs[0], len(logs[0]), 300)
+            read_to(LogFile(LOCATION, Path(folder), "run-0"), logs[0], len(logs[0]), 300)
 
         assert path.read_bytes() == expected
 
@@ -55,7 +57,7 @@ def test_runs_of_one_container_follow_one_another(logs, cuts):
 @given(first=st.binary(min_size=1200, max_size=2000), second=st.binary(max_size=2000), cuts=CUTS)
 def test_rotated_log_is_appended_once(first, second, cuts):
     with tempfile.TemporaryDirectory() as folder:
-        file = LogFile(Path(folder) / "x.log", Path(folder), "one")
+        file = LogFile(LOCATION, Path(folder), "one")
         read_to(file, b"1" + first, 5000, 500)
         for end, step in [*cuts, (5000, 500)]:
             read_to(file, b"2" + second, end, step)
@@ -70,15 +72,15 @@ def test_earlier_run_does_not_grow_into_a_later_one(tmp_path):
         ("one", b"first\nand more\n"),
         ("two", b"second\nend\n"),
     ]:
-        read_to(LogFile(tmp_path / "x.log", tmp_path, run), log, 5000, 3)
+        read_to(LogFile(LOCATION, tmp_path, run), log, 5000, 3)
 
-    assert (tmp_path / "x.log").read_bytes() == b"first\nsecond\nend\n"
+    assert LOCATION.path(tmp_path).read_bytes() == b"first\nsecond\nend\n"
 
 
 def test_damaged_index_only_repeats_lines(tmp_path):
-    file = LogFile(tmp_path / "x.log", tmp_path, "one")
+    file = LogFile(LOCATION, tmp_path, "one")
     read_to(file, b"line\n", 5, 5)
-    (tmp_path / ".x.log.json").write_text("[[")
+    file.path.with_name(".x.log.json").write_text("[[")
 
     read_to(file, b"line\nmore\n", 10, 5)
 
