@@ -133,7 +133,9 @@ def test_defaults_are_upstreams():
     ("obj", "path", "said"),
     [
         (runtime(policy={"torch": {}, "jax": {}}), "spec.mlPolicy", "Only one of the policy"),
-        (runtime(policy={"torch": {"numProcPerNode": 2}}), "spec.mlPolicy.torch.numProcPerNode", "TrainJob"),
+        (runtime(policy={"torch": {"numProcPerNode": "2"}}), "spec.mlPolicy.torch.numProcPerNode", "auto, cpu"),
+        (runtime(policy={"torch": {"numProcPerNode": 0}}), "spec.mlPolicy.torch.numProcPerNode", "at least 1"),
+        (runtime(policy={"torch": {"numProcPerNode": True}}), "spec.mlPolicy.torch.numProcPerNode", "auto, cpu"),
         (runtime(policy={"flux": {"numProcPerNode": 0}}), "spec.mlPolicy.flux.numProcPerNode", ">= 1"),
         (
             runtime(jobset={"startupPolicy": {"startupPolicyOrder": "InOrder"}}, steps=[step("a"), step(dependsOn=[{"name": "a", "status": "Ready"}])]),
