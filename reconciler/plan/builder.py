@@ -258,8 +258,15 @@ def _check_container_names(pods: tuple[PodPlan, ...]) -> None:
     for pod in pods:
         for container in pod.containers:
             place = f"{pod.step}[{pod.index}].{container.container}"
-            other = seen.setdefault(container.name, place)
-            if other != place:
+            other = seen.get(container.name)
+            seen[container.name] = place
+            if other == place:
+                raise PlanError(
+                    f"The step {pod.step!r} has two containers named {container.container!r}.",
+                    path="spec.runtimePatches",
+                    remedy="A patch of an init container of the runtime stands under initContainers.",
+                )
+            if other is not None:
                 raise PlanError(
                     f"{other} and {place} would both be the container {container.name!r} on the engine.",
                     path="spec.runtimeRef",

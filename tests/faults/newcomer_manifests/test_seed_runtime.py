@@ -110,7 +110,10 @@ def test_the_example_is_valid_and_what_a_cluster_makes_of_it_is_said(make_worksp
     planned = workspace.cli("plan", str(workspace.specs), "-o", "json")
 
     assert validated.returncode == 0, validated.stdout
-    assert "spec.mlPolicy.torch.numProcPerNode: is honoured here, but newer Trainers refuse it" in validated.stdout
+    assert (
+        "spec.mlPolicy.torch.numProcPerNode: is honoured here, but newer Trainers refuse it"
+        in validated.stdout
+    )
     assert "spec.trainer: no replicated job" in validated.stdout
     assert "a cluster would ignore spec.trainer" in validated.stdout
     assert planned.stdout.count('"command": [\n') == 2
