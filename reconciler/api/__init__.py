@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reconciler.api.models.trainjob import TrainJob as TrainJob
     from reconciler.api.validation.admission import check as check
     from reconciler.api.validation.immutable_fields import check_update as check_update
+    from reconciler.api.validation.unsupported_fields import find_older_fields as find_older_fields
     from reconciler.api.validation.unsupported_fields import (
         find_unsupported_fields as find_unsupported_fields,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reconciler.api.models.base import Model
+from reconciler.api.models.older_fields import OLDER_FIELDS
 from reconciler.api.models.runtime import ClusterTrainingRuntime, TrainingRuntime
 from reconciler.api.models.trainjob import TrainJob
 from reconciler.names import API_GROUP
@@ -98,7 +99,8 @@ def build_structural_schema(model: type[Model]) -> dict[str, Any]:
 def _to_structural(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(schema)
     if reference := merged.pop("$ref", None):
-        merged = {**defs[reference.rpartition("/")[2]], **merged}
+        name = reference.rpartition("/")[2]
+        merged = {**_without_older_fields(name, defs[name]), **merged}
     if (alternatives := _find_non_null(merged)) is not None:
         del merged["anyOf"]
         merged = {**_to_structural(alternatives, defs), **merged}
@@ -120,6 +122,15 @@ def _to_structural(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[s
     if result.get("description"):
         result["description"] = result["description"].replace("``", "")
     return result
+
+
+def _without_older_fields(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the schema of a type without the fields that a cluster refuses."""
+    older = OLDER_FIELDS.get(name)
+    if older is None:
+        return schema
+    kept = {field: inner for field, inner in schema["properties"].items() if field not in older}
+    return {**schema, "properties": kept}
 
 
 def _find_non_null(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reconciler.api import ClusterTrainingRuntime, Document, Fault, TrainingRuntime, TrainJob
-from reconciler.cli.manifest_arguments import Manifests
+from reconciler.cli.manifest_arguments import Manifests, sort_faults
 from reconciler.config.settings import Settings
 from reconciler.controller.enforcement.enforcer import PolicyEnforcer
 from reconciler.errors import PlanError
@@ -91,8 +91,16 @@ def render_jobs(
         except PlanError as error:
             found.append(document.error(error.path, str(error)))
         else:
-            found += [document.warning(path, message) for path, message in entry.plan.warnings]
+            warnings = (*entry.plan.warnings, *entry.plan.cluster_differences)
+            found += [document.warning(path, message) for path, message in warnings]
     return jobs, found
+
+
+def merge_faults(admission: Sequence[Fault], *planning: Sequence[Fault]) -> list[Fault]:
+    """Returns all faults, sorted; what admission and planning both report once."""
+    reported = {(fault.path, fault.message) for fault in admission}
+    more = [fault for found in planning for fault in found if (fault.path, fault.message) not in reported]
+    return sort_faults([*admission, *more])
 
 
 def _data_lookup(

@@ -118,6 +118,7 @@ class Reconciler:
             return None
         warnings = (*plan.warnings, *stall_timeout_faults(plan))
         record = event_recorder.record_ignored_fields(record, warnings, now=now)
+        record = event_recorder.record_cluster_differences(record, plan.cluster_differences, now=now)
         return self._converge(plan, record, saved, status_context)
 
     def delete(self, key: str) -> None:

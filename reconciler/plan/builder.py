@@ -12,12 +12,19 @@ Pure: the same job and runtime give the same plan.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any, Final
 
 from reconciler import names
-from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob, find_unsupported_fields
+from reconciler.api import (
+    ClusterTrainingRuntime,
+    TrainingRuntime,
+    TrainJob,
+    find_older_fields,
+    find_unsupported_fields,
+)
 from reconciler.api.field_paths import pod_spec_path, replicated_job_path
-from reconciler.api.step_names import DATASET_INITIALIZER, MODEL_INITIALIZER, TRAINER
+from reconciler.api.step_names import DATASET_INITIALIZER, MODEL_INITIALIZER, TRAINER, infer_trainer
 from reconciler.errors import PlanError
 from reconciler.plan import job_policies
 from reconciler.plan.draft import JobDraft, Raw, StepDraft
@@ -32,6 +39,11 @@ from reconciler.plan.pod.rendezvous_env import add_completion_index, add_rendezv
 from reconciler.plan.progress_reporting import add_progress_reporting, token_field_path
 from reconciler.plan.strategic_merge import apply_patches
 from reconciler.plan.trainer_overrides import apply_initializers, apply_trainer
+from reconciler.plan.unreached_overrides import (
+    describe_inferred_trainer,
+    find_misread_annotations,
+    find_unreached,
+)
 
 #: Planning as many takes seconds; a network has no addresses for more.
 MAX_PODS: Final = 4096
@@ -53,24 +65,25 @@ def build(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, *, u
     Raises:
         PlanError: each is valid, but together they make no plan.
     """
-    draft = _build_draft(job, runtime, uid)
+    manifest = job.as_manifest()
+    draft = _build_draft(manifest, runtime, uid)
     _check_pod_count(draft)
     framework, apply_framework = select_framework(draft.ml_policy, draft.trainer.get("command"))
     apply_framework(draft)
+    draft.warnings += find_unreached(draft, manifest, framework)
     add_progress_reporting(draft)
     apply_trainer(draft)
     apply_initializers(draft)
     add_rendezvous(draft)
     add_completion_index(draft)
     add_claimed_volumes(draft)
-    plan = _plan_job(draft, framework, job.as_manifest())
+    plan = _plan_job(draft, framework, manifest)
     _check_container_names(plan.pods)
     return plan
 
 
-def _build_draft(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntime, uid: str) -> JobDraft:
+def _build_draft(manifest: Raw, runtime: ClusterTrainingRuntime | TrainingRuntime, uid: str) -> JobDraft:
     """Returns the working copy: the runtime's template with the job's patches in it."""
-    manifest = job.as_manifest()
     spec = manifest["spec"]
     runtime_spec: Raw = copy.deepcopy(runtime.as_manifest()).get("spec") or {}
     template = apply_patches(runtime_spec.get("template") or {}, spec.get("runtimePatches") or ())
@@ -82,6 +95,9 @@ def _build_draft(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntim
             remedy="Give it at least one under spec.template.spec.replicatedJobs.",
         )
     policy = runtime_spec.get("mlPolicy") or {}
+    inferred = infer_trainer(
+        {raw["name"]: _ancestor(raw) for raw in replicated_jobs}, launched=policy.get("mpi") is not None
+    )
     return JobDraft(
         namespace=manifest["metadata"].get("namespace") or names.DEFAULT_NAMESPACE,
         name=manifest["metadata"]["name"],
@@ -92,30 +108,41 @@ def _build_draft(job: TrainJob, runtime: ClusterTrainingRuntime | TrainingRuntim
         trainer=dict(spec.get("trainer") or {}),
         initializer=spec.get("initializer") or {},
         template=template,
+        inferred_trainer=inferred,
         steps=[
-            _build_step(raw, position, policy if "mlPolicy" in runtime_spec else None)
+            _build_step(raw, position, policy if "mlPolicy" in runtime_spec else None, inferred)
             for position, raw in enumerate(replicated_jobs)
         ],
     )
 
 
-def _build_step(raw: Raw, position: int, policy: Raw | None) -> StepDraft:
-    """Reads a replicated job; it has ``parallelism`` pods, the trainer ``numNodes`` of a policy."""
+def _ancestor(raw: Raw) -> str:
+    metadata = (raw.get("template") or {}).get("metadata") or {}
+    return (metadata.get("labels") or {}).get(names.LABEL_ANCESTOR) or ""
+
+
+def _build_step(raw: Raw, position: int, policy: Raw | None, inferred_trainer: str) -> StepDraft:
+    """Reads a replicated job; it has ``parallelism`` pods, the trainer ``numNodes`` of a policy.
+
+    An inferred trainer has them only where the policy says how many: its own number is what older runtimes
+    went by.
+    """
     template = raw.setdefault("template", {})
     spec = template.setdefault("spec", {})
     spec.setdefault("template", {}).setdefault("spec", {})
-    role = ((template.get("metadata") or {}).get("labels") or {}).get(names.LABEL_ANCESTOR) or ""
+    inferred = raw["name"] == inferred_trainer
+    role = TRAINER if inferred else _ancestor(raw)
     pods = spec.get("parallelism")
-    if role == TRAINER and policy is not None:
+    if role == TRAINER and policy is not None and (policy.get("numNodes") or not inferred):
         pods = policy.get("numNodes")
-    replicas = raw.get("replicas")
+    replicas = None if role in _ROLES and not inferred else raw.get("replicas")
     return StepDraft(
         name=raw["name"],
         position=position,
         role=role,
         raw=raw,
         pods=max(1 if pods is None else int(pods), 1),
-        replicas=1 if role in _ROLES or replicas is None else int(replicas),
+        replicas=1 if replicas is None else int(replicas),
     )
 
 
@@ -133,7 +160,7 @@ def _check_pod_count(draft: JobDraft) -> None:
 
 def _plan_job(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
     spec, metadata = draft.jobset_spec, draft.template.get("metadata") or {}
-    warnings = _job_warnings(draft)
+    warnings = _job_warnings(draft, manifest)
     failure = spec.get("failurePolicy")
     pod = draft.ranked_step.pod if draft.ranked_step is not None else {}
     operator, targets = job_policies.plan_success_policy(spec)
@@ -159,15 +186,28 @@ def _plan_job(draft: JobDraft, framework: str, manifest: Raw) -> JobPlan:
         priority_class=str(pod.get("priorityClassName") or ""),
         priority=pod.get("priority"),
         warnings=warnings.all,
+        cluster_differences=tuple(_cluster_differences(draft)),
     )
 
 
-def _job_warnings(draft: JobDraft) -> FieldWarnings:
+def _cluster_differences(draft: JobDraft) -> Iterator[tuple[str, str]]:
+    """Yields what the job's manifests mean here, and would not mean on a cluster."""
+    if draft.inferred_trainer and (draft.trainer or draft.ml_policy):
+        yield (
+            "spec.trainer" if draft.trainer else "spec.runtimeRef",
+            describe_inferred_trainer(draft.inferred_trainer, runtime=draft.runtime),
+        )
+    for path, message in find_older_fields(draft.runtime_spec):
+        yield path, f"of the runtime {draft.runtime!r}: {message}"
+
+
+def _job_warnings(draft: JobDraft, manifest: Raw) -> FieldWarnings:
     """Returns the warnings of the framework, about unsupported fields, and about the JobSet's spec."""
     warnings = FieldWarnings()
     unsupported = find_unsupported_fields({**draft.runtime_spec, "template": draft.template})
+    annotations = find_misread_annotations(_project_annotations(manifest))
     token = token_field_path(draft)
-    for path, message in (*draft.warnings, *unsupported):
+    for path, message in (*draft.warnings, *annotations, *unsupported):
         if path != token:
             warnings.add(path, message)
     job_policies.warn_job_set(draft.jobset_spec, warnings.child("spec.template.spec"))
@@ -218,8 +258,15 @@ def _check_container_names(pods: tuple[PodPlan, ...]) -> None:
     for pod in pods:
         for container in pod.containers:
             place = f"{pod.step}[{pod.index}].{container.container}"
-            other = seen.setdefault(container.name, place)
-            if other != place:
+            other = seen.get(container.name)
+            seen[container.name] = place
+            if other == place:
+                raise PlanError(
+                    f"The step {pod.step!r} has two containers named {container.container!r}.",
+                    path="spec.runtimePatches",
+                    remedy="A patch of an init container of the runtime stands under initContainers.",
+                )
+            if other is not None:
                 raise PlanError(
                     f"{other} and {place} would both be the container {container.name!r} on the engine.",
                     path="spec.runtimeRef",

@@ -104,6 +104,7 @@ class JobDraft:
         trainer: the job's ``spec.trainer``, a copy that frameworks may change (command, args).
         initializer: the job's ``spec.initializer``.
         template: the runtime's ``spec.template`` with the job's patches in it.
+        inferred_trainer: name of the step that is the trainer although no label says so; "" where one does.
         files: content of the files that frameworks write, by ``(ConfigMap name, key)``.
         warnings: ``(path, message)``.
     """
@@ -117,6 +118,7 @@ class JobDraft:
     trainer: Raw
     initializer: Raw
     template: Raw
+    inferred_trainer: str = ""
     steps: list[StepDraft]
     files: dict[tuple[str, str], str] = field(default_factory=dict)
     warnings: list[tuple[str, str]] = field(default_factory=list)
@@ -133,7 +135,7 @@ class JobDraft:
 
     @property
     def trainer_step(self) -> StepDraft | None:
-        """The first step with the trainer's label; upstream's plugins look at no other."""
+        """The first step with the trainer's label, as upstream's plugins go by; else the inferred one."""
         return next((s for s in self.steps if s.role == TRAINER), None)
 
     @property

@@ -359,6 +359,7 @@ class JobPlan:
         hosts: ``/etc/hosts`` entries of every container of the job.
         priority_class: ``priorityClassName`` of the training pods; ``priority`` likewise.
         warnings: fields that have no effect or a smaller one on one host: ``(path, message)``.
+        cluster_differences: what the manifests mean here and would not mean on a cluster, likewise.
     """
 
     namespace: str
@@ -382,6 +383,7 @@ class JobPlan:
     priority_class: str = ""
     priority: int | None = None
     warnings: tuple[tuple[str, str], ...] = ()
+    cluster_differences: tuple[tuple[str, str], ...] = ()
 
     def step(self, name: str) -> StepPlan:
         """Returns the step of that name.

@@ -18,7 +18,15 @@ from reconciler.plan.job_plan import JobPlan
 from reconciler.plan.progress_reporting import remove_reporting
 from reconciler.plan.serialization import to_data
 
-_NOT_COUNTED: Final = ("suspend", "labels", "annotations", "warnings", "ttl", "active_deadline")
+_NOT_COUNTED: Final = (
+    "suspend",
+    "labels",
+    "annotations",
+    "warnings",
+    "cluster_differences",
+    "ttl",
+    "active_deadline",
+)
 _LENGTH: Final = 16
 #: Renamed fields of the plan's types: name now -> name in the first hashes, which labels still carry.
 FIRST_NAMES: Final = {"pods": "instances", "all_keys_of": "all_of"}

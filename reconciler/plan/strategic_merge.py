@@ -4,8 +4,8 @@ Upstream merges each patch of ``spec.runtimePatches`` into the job template of t
 names with ``strategicpatch.StrategicMergePatch``. The rules that matter here: maps merge key by key,
 lists that have a merge key merge item by item, every other list is replaced as a whole.
 
-What can go wrong: a patch may leave an object that Kubernetes would reject (a volume of two kinds). That is
-an error here, because nothing after the merge would notice.
+What can go wrong: a patch may leave an object that Kubernetes would reject (a volume of two kinds);
+:mod:`reconciler.plan.pod` rejects it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-
-from reconciler.errors import PlanError
 
 #: Lists that merge by a key of their items (``patchMergeKey`` in Kubernetes' types), by field name.
 MERGE_KEYS: Final[Mapping[str, str]] = {
@@ -101,11 +99,4 @@ def _merge_item(original: Mapping[str, Any], patch: Mapping[str, Any], field: st
         original = {
             k: v for k, v in original.items() if k == "name" or not {"value", "valueFrom"} & set(patch)
         }
-    result = merge(original, patch)
-    if field == "volumes" and len(kinds := [k for k in result if k != "name"]) > 1:
-        raise PlanError(
-            f"The runtime patches make the volume {result['name']!r} both {' and '.join(sorted(kinds))}.",
-            path="spec.runtimePatches",
-            remedy="Kubernetes allows one kind for a volume: give the patch's volume another name.",
-        )
-    return result
+    return merge(original, patch)

@@ -1,8 +1,8 @@
 """One composed YAML document to :class:`~reconciler.api.loading.document.Document`: kind, metadata, schema.
 
 Every fault of an object by itself is reported here, all of them at once; what needs other objects is in
-:mod:`reconciler.api.validation.admission`. Kinds of other API groups are not validated: a folder may also
-hold what its owner applies to a cluster.
+:mod:`reconciler.api.validation.admission`. Kinds that nothing here reads are not validated, and a warning
+says that they are ignored: a folder may also hold what its owner applies to a cluster.
 """
 
 from __future__ import annotations
@@ -37,6 +37,12 @@ _KINDS: Final[dict[str, type[Model]]] = {
 _CORE_KINDS: Final[dict[str, type[Model]]] = {"Secret": Secret, "ConfigMap": ConfigMap}
 #: The jobs of the first Training Operator, for a warning that points to TrainJob.
 _OLD_JOBS: Final = frozenset({"PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob", "MXJob"})
+#: Kinds of which only a part is read, where it is needed, by kind and version.
+_READ_IN_PART: Final = frozenset({("PriorityClass", "scheduling.k8s.io/v1")})
+#: Kinds that run something, which people may expect to run here.
+_WORKLOADS: Final = frozenset(
+    {"CronJob", "DaemonSet", "Deployment", "Job", "JobSet", "Pod", "ReplicaSet", "StatefulSet"}
+)
 _LISTS: Final = frozenset({"List", *(f"{kind}List" for kind in (*_KINDS, *_CORE_KINDS))})
 
 _Finding: TypeAlias = tuple[FieldPath, str]
@@ -138,6 +144,10 @@ def _find_model(
             f"{kind} is a job of the first Training Operator and is not run here; write it as a TrainJob"
         )
         warnings.append((("kind",), message))
+    elif (version != "v1" or kind not in _CORE_KINDS) and (kind, version) not in _READ_IN_PART:
+        remedy = "; write it as a TrainJob to run it here" if kind in _WORKLOADS else ""
+        read = ", ".join((*_KINDS, *_CORE_KINDS))
+        warnings.append((("kind",), f"{kind} ({version}) is ignored: only {read} are read here{remedy}"))
     return _CORE_KINDS.get(kind) if version == "v1" else None
 
 

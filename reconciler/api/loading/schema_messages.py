@@ -54,10 +54,6 @@ _REPLACED_FIELDS: Final = {
     "spec.trainingRuntimeRef": "it is spec.runtimeRef now",
     "spec.labels": "labels of pods go to template.metadata of spec.runtimePatches",
     "spec.annotations": "annotations of pods go to template.metadata of spec.runtimePatches",
-    "mlPolicy.torch.numProcPerNode": (
-        "the torch policy has it no longer: set spec.trainer.numProcPerNode in the TrainJob, "
-        "or leave it out, then the node's GPUs or CPUs decide"
-    ),
     "mlPolicy.torch.elasticPolicy": "elastic training is not supported; set a fixed spec.trainer.numNodes",
     "spec.ttlSecondsAfterFinished": "set it in the runtime, at spec.template.spec.ttlSecondsAfterFinished",
     "spec.trainer.resources": "it is spec.trainer.resourcesPerNode",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from reconciler.api.framework_names import FRAMEWORKS, FrameworkName
 from reconciler.api.models.base import Flag, Int32, Int64, ListMap, ListSet, Model, Rule, at_least_one
@@ -52,10 +53,22 @@ class TorchEnvInjection(Model):
     targets: Annotated[tuple[TorchEnvInjectionTarget, ...], Field(max_length=16), ListMap("job_name")] = ()
 
 
+def _validate_processes(value: Any) -> int | str:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value in ("auto", "cpu", "gpu") or (is_number and 1 <= value < 2**31):
+        return value  # type: ignore[no-any-return]  (one of the two, as just checked)
+    message = "must be auto, cpu, gpu or a number of at least 1 without quotes"
+    raise PydanticCustomError("rule", "{message}", {"message": message})
+
+
 class TorchMLPolicySource(Model):
     """PyTorch: torchrun's ``PET_*`` environment."""
 
     env_injection: TorchEnvInjection | None = None
+    #: As Trainers before 2.1 had it; :mod:`reconciler.api.models.older_fields` keeps it out of the CRDs.
+    num_proc_per_node: (
+        Annotated[int | str, BeforeValidator(_validate_processes), WithJsonSchema({"type": "string"})] | None
+    ) = None
 
 
 class XGBoostMLPolicySource(Model):

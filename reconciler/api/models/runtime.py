@@ -6,9 +6,10 @@ from typing import Literal, TypeAlias
 
 from reconciler.api.framework_names import FrameworkName
 from reconciler.api.models.base import Model
-from reconciler.api.models.jobset import JobSetSpec, JobSetTemplateSpec
+from reconciler.api.models.jobset import JobSetSpec, JobSetTemplateSpec, ReplicatedJob
 from reconciler.api.models.metadata import ObjectMeta
 from reconciler.api.models.ml_policy import MLPolicy, PodGroupPolicy
+from reconciler.api.step_names import TRAINER, infer_trainer
 
 
 class TrainingRuntimeSpec(Model):
@@ -24,6 +25,20 @@ class TrainingRuntimeSpec(Model):
     def frameworks(self) -> tuple[FrameworkName, ...]:
         """The frameworks of its policy: none or one where it is valid."""
         return self.ml_policy.frameworks if self.ml_policy else ()
+
+    @property
+    def inferred_trainer(self) -> str:
+        """Name of the replicated job that trains although no label says so; "" where one does."""
+        ancestors = {job.name: job.ancestor for job in self.jobset.replicated_jobs}
+        return infer_trainer(ancestors, launched="mpi" in self.frameworks)
+
+    @property
+    def trainers(self) -> tuple[ReplicatedJob, ...]:
+        """The replicated jobs that train: those labelled so, else the inferred one."""
+        inferred = self.inferred_trainer
+        return tuple(
+            job for job in self.jobset.replicated_jobs if job.ancestor == TRAINER or job.name == inferred
+        )
 
     @property
     def jobset(self) -> JobSetSpec:

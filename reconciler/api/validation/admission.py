@@ -17,7 +17,7 @@ from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import TrainJob
 from reconciler.api.validation import completeness_rules, runtime_rules, trainjob_rules
 from reconciler.api.validation.jobset import jobset_rules, pod_rules
-from reconciler.api.validation.unsupported_fields import find_unsupported_fields
+from reconciler.api.validation.unsupported_fields import find_older_fields, find_unsupported_fields
 from reconciler.names import API_GROUP, RUNTIME_NOT_SUPPORTED
 
 _CLUSTER: Final = "ClusterTrainingRuntime"
@@ -97,7 +97,7 @@ def _find_runtime_warnings(document: Document, model: Runtime) -> Iterator[Fault
             f'{document.kind} "{document.name}" is deprecated and will be removed; move to another runtime'
         )
         yield document.warning(f"metadata.labels[{runtime_rules.LABEL_SUPPORT}]", message)
-    for path, message in find_unsupported_fields(model.spec):
+    for path, message in (*find_unsupported_fields(model.spec), *find_older_fields(model.spec)):
         yield document.warning(path, message)
 
 

@@ -11,7 +11,7 @@ from reconciler.api.models.core.container import Container
 from reconciler.api.models.jobset import ReplicatedJob
 from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import TrainJob
-from reconciler.api.step_names import NODE, TRAINER
+from reconciler.api.step_names import NODE
 from reconciler.api.validation.runtime_patch_rules import find_patched_mounts
 
 
@@ -21,7 +21,7 @@ def check(job: TrainJob, runtime: Runtime) -> Findings:
     for step in runtime.spec.jobset.replicated_jobs:
         volumes = _find_volumes(job, runtime, step)
         for container in step.containers:
-            if not container.image and not _has_trainer_image(job, step, container):
+            if not container.image and not _has_trainer_image(job, runtime, step, container):
                 message = f"container {container.name} of job {step.name} has no image; the job cannot start"
                 yield "spec.runtimeRef", message
             mounts = {mount.name for mount in container.volume_mounts}
@@ -36,10 +36,10 @@ def check(job: TrainJob, runtime: Runtime) -> Findings:
                 )
 
 
-def _has_trainer_image(job: TrainJob, step: ReplicatedJob, container: Container) -> bool:
+def _has_trainer_image(job: TrainJob, runtime: Runtime, step: ReplicatedJob, container: Container) -> bool:
     """Returns whether the container gets the image of the TrainJob's trainer."""
     trainer = job.spec.trainer
-    return bool(container.name == NODE and step.ancestor == TRAINER and trainer and trainer.image)
+    return bool(container.name == NODE and step in runtime.spec.trainers and trainer and trainer.image)
 
 
 def _find_volumes(job: TrainJob, runtime: Runtime, step: ReplicatedJob) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final, get_args, get_origin
 from reconciler.api.field_paths import FieldPath, render
 from reconciler.api.models.base import Model
 from reconciler.api.models.model_fields import as_model_class, get_fields, unwrap
+from reconciler.api.models.older_fields import OLDER_FIELDS
 from reconciler.api.models.runtime import TrainingRuntimeSpec
 
 _ONE_HOST: Final = "there is one host, nothing is scheduled onto nodes"
@@ -92,24 +93,48 @@ def find_unsupported_fields(spec: Mapping[str, Any] | Model) -> list[tuple[str, 
     Args:
         spec: a model, or the plain data of a runtime's spec.
     """
+    return [
+        (path, f"has no effect here: {reason}") for path, reason in _find_listed(spec, UNSUPPORTED_FIELDS)
+    ]
+
+
+def find_older_fields(spec: Mapping[str, Any] | Model) -> list[tuple[str, str]]:
+    """Returns path and message of every field in an object's ``spec`` that a cluster of today refuses.
+
+    Args:
+        spec: a model, or the plain data of a runtime's spec.
+    """
+    return [
+        (path, f"is honoured here, but newer Trainers refuse it: {remedy}")
+        for path, remedy in _find_listed(spec, OLDER_FIELDS)
+    ]
+
+
+def _find_listed(
+    spec: Mapping[str, Any] | Model, listed: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Yields path and text of every field of ``spec`` that the list has and that requests something."""
     data, kind = (spec.as_manifest(), type(spec)) if isinstance(spec, Model) else (spec, TrainingRuntimeSpec)
-    return [(render(path), message) for path, message in _find(data, kind, ("spec",))]
+    for path, text in _find(data, kind, ("spec",), listed):
+        yield render(path), text
 
 
-def _find(value: Any, annotation: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:
+def _find(
+    value: Any, annotation: Any, path: FieldPath, listed: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[FieldPath, str]]:
     annotation = unwrap(annotation)
     model = as_model_class(annotation)
     if model is not None and isinstance(value, Mapping):
-        reasons = UNSUPPORTED_FIELDS.get(model.__name__.removesuffix("Patch"), {})
+        texts = listed.get(model.__name__.removesuffix("Patch"), {})
         annotations = get_fields(model)
         for name, inner in value.items():
-            if name in reasons and _is_requested(name, inner):
-                yield (*path, name), f"has no effect here: {reasons[name]}"
+            if name in texts and _is_requested(name, inner):
+                yield (*path, name), texts[name]
             elif name in annotations:
-                yield from _find(inner, annotations[name], (*path, name))
+                yield from _find(inner, annotations[name], (*path, name), listed)
     elif get_origin(annotation) is tuple and isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from _find(inner, get_args(annotation)[0], (*path, index))
+            yield from _find(inner, get_args(annotation)[0], (*path, index), listed)
 
 
 def _is_requested(name: str, value: Any) -> bool:

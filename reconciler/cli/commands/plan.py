@@ -22,7 +22,7 @@ Example:
 def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
     """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
-    from reconciler.cli.manifest_plans import check_policy, plan_jobs, render_jobs  # noqa: PLC0415
+    from reconciler.cli.manifest_plans import check_policy, merge_faults, plan_jobs, render_jobs  # noqa: PLC0415
     from reconciler.plan.policy.violations import POLICY_VIOLATION  # noqa: PLC0415
 
     manifests = manifest_arguments.read_manifests(paths)
@@ -30,10 +30,8 @@ def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
     faults = manifest_arguments.validate_manifests(manifests, runtimes)
     planned, unplanned = plan_jobs(manifests, runtimes, faults)
     jobs, unrendered = render_jobs(planned, manifests, faults)
-    reported = {(fault.path, fault.message) for fault in faults}
-    more = [fault for fault in [*unplanned, *unrendered] if (fault.path, fault.message) not in reported]
     violations = check_policy(planned, settings, paths, severity="warning")
-    faults = manifest_arguments.sort_faults([*faults, *more, *violations])
+    faults = merge_faults(faults, unplanned, unrendered, violations)
     print_data({"jobs": jobs, **fault_data(faults)}, form)
     if form == "yaml":
         for fault in faults:

@@ -44,7 +44,7 @@ def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings
     if not paths:
         return _validate_repository(settings, form)
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
-    from reconciler.cli.manifest_plans import check_policy, plan_jobs  # noqa: PLC0415
+    from reconciler.cli.manifest_plans import check_policy, merge_faults, plan_jobs, render_jobs  # noqa: PLC0415
 
     manifests = manifest_arguments.read_manifests(paths)
     runtimes = manifest_arguments.load_other_runtimes(settings.runtime_sources)
@@ -53,8 +53,9 @@ def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings
         old = manifest_arguments.read_manifests([against])
         changes = manifest_arguments.validate_changes(old, manifests)
         faults = manifest_arguments.sort_faults([*faults, *changes])
-    planned, _ = plan_jobs(manifests, runtimes, faults)  # `plan` reports the faults of planning
-    faults = manifest_arguments.sort_faults([*faults, *check_policy(planned, settings, paths)])
+    planned, unplanned = plan_jobs(manifests, runtimes, faults)
+    _, unrendered = render_jobs(planned, manifests, faults)
+    faults = merge_faults(faults, unplanned, unrendered, check_policy(planned, settings, paths))
     warnings = sum(fault.severity == "warning" for fault in faults)
     what = f"{_count(manifests.object_count, 'object')} in {_count(manifests.file_count, 'file')}"
     return _report(faults, form, what=what, more=f", {_count(warnings, 'warning')}" if warnings else "")

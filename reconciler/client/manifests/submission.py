@@ -18,10 +18,11 @@ from reconciler.client.constants import constants
 from reconciler.client.manifests.initializer_spec import InitializerSpec, build_initializer_spec
 from reconciler.client.manifests.trainer_spec import Trainer, build_trainer_spec
 from reconciler.client.types.types import Initializer, Runtime
+from reconciler.errors import PlanError
 from reconciler.names import ANNOTATION_RUNTIME, ANNOTATION_SUBMITTED_BY
 
 if TYPE_CHECKING:
-    from reconciler.api import Document
+    from reconciler.api import Document, Fault
     from reconciler.client.backends.container.types import ContainerBackendConfig
 
 Option = Callable[[dict[str, Any], Any, Any], None]
@@ -109,12 +110,31 @@ def render_checked(submission: Submission, *, file: str, runtimes: Iterable[Docu
     text = dump(*submission.documents)
     loaded = load(text.encode(), file)
     faults = [*loaded.faults, *(f for doc in loaded.documents for f in doc.faults)]
-    faults += check(loaded.documents, runtimes=list(runtimes))
+    runtimes = list(runtimes)
+    faults += check(loaded.documents, runtimes=runtimes)
     errors = [fault for fault in faults if fault.severity == "error"]
+    errors = errors or _find_planning_errors(loaded.documents, runtimes)
     if errors:
         listed = "; ".join(dict.fromkeys(f"{f.path}: {f.message}" if f.path else f.message for f in errors))
         raise InvalidRequest(f"The TrainJob {submission.name} would be refused: {listed}.")
     return text
+
+
+def _find_planning_errors(documents: Sequence[Document], runtimes: Sequence[Document]) -> list[Fault]:
+    """Returns why the job makes no plan, or why its function would not run."""
+    from reconciler.plan.builder import build  # noqa: PLC0415  (imports the models)
+
+    job = documents[0]
+    ref = job.raw["spec"]["runtimeRef"]
+    known = {(runtime.kind, runtime.name): runtime for runtime in (*runtimes, *documents[1:])}
+    runtime = known.get((ref.get("kind"), ref["name"]))
+    if runtime is None or runtime.model is None or job.model is None:
+        return []
+    try:
+        plan = build(job.model, runtime.model)  # type: ignore[arg-type]  (by their kinds)
+    except PlanError as error:
+        return [job.error(error.path, str(error))]
+    return [job.error(path, message) for path, message in plan.warnings if path == "spec.trainer.command"]
 
 
 def _generate_name() -> str:

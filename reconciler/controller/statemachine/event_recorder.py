@@ -26,6 +26,16 @@ def record_ignored_fields(record: Record, warnings: Iterable[tuple[str, str]], *
     return record
 
 
+def record_cluster_differences(
+    record: Record, differences: Iterable[tuple[str, str]], *, now: float
+) -> Record:
+    """Records what a cluster would read otherwise (path and message), so that moving there is no surprise."""
+    for path, message in differences:
+        text = f"{path}: {message}"
+        record = record_once(record, f"cluster:{path}", "ClusterDiffers", text, now=now, kind="Warning")
+    return record
+
+
 def record_policy_effects(
     record: Record, refusal: PolicyRefusal, *, notes: Callable[[], Iterable[str]], now: float
 ) -> Record:

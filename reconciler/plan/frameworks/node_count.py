@@ -9,22 +9,18 @@ from reconciler.plan.draft import JobDraft, Raw
 def set_node_count(draft: JobDraft) -> Raw | None:
     """Makes the pods of the trainer step the training nodes, as many as the job or else the runtime says.
 
-    Without a labelled step a step named ``node`` takes its place, with its own parallelism: the job's
-    trainer section reaches only a labelled one, as upstream.
-
     Returns:
-        The trainer's container, where a labelled step has one.
+        The trainer's container, where the step has one.
     """
     step = draft.trainer_step
     if step is None:
-        step = draft.step(NODE)
-        if step is not None:
-            step.ranked = True
         return None
     step.ranked = True
     nodes = draft.trainer.get("numNodes")
+    if nodes is None and step.replicas > 1:
+        nodes = draft.ml_policy.get("numNodes")
     if nodes is not None:
-        step.pods = max(int(nodes), 0)
+        step.pods, step.replicas = max(int(nodes), 0), 1
         if not step.pods:
             draft.warnings.append(("spec.trainer.numNodes", "there are no nodes: the job completes at once"))
     return step.container(NODE)

@@ -20,11 +20,17 @@ def apply(draft: JobDraft) -> None:
 
 
 def processes_per_node(draft: JobDraft) -> str:
-    """Returns ``--nproc-per-node``: the job's own; ``auto`` for nodes with GPUs; else the number of CPUs."""
+    """Returns ``--nproc-per-node``: the job's own; ``auto`` for nodes with GPUs; else the number of CPUs.
+
+    A runtime may say it too, as for older Trainers: a number, ``gpu`` (torchrun counts them, and refuses a
+    node without), ``cpu``, or ``auto``, the default.
+    """
     explicit = draft.trainer.get("numProcPerNode")
-    if explicit is not None:
-        return str(explicit)
-    return "auto" if draft.gpus else str(count_cpus(draft.resources))
+    if explicit is None:
+        explicit = (draft.ml_policy.get("torch") or {}).get("numProcPerNode")
+    if explicit is None or explicit == "auto":
+        explicit = "auto" if draft.gpus else "cpu"
+    return str(count_cpus(draft.resources)) if explicit == "cpu" else str(explicit)
 
 
 def set_topology(draft: JobDraft, container: Raw) -> None:

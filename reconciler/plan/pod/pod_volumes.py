@@ -77,7 +77,15 @@ def plan_volumes(
 
 def _plan_volume(draft: JobDraft, volume: Raw, pod: PodFields, warnings: FieldWarnings) -> VolumePlan:
     name = volume["name"]
-    kind = next((key for key in volume if key != "name"), "emptyDir")
+    kinds = [key for key, source in volume.items() if key != "name" and source is not None]
+    if len(kinds) > 1:
+        # Of the runtime's own validation has found it already.
+        raise PlanError(
+            f"The runtime patches make the volume {name!r} both {' and '.join(sorted(kinds))}.",
+            path="spec.runtimePatches",
+            remedy="Kubernetes allows one kind for a volume: give the patch's volume another name.",
+        )
+    kind = kinds[0] if kinds else "emptyDir"
     source = volume.get(kind) or {}
     if kind == "emptyDir":
         size = to_int(source["sizeLimit"]) if source.get("sizeLimit") else None

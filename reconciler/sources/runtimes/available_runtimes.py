@@ -18,7 +18,7 @@ from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes, RemoteSo
 if TYPE_CHECKING:
     from reconciler.api import Document
 
-#: Seconds between refreshes; servers are asked once in 24 hours, files on disk each time.
+#: Seconds between refreshes: URLs are asked whether they have changed, GitHub once in 24 hours.
 REFRESH_INTERVAL: Final = 300.0
 
 _log = structlog.get_logger(__name__)

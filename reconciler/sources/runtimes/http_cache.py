@@ -1,8 +1,9 @@
 """Fetches files over HTTP, with a cache that outlives the process.
 
-A runtime changes rarely and is needed at every start, also without a network. So a fetched file is good for
-24 hours without asking; then the server is asked whether it has changed (ETag, Last-Modified); and when it
-does not answer, the cached file is used however old it is, and a warning says so.
+A runtime changes rarely and is needed at every start, also without a network. So what was fetched is kept,
+and the server is asked whether it has changed (ETag, Last-Modified); when it does not answer, or has a faulty
+file now, the cached one is used however old it is, and a warning says so. Only a file that can be read is
+kept: a mistake on the server is gone once it is corrected there.
 
 What can go wrong: a server that sends without end (size and time are limited), a host that does not answer
 (it is tried once in a round, not once for each of its files), a cache that cannot be written (then there is
@@ -29,8 +30,6 @@ from reconciler.state.atomic_files import read_if_exists, write_atomically
 if TYPE_CHECKING:
     import requests
 
-#: Seconds for which a cached file is used without asking the server.
-CACHE_TTL: Final = 24 * 3600.0
 MAX_BYTES: Final = 8 * 1024 * 1024
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 15.0
@@ -51,6 +50,7 @@ class FetchedFile:
     Attributes:
         fetched_at: seconds since the epoch when the server last confirmed it.
         stale: why it is older than it should be; "" when it is not.
+        is_copy: it is from the cache, and the server was not asked or gave nothing better.
     """
 
     url: str
@@ -59,6 +59,7 @@ class FetchedFile:
     etag: str = ""
     modified: str = ""
     stale: str = ""
+    is_copy: bool = False
 
 
 class CachedFetcher:
@@ -85,15 +86,25 @@ class CachedFetcher:
         self._offline = offline
         self._unreachable: dict[str, str] = {}
 
-    def get(self, url: str) -> FetchedFile:
-        """Get the file at a URL, from the cache where that is fresh.
+    def get(self, url: str, *, ttl: float, check: Callable[[bytes], str]) -> FetchedFile:
+        """Get the file at a URL, or its cached copy.
+
+        Args:
+            url: where it is.
+            ttl: seconds for which a copy is used without asking the server.
+            check: says what is wrong with a file's content; "" for one that may be kept.
+
+        Returns:
+            A file without a fault, or the server's with its faults where there is no copy of a better one.
 
         Raises:
             FetchError: there is nothing in the cache, and the server does not answer or refuses.
         """
         cached = self._load(url)
-        if cached and (self._offline or 0 <= self._clock() - cached.fetched_at < CACHE_TTL):
-            return cached
+        if cached and check(cached.body):
+            cached = None  # kept by an earlier version
+        if cached and (self._offline or 0 <= self._clock() - cached.fetched_at < ttl):
+            return replace(cached, is_copy=True)
         if self._offline:
             raise FetchError(f"{url} has not been fetched yet.")
         try:
@@ -101,7 +112,11 @@ class CachedFetcher:
         except FetchError as error:
             if cached is None:
                 raise
-            return replace(cached, stale=error.message)
+            return replace(cached, stale=error.message, is_copy=True)
+        if problem := check(fetched.body):
+            if cached is None:
+                return fetched
+            return replace(cached, stale=f"{url} is faulty now: {problem}.", is_copy=True)
         self._store(fetched)
         return fetched
 

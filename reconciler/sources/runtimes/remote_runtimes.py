@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from reconciler.common.xdg_folders import xdg_folder
 from reconciler.errors import ReconcilerError
 from reconciler.sources.folder.catalog import RUNTIME_KINDS
 from reconciler.sources.folder.manifest_files import list_manifest_files
-from reconciler.sources.runtimes.http_cache import MAX_BYTES, CachedFetcher, FetchError
+from reconciler.sources.runtimes.http_cache import MAX_BYTES, CachedFetcher, FetchedFile, FetchError
 from reconciler.state.sidecar_files import MANIFEST_SUFFIXES
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ GITHUB_RAW: Final = "https://raw.githubusercontent.com"
 #: Folder in which Kubeflow Trainer and its forks keep runtimes: used when a source names a repository only.
 TRAINER_FOLDER: Final = "manifests/base/runtimes"
 MAX_FILES: Final = 100
+#: Seconds for which files of GitHub are used without asking: without a login it answers 60 times an hour.
+GITHUB_TTL: Final = 24 * 3600.0
 #: ``Fault.reason`` of a source that cannot be loaded.
 RUNTIME_SOURCE: Final = "RuntimeSource"
 _GITHUB: Final = re.compile(
@@ -129,7 +132,10 @@ class RemoteSources:
         if scheme == "github":
             yield from self._from_github(source, fetcher, faults)
         elif scheme in {"http", "https"}:
-            yield self._fetch(source, source, fetcher, faults)
+            loaded = self._fetch(source, source, fetcher, faults, ttl=0)
+            if not loaded.faults and all(doc.kind not in RUNTIME_KINDS for doc in loaded.documents):
+                raise FetchError(f"{source} holds no TrainingRuntime and no ClusterTrainingRuntime.")
+            yield loaded
         elif scheme == "file" or source.startswith("/"):
             yield from _from_disk(_path_of(source))
         else:
@@ -146,24 +152,52 @@ class RemoteSources:
             )
         ref = parts["ref"] or "HEAD"
         place = f"{parts['owner']}/{parts['repo']}"
-        listing = self._text(f"{self._github.api}/repos/{place}/git/trees/{quote(ref, safe='')}?recursive=1",
-                             source, fetcher, faults)  # fmt: skip
-        for path in _select(_parse_listing(source, listing), (parts["path"] or "").strip("/"), source):
+        url = f"{self._github.api}/repos/{place}/git/trees/{quote(ref, safe='')}?recursive=1"
+        fetched = fetcher.get(url, ttl=GITHUB_TTL, check=_check_listing)
+        _report_stale(fetched, source, faults)
+        for path in _select(_parse_listing(source, fetched.body), (parts["path"] or "").strip("/"), source):
             url = f"{self._github.raw}/{place}/{quote(ref)}/{quote(path)}"
-            yield self._fetch(url, source, fetcher, faults)
+            yield self._fetch(url, source, fetcher, faults, ttl=GITHUB_TTL)
 
-    def _fetch(self, url: str, source: str, fetcher: CachedFetcher, faults: list[Fault]) -> LoadedFile:
+    def _fetch(
+        self, url: str, source: str, fetcher: CachedFetcher, faults: list[Fault], *, ttl: float
+    ) -> LoadedFile:
         from reconciler.api import load  # noqa: PLC0415  (builds pydantic models)
 
-        return load(self._text(url, source, fetcher, faults), url)
+        fetched = fetcher.get(url, ttl=ttl, check=_check_runtimes)
+        _report_stale(fetched, source, faults)
+        return load(fetched.body, f"{url} (copy of {_minute(fetched)})" if fetched.is_copy else url)
 
-    def _text(self, url: str, source: str, fetcher: CachedFetcher, faults: list[Fault]) -> bytes:
-        fetched = fetcher.get(url)
-        if fetched.stale:
-            hours = (self._clock() - fetched.fetched_at) / 3600
-            message = f"{fetched.stale} What was fetched {hours:.0f} hours ago is used ({url})"
-            faults.append(_fault(source, message, warning=True))
-        return fetched.body
+
+def _report_stale(fetched: FetchedFile, source: str, faults: list[Fault]) -> None:
+    if fetched.stale:
+        message = f"{fetched.stale} The copy of {_minute(fetched)} is used ({fetched.url})"
+        faults.append(_fault(source, message, warning=True))
+
+
+def _minute(fetched: FetchedFile) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(fetched.fetched_at))
+
+
+def _check_runtimes(body: bytes) -> str:
+    """Returns the first fault of a file of manifests; "" where it can be used."""
+    from reconciler.api import load  # noqa: PLC0415  (builds pydantic models)
+
+    loaded = load(body, "")
+    faults = [*loaded.faults, *(fault for document in loaded.documents for fault in document.faults)]
+    first = next((fault for fault in faults if fault.severity == "error"), None)
+    if first is None:
+        return ""
+    place = f"line {first.line}: " if first.line else ""
+    return f"{place}{first.path + ': ' if first.path else ''}{first.message}"
+
+
+def _check_listing(body: bytes) -> str:
+    try:
+        _parse_listing("", body)
+    except FetchError as error:
+        return error.message
+    return ""
 
 
 def _path_of(source: str) -> Path:

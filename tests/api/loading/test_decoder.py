@@ -133,7 +133,9 @@ def test_defaults_are_upstreams():
     ("obj", "path", "said"),
     [
         (runtime(policy={"torch": {}, "jax": {}}), "spec.mlPolicy", "Only one of the policy"),
-        (runtime(policy={"torch": {"numProcPerNode": 2}}), "spec.mlPolicy.torch.numProcPerNode", "TrainJob"),
+        (runtime(policy={"torch": {"numProcPerNode": "2"}}), "spec.mlPolicy.torch.numProcPerNode", "auto, cpu"),
+        (runtime(policy={"torch": {"numProcPerNode": 0}}), "spec.mlPolicy.torch.numProcPerNode", "at least 1"),
+        (runtime(policy={"torch": {"numProcPerNode": True}}), "spec.mlPolicy.torch.numProcPerNode", "auto, cpu"),
         (runtime(policy={"flux": {"numProcPerNode": 0}}), "spec.mlPolicy.flux.numProcPerNode", ">= 1"),
         (
             runtime(jobset={"startupPolicy": {"startupPolicyOrder": "InOrder"}}, steps=[step("a"), step(dependsOn=[{"name": "a", "status": "Ready"}])]),
@@ -273,9 +275,29 @@ def test_a_wrong_kind_or_version(change, path, said):
         {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": {"name": "x"}},
     ],
 )
-def test_other_kinds_are_not_validated(obj):
+def test_other_kinds_are_not_validated_and_a_warning_says_so(obj):
     found = document(obj)
-    assert (found.valid, found.model, found.faults) == (True, None, ())
+    assert (found.valid, found.model) == (True, None)
+    (fault,) = found.faults
+    assert (fault.severity, fault.path) == ("warning", "kind")
+    assert f"{obj['kind']} ({obj['apiVersion']}) is ignored" in fault.message
+
+
+def test_a_job_of_batch_is_to_be_written_as_a_trainjob():
+    assert (
+        "TrainJob to run it"
+        in warnings({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}})["kind"]
+    )
+
+
+def test_a_priority_class_is_read_for_its_value():
+    priority = {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": "x"},
+        "value": 3,
+    }
+    assert document(priority).faults == ()
 
 
 def test_jobs_of_the_first_training_operator_are_warned_about():

@@ -35,10 +35,13 @@ def test_parallelism_counts_without_an_ml_policy() -> None:
     assert plan_of(trainjob({"numNodes": 2}), runtime_manifest).nodes == 2
 
 
-def test_a_step_called_node_without_the_label_is_ranked_and_keeps_its_image() -> None:
+def test_a_step_called_node_without_the_label_is_the_trainer_and_a_cluster_would_not_think_so() -> None:
     runtime_manifest = runtime(step("node", container(), role=""))
 
-    plan = plan_of(trainjob({"image": "mine"}), runtime_manifest)
+    plan = plan_of(trainjob({"image": "mine", "numNodes": 2}), runtime_manifest)
 
-    assert plan.pods[0].rank == 0
-    assert only(plan).image == "example/train:1"
+    assert [pod.rank for pod in plan.pods] == [0, 1]
+    assert plan.pods[0].primary.image == "mine"
+    ((path, message),) = plan.cluster_differences
+    assert path == "spec.trainer"
+    assert "a cluster would ignore" in message

@@ -55,6 +55,27 @@ def test_processes_per_node_follow_the_resources(trainer: dict[str, Any], proces
     assert env(only(plan_of(trainjob(trainer))))["PET_NPROC_PER_NODE"] == processes
 
 
+@pytest.mark.parametrize(
+    ("policy", "trainer", "processes"),
+    [
+        ("auto", {}, "1"),
+        ("auto", {"resourcesPerNode": {"limits": {"cpu": "3"}}}, "3"),
+        ("auto", {"resourcesPerNode": {"limits": {"nvidia.com/gpu": 2}}}, "auto"),
+        ("cpu", {"resourcesPerNode": {"limits": {"nvidia.com/gpu": 2, "cpu": "3"}}}, "3"),
+        ("gpu", {}, "gpu"),
+        (4, {"resourcesPerNode": {"limits": {"cpu": "3"}}}, "4"),
+        (4, {"numProcPerNode": 2}, "2"),
+    ],
+)
+def test_processes_per_node_of_an_older_runtime(
+    policy: object, trainer: dict[str, Any], processes: str
+) -> None:
+    plan = plan_of(trainjob(trainer), runtime(policy={"torch": {"numProcPerNode": policy}}))
+
+    assert env(only(plan))["PET_NPROC_PER_NODE"] == processes
+    assert "newer Trainers refuse it" in dict(plan.cluster_differences)["spec.mlPolicy.torch.numProcPerNode"]
+
+
 def test_only_the_jobs_own_resources_count_for_processes() -> None:
     # Upstream counts on the job's raw resources, not the merged ones.
     runtime_manifest = runtime(step("node", container(resources={"limits": {"nvidia.com/gpu": 2}})))

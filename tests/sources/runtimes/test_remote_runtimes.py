@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64encode
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,8 +11,8 @@ import pytest
 from reconciler.sources.runtimes import available_runtimes, http_cache
 from reconciler.sources.runtimes.available_runtimes import RuntimeRefresher, load_available_runtimes
 from reconciler.sources.runtimes.builtin_runtimes import builtin_folder, load_builtin_runtimes
-from reconciler.sources.runtimes.http_cache import CACHE_TTL, CachedFetcher, FetchError
-from reconciler.sources.runtimes.remote_runtimes import GitHub, RemoteSources
+from reconciler.sources.runtimes.http_cache import CachedFetcher, FetchError
+from reconciler.sources.runtimes.remote_runtimes import GITHUB_TTL, GitHub, RemoteSources
 from tests.sources.manifest_folder import Clock, job, runtime
 
 
@@ -91,31 +92,102 @@ def tree(*paths):
     return json.dumps({"tree": [{"path": path, "type": "blob"} for path in paths]}).encode()
 
 
-def test_a_url_is_fetched_once_in_a_day_and_then_asked_whether_it_changed(site, sources, clock):
+def test_a_url_is_asked_each_time_whether_it_changed(site, sources):
     site.pages["/r.yaml"] = runtime("one").encode()
     source = sources(f"{site.url}/r.yaml")
 
     first = source.load()
-    source.load()
-    within = site.asked("/r.yaml")
-    clock.now += CACHE_TTL
     unchanged = source.load()
-    clock.now += CACHE_TTL
     site.pages["/r.yaml"] = runtime("two").encode()
     changed = source.load()
 
     assert names(first) == names(unchanged) == ["one"]
     assert names(changed) == ["two"]
-    assert (within, site.asked("/r.yaml")) == (1, 3)
     assert "If-None-Match" in site.requests[1][1]
-    assert first.faults == changed.faults == ()
+    assert first.faults == unchanged.faults == changed.faults == ()
+    assert "copy" not in unchanged.documents[0].file
+
+
+def test_github_is_asked_once_in_a_day_and_the_copy_is_called_one(site, sources, clock):
+    site.pages["/api/repos/me/mine/git/trees/HEAD?recursive=1"] = tree("r.yaml")
+    site.pages["/raw/me/mine/HEAD/r.yaml"] = runtime("one").encode()
+    source = sources("github://me/mine")
+
+    source.load()
+    copy = source.load()
+    within = len(site.requests)
+    clock.now += GITHUB_TTL
+    source.load()
+
+    assert (within, len(site.requests)) == (2, 4)
+    assert "(copy of 20" in copy.documents[0].file
+    assert copy.faults == ()
+
+
+@pytest.mark.parametrize("faulty", [b"{", b"<html>Sign in</html>", runtime("one", image="[1]").encode()])
+def test_a_faulty_file_is_not_kept(site, sources, faulty):
+    site.pages["/r.yaml"] = faulty
+    source = sources(f"{site.url}/r.yaml")
+
+    before = source.load()
+    site.pages["/r.yaml"] = runtime("one").encode()
+    after = source.load()
+
+    assert (names(before), len(before.faults)) == ([], 1)
+    assert (names(after), after.faults) == (["one"], ())
+
+
+def test_the_good_copy_is_used_while_the_server_has_a_faulty_file(site, sources):
+    site.pages["/r.yaml"] = runtime("one").encode()
+    source = sources(f"{site.url}/r.yaml")
+    source.load()
+    site.pages["/r.yaml"] = runtime("one", image="[1]").encode()
+
+    found = source.load()
+
+    assert names(found) == ["one"]
+    (fault,) = found.faults
+    assert fault.severity == "warning"
+    assert "is faulty now" in fault.message
+    assert "The copy of 20" in fault.message
+
+
+def test_a_faulty_copy_of_an_earlier_version_is_fetched_anew(site, sources, tmp_path):
+    site.pages["/r.yaml"] = runtime("one").encode()
+    source = sources(f"{site.url}/r.yaml")
+    source.load()
+    (kept,) = (tmp_path / "cache").iterdir()
+    value = json.loads(kept.read_text())
+    kept.write_text(json.dumps(value | {"body": b64encode(b"{").decode()}))
+
+    found = source.load()
+
+    assert (names(found), found.faults) == (["one"], ())
+
+
+def test_a_faulty_listing_is_not_kept(site, sources):
+    site.pages["/api/repos/me/mine/git/trees/HEAD?recursive=1"] = b"<html>"
+    site.pages["/raw/me/mine/HEAD/r.yaml"] = runtime("one").encode()
+    source = sources("github://me/mine")
+
+    before = source.load()
+    site.pages["/api/repos/me/mine/git/trees/HEAD?recursive=1"] = tree("r.yaml")
+
+    assert "cannot be read" in before.faults[0].message
+    assert names(source.load()) == ["one"]
+
+
+def test_a_url_without_a_runtime_is_a_fault(site, sources):
+    site.pages["/r.yaml"] = job().encode()
+
+    assert "holds no TrainingRuntime" in sources(f"{site.url}/r.yaml").load().faults[0].message
 
 
 def test_without_the_server_an_old_copy_is_used_with_a_warning(site, sources, clock):
     site.pages["/r.yaml"] = runtime("one").encode()
     source = sources(f"{site.url}/r.yaml")
     source.load()
-    clock.now += 10 * CACHE_TTL
+    clock.now += 10 * GITHUB_TTL
     site.close()
 
     found = source.load()
@@ -123,14 +195,13 @@ def test_without_the_server_an_old_copy_is_used_with_a_warning(site, sources, cl
     assert names(found) == ["one"]
     assert [fault.severity for fault in found.faults] == ["warning"]
     assert site.host in found.faults[0].message
-    assert "240 hours ago" in found.faults[0].message
+    assert "The copy of 20" in found.faults[0].message
 
 
-def test_a_server_error_uses_the_old_copy_too(site, sources, clock):
+def test_a_server_error_uses_the_old_copy_too(site, sources):
     site.pages["/r.yaml"] = runtime("one").encode()
     source = sources(f"{site.url}/r.yaml")
     source.load()
-    clock.now += CACHE_TTL
     site.status = 500
 
     found = source.load()
@@ -233,7 +304,9 @@ def test_too_large_an_answer_is_refused(site, tmp_path, clock, monkeypatch):
     site.pages["/big"] = b"x" * 100_000
 
     with pytest.raises(FetchError, match="more than 1,000 bytes"):
-        CachedFetcher(tmp_path, clock=clock, headers={}, offline=False).get(f"{site.url}/big")
+        CachedFetcher(tmp_path, clock=clock, headers={}, offline=False).get(
+            f"{site.url}/big", ttl=0, check=lambda _: ""
+        )
 
 
 def test_a_host_that_does_not_answer_is_tried_once_in_a_round(tmp_path, clock, monkeypatch):
@@ -249,7 +322,7 @@ def test_a_host_that_does_not_answer_is_tried_once_in_a_round(tmp_path, clock, m
     fetcher = CachedFetcher(tmp_path, clock=clock, headers={}, offline=False)
     for name in ("a", "b"):
         with pytest.raises(FetchError, match=r"slow\.example does not answer"):
-            fetcher.get(f"http://slow.example/{name}")
+            fetcher.get(f"http://slow.example/{name}", ttl=0, check=lambda _: "")
 
     assert tried == ["http://slow.example/a"]
 

@@ -13,7 +13,7 @@ from reconciler.api.models.core.container import ResourceRequirements
 from reconciler.api.models.runtime import Runtime
 from reconciler.api.models.trainjob import Trainer, TrainJob
 from reconciler.api.quantities import count_gpus
-from reconciler.api.step_names import NODE, TRAINER
+from reconciler.api.step_names import NODE
 
 ENTRYPOINT: Final = ("tune", "run")
 _MODELS: Final = frozenset({"llama3_2/1B", "llama3_2/3B", "llama3_3/70B", "qwen2_5/1.5B"})
@@ -107,11 +107,10 @@ def _check_qlora(job: TrainJob, trainer: Trainer, runtime: Runtime, model: str) 
 
 def _get_trainer_resources(runtime: Runtime) -> ResourceRequirements | None:
     """Returns the resources of the container ``node`` in the trainer's step."""
-    for step in runtime.spec.jobset.replicated_jobs:
-        if step.ancestor == TRAINER:
-            for container in step.containers:
-                if container.name == NODE:
-                    return container.resources
+    for step in runtime.spec.trainers:
+        for container in step.containers:
+            if container.name == NODE:
+                return container.resources
     return None
 
 
