@@ -7,17 +7,23 @@ written by another version: what is missing or does not parse reads as nothing.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.common.path_presence import is_absent
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
+from reconciler.errors import StateError
 from reconciler.names import API_VERSION
 from reconciler.state.atomic_files import read_if_exists
 
 SIDECAR_SUFFIX: Final = ".status.yaml"
 MANIFEST_SUFFIXES: Final = (".yaml", ".yml", ".json")
+#: Bytes of a file's name, and of a whole path without its closing zero, that Linux and macOS accept.
+MAX_NAME_BYTES: Final = 255
+MAX_PATH_BYTES: Final = 4095 if sys.platform == "linux" else 1023
 
 
 def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Path:
@@ -31,16 +37,42 @@ def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Pat
     return folder / f"{name}{SIDECAR_SUFFIX}"
 
 
+def naming_problem(sidecar: Path) -> str:
+    """Why no file can have this sidecar's path, in a sentence with a remedy; "" where one can."""
+    over = len(os.fsencode(sidecar.name)) - MAX_NAME_BYTES
+    if over > 0:
+        return (
+            f"its status file cannot be written: {sidecar.name[:24]}...{SIDECAR_SUFFIX} would be a name of "
+            f"{over + MAX_NAME_BYTES} bytes, and {MAX_NAME_BYTES} are possible: shorten the manifest's name by "
+            f"{over} bytes"
+        )
+    over = len(os.fsencode(os.path.abspath(sidecar))) - MAX_PATH_BYTES  # noqa: PTH100  (links keep their names)
+    if over > 0:
+        return (
+            f"its status file cannot be written: the path would have {over + MAX_PATH_BYTES} bytes, and "
+            f"{MAX_PATH_BYTES} are possible: shorten the names of the file and of the folders it is in by "
+            f"{over} bytes"
+        )
+    return ""
+
+
 def sidecar_root(specs: Path, status_dir: Path | None) -> Path:
     """The folder below which sidecars are."""
     return status_dir or specs
 
 
 def list_sidecars(root: Path) -> Iterator[Path]:
-    """Paths of all sidecars below a folder, sorted; symlinked folders are followed once."""
+    """Paths of all sidecars below a folder, sorted; symlinked folders are followed once.
+
+    What cannot be listed is left out.
+    """
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
-        here = os.stat(folder)  # noqa: PTH116  (os.walk gives text)
+        try:
+            here = os.stat(folder)  # noqa: PTH116  (os.walk gives text)
+        except OSError:
+            folders.clear()
+            continue
         if (here.st_dev, here.st_ino) in seen:
             folders.clear()
             continue
@@ -52,14 +84,23 @@ def list_sidecars(root: Path) -> Iterator[Path]:
 
 
 def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
-    """Sidecars written by this project whose manifest is not there any more."""
+    """Sidecars written by this project whose manifest is certainly not there any more."""
     root = sidecar_root(specs, status_dir)
+    found = (
+        Path(folder, name)
+        for folder, _, files in os.walk(root)
+        for name in files
+        if name.endswith(SIDECAR_SUFFIX)
+    )
     orphans = []
-    for path in sorted(root.rglob(f"*{SIDECAR_SUFFIX}")):
+    for path in sorted(found):
         stem = specs / path.relative_to(root).parent / path.name.removesuffix(SIDECAR_SUFFIX)
-        if any(stem.with_name(stem.name + ending).exists() for ending in ("", *MANIFEST_SUFFIXES)):
+        if not all(is_absent(f"{stem}{ending}") for ending in ("", *MANIFEST_SUFFIXES)):
             continue
-        documents = load_documents(path)
+        try:
+            documents = load_documents(path)
+        except StateError:
+            continue
         if documents and all(d.get("apiVersion") == API_VERSION and "status" in d for d in documents):
             orphans.append(path)
     return orphans
