@@ -1,8 +1,8 @@
 """Whether there is something at a path, asked so that the question itself cannot fail.
 
-:class:`pathlib.Path` raises in ``exists()`` and ``is_dir()`` what the system answers: a name that is too long, a
-folder that may not be entered, a disk that is broken. One such path must not end a loop over many; so these
-answer "no" to what cannot be looked at, and :func:`is_absent` tells "there is none" from "nobody knows".
+:class:`pathlib.Path` raises in ``exists()`` and ``is_dir()`` what the system answers: a name that is too
+long, a folder that may not be entered, a disk that is broken. One such path must not end a loop over many; so
+these answer "no" to what cannot be looked at; :func:`is_absent` tells "there is none" from "nobody knows".
 """
 
 from __future__ import annotations

@@ -141,6 +141,7 @@ class Manager:
             fallback_runtimes=self._runtimes.documents,
             clock=time.time,
             allow_empty=settings.allow_empty,
+            sidecars=settings.status_dir,
         )
         self._git = self._sync_git() if settings.git is not None else None
         self._controller = controller

@@ -4,8 +4,8 @@ A crash, a full disk or a reader at the wrong moment must never leave or see hal
 sidecar: the new text goes to a temporary file in the same folder, is flushed to disk, and takes the
 old one's name in one step. What can go wrong: the temporary file of a killed process stays behind
 (hidden, so that no scan of manifests reads it); some file systems (FUSE, a few network ones) cannot sync
-a folder, which is then skipped: the rename itself was still atomic. The temporary name is short, and looked up
-in the open folder: whatever name and path the file may have on this system, it can be written this way.
+a folder, which is then skipped: the rename itself was still atomic. The temporary name is short, and looked
+up in the open folder: whatever name and path the file may have on this system, it can be written this way.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 What can go wrong: a record from a newer version (unknown fields are ignored, never an error), a torn write
 (atomic writes make that impossible short of a broken disk: then the record counts as lost), a full disk
-(``StateError``, the job waits: nothing is started that could not be remembered), a manifest whose object has a
-name that is none (``../x``, or 300 letters): it is rejected, and has no record.
+(``StateError``, the job waits: nothing is started that could not be remembered), a manifest whose object has
+a name that is none (``../x``, or 300 letters): it is rejected, and has no record.
 """
 
 from __future__ import annotations

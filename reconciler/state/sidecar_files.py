@@ -24,6 +24,8 @@ MANIFEST_SUFFIXES: Final = (".yaml", ".yml", ".json")
 #: Bytes of a file's name, and of a whole path without its closing zero, that Linux and macOS accept.
 MAX_NAME_BYTES: Final = 255
 MAX_PATH_BYTES: Final = 4095 if sys.platform == "linux" else 1023
+#: Letters of a path, and of the status folder's: with no more the two are not too long together.
+_SHORT: Final = 200
 
 
 def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Path:
@@ -39,21 +41,27 @@ def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Pat
 
 def naming_problem(sidecar: Path) -> str:
     """Why no file can have this sidecar's path, in a sentence with a remedy; "" where one can."""
-    over = len(os.fsencode(sidecar.name)) - MAX_NAME_BYTES
-    if over > 0:
-        return (
-            f"its status file cannot be written: {sidecar.name[:24]}...{SIDECAR_SUFFIX} would be a name of "
-            f"{over + MAX_NAME_BYTES} bytes, and {MAX_NAME_BYTES} are possible: shorten the manifest's name by "
-            f"{over} bytes"
-        )
-    over = len(os.fsencode(os.path.abspath(sidecar))) - MAX_PATH_BYTES  # noqa: PTH100  (links keep their names)
-    if over > 0:
-        return (
-            f"its status file cannot be written: the path would have {over + MAX_PATH_BYTES} bytes, and "
-            f"{MAX_PATH_BYTES} are possible: shorten the names of the file and of the folders it is in by "
-            f"{over} bytes"
-        )
-    return ""
+    name = os.fsencode(sidecar.name)
+    path = os.fsencode(os.path.abspath(sidecar))  # noqa: PTH100  (links keep their names)
+    if (over := len(name) - MAX_NAME_BYTES) > 0:
+        what = f"its name would have {len(name)} bytes, and {MAX_NAME_BYTES} are possible"
+        remedy = f"shorten the manifest's name by {over} bytes"
+    elif (over := len(path) - MAX_PATH_BYTES) > 0:
+        what = f"its path would have {len(path)} bytes, and {MAX_PATH_BYTES} are possible"
+        remedy = f"shorten the names of the file and of the folders it is in by {over} bytes"
+    else:
+        return ""
+    return f"no status file (*{SIDECAR_SUFFIX}) can be written for it: {what}: {remedy}"
+
+
+def status_file_problem(manifest: str, *, specs: Path, status_dir: Path | None) -> str:
+    """Why a manifest can have no sidecar, see :func:`naming_problem`; quick for the many that can."""
+    name = os.fsencode(manifest[manifest.rfind("/") + 1 :])
+    short = len(manifest) <= _SHORT and (status_dir is None or len(str(status_dir)) <= _SHORT)
+    if short and len(name) + len(SIDECAR_SUFFIX) <= MAX_NAME_BYTES:
+        return ""
+    path = Path(manifest).absolute()
+    return naming_problem(sidecar_path(path, specs=specs.absolute(), status_dir=status_dir))
 
 
 def sidecar_root(specs: Path, status_dir: Path | None) -> Path:

@@ -4,8 +4,8 @@ A file is written only when it changed, at most a few times a second: the first 
 once, the rest together. What can go wrong: a full or read-only disk (a later flush tries again, less and less
 often; the record has everything), a path that no file can have (told once, never tried), a manifest whose
 folder has gone: what is written there would make a folder that is not mounted look like one whose manifests
-were removed, so nothing is written until the manifest is back. Whatever is wrong with one file, the others are
-written.
+were removed, so nothing is written until the manifest is back. Whatever is wrong with one file, the others
+are written.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from reconciler.sources.git.git_command import GitCommand
 from reconciler.sources.git.git_credentials import load_credentials
 from reconciler.sources.git.git_errors import GitError
 from reconciler.sources.git.mirror import GitMirror
+from reconciler.state.sidecar_files import sidecar_root
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -241,7 +242,9 @@ class GitSource:
     def _faults(self, checkout: Checkout) -> list[Fault]:
         """The faults of a checkout, with files named from the repository's top."""
         top, folder = checkout.folder, checkout.folder / self._settings.git_path
-        catalog = FolderSource(folder, fallback_runtimes=self._runtimes()).scan(grace=False)
+        sidecars = sidecar_root(self._settings.specs, self._settings.status_dir)
+        source = FolderSource(folder, fallback_runtimes=self._runtimes(), sidecars=sidecars)
+        catalog = source.scan(grace=False)
         faults = [replace(fault, file=_relative(fault.file, top)) for fault in catalog.faults]
         taken = next(folder.glob(f"{STATUS_STEM}.[yj]*"), None)
         if taken is not None:
