@@ -17,14 +17,12 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
 from reconciler.errors import StateError
 
 #: Start of the name of every temporary file: hidden, so that no scan of manifests reads it.
 TEMPORARY_PREFIX: Final = ".reconciler-"
 TEMPORARY_SUFFIX: Final = ".tmp"
-
-#: What to do about EMFILE and ENFILE.
-OUT_OF_DESCRIPTORS: Final = "Allow more open files: ulimit -n, or LimitNOFILE= of the service."
 
 _OTHER_FOLDERS: Final = "or point --status-dir, --log-dir or $XDG_STATE_HOME elsewhere"
 _REMEDIES: Final = {

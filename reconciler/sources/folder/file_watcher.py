@@ -251,10 +251,13 @@ class FileWatcher(FileSystemEventHandler):
 
     def _start_polling(self, error: OSError) -> None:
         """Walk the folder from time to time from now on."""
+        if self._polling:
+            return
         _log.warning(
             "folder polled instead of watched",
             reason=error.strerror or str(error),
-            remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl",
+            remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl, and the "
+            "limit of open files (ulimit -n)",
         )
         with self._wake:
             self._polling = True

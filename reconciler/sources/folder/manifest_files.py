@@ -219,8 +219,8 @@ def is_inside(inner: str, outer: str) -> bool:
 def real_path_of(path: str) -> str:
     """The path with its links resolved, as far as they can be.
 
-    :func:`os.path.realpath` raises where a link goes between two of its looks, and recurses into each link of a
-    chain: the kernel gives up after forty, Python's stack after a thousand.
+    :func:`os.path.realpath` raises where a link goes between two of its looks, and recurses into each link of
+    a chain: the kernel gives up after forty, Python's stack after a thousand.
     """
     try:
         return os.path.realpath(path)
