@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
+from reconciler.common.descriptor_limit import raise_descriptor_limit
 from reconciler.common.path_presence import is_folder
 from reconciler.config import logging_setup
 from reconciler.config.settings import Settings
@@ -25,6 +26,7 @@ from reconciler.controller.controller import CLOSE_PATIENCE, Controller
 from reconciler.controller.daemon import malloc_arenas
 from reconciler.controller.daemon.boundaries import Boundary
 from reconciler.controller.daemon.config_reload import merge_settings
+from reconciler.controller.daemon.descriptor_watch import DescriptorWatch
 from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.daemon.sd_notify import Notifier
 from reconciler.controller.daemon.service_report import ServiceReporter
@@ -54,6 +56,8 @@ EXIT_PATIENCE = 0.2
 #: Seconds between messages to the service manager while jobs are being stopped, and what each asks for.
 STOP_JOBS_INTERVAL = 1.0
 STOP_JOBS_EXTENSION = 30.0
+#: Seconds between two counts of the files that are open.
+DESCRIPTOR_INTERVAL = 5.0
 #: Seconds that the passes may take at the end for what trainings have just reported.
 LAST_REPORTS_TIMEOUT = 0.3
 
@@ -93,8 +97,9 @@ def serve(
     """
     patience = EXIT_PATIENCE if stop is None else CLOSE_PATIENCE
     if stop is None:
-        # A process of its own: an embedding program's memory is that program's business.
+        # A process of its own: an embedding program's memory and limits are that program's business.
         malloc_arenas.limit_arenas()
+        raise_descriptor_limit()
     stop = stop or threading.Event()
     flags = SignalFlags()
     install_handlers(stop, flags, reloads=reload is not None)
@@ -153,7 +158,8 @@ class Manager:
         self._notifier = notifier
         self._parts: dict[str, Boundary] = {}
         self._scan_due = False
-        self._resync_at = 0.0
+        self._resync_at = self._descriptors_at = 0.0
+        self._descriptors = DescriptorWatch()
         self._webhook: Webhook | None = None
         self._report = ServiceReporter(
             notifier,
@@ -238,6 +244,9 @@ class Manager:
                 malloc_arenas.trim_memory()
             self._scan_if_due()
             self._run_part("opening the webhook", self._open_webhook)
+            if time.monotonic() >= self._descriptors_at:
+                self._descriptors_at = time.monotonic() + DESCRIPTOR_INTERVAL
+                self._run_part("counting open files", self._descriptors.check)
             self._run_part("reporting to the service manager", self._report.tick)
             if self._mode == "forever" or not self._has_converged():
                 continue
