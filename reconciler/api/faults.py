@@ -18,6 +18,8 @@ DUPLICATE: Final = "Duplicate"
 IMMUTABLE_FIELD: Final = "ImmutableField"
 #: The file is a kustomization or a Helm chart.
 NOT_RENDERED: Final = "NotRendered"
+#: No status file can lie beside the manifest: its name, or the path, would be too long.
+STATUS_FILE: Final = "StatusFile"
 
 #: Field path and message of each fault that a rule finds; the caller knows the document.
 Findings: TypeAlias = Iterator[tuple[str, str]]

@@ -13,8 +13,11 @@ from reconciler import api  # its names import the models when they are first us
 from reconciler.api import Document
 from reconciler.api.faults import Fault
 from reconciler.common.mappings import mapping_at
-from reconciler.sources.folder.manifest_files import list_manifest_files
+from reconciler.common.path_presence import is_absent, is_folder
+from reconciler.sources.folder.manifest_files import is_inside, list_manifest_files
+from reconciler.sources.folder.manifest_reader import refuse_objects
 from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
+from reconciler.state.sidecar_files import status_file_problem
 
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
@@ -42,11 +45,13 @@ class Manifests:
         return sum(document.model is not None or bool(document.faults) for document in self.documents)
 
 
-def read_manifests(paths: Sequence[str]) -> Manifests:
+def read_manifests(paths: Sequence[str], *, status_dir: Path | None = None) -> Manifests:
     """Reads files and folders; what cannot be read is a fault, never an exception.
 
     Args:
         paths: as given by the user; ``-`` is standard input.
+        status_dir: where the daemon keeps status files; None: beside the manifests. A manifest whose status
+            file could not exist is at fault.
     """
     documents: list[Document] = []
     files, missing = _list_files(paths)
@@ -59,6 +64,8 @@ def read_manifests(paths: Sequence[str]) -> Manifests:
             faults.append(Fault(file=path, line=0, path="", message=message))
             continue
         loaded = api.load(text, STDIN_NAME if path == STDIN else path)
+        if path != STDIN and (problem := _status_file_problem(path, paths, status_dir)):
+            loaded = refuse_objects(loaded, path, problem)
         documents += loaded.documents
         faults += loaded.faults
         faults += [fault for document in loaded.documents for fault in document.faults]
@@ -111,17 +118,24 @@ def _list_files(paths: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]
     files: list[str] = []
     missing: list[tuple[str, str]] = []
     for path in paths:
-        if path != STDIN and Path(path).is_dir():
+        if path != STDIN and is_folder(path):
             layout = list_manifest_files(path.rstrip("/") or "/")
             files += layout.files
             missing += layout.unreadable.items()
             if layout.state != "ok" and not layout.unreadable:
                 missing.append((path, layout.reason))
-        elif path == STDIN or Path(path).exists():
-            files.append(path)
-        else:
+        elif path != STDIN and is_absent(path):
             missing.append((path, "there is no such file or folder"))
+        else:
+            files.append(path)
     return list(dict.fromkeys(files)), missing
+
+
+def _status_file_problem(path: str, given: Sequence[str], status_dir: Path | None) -> str:
+    """Why a file that was given, or is in a folder that was, can have no status file; "" where it can."""
+    folders = [Path(folder) for folder in given if is_inside(path, folder)]
+    specs = folders[0] if folders and str(folders[0]) != path else Path(path).parent
+    return status_file_problem(path, specs=specs, status_dir=status_dir)
 
 
 def _read_bytes(path: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from reconciler.api import ClusterTrainingRuntime, Document, Fault, TrainingRuntime, TrainJob
 from reconciler.cli.manifest_arguments import Manifests, sort_faults
+from reconciler.common.path_presence import is_folder, is_present
 from reconciler.config.settings import Settings
 from reconciler.controller.enforcement.enforcer import PolicyEnforcer
 from reconciler.errors import PlanError
@@ -136,9 +137,9 @@ def check_policy(
         paths: where the manifests are, for when the settings' folder does not exist.
         severity: of the faults.
     """
-    if not settings.specs.is_dir():
+    if not is_folder(settings.specs):
         first = next((Path(path) for path in paths if path != "-"), Path())
-        settings = replace(settings, specs=first if first.is_dir() else first.parent)
+        settings = replace(settings, specs=first if is_folder(first) else first.parent)
     enforcer = PolicyEnforcer(settings, socket=settings.container_host or "")
     return [
         replace(_violation_fault(violation, job), severity=severity)
@@ -152,7 +153,7 @@ def _violation_fault(violation: Violation, planned: PlannedJob) -> Fault:
     location = locate_field(violation.step, violation.field, job=job.raw, runtime=runtime.raw)
     in_job = location.document == "job"
     document, path, note = job, location.path, ""
-    if not in_job and Path(runtime.file).exists():
+    if not in_job and is_present(runtime.file):
         document, note = runtime, f" (asked for by {job.object})"
     elif not in_job:
         # Nobody would look into the file of a built-in runtime.

@@ -15,6 +15,7 @@ import structlog
 
 from reconciler.api.faults import Fault
 from reconciler.common.liveness import Liveness
+from reconciler.common.os_errors import describe_os_error
 from reconciler.config.settings import Settings
 from reconciler.controller.clock import Clock
 from reconciler.controller.engine_session import EngineSession
@@ -122,6 +123,7 @@ class Controller:
             clock=clock,
         )
         self._source_revision: SourceRevision | None = None
+        self._applied = self.informer.catalog
         for record in self.state.records():
             self._capacity.sync(record)
 
@@ -149,11 +151,13 @@ class Controller:
 
     def update_catalog(self, catalog: Catalog) -> None:
         """The folder has been read: queue the jobs that differ, write the statuses of other manifests."""
-        old = self.informer.catalog
+        old = self._applied
         if catalog is old:
             return
-        self.informer.update_catalog(catalog)
+        self.informer.update_catalog(catalog, old)
         self._manifest_statuses.update(old, catalog)
+        # Last: what was cut off by a fault is done again, all of it.
+        self._applied = catalog
 
     def update_source_revision(self, revision: SourceRevision) -> None:
         """The manifests are those of this revision from now on; every job's status says so."""
@@ -178,6 +182,9 @@ class Controller:
             try:
                 with self.liveness.track(f"the pass over {key}"):
                     self._process(key)
+            except Exception:  # noqa: BLE001  (the thread's boundary: not even a fault's report may end it)
+                delay = self._queue.retry(key)
+                _log.exception("internal error", remedy="Please report it.", retry_in=delay)
             finally:
                 self._queue.done(key)
 
@@ -189,29 +196,41 @@ class Controller:
         )
         try:
             when = self._reconcile(key)
-        except EngineUnavailable as error:
-            self.state.set_message(key, self._file_of(key), str(error))
-            # Until the first answer there is no retry: every job is queued when an engine connects.
-            if self._engine.connected is not None:
-                delay = self._queue.retry(key)
-                _log.warning("engine unavailable", reason=str(error), retry_in=delay)
-        except ReconcilerError as error:
-            self.state.set_message(key, self._file_of(key), str(error))
-            delay = self._queue.retry(key)
-            _log.warning("reconcile failed", reason=str(error), retry_in=delay)
-        except Exception:  # noqa: BLE001  (see below)
-            # The worker's boundary: an error of this program in one job must not end the others' passes.
-            if self._queue.closed:
-                _log.debug("reconcile interrupted", exc_info=True)
-                return
-            delay = self._queue.retry(key)
-            _log.exception("internal error", remedy="Please report it.", retry_in=delay)
+        except Exception as error:  # noqa: BLE001  (the boundary of one job: the others' passes go on)
+            self._note_failure(key, error)
         else:
             self._queue.forget(key)
             if when is not None:
                 self._queue.add_at(key, when)
         finally:
             structlog.contextvars.clear_contextvars()
+
+    def _note_failure(self, key: str, error: Exception) -> None:
+        """Report why a pass failed, in the log and in the job's status, and have it repeated."""
+        if isinstance(error, EngineUnavailable):
+            self._set_message(key, str(error))
+            # Until the first answer there is no retry: every job is queued when an engine connects.
+            if self._engine.connected is not None:
+                delay = self._queue.retry(key)
+                _log.warning("engine unavailable", reason=str(error), retry_in=delay)
+        elif isinstance(error, (ReconcilerError, OSError)):
+            reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            self._set_message(key, reason)
+            delay = self._queue.retry(key)
+            _log.warning("reconcile failed", reason=reason, retry_in=delay)
+        elif self._queue.closed:
+            _log.debug("reconcile interrupted", exc_info=error)
+        else:
+            delay = self._queue.retry(key)
+            _log.error("internal error", remedy="Please report it.", retry_in=delay, exc_info=error)
+            self._set_message(key, f"An error of this program, please report it: {error!r}.")
+
+    def _set_message(self, key: str, message: str) -> None:
+        """Have a job's status say why its pass failed; what keeps it from saying so is logged."""
+        try:
+            self.state.set_message(key, self._file_of(key), message)
+        except (ReconcilerError, OSError) as error:
+            _log.error("status write failed", reason=str(error))
 
     def _reconcile(self, key: str) -> float | None:
         """Bring a job to its desired state; returns when to make the next pass."""
@@ -250,8 +269,10 @@ class Controller:
         return entry.file if entry is not None else None
 
     def _file_of(self, key: str) -> str:
+        if (file := self._locate(key)) is not None:
+            return file
         record = self.state.load(key)
-        return self._locate(key) or (record.file if record is not None else "")
+        return record.file if record is not None else ""
 
     # -- how it stands
 

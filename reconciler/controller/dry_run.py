@@ -78,7 +78,12 @@ def dry_run(settings: Settings) -> list[Change]:
         ReconcilerError: the folder is not there.
     """
     runtimes = load_available_runtimes(settings.runtime_sources, clock=time.time).documents
-    source = FolderSource(settings.specs.absolute(), fallback_runtimes=runtimes, clock=time.time)
+    source = FolderSource(
+        settings.specs.absolute(),
+        fallback_runtimes=runtimes,
+        clock=time.time,
+        sidecars=settings.status_dir,
+    )
     require_specs_folder(settings)
     engine = connect(settings)
     try:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
+from reconciler.common.os_errors import describe_os_error
 from reconciler.config.settings import Settings
 from reconciler.controller.clock import Clock, clock_change
 from reconciler.controller.engine_session import EngineSession
@@ -20,7 +21,7 @@ from reconciler.controller.relist import Relister, Snapshot
 from reconciler.controller.statemachine.desired_state import may_delete, referenced_objects_changed
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.engines.protocol import Engine, EventStream
-from reconciler.errors import EngineError
+from reconciler.errors import ReconcilerError, StateError
 from reconciler.names import LABEL_INSTANCE, LABEL_JOB, job_key_of
 from reconciler.sources.folder.catalog import Catalog
 from reconciler.state.state_store import StateStore
@@ -70,18 +71,28 @@ class Informer:
 
     # -- the folder
 
-    def update_catalog(self, catalog: Catalog) -> None:
-        """The folder has been read: queue the jobs that differ, and those whose manifest was removed."""
-        old, self.catalog = self.catalog, catalog
+    def update_catalog(self, catalog: Catalog, old: Catalog) -> None:
+        """The folder has been read: queue the jobs that differ, and those whose manifest was removed.
+
+        Args:
+            catalog: the folder as it is.
+            old: as it was when it was read last, and all was done about it.
+        """
+        self.catalog = catalog
         everything = referenced_objects_changed(old, catalog)
         self._enqueue(key for key, entry in catalog.jobs.items() if everything or old.jobs.get(key) != entry)
         self._enqueue(self._removed_jobs())
 
     def _removed_jobs(self) -> list[str]:
-        """Jobs with a record whose manifest was removed for good."""
+        """Jobs with a record whose manifest was removed for good, or whose record cannot be read."""
         removed = []
         for key in sorted(set(self._state.keys()) - self.catalog.jobs.keys()):
-            record = self._state.load(key)
+            try:
+                record = self._state.load(key)
+            except StateError:
+                # Its pass reports it, and is repeated.
+                removed.append(key)
+                continue
             if record is not None and may_delete(self.catalog, record.file, self._settings):
                 removed.append(key)
         return removed
@@ -131,12 +142,19 @@ class Informer:
                 for event in stream:
                     delay = FIRST_RETRY
                     self.handle_event(event.labels)
-            except EngineError as error:
+            except Exception as error:  # noqa: BLE001  (the thread's boundary: no event would be seen any more)
                 if not self._closed.is_set():
-                    _log.warning("engine events interrupted", reason=str(error), retry_in=delay)
+                    self._log_fault(error, delay)
             if self._closed.wait(delay):
                 return
             delay = min(delay * 2, LAST_RETRY)
+
+    def _log_fault(self, error: Exception, delay: float) -> None:
+        if isinstance(error, (ReconcilerError, OSError)):
+            reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            _log.warning("engine events interrupted", reason=reason, retry_in=delay)
+        else:
+            _log.error("internal error", remedy="Please report it.", retry_in=delay, exc_info=error)
 
     # -- the clock
 

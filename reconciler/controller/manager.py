@@ -3,6 +3,9 @@
 Level-triggered throughout: file events, engine events, finished pulls and passed probes do nothing but put a
 job's key into the work queue; the pass over the key reads everything again. A resync, every thirty seconds,
 finds changes without an event.
+
+Every part of the work has a boundary of its own: what is wrong with one is logged, it rests and is tried
+again, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -14,19 +17,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
+from reconciler.common.descriptor_limit import raise_descriptor_limit
+from reconciler.common.path_presence import is_folder
 from reconciler.config import logging_setup
 from reconciler.config.settings import Settings
 from reconciler.controller.clock import HostClock
 from reconciler.controller.controller import CLOSE_PATIENCE, Controller
 from reconciler.controller.daemon import malloc_arenas
+from reconciler.controller.daemon.boundaries import Boundary
 from reconciler.controller.daemon.config_reload import merge_settings
+from reconciler.controller.daemon.descriptor_watch import DescriptorWatch
 from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.daemon.sd_notify import Notifier
 from reconciler.controller.daemon.service_report import ServiceReporter
 from reconciler.controller.daemon.signals import SignalFlags, install_handlers
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
 from reconciler.controller.statemachine.desired_state import JobFilter
-from reconciler.errors import EngineUnavailable, ReconcilerError
+from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
 from reconciler.server.asgi.http_server import Server
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
 from reconciler.sources.git.git_sync import GitSync
@@ -49,6 +56,8 @@ EXIT_PATIENCE = 0.2
 #: Seconds between messages to the service manager while jobs are being stopped, and what each asks for.
 STOP_JOBS_INTERVAL = 1.0
 STOP_JOBS_EXTENSION = 30.0
+#: Seconds between two counts of the files that are open.
+DESCRIPTOR_INTERVAL = 5.0
 #: Seconds that the passes may take at the end for what trainings have just reported.
 LAST_REPORTS_TIMEOUT = 0.3
 
@@ -88,8 +97,9 @@ def serve(
     """
     patience = EXIT_PATIENCE if stop is None else CLOSE_PATIENCE
     if stop is None:
-        # A process of its own: an embedding program's memory is that program's business.
+        # A process of its own: an embedding program's memory and limits are that program's business.
         malloc_arenas.limit_arenas()
+        raise_descriptor_limit()
     stop = stop or threading.Event()
     flags = SignalFlags()
     install_handlers(stop, flags, reloads=reload is not None)
@@ -141,12 +151,22 @@ class Manager:
             fallback_runtimes=self._runtimes.documents,
             clock=time.time,
             allow_empty=settings.allow_empty,
+            sidecars=settings.status_dir,
         )
         self._git = self._sync_git() if settings.git is not None else None
         self._controller = controller
         self._notifier = notifier
+        self._parts: dict[str, Boundary] = {}
+        self._scan_due = False
+        self._resync_at = self._descriptors_at = 0.0
+        self._descriptors = DescriptorWatch()
+        self._webhook: Webhook | None = None
         self._report = ServiceReporter(
-            notifier, controller, workers=self._threads, resync=lambda: self._settings.resync
+            notifier,
+            controller,
+            workers=self._threads,
+            parts=self._parts,
+            resync=lambda: self._settings.resync,
         )
         self._server = Server()
         self._progress = ProgressService(
@@ -173,11 +193,11 @@ class Manager:
             self._runtimes.refresh()
         elif self._settings.runtime_sources:
             self._runtimes.start()
-        webhook = self._open_webhook()
         if self._git is not None and self._mode != "once":
             self._git.start(at_once=self._mode == "forever")
         try:
-            self._scan()
+            self._scan_due = True
+            self._scan_if_due()
             for number in range(WORKERS if self._mode != "once" else WORKERS_ONCE):
                 self._start_thread(self._controller.run_worker, f"worker-{number}")
             self._start_thread(self._relist_on_request, "relist")
@@ -187,8 +207,8 @@ class Manager:
                 raise self._failure
             return status
         finally:
-            if webhook is not None:
-                webhook.close()
+            if self._webhook is not None:
+                self._webhook.close()
             self._notifier.stopping("stopping")
             if self._settings.stop_jobs_on_exit and self._stop.is_set():
                 self._stop_jobs()
@@ -210,26 +230,24 @@ class Manager:
 
     def _loop(self) -> int:
         """The main thread: scans when files changed, resyncs, writes statuses; returns the exit status."""
-        resync_at = time.monotonic() + self._settings.resync
+        self._resync_at = time.monotonic() + self._settings.resync
         while not self._stop.is_set():
-            self._controller.informer.check_clock()
-            wait = min(0.25 if self._mode == "forever" else 0.02, self._controller.state.flush() or 0.25)
-            if self._flags.rescan:
-                self._flags.rescan = False
-                self._rescan_now()
-            if self._rescan.wait(wait):
+            self._run_part("checking the clock", self._controller.informer.check_clock)
+            self._run_part("following signals", self._obey_signals)
+            if self._rescan.wait(self._flush()):
                 self._rescan.clear()
-                self._scan()
-            if time.monotonic() >= resync_at:
-                resync_at = time.monotonic() + self._settings.resync
-                self._scan()
+                self._scan_due = True
+            if time.monotonic() >= self._resync_at:
+                self._resync_at = time.monotonic() + self._settings.resync
+                self._scan_due = True
                 self._relist.set()
                 malloc_arenas.trim_memory()
-            if self._flags.reload:
-                self._flags.reload = False
-                self._reconfigure()
-                resync_at = min(resync_at, time.monotonic() + self._settings.resync)
-            self._report.tick()
+            self._scan_if_due()
+            self._run_part("opening the webhook", self._open_webhook)
+            if time.monotonic() >= self._descriptors_at:
+                self._descriptors_at = time.monotonic() + DESCRIPTOR_INTERVAL
+                self._run_part("counting open files", self._descriptors.check)
+            self._run_part("reporting to the service manager", self._report.tick)
             if self._mode == "forever" or not self._has_converged():
                 continue
             if self._mode == "once":
@@ -237,6 +255,40 @@ class Manager:
             if self._controller.all_ended():
                 return 0 if self._controller.all_complete() else 1
         return 0 if self._mode == "forever" else 1
+
+    def _run_part(self, part: str, work: Callable[[], object]) -> bool:
+        """Do one part of the main loop's work, within its boundary; returns whether it was done."""
+        boundary = self._parts.get(part)
+        if boundary is None:
+            # A run that makes one round ends with what is wrong, instead of trying it again.
+            boundary = self._parts[part] = Boundary(part, raises=self._mode == "once")
+        return boundary.run(work)
+
+    def _flush(self) -> float:
+        """Write statuses that are due; returns seconds until the main loop has to come round."""
+        waits: list[float | None] = []
+        self._run_part("writing statuses", lambda: waits.append(self._controller.state.flush()))
+        due = waits[0] if waits else None
+        return min(0.25 if self._mode == "forever" else 0.02, due or 0.25)
+
+    def _scan_if_due(self) -> None:
+        """Read the folder if that is due; it stays due until it has been done."""
+        if self._scan_due and self._run_part("reading the manifests", self._scan):
+            self._scan_due = False
+
+    def _obey_signals(self) -> None:
+        if self._flags.rescan:
+            self._flags.rescan = False
+            self._rescan_now()
+        if self._flags.reload:
+            self._flags.reload = False
+            try:
+                self._reconfigure()
+            except Exception:
+                # The service manager waits for it.
+                self._report.ready("the configuration could not be read again, the old one is in force")
+                raise
+            self._resync_at = min(self._resync_at, time.monotonic() + self._settings.resync)
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -251,6 +303,9 @@ class Manager:
                 try:
                     with self._controller.liveness.track("the listing of the engine"):
                         self._controller.informer.relist()
+                except (ReconcilerError, OSError) as error:
+                    # Of the records or sidecars: what the engine itself answers is the informer's.
+                    _log.warning("relist failed", reason=str(error))
                 except Exception:  # noqa: BLE001  (see below)
                     # The thread's boundary: without it nothing would be listed any more.
                     _log.exception("internal error", remedy="Please report it.")
@@ -268,17 +323,24 @@ class Manager:
                     logged = str(error)
                     _log.error("engine unavailable", reason=logged)
                 self._controller.set_engine_unavailable(error)
+            except EngineError as error:
+                _log.error("engine unavailable", reason=str(error), retry_in=delay)
+                self._controller.set_engine_unavailable(EngineUnavailable(error.message, remedy=error.remedy))
             except ReconcilerError as error:
                 # No further try can succeed.
                 self._failure = error
                 self._stop.set()
                 return
+            except Exception as error:  # noqa: BLE001  (the thread's boundary: no job would ever run)
+                _log.error("engine unavailable", reason=repr(error), retry_in=delay, exc_info=True)
+                self._controller.set_engine_unavailable(EngineUnavailable(f"The engine: {error!r}."))
             self._stop.wait(delay)
             delay = min(delay * 2, LAST_RETRY)
 
     def _has_converged(self) -> bool:
         """Whether nothing is left to do now, and no file looks half-written."""
-        return self._controller.is_idle() and self._controller.informer.catalog.rescan_at is None
+        waits_for_files = self._scan_due or self._controller.informer.catalog.rescan_at is not None
+        return self._controller.is_idle() and not waits_for_files
 
     def _stop_jobs(self) -> None:
         """Stop the jobs (``--stop-jobs-on-exit``); the service manager is asked to wait for grace periods."""
@@ -299,7 +361,7 @@ class Manager:
             result = merge_settings(self._settings, self._reload())
             if result.settings.runtime_sources != self._settings.runtime_sources:
                 self._replace_runtime_sources(result.settings.runtime_sources)
-        except ReconcilerError as error:
+        except (ReconcilerError, OSError) as error:
             _log.error("configuration invalid", reason=str(error), remedy="the old one stays in force")
             self._report.ready("the configuration is wrong, the old one is in force")
             return
@@ -319,7 +381,7 @@ class Manager:
     def _check_folder(self) -> None:
         if self._mode != "forever":
             require_specs_folder(self._settings)
-        elif not self._settings.specs.is_dir() and self._git is None:
+        elif not is_folder(self._settings.specs) and self._git is None:
             _log.warning("specs folder missing", specs=str(self._settings.specs))
 
     def _scan(self) -> None:
@@ -349,12 +411,14 @@ class Manager:
             stop=self._stop,
         )
 
-    def _open_webhook(self) -> Webhook | None:
-        if self._git is None or not self._settings.git_webhook or self._mode == "once":
-            return None
+    def _open_webhook(self) -> None:
+        """Open the webhook where one is wanted and is not open: an address may be free later."""
+        wanted = self._git is not None and self._settings.git_webhook and self._mode != "once"
+        if self._webhook is not None or not wanted:
+            return
         from reconciler.controller.daemon.webhook import Webhook  # noqa: PLC0415  (most daemons have none)
 
-        return Webhook(self._settings, on_push=self._rescan_now)
+        self._webhook = Webhook(self._settings, on_push=self._rescan_now)
 
     def _refresh_runtimes_from(self, sources: tuple[str, ...]) -> RuntimeRefresher:
         return RuntimeRefresher(

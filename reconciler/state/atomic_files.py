@@ -4,7 +4,8 @@ A crash, a full disk or a reader at the wrong moment must never leave or see hal
 sidecar: the new text goes to a temporary file in the same folder, is flushed to disk, and takes the
 old one's name in one step. What can go wrong: the temporary file of a killed process stays behind
 (hidden, so that no scan of manifests reads it); some file systems (FUSE, a few network ones) cannot sync
-a folder, which is then skipped: the rename itself was still atomic.
+a folder, which is then skipped: the rename itself was still atomic. The temporary name is short, and looked
+up in the open folder: whatever name and path the file may have on this system, it can be written this way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
 from reconciler.errors import StateError
 
 #: Start of the name of every temporary file: hidden, so that no scan of manifests reads it.
@@ -29,7 +31,12 @@ _REMEDIES: Final = {
     errno.EROFS: f"The file system is read-only: {_OTHER_FOLDERS.removeprefix('or ')}.",
     errno.EACCES: f"Give this user permission to do it, {_OTHER_FOLDERS}.",
     errno.EPERM: f"Give this user permission to do it, {_OTHER_FOLDERS}.",
+    errno.ENAMETOOLONG: "Shorten the names of the file and of the folders it is in.",
+    errno.EMFILE: OUT_OF_DESCRIPTORS,
+    errno.ENFILE: OUT_OF_DESCRIPTORS,
 }
+#: Opens a folder only to name files in it; where the system has no such thing, to read it.
+_FOLDER_FLAGS: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _SYNC_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS})
 
 
@@ -57,19 +64,16 @@ def write_atomically(
     Raises:
         StateError: it could not be written (no space, no permission, ...); the temporary file is gone.
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name[:100]}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_new(temporary, data, mode, durable=durable, owner=owner)
-        if new:
-            _rename_if_free(temporary, path)
-        else:
-            temporary.replace(path)
+        folder = os.open(path.parent, _FOLDER_FLAGS)
+        try:
+            _replace(folder, path, data, mode, durable=durable, owner=owner, new=new)
+        finally:
+            os.close(folder)
         if durable:
             _sync_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise state_error("write", path, error) from error
 
 
@@ -107,8 +111,34 @@ def state_error(verb: str, path: Path, error: OSError) -> StateError:
     return StateError(f"Cannot {verb} {path}: {reason}.", remedy=_REMEDIES.get(error.errno or 0, ""))
 
 
-def _write_new(path: Path, data: bytes, mode: int, *, durable: bool, owner: tuple[int, int] | None) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _replace(
+    folder: int,
+    path: Path,
+    data: bytes,
+    mode: int,
+    *,
+    durable: bool,
+    owner: tuple[int, int] | None,
+    new: bool,
+) -> None:
+    """Write a temporary file in the open folder, and give it the file's name."""
+    temporary = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+    try:
+        _write_new(folder, temporary, data, mode, durable=durable, owner=owner)
+        if new:
+            _rename_if_free(folder, temporary, path.name)
+        else:
+            os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+
+
+def _write_new(
+    folder: int, name: str, data: bytes, mode: int, *, durable: bool, owner: tuple[int, int] | None
+) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
     with open(fd, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)
         file.write(data)
         file.flush()
@@ -121,18 +151,19 @@ def _write_new(path: Path, data: bytes, mode: int, *, durable: bool, owner: tupl
             os.fsync(fd)
 
 
-def _rename_if_free(temporary: Path, path: Path) -> None:
+def _rename_if_free(folder: int, temporary: str, name: str) -> None:
     """Rename unless the name is taken: in one step, or in two where the file system has no hard links."""
     try:
-        os.link(temporary, path)
+        os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except FileExistsError:
         raise
     except OSError:
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        temporary.replace(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=folder)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from None
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     else:
-        temporary.unlink()
+        os.unlink(temporary, dir_fd=folder)
 
 
 def _sync_folder(folder: Path) -> None:

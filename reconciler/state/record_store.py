@@ -2,22 +2,27 @@
 
 What can go wrong: a record from a newer version (unknown fields are ignored, never an error), a torn write
 (atomic writes make that impossible short of a broken disk: then the record counts as lost), a full disk
-(``StateError``, the job waits: nothing is started that could not be remembered).
+(``StateError``, the job waits: nothing is started that could not be remembered), a manifest whose object has
+a name that is none (``../x``, or 300 letters): it is rejected, and has no record.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import ValidationError
 
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
-from reconciler.state.atomic_files import read_if_exists, write_atomically
+from reconciler.state.atomic_files import read_if_exists, remove_if_exists, state_error, write_atomically
 from reconciler.state.record import Record
+
+#: Of a namespace or an object, as Kubernetes allows them at most; none is a path of more than one part.
+_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,249}")
 
 
 class RecordStore:
@@ -41,7 +46,7 @@ class RecordStore:
         Raises:
             StateError: the file is there and cannot be read.
         """
-        data = read_if_exists(self._path(key))
+        data = read_if_exists(self._path(key)) if _is_possible(key) else None
         if data is None:
             return None
         try:
@@ -53,21 +58,32 @@ class RecordStore:
         """Write the record durably.
 
         Raises:
-            StateError: the disk refuses.
+            StateError: the disk refuses, or no object can have this name.
         """
+        if not _is_possible(record.key):
+            raise StateError(f"Cannot write a record of {record.key!r}: that is no name of an object.")
         path = self._path(record.key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise StateError(f"Cannot make the folder {path.parent}: {error.strerror}.") from error
+            raise state_error("make the folder", path.parent, error) from error
         write_atomically(path, record.model_dump_json(exclude_defaults=True).encode(), mode=0o600)
 
     def delete(self, key: str) -> None:
-        """Delete a job's record; one that is not there is no error."""
-        self._path(key).unlink(missing_ok=True)
+        """Delete a job's record; one that is not there is no error.
+
+        Raises:
+            StateError: the disk refuses.
+        """
+        if _is_possible(key):
+            remove_if_exists(self._path(key))
 
     def keys(self) -> Iterator[str]:
-        """``namespace/name`` of every record."""
+        """``namespace/name`` of every record.
+
+        Raises:
+            StateError: a folder of records cannot be listed.
+        """
         for namespace in _list_names(self._root):
             for name in _list_names(self._root / namespace):
                 if name.endswith(".json"):
@@ -78,9 +94,17 @@ class RecordStore:
         return self._root / namespace / f"{name}.json"
 
 
+def _is_possible(key: str) -> bool:
+    """Whether an object of this ``namespace/name`` may have a record: both are names of one file each."""
+    parts = key.split("/")
+    return len(parts) == 2 and all(_NAME.fullmatch(part) for part in parts)
+
+
 def _list_names(folder: Path) -> list[str]:
     """Names in a folder, sorted; a :class:`Path` for each of a thousand records would be slow."""
     try:
         return sorted(os.listdir(folder))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise state_error("list", folder, error) from error

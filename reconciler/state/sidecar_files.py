@@ -7,17 +7,25 @@ written by another version: what is missing or does not parse reads as nothing.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.common.path_presence import is_absent
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
+from reconciler.errors import StateError
 from reconciler.names import API_VERSION
 from reconciler.state.atomic_files import read_if_exists
 
 SIDECAR_SUFFIX: Final = ".status.yaml"
 MANIFEST_SUFFIXES: Final = (".yaml", ".yml", ".json")
+#: Bytes of a file's name, and of a whole path without its closing zero, that Linux and macOS accept.
+MAX_NAME_BYTES: Final = 255
+MAX_PATH_BYTES: Final = 4095 if sys.platform == "linux" else 1023
+#: Letters of a path, and of the status folder's: with no more the two are not too long together.
+_SHORT: Final = 200
 
 
 def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Path:
@@ -31,16 +39,48 @@ def sidecar_path(manifest: Path, *, specs: Path, status_dir: Path | None) -> Pat
     return folder / f"{name}{SIDECAR_SUFFIX}"
 
 
+def naming_problem(sidecar: Path) -> str:
+    """Why no file can have this sidecar's path, in a sentence with a remedy; "" where one can."""
+    name = os.fsencode(sidecar.name)
+    path = os.fsencode(os.path.abspath(sidecar))  # noqa: PTH100  (links keep their names)
+    if (over := len(name) - MAX_NAME_BYTES) > 0:
+        what = f"its name would have {len(name)} bytes, and {MAX_NAME_BYTES} are possible"
+        remedy = f"shorten the manifest's name by {over} bytes"
+    elif (over := len(path) - MAX_PATH_BYTES) > 0:
+        what = f"its path would have {len(path)} bytes, and {MAX_PATH_BYTES} are possible"
+        remedy = f"shorten the names of the file and of the folders it is in by {over} bytes"
+    else:
+        return ""
+    return f"no status file (*{SIDECAR_SUFFIX}) can be written for it: {what}: {remedy}"
+
+
+def status_file_problem(manifest: str, *, specs: Path, status_dir: Path | None) -> str:
+    """Why a manifest can have no sidecar, see :func:`naming_problem`; quick for the many that can."""
+    name = os.fsencode(manifest[manifest.rfind("/") + 1 :])
+    short = len(manifest) <= _SHORT and (status_dir is None or len(str(status_dir)) <= _SHORT)
+    if short and len(name) + len(SIDECAR_SUFFIX) <= MAX_NAME_BYTES:
+        return ""
+    path = Path(manifest).absolute()
+    return naming_problem(sidecar_path(path, specs=specs.absolute(), status_dir=status_dir))
+
+
 def sidecar_root(specs: Path, status_dir: Path | None) -> Path:
     """The folder below which sidecars are."""
     return status_dir or specs
 
 
 def list_sidecars(root: Path) -> Iterator[Path]:
-    """Paths of all sidecars below a folder, sorted; symlinked folders are followed once."""
+    """Paths of all sidecars below a folder, sorted; symlinked folders are followed once.
+
+    What cannot be listed is left out.
+    """
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
-        here = os.stat(folder)  # noqa: PTH116  (os.walk gives text)
+        try:
+            here = os.stat(folder)  # noqa: PTH116  (os.walk gives text)
+        except OSError:
+            folders.clear()
+            continue
         if (here.st_dev, here.st_ino) in seen:
             folders.clear()
             continue
@@ -52,14 +92,23 @@ def list_sidecars(root: Path) -> Iterator[Path]:
 
 
 def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
-    """Sidecars written by this project whose manifest is not there any more."""
+    """Sidecars written by this project whose manifest is certainly not there any more."""
     root = sidecar_root(specs, status_dir)
+    found = (
+        Path(folder, name)
+        for folder, _, files in os.walk(root)
+        for name in files
+        if name.endswith(SIDECAR_SUFFIX)
+    )
     orphans = []
-    for path in sorted(root.rglob(f"*{SIDECAR_SUFFIX}")):
+    for path in sorted(found):
         stem = specs / path.relative_to(root).parent / path.name.removesuffix(SIDECAR_SUFFIX)
-        if any(stem.with_name(stem.name + ending).exists() for ending in ("", *MANIFEST_SUFFIXES)):
+        if not all(is_absent(f"{stem}{ending}") for ending in ("", *MANIFEST_SUFFIXES)):
             continue
-        documents = load_documents(path)
+        try:
+            documents = load_documents(path)
+        except StateError:
+            continue
         if documents and all(d.get("apiVersion") == API_VERSION and "status" in d for d in documents):
             orphans.append(path)
     return orphans

@@ -1,9 +1,11 @@
 """Writes status sidecars, a document per object.
 
 A file is written only when it changed, at most a few times a second: the first change and any urgent one at
-once, the rest together. What can go wrong: a full or read-only disk (the next flush tries again; the record
-has everything), a manifest whose folder has gone: what is written there would make a folder that is not
-mounted look like one whose manifests were removed, so nothing is written until the manifest is back.
+once, the rest together. What can go wrong: a full or read-only disk (a later flush tries again, less and less
+often; the record has everything), a path that no file can have (told once, never tried), a manifest whose
+folder has gone: what is written there would make a folder that is not mounted look like one whose manifests
+were removed, so nothing is written until the manifest is back. Whatever is wrong with one file, the others
+are written.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from typing import Any, Final
 
 import yaml
 
+from reconciler.common.path_presence import is_absent, is_present
 from reconciler.errors import StateError
 from reconciler.state.atomic_files import read_if_exists, remove_if_exists, write_atomically
-from reconciler.state.sidecar_files import document_key, parse_documents
+from reconciler.state.sidecar_files import document_key, naming_problem, parse_documents
 
 #: Seconds between two writes of one file while a job only makes progress.
 WRITE_INTERVAL: Final = 0.25
@@ -25,6 +28,8 @@ WRITE_INTERVAL: Final = 0.25
 MAX_PARSED_FILES: Final = 64
 #: Seconds between two checks whether a manifest that has gone is back.
 WITHHELD_RETRY: Final = 1.0
+#: Seconds until a write that failed is tried again: doubled with each failure from the interval, up to this.
+LAST_RETRY: Final = 10.0
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -34,7 +39,8 @@ class SidecarWriter:
 
     Args:
         clock: monotonic seconds.
-        on_error: called with a write that failed; the next flush tries it again.
+        on_error: called with a write that failed, once until it fails for another reason or has worked; a
+            later flush tries it again.
     """
 
     def __init__(self, *, clock: Callable[[], float], on_error: Callable[[StateError], None]) -> None:
@@ -51,6 +57,9 @@ class SidecarWriter:
         self._manifests: dict[Path, set[Path]] = {}
         #: Files that are not made because none of their manifests is there.
         self._withheld: set[Path] = set()
+        #: Failed writes in a row, and the error told last.
+        self._failures: dict[Path, int] = {}
+        self._told: dict[Path, str] = {}
 
     def put(
         self,
@@ -85,10 +94,9 @@ class SidecarWriter:
                 self._dirty.add(path)
                 self._write(path)
                 return
-            for known in (self._documents, self._manifests, self._written, self._written_at):
-                known.pop(path, None)
-            self._withheld.discard(path)
-            self._dirty.discard(path)
+            self._forget(path)
+            if naming_problem(path):
+                return
             try:
                 remove_if_exists(path)
             except StateError as error:
@@ -111,7 +119,7 @@ class SidecarWriter:
         with self._lock:
             waits = []
             for path in sorted(self._dirty):
-                pause = WITHHELD_RETRY if path in self._withheld else WRITE_INTERVAL
+                pause = self._pause(path)
                 wait = self._written_at.get(path, -pause) + pause - self._clock()
                 if everything or wait <= 0:
                     self._write(path)
@@ -122,7 +130,7 @@ class SidecarWriter:
     def rewrite_missing(self) -> None:
         """Write again the files that somebody removed (``git clean``)."""
         with self._lock:
-            for path in [path for path in self._written if not path.exists()]:
+            for path in [path for path in self._written if is_absent(path)]:
                 if self._load(path):
                     del self._written[path]
                     # Until it has worked: a full disk must not make this the last try.
@@ -143,6 +151,8 @@ class SidecarWriter:
     def _parse(self, path: Path) -> list[dict[str, Any]]:
         """The documents of a file as this writer has written or found it."""
         if path not in self._written:
+            if naming_problem(path):
+                return []
             try:
                 data = read_if_exists(path)
             except StateError as error:
@@ -158,14 +168,51 @@ class SidecarWriter:
 
     def _manifest_missing(self, path: Path) -> bool:
         manifests = self._manifests.get(path)
-        return manifests is not None and not path.exists() and not any(m.exists() for m in manifests)
+        return manifests is not None and not is_present(path) and all(is_absent(m) for m in manifests)
+
+    def _pause(self, path: Path) -> float:
+        """Seconds between two writes of a file as it stands."""
+        if path in self._withheld:
+            return WITHHELD_RETRY
+        return float(min(WRITE_INTERVAL * 2 ** min(self._failures.get(path, 0), 16), LAST_RETRY))
+
+    def _forget(self, path: Path) -> None:
+        self._withheld.discard(path)
+        self._dirty.discard(path)
+        for known in (self._documents, self._manifests, self._written, self._written_at):
+            known.pop(path, None)
+        self._failures.pop(path, None)
+        self._told.pop(path, None)
+
+    def _fail(self, path: Path, error: StateError) -> None:
+        """A write has failed: tell it, unless that was told already; it is tried again after a pause."""
+        self._failures[path] = self._failures.get(path, 0) + 1
+        if self._told.get(path) != str(error):
+            self._told[path] = str(error)
+            self._on_error(error)
 
     def _write(self, path: Path) -> None:
+        """Write a file; nothing that is wrong with it is raised, because the others wait for their turn."""
         self._written_at[path] = self._clock()
+        if problem := naming_problem(path):
+            self._dirty.discard(path)
+            self._fail(path, StateError(f"Cannot write {path}: {problem}."))
+            return
         if self._manifest_missing(path):
             self._withheld.add(path)
             return
         self._withheld.discard(path)
+        try:
+            self._write_changed(path)
+        except StateError as error:
+            self._fail(path, error)
+        except Exception as error:  # noqa: BLE001  (one file's boundary: such as text that no file can hold)
+            self._fail(path, StateError(f"Cannot write {path}: {error!r}."))
+        else:
+            self._failures.pop(path, None)
+            self._told.pop(path, None)
+
+    def _write_changed(self, path: Path) -> None:
         documents = self._documents.get(path, {})
         data = yaml.dump_all(
             [documents[key] for key in sorted(documents)],
@@ -178,10 +225,6 @@ class SidecarWriter:
         if self._written.get(path) == data:
             self._dirty.discard(path)
             return
-        try:
-            write_atomically(path, data)
-        except StateError as error:
-            self._on_error(error)
-        else:
-            self._written[path] = data
-            self._dirty.discard(path)
+        write_atomically(path, data)
+        self._written[path] = data
+        self._dirty.discard(path)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from reconciler.api.faults import Fault
+from reconciler.common.path_presence import is_absent
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
 from reconciler.state.kept_logs.log_folders import claim_folder, retire_folder
@@ -136,14 +138,23 @@ class StateStore:
             self._phases.pop(record.key, None)
 
     def keys(self) -> list[str]:
-        """Keys of all records."""
+        """Keys of all records.
+
+        Raises:
+            StateError: they cannot be listed.
+        """
         return list(self._records.keys())
 
     def records(self) -> Iterator[Record]:
-        """All records, by key; those that cannot be used are left out."""
+        """All records, by key; those that cannot be used are left out: their jobs' passes report why.
+
+        Raises:
+            StateError: the records cannot be listed.
+        """
         for key in sorted(self.keys()):
-            if (record := self.load(key)) is not None:
-                yield record
+            with suppress(StateError):
+                if (record := self.load(key)) is not None:
+                    yield record
 
     def unfinished(self) -> set[str]:
         """Keys of the jobs that have been worked on and have not ended."""
@@ -161,7 +172,7 @@ class StateStore:
         """Whether the sidecar is on disk, belongs to this uid, and says how the job ended."""
         path = self._sidecar(record.file)
         document = self._sidecars.document(path, _job_document(record.key))
-        if document is None or document.get("metadata", {}).get("uid") != record.uid or not path.exists():
+        if document is None or document.get("metadata", {}).get("uid") != record.uid or is_absent(path):
             return False
         # One that could not be written when the job ended (a full disk, then a kill) is older than the end.
         shown = {c.get("type") for c in document["status"].get("conditions", ()) if c.get("status") == "True"}
@@ -224,12 +235,14 @@ class StateStore:
     def remove_orphaned_sidecars(self) -> None:
         """Remove sidecars of manifests that were removed while no daemon ran, unless a record names them.
 
-        Those go with their job; a job that has moved has its status beside its manifest, and nowhere else.
+        Those go with their job; a job that has moved has its status beside its manifest, and nowhere else. A
+        record that cannot be read now may name any of them.
         """
         records = list(self.records())
+        unread = {_job_document(key) for key in set(self.keys()) - {r.key for r in records}}
         for path in orphaned_sidecars(specs=self._specs, status_dir=self._status_dir):
             keep = {_job_document(r.key) for r in records if r.file and self._sidecar(r.file) == path}
-            self._sidecars.retain(path, keep)
+            self._sidecars.retain(path, keep | unread)
 
     def retain_statuses(self, file: str, keys: Collection[str]) -> None:
         """Remove from a manifest's sidecar all objects but these (``Kind/namespace/name``)."""

@@ -18,14 +18,14 @@ Example:
 @click.command(epilog=EPILOG)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @shared_options.output_option("yaml", "json", default="yaml")
-@shared_options.settings_options("runtime_sources", accept_all=False)
+@shared_options.settings_options("runtime_sources", "status_dir", accept_all=False)
 def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
     """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
     from reconciler.cli.manifest_plans import check_policy, merge_faults, plan_jobs, render_jobs  # noqa: PLC0415
     from reconciler.plan.policy.violations import POLICY_VIOLATION  # noqa: PLC0415
 
-    manifests = manifest_arguments.read_manifests(paths)
+    manifests = manifest_arguments.read_manifests(paths, status_dir=settings.status_dir)
     runtimes = manifest_arguments.load_other_runtimes(settings.runtime_sources)
     faults = manifest_arguments.validate_manifests(manifests, runtimes)
     planned, unplanned = plan_jobs(manifests, runtimes, faults)

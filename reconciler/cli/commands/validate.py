@@ -38,7 +38,9 @@ Example:
     help="File or folder as it was before: changes to immutable fields are faults, too.",
 )
 @shared_options.output_option("text", "json", "yaml", default="text")
-@shared_options.settings_options("runtime_sources", "git", "git_ref", "git_path", accept_all=False)
+@shared_options.settings_options(
+    "runtime_sources", "git", "git_ref", "git_path", "status_dir", accept_all=False
+)
 def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings: Settings) -> int:
     """Report what is wrong in manifests; PATHs are files, folders or - and count as one folder."""
     if not paths:
@@ -46,7 +48,7 @@ def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
     from reconciler.cli.manifest_plans import check_policy, merge_faults, plan_jobs, render_jobs  # noqa: PLC0415
 
-    manifests = manifest_arguments.read_manifests(paths)
+    manifests = manifest_arguments.read_manifests(paths, status_dir=settings.status_dir)
     runtimes = manifest_arguments.load_other_runtimes(settings.runtime_sources)
     faults = manifest_arguments.validate_manifests(manifests, runtimes)
     if against is not None:
@@ -70,7 +72,7 @@ def _validate_repository(settings: Settings, form: str) -> int:
         raise click.UsageError("Missing argument 'PATH...' (or --git URL).")
     runtimes = load_other_runtimes(settings.runtime_sources).documents
     with tempfile.TemporaryDirectory(prefix="reconciler-validate-") as folder:
-        apart = replace(settings, state_dir=Path(folder), status_dir=None)
+        apart = replace(settings, state_dir=Path(folder))
         source = GitSource(apart, runtimes=lambda: runtimes, clock=time.time)
         commit, faults = source.check_remote()
     return _report(faults, form, what=f"commit {commit}")

@@ -200,7 +200,7 @@ class SnapshotReader:
             runtimes = load_available_runtimes(
                 settings.runtime_sources, clock=time.time, offline=True
             ).documents
-        self._folder = FolderSource(settings.specs, fallback_runtimes=runtimes)
+        self._folder = FolderSource(settings.specs, fallback_runtimes=runtimes, sidecars=settings.status_dir)
         self._sidecars = SidecarReader(sidecar_root(settings.specs, settings.status_dir))
 
     def snapshot(self) -> Snapshot:

@@ -6,10 +6,12 @@ A ping is sent from the main loop, and only when nothing is wrong (:meth:`Servic
 * no thread that works for a job has gone without a sign of life for too long (in
   :mod:`reconciler.common.liveness`);
 * no worker has died;
+* no part of the main loop has failed for long by an error of this program (``FAULT_PATIENCE``);
 * an engine that answers can be listed (``RELIST_PATIENCE``).
 
 What does not stop the pings: an engine that is down or hangs (its calls have limits, and jobs say that they
-wait), an image pull of hours, containers that take their grace period. A restart would fix none of it.
+wait), an image pull of hours, containers that take their grace period, a full disk, a folder that cannot be
+read. A restart would fix none of it.
 """
 
 from __future__ import annotations
@@ -17,16 +19,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
 
 from reconciler.common.liveness import Liveness
+from reconciler.controller.daemon.boundaries import Boundary
 from reconciler.controller.daemon.sd_notify import Notifier
 
 #: Seconds an engine may answer but not be listed, over and above some intervals of relisting.
 RELIST_PATIENCE: Final = 300.0
+#: Seconds for which a part of the main loop may fail by an error of this program.
+FAULT_PATIENCE: Final = 300.0
 #: Seconds between updates of the status line.
 STATUS_INTERVAL: Final = 1.0
 #: Pings within the time after which the manager gives up.
@@ -67,6 +72,7 @@ class ServiceReporter:
         notifier: to the service manager.
         controller: that is reported on.
         workers: the threads that work; filled while the daemon starts.
+        parts: the parts of the main loop, by what they do; filled while it runs.
         resync: seconds between relists, as they are set at the moment.
         clock: monotonic seconds.
     """
@@ -77,12 +83,14 @@ class ServiceReporter:
         controller: Reported,
         *,
         workers: Sequence[threading.Thread],
+        parts: Mapping[str, Boundary] | None = None,
         resync: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notifier = notifier
         self._controller = controller
         self._workers = workers
+        self._parts = parts if parts is not None else {}
         self._resync = resync
         self._clock = clock
         self._note = ""
@@ -130,6 +138,11 @@ class ServiceReporter:
         """Why the daemon should be restarted; empty when all is well."""
         found = [f"no sign of life from {what}" for what in self._controller.liveness.overdue()]
         found += [f"the thread {thread.name} has ended" for thread in self._workers if not thread.is_alive()]
+        found += [
+            f"{name} fails by an error of this program"
+            for name, part in self._parts.items()
+            if part.broken_since is not None and self._clock() - part.broken_since > FAULT_PATIENCE
+        ]
         since = self._controller.relist_failing_since
         if since is not None and self._clock() - since > RELIST_PATIENCE + 3 * self._resync():
             found.append(f"the engine answers but cannot be listed: {self._controller.engine_error}")

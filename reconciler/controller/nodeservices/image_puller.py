@@ -182,7 +182,13 @@ class ImagePuller:
         tracked.state = ImageState(
             image=image, status="pulling", message="waiting to be pulled", attempts=attempts
         )
-        threading.Thread(target=self._run, args=(image,), name="image-pull", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(image,), name="image-pull", daemon=True).start()
+        except RuntimeError as error:
+            # The limit of threads or processes: it would be "pulling" for ever.
+            tracked.state = self._failed_state(
+                image, attempts + 1, EngineError(f"No thread starts: {error}.")
+            )
 
     # -- in a pull's thread
 
@@ -230,15 +236,17 @@ class ImagePuller:
         with self._lock:
             tracked = self._track(image)
             tracked.serving_tokens, tracked.waiting_tokens = set(), set()
-            attempts = tracked.state.attempts + 1
-            tracked.state = ImageState(
-                image=image,
-                status="failed",
-                message=failure_message(image, error),
-                retry_at=self._clock() + retry_delay(attempts),
-                attempts=attempts,
-            )
+            tracked.state = self._failed_state(image, tracked.state.attempts + 1, error)
             return tracked.state
+
+    def _failed_state(self, image: str, attempts: int, error: EngineError) -> ImageState:
+        return ImageState(
+            image=image,
+            status="failed",
+            message=failure_message(image, error),
+            retry_at=self._clock() + retry_delay(attempts),
+            attempts=attempts,
+        )
 
     def _report_progress(self, image: str, seen: PullProgress) -> None:
         now = self._clock()

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from reconciler.api.faults import NOT_RENDERED, Fault
+from reconciler.api.faults import NOT_RENDERED, STATUS_FILE, Fault
 from reconciler.errors import StateError
 from reconciler.sources.folder.catalog import Catalog
 from reconciler.sources.folder.manifest_files import KUSTOMIZATION
@@ -45,8 +45,8 @@ class ManifestStatusWriter:
         self._write_faults(old, new)
         self._remove_unknown(new, recorded)
         if new.state == "ok" and not self._orphans_removed:
-            self._orphans_removed = True
             self._state_store.remove_orphaned_sidecars()
+            self._orphans_removed = True
 
     def _remove_moved(self, old: Catalog, new: Catalog, recorded: set[str]) -> None:
         """Removes the statuses of jobs whose manifests went or moved, except those that go with the job.
@@ -66,13 +66,19 @@ class ManifestStatusWriter:
         for (kind, key, file), faults in faulty.items():
             if known.get((kind, key, file)) != faults:
                 self._state_store.write_invalid_status(kind, key, file, faults)
-                for fault in faults:
+                for fault in (f for f in faults if f.reason != STATUS_FILE):
                     _log.error("manifest fault", fault=str(fault))
         for kind, key, file in known.keys() - faulty.keys():
             self._state_store.remove_status(kind, key, file)
+        before = set(old.faults)
         for fault in new.faults:
-            if fault.reason == NOT_RENDERED and fault.severity == "warning" and fault not in old.faults:
+            if fault in before:
+                continue
+            if fault.reason == NOT_RENDERED and fault.severity == "warning":
                 _log.warning("manifest not rendered", fault=str(fault))
+            if fault.reason == STATUS_FILE:
+                # Also of a TrainJob, which has no status to say it.
+                _log.error("manifest fault", fault=str(fault))
 
     def _remove_unknown(self, new: Catalog, recorded: set[str]) -> None:
         """Removes from sidecars what neither a manifest nor a record knows."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.common.descriptor_limit import inherited_limit
 from reconciler.engines.host.host_devices import NVIDIA
 from reconciler.engines.process import host_facts
 from reconciler.engines.process.host_facts import HostFeatures
@@ -83,6 +84,7 @@ def build_launch(spec: ContainerSpec, placement: Placement) -> tuple[dict[str, A
         "cwd": rewriter.rewrite_text(layout.cwd) if spec.working_dir else layout.cwd,
         "view": _build_view(spec, placement, layout) if features.can_mount else None,
         "user": _find_user(spec),
+        "descriptors": inherited_limit(),
         "no_new_privileges": LINUX and spec.security.no_new_privileges,
         "cpus": None if "cpu" in features.controllers else _choose_cpus(spec, placement),
         "groups": cgroup_limits.plan_groups(

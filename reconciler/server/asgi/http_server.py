@@ -8,6 +8,7 @@ not use up the daemon's file descriptors. What can go wrong: an address that can
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from reconciler.common.os_errors import describe_os_error
 from reconciler.server.asgi.connection_limits import Client, ConnectionLimits, ConnectionTable
 from reconciler.server.asgi.listeners import Listener, SocketFactory, open_host_socket
 
@@ -42,6 +44,7 @@ class Server:
         self._stopping = asyncio.Event()
         self._closed = False
         self._listeners: set[Listener] = set()
+        self._refusal_logged = False
 
     def listen(
         self,
@@ -124,14 +127,23 @@ class Server:
             try:
                 accepted, peer = await loop.sock_accept(listener.socket)
             except OSError as error:
-                _log.debug("accept failed", reason=str(error))
+                self._log_refusal(error)
                 await asyncio.sleep(ACCEPT_RETRY_DELAY)
                 continue
+            self._refusal_logged = False
             if not self._connections.make_room(peer[0]):
                 accepted.close()
                 continue
             client = Client(peer[0])
             self._connections.add(loop.create_task(self._serve(accepted, client, peer[1], listener)), client)
+
+    def _log_refusal(self, error: OSError) -> None:
+        """Log that a connection could not be accepted; without descriptors, once until one could."""
+        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+            _log.debug("accept failed", reason=str(error))
+        elif not self._refusal_logged:
+            self._refusal_logged = True
+            _log.warning("accept failed", reason=describe_os_error(error), retry_in=ACCEPT_RETRY_DELAY)
 
     async def _serve(self, accepted: socket.socket, client: Client, port: int, listener: Listener) -> None:
         from reconciler.server.asgi.http_connection import HttpConnection  # noqa: PLC0415  (h11, Starlette)

@@ -34,6 +34,7 @@ from reconciler.sources.folder.manifest_files import (
     is_inside,
     is_manifest_name,
     list_manifest_files,
+    real_path_of,
 )
 
 #: Seconds without a change after which a burst is over, and the most that a call waits for that.
@@ -99,9 +100,9 @@ class FileWatcher(FileSystemEventHandler):
         with self._lock:
             if self._closed or self._observer is None:
                 return
-            self._links = {*listing.links, *(os.path.realpath(link) for link in listing.links)}
+            self._links = {*listing.links, *(real_path_of(link) for link in listing.links)}
             above, name = os.path.split(self._root)
-            self._roots = {self._root, os.path.join(os.path.realpath(above), name)}  # noqa: PTH118
+            self._roots = {self._root, os.path.join(real_path_of(above), name)}  # noqa: PTH118
             wanted = self._folders_to_watch(listing)
             self._tops = tuple(sorted((f.path for f in wanted if f.recursive), key=len, reverse=True))
             known_before = bool(self._watches)
@@ -250,10 +251,13 @@ class FileWatcher(FileSystemEventHandler):
 
     def _start_polling(self, error: OSError) -> None:
         """Walk the folder from time to time from now on."""
+        if self._polling:
+            return
         _log.warning(
             "folder polled instead of watched",
             reason=error.strerror or str(error),
-            remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl",
+            remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl, and the "
+            "limit of open files (ulimit -n)",
         )
         with self._wake:
             self._polling = True
@@ -261,15 +265,15 @@ class FileWatcher(FileSystemEventHandler):
 
     def _folders_to_watch(self, listing: FolderListing) -> set[_WatchedFolder]:
         """The folders to watch, none of them twice."""
-        real_root = os.path.realpath(self._root)
+        real_root = real_path_of(self._root)
         recursive = [real_root] if listing.state == "ok" else []
         for folder in sorted(listing.real_folders):
             if not any(is_inside(folder, top) for top in recursive):
                 recursive.append(folder)
         single = set(listing.link_folders)
-        single.update(_folder_of(os.path.realpath(link)) for link in listing.links)
+        single.update(_folder_of(real_path_of(link)) for link in listing.links)
         single.add(_nearest_folder(os.path.dirname(self._root)))  # noqa: PTH120
-        single = {os.path.realpath(path) for path in single}
+        single = {real_path_of(path) for path in single}
         single = {path for path in single if not any(is_inside(path, top) for top in recursive)}
         folders = {_identified(path, recursive=True) for path in recursive}
         folders |= {_identified(path, recursive=False) for path in single}

@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
+from reconciler.common.path_presence import is_absent, is_folder, is_present
 from reconciler.config.settings import Settings
 from reconciler.errors import NotAFolder, ReconcilerError
 from reconciler.sources.folder.catalog import Catalog, FolderState, ObjectId
@@ -19,10 +22,14 @@ from reconciler.sources.folder.grace_periods import MASS_REMOVAL, REPLACED_FOLDE
 from reconciler.sources.folder.last_good import FileView, resolve
 from reconciler.sources.folder.manifest_files import FolderListing, list_manifest_files, with_parents
 from reconciler.sources.folder.manifest_reader import unreadable_fault
+from reconciler.state.sidecar_files import status_file_problem
 
 if TYPE_CHECKING:
     from reconciler.api import Document
     from reconciler.sources.folder.file_watcher import FileWatcher
+
+
+_log = structlog.get_logger(__name__)
 
 
 class FolderSource:
@@ -33,6 +40,8 @@ class FolderSource:
         fallback_runtimes: used where the folder has none of that name; the first of a name wins.
         clock: seconds since the epoch, as file times are.
         allow_empty: believe a folder without a file, also one that is not known from before.
+        sidecars: the folder below which the status files of its manifests lie; None: beside them. A manifest
+            whose status file could not exist there is at fault.
     """
 
     def __init__(
@@ -42,8 +51,10 @@ class FolderSource:
         fallback_runtimes: Sequence[Document] = (),
         clock: Callable[[], float] = time.time,
         allow_empty: bool = False,
+        sidecars: Path | None = None,
     ) -> None:
         self.root = root
+        self._sidecars = sidecars
         self._allow_empty = allow_empty
         self._fallback_runtimes = tuple(fallback_runtimes)
         self._clock = clock
@@ -123,13 +134,17 @@ class FolderSource:
                 file = self._files[path] = TrackedFile()
                 if self._replaced_at is not None and now < self._replaced_at + REPLACED_FOLDER_GRACE:
                     self._replaced_at = now
-            file.update(found, now, grace=grace)
+            file.update(found, now, grace=grace, refusal=self._refusal(path))
         for path in [path for path in self._files if path not in listing.files]:
             file = self._files[path]
             if any(above in listing.unreadable for above in with_parents(path)):
                 file.signature = None
             elif file.is_removed(now, folder_replaced_at=self._replaced_at, grace=grace):
                 del self._files[path]
+
+    def _refusal(self, path: str) -> str:
+        """Why nothing in a file may be used; "" where it may."""
+        return status_file_problem(path, specs=self.root, status_dir=self._sidecars)
 
     def _catalog(self, listing: FolderListing, state: FolderState) -> Catalog:
         faults = {path: (unreadable_fault(path, reason),) for path, reason in listing.unreadable.items()}
@@ -157,11 +172,40 @@ class FolderSource:
             FileView(path=path, documents=f.content.documents, faults=f.content.faults, held=f.held)
             for path, f in sorted(self._files.items())
         ]
-        catalog, self._last_good = resolve(
-            files, self._last_good, fallback_runtimes=self._fallback_runtimes, folder=folder
-        )
+        try:
+            catalog, self._last_good = self._resolve(files, folder)
+        except Exception as error:  # noqa: BLE001  (the boundary: raised again where no file is at fault)
+            catalog, self._last_good = self._resolve(self._without_culprits(files, error), folder)
         self._last = key, catalog
         return catalog
+
+    def _resolve(
+        self, files: Sequence[FileView], folder: Catalog
+    ) -> tuple[Catalog, Mapping[ObjectId, Document]]:
+        return resolve(files, self._last_good, fallback_runtimes=self._fallback_runtimes, folder=folder)
+
+    def _without_culprits(self, files: Sequence[FileView], error: Exception) -> list[FileView]:
+        """The files, without the documents of those for which the rules fail by themselves.
+
+        Such a file is a fault of its own, and the objects that it had before stay in force; the other files
+        go on.
+
+        Raises:
+            Exception: the error itself, where no file is found to cause it.
+        """
+        kept: list[FileView] = []
+        for file in files:
+            try:
+                resolve([file], {}, fallback_runtimes=self._fallback_runtimes, folder=Catalog())
+            except Exception as own:  # noqa: BLE001  (the boundary of one file)
+                _log.exception("internal error", file=file.path, remedy="Please report it.")
+                fault = unreadable_fault(file.path, f"an error of this program: {own!r}")
+                kept.append(FileView(path=file.path, faults=(*file.faults, fault), held=file.held))
+            else:
+                kept.append(file)
+        if kept == list(files):
+            raise error
+        return kept
 
 
 def require_specs_folder(settings: Settings) -> None:
@@ -170,14 +214,19 @@ def require_specs_folder(settings: Settings) -> None:
     Raises:
         ReconcilerError: it is not.
     """
-    if settings.specs.is_dir():
+    if is_folder(settings.specs):
         return
     if settings.git is not None:
         raise ReconcilerError(
             f"No revision of {settings.git} is checked out.", remedy="A daemon does that: reconciler run."
         )
-    if settings.specs.exists():
+    if is_present(settings.specs):
         raise NotAFolder(str(settings.specs))
+    if not is_absent(settings.specs):
+        raise ReconcilerError(
+            f"The folder of manifests {settings.specs} cannot be reached.",
+            remedy="Give this user permission to enter the folders that it is in.",
+        )
     raise ReconcilerError(
         f"The folder of manifests {settings.specs} is not there.",
         remedy="Make it and put manifests in, or name another one with --specs DIR.",

@@ -60,19 +60,28 @@ class TrackedFile:
         """Whether a grace period keeps an earlier content in force."""
         return self.grace_until is not None
 
-    def update(self, found: ManifestFile, now: float, *, grace: bool) -> None:
-        """Read the file again if it may have changed; what looks half-written waits for its grace period."""
+    def update(self, found: ManifestFile, now: float, *, grace: bool, refusal: str = "") -> None:
+        """Read the file again if it may have changed; what looks half-written waits for its grace period.
+
+        Args:
+            found: as it was listed.
+            now: seconds since the epoch.
+            grace: whether there are grace periods.
+            refusal: see :func:`.read_manifest`.
+        """
         same = self.signature == found.signature
         if same and not (self.held or self.reread or self.content.unreadable):
             return
-        content, signature = read_manifest(found, self.content)
+        content, signature = read_manifest(found, self.content, refusal=refusal)
         if not same or self.seen_at > now:  # or the clock was set back
             self.seen_at = now
         self.signature = signature
         changed_at = found.mtime if found.mtime <= now else self.seen_at
         self.reread = now - changed_at < RACY_WINDOW
         torn = signature != found.signature
-        half_written = torn or content.faulty or bool(self.content.objects - content.objects)
+        half_written = (
+            torn or (content.faulty and not refusal) or bool(self.content.objects - content.objects)
+        )
         if grace and half_written and not content.unreadable and now < changed_at + HALF_WRITTEN_GRACE:
             self.grace_until = changed_at + HALF_WRITTEN_GRACE
             return

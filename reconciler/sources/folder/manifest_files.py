@@ -4,7 +4,8 @@ A folder is rarely as tidy as its description. Editors leave files of their own,
 (``current -> rev-abc``), a mounted ConfigMap is made of links into hidden folders, links may form loops.
 The rules here: a folder is walked once, however many paths lead to it, and a path through a link comes first
 (``current/job.yaml`` keeps its name when the revision behind it changes); a link to a file that
-is found under its own name anyway is left out; a link to the folder itself or above it is a loop.
+is found under its own name anyway is left out; a link to the folder itself or above it is a loop. Whatever
+the system answers about one entry is that entry's fault; the others are listed.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class _Walk:
     def __init__(self, listing: FolderListing, root: str) -> None:
         self.listing = listing
         self.root = root
-        self.real_root = os.path.realpath(root)
+        self.real_root = real_path_of(root)
         self.pending: deque[tuple[str, str]] = deque([(root, self.real_root)])
         self.visited = {self.real_root}
         self.file_links: list[tuple[str, str]] = []
@@ -143,20 +144,24 @@ class _Walk:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_symlink():
-                self._link(os.path.join(shown, entry.name))  # noqa: PTH118
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append((os.path.join(shown, entry.name), os.path.join(real, entry.name)))  # noqa: PTH118
-            elif is_manifest_name(entry.name):
-                self.real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
-                self._file(os.path.join(shown, entry.name))  # noqa: PTH118
-            elif entry.name.endswith(SIDECAR_SUFFIX):
-                self.listing.sidecars += 1
+            path, real_path = os.path.join(shown, entry.name), os.path.join(real, entry.name)  # noqa: PTH118
+            try:
+                if entry.is_symlink():
+                    self._link(path)
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append((path, real_path))
+                elif is_manifest_name(entry.name):
+                    self.real_files.add(real_path)
+                    self._file(path)
+                elif entry.name.endswith(SIDECAR_SUFFIX):
+                    self.listing.sidecars += 1
+            except OSError as error:
+                self.listing.unreadable[path] = error.strerror or str(error)
         for path, real_path in folders:
             self._enter(path, real_path)
 
     def _link(self, path: str) -> None:
-        target = os.path.realpath(path)
+        target = real_path_of(path)
         name = os.path.basename(path)  # noqa: PTH119
         if os.path.isdir(target):  # noqa: PTH112
             _record_links(self.listing, path)
@@ -211,11 +216,23 @@ def is_inside(inner: str, outer: str) -> bool:
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
+def real_path_of(path: str) -> str:
+    """The path with its links resolved, as far as they can be.
+
+    :func:`os.path.realpath` raises where a link goes between two of its looks, and recurses into each link of
+    a chain: the kernel gives up after forty, Python's stack after a thousand.
+    """
+    try:
+        return os.path.realpath(path)
+    except (OSError, RecursionError):
+        return os.path.abspath(path)  # noqa: PTH100
+
+
 def _record_links(listing: FolderListing, path: str) -> None:
     """Record every symlink that ``path`` goes through, those behind links included."""
     for link in _links_in(os.path.abspath(path)):  # noqa: PTH100  (no link may be resolved here)
         listing.links.add(link)
-        listing.link_folders.add(os.path.realpath(os.path.dirname(link)))  # noqa: PTH120
+        listing.link_folders.add(real_path_of(os.path.dirname(link)))  # noqa: PTH120
 
 
 def _links_in(path: str, *, hops: int = 40) -> Iterator[str]:

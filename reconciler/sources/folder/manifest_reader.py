@@ -1,22 +1,31 @@
-"""Reads one manifest file; a file whose bytes are as before is not parsed again."""
+"""Reads one manifest file; a file whose bytes are as before is not parsed again.
+
+What can go wrong: the file cannot be read, which every scan tries again; its status file cannot exist (its
+name would be too long), then none of its objects is taken, because nobody could see what became of them; an
+error of this program, which is the file's fault alone.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from reconciler.api.faults import Fault
+import structlog
+
+from reconciler.api.faults import STATUS_FILE, Fault
 from reconciler.sources.folder.catalog import ObjectId, is_named, object_id
 from reconciler.sources.folder.manifest_files import ManifestFile, Signature, signature_of
 
 if TYPE_CHECKING:
-    from reconciler.api import Document
+    from reconciler.api import Document, LoadedFile
 
 #: No more than this of a file is read into memory; the loader rejects what is larger anyway.
 MAX_BYTES_READ: Final = 64 * 1024 * 1024
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +54,15 @@ class FileContent:
         return any(f.severity == "error" for f in self.faults) or not all(d.valid for d in self.documents)
 
 
-def read_manifest(file: ManifestFile, known: FileContent) -> tuple[FileContent, Signature]:
+def read_manifest(
+    file: ManifestFile, known: FileContent, *, refusal: str = ""
+) -> tuple[FileContent, Signature]:
     """Read a file.
+
+    Args:
+        file: as it was listed.
+        known: what was read of it before.
+        refusal: why none of its objects may be used, whatever they are; "" where they may.
 
     Returns:
         The content, which is ``known`` itself where the bytes are the same, and the file's signature after it
@@ -67,8 +83,24 @@ def read_manifest(file: ManifestFile, known: FileContent) -> tuple[FileContent, 
     digest = hashlib.blake2b(data, digest_size=16).digest()
     if digest == known.digest:
         return known, signature_of(facts)
-    loaded = load(data, file.path)
+    try:
+        loaded = load(data, file.path)
+    except Exception as error:  # noqa: BLE001  (the boundary of one file: the others are read)
+        _log.exception("internal error", file=file.path, remedy="Please report it.")
+        return _unreadable(file, f"an error of this program: {error!r}"), file.signature
+    if refusal:
+        loaded = refuse_objects(loaded, file.path, refusal)
     return FileContent(documents=loaded.documents, faults=loaded.faults, digest=digest), signature_of(facts)
+
+
+def refuse_objects(loaded: LoadedFile, path: str, reason: str) -> LoadedFile:
+    """The same documents of the file, each with a fault; a file without any has it itself."""
+    documents = tuple(
+        replace(document, faults=(*document.faults, document.error("", reason, reason=STATUS_FILE)))
+        for document in loaded.documents
+    )
+    own = () if documents else (Fault(file=path, line=0, path="", message=reason, reason=STATUS_FILE),)
+    return replace(loaded, documents=documents, faults=(*loaded.faults, *own))
 
 
 def unreadable_fault(path: str, reason: str) -> Fault:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.common.path_presence import is_folder
 from reconciler.errors import StateError
 from reconciler.sources.folder.manifest_files import is_manifest_name
 from reconciler.sources.git.git_errors import GitError
@@ -86,7 +87,7 @@ class Checkouts:
     def current_commit(self) -> str:
         """The commit in force; "" before there is one, and when its folder is gone."""
         name = self._current_name()
-        return name.partition("-")[0] if name and (self._folder / "worktrees" / name).is_dir() else ""
+        return name.partition("-")[0] if name and is_folder(self._folder / "worktrees" / name) else ""
 
     def is_current(self, commit: str) -> bool:
         """Whether this commit, and this path of it, is in force."""
@@ -157,12 +158,14 @@ class Checkouts:
     def _remove_others(self, *, keep: str) -> None:
         """Remove folders that are neither in force nor to be kept, those of a killed process included."""
         wanted = {self._current_name(), keep}
-        with suppress(FileNotFoundError):
-            for entry in os.scandir(self._folder / "worktrees"):
+        # The switch is done: what cannot be removed now is removed after the next one.
+        with suppress(OSError), os.scandir(self._folder / "worktrees") as entries:
+            for entry in entries:
                 if entry.name not in wanted:
                     shutil.rmtree(entry.path, ignore_errors=True)
-        for path in self._folder.glob(f"{_TEMPORARY_PREFIX}*"):
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for path in self._folder.glob(f"{_TEMPORARY_PREFIX}*"):
+                path.unlink(missing_ok=True)
 
     def _current_name(self) -> str:
         try:

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+from reconciler.common.descriptor_limit import inherited_limit
+from reconciler.common.path_presence import is_folder
 from reconciler.config.git_urls import redact
 from reconciler.sources.git.git_errors import GitError, explain_failure
 from reconciler.sources.git.git_version import MIN_VERSION, format_version, installed_version
@@ -167,11 +169,14 @@ class GitCommand:
             )
         _require_min_version(program)
         # A limit set between fork and exec would need code in the child; the shell is made for that.
-        limited = ("/bin/sh", "-c", f'ulimit -f {MAX_FILE_BYTES // 512}; exec "$@"', "sh")
+        limits = f"ulimit -f {MAX_FILE_BYTES // 512}"
+        if (descriptors := inherited_limit()) is not None:
+            limits += f"; ulimit -S -n {descriptors}"
+        limited = ("/bin/sh", "-c", f'{limits}; exec "$@"', "sh")
         return subprocess.Popen(
             [*limited, program, "--no-pager", *arguments],
             env=self._process_environment(),
-            cwd=self.folder if self.folder.is_dir() else "/",
+            cwd=self.folder if is_folder(self.folder) else "/",
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -15,7 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from reconciler.api.faults import RUNTIME_NOT_FOUND, Fault
+from reconciler.common.os_errors import describe_os_error
 from reconciler.config.settings import Settings
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.sources.folder.folder_source import FolderSource
@@ -25,9 +28,12 @@ from reconciler.sources.git.git_command import GitCommand
 from reconciler.sources.git.git_credentials import load_credentials
 from reconciler.sources.git.git_errors import GitError
 from reconciler.sources.git.mirror import GitMirror
+from reconciler.state.sidecar_files import sidecar_root
 
 if TYPE_CHECKING:
     from reconciler.api import Document
+
+_log = structlog.get_logger(__name__)
 
 SUCCEEDED: Final = "Succeeded"
 #: The reason before the first sync.
@@ -119,7 +125,11 @@ class GitSource:
         except ReconcilerError as error:
             after = self._failed(self.state, error)
         except OSError as error:
-            after = self._failed(self.state, StateError(f"{self._folder}: {error.strerror or error}."))
+            after = self._failed(self.state, StateError(f"{self._folder}: {describe_os_error(error)}"))
+        except Exception as error:  # noqa: BLE001  (the boundary: no commit may end the syncing)
+            _log.exception("internal error", remedy="Please report it.")
+            message = f"An error of this program, please report it: {error!r}."
+            after = self._failed(self.state, GitError(message, reason="InternalError", transient=True))
         if after is not self.state:
             self.state = self._dated(before, after)
         return self.state
@@ -241,7 +251,9 @@ class GitSource:
     def _faults(self, checkout: Checkout) -> list[Fault]:
         """The faults of a checkout, with files named from the repository's top."""
         top, folder = checkout.folder, checkout.folder / self._settings.git_path
-        catalog = FolderSource(folder, fallback_runtimes=self._runtimes()).scan(grace=False)
+        sidecars = sidecar_root(self._settings.specs, self._settings.status_dir)
+        source = FolderSource(folder, fallback_runtimes=self._runtimes(), sidecars=sidecars)
+        catalog = source.scan(grace=False)
         faults = [replace(fault, file=_relative(fault.file, top)) for fault in catalog.faults]
         taken = next(folder.glob(f"{STATUS_STEM}.[yj]*"), None)
         if taken is not None:

@@ -80,7 +80,10 @@ class RuntimeRefresher:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:  # noqa: BLE001  (the thread's boundary: no runtime would be seen any more)
+                _log.exception("internal error", remedy="Please report it.", retry_in=REFRESH_INTERVAL)
             self._stop.wait(REFRESH_INTERVAL)
 
     def _log_faults(self, loaded: LoadedRuntimes) -> None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from reconciler.api.faults import Fault
+from reconciler.common.os_errors import describe_os_error
+from reconciler.common.path_presence import is_folder
 from reconciler.common.xdg_folders import xdg_folder
 from reconciler.errors import ReconcilerError
 from reconciler.sources.folder.catalog import RUNTIME_KINDS
@@ -125,6 +127,10 @@ class RemoteSources:
                     faults += (f for doc in loaded.documents if doc.kind in RUNTIME_KINDS for f in doc.faults)
             except ReconcilerError as error:
                 faults.append(_fault(source, str(error)))
+            except OSError as error:
+                faults.append(_fault(source, describe_os_error(error)))
+            except Exception as error:  # noqa: BLE001  (the boundary of one source: the others are loaded)
+                faults.append(_fault(source, f"An error of this program, please report it: {error!r}."))
         return LoadedRuntimes(documents=tuple(documents), faults=tuple(faults))
 
     def _load(self, source: str, fetcher: CachedFetcher, faults: list[Fault]) -> Iterator[LoadedFile]:
@@ -212,7 +218,7 @@ def _path_of(source: str) -> Path:
 def _from_disk(path: Path) -> Iterator[LoadedFile]:
     from reconciler.api import load  # noqa: PLC0415
 
-    if path.is_dir():
+    if is_folder(path):
         listing = list_manifest_files(str(path))
         files = [Path(name) for name in listing.files]
         if not files:

@@ -15,6 +15,8 @@ from typing import Final
 
 import structlog
 
+from reconciler.common.os_errors import describe_os_error
+from reconciler.common.path_presence import is_folder
 from reconciler.config.settings import Settings
 from reconciler.controller.nodeservices.progress.bridge_discovery import RECHECK_DELAY, BridgeDiscovery
 from reconciler.controller.nodeservices.progress.progress_endpoints import (
@@ -126,8 +128,9 @@ class ProgressService:
                 addresses[pod.step, pod.index] = self._open_endpoint(
                     pod, plan, network, info, running=running
                 )
-            except ReconcilerError as error:
-                problem = problem or _problem(str(error))
+            except (ReconcilerError, OSError) as error:
+                reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+                problem = problem or _problem(reason)
         return ProgressEndpoints(addresses=addresses, problem=problem)
 
     def _open_endpoint(
@@ -169,7 +172,7 @@ class ProgressService:
         """Renews old tokens; closes unused listeners."""
         with self._lock:
             components = self._components
-        if components is None and not self._files.is_dir():
+        if components is None and not is_folder(self._files):
             return
         renewed = renew_tokens(self._files, self._issue_token, now=time.time())
         if renewed:

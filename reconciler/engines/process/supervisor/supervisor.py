@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -202,7 +203,7 @@ def _become_command(launch: dict[str, Any], *, parent: int) -> NoReturn:
 
 
 def _apply(launch: dict[str, Any]) -> None:
-    """Sets what the command inherits: folder, CPUs, user, signals."""
+    """Sets what the command inherits: folder, CPUs, limit of open files, user, signals."""
     try:
         os.chdir(launch["cwd"])
     except OSError as error:
@@ -211,6 +212,11 @@ def _apply(launch: dict[str, Any]) -> None:
         ) from None
     if launch["cpus"]:
         os.sched_setaffinity(0, launch["cpus"])
+    if launch.get("descriptors"):
+        # The daemon has raised its own soft limit; select() breaks where a program has more than it expects.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        wanted = launch["descriptors"] if hard < 0 else min(launch["descriptors"], hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if launch["no_new_privileges"]:
         mount_namespace.prctl(mount_namespace.PR_SET_NO_NEW_PRIVS, 1)
     user = launch["user"]

@@ -1,0 +1,22 @@
+"""What the system has refused, in a sentence, with what to do about it where that is known."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+#: What to do about EMFILE and ENFILE.
+OUT_OF_DESCRIPTORS: Final = "Allow more open files: ulimit -n, or LimitNOFILE= of the service."
+_REMEDIES: Final = {
+    errno.EMFILE: OUT_OF_DESCRIPTORS,
+    errno.ENFILE: OUT_OF_DESCRIPTORS,
+    errno.ENOSPC: "Free space on that file system.",
+    errno.EDQUOT: "The disk quota is used up: free space.",
+}
+
+
+def describe_os_error(error: OSError) -> str:
+    """What was refused, of which file where the error names one, and the remedy."""
+    reason = error.strerror or str(error) or type(error).__name__
+    text = f"{error.filename}: {reason}." if error.filename else f"{reason}."
+    return f"{text} {_REMEDIES.get(error.errno or 0, '')}".rstrip()
