@@ -13,13 +13,14 @@ from reconciler import api  # its names import the models when they are first us
 from reconciler.api import Document
 from reconciler.api.faults import Fault
 from reconciler.common.mappings import mapping_at
+from reconciler.common.regular_files import LARGE_FILE, read_regular_file
 from reconciler.sources.folder.manifest_files import list_manifest_files
 from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
 
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
-#: Bytes that are read of a file: more than the loader accepts, so that it reports the size.
-READ_LIMIT: Final = 64 * 1024 * 1024
+#: What a shell gives in place of ``<(COMMAND)``, and other names of standard input: pipes, on purpose.
+PIPES: Final = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,8 @@ def _list_files(paths: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]
 
 def _read_bytes(path: str) -> bytes:
     if path == STDIN:
-        return sys.stdin.buffer.read(READ_LIMIT)
-    with Path(path).open("rb") as file:
-        return file.read(READ_LIMIT)
+        return sys.stdin.buffer.read(LARGE_FILE)
+    if path.startswith(PIPES):
+        with Path(path).open("rb") as file:
+            return file.read(LARGE_FILE)
+    return read_regular_file(path, limit=LARGE_FILE)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
+from reconciler.errors import StateError
 from reconciler.names import API_VERSION
 from reconciler.state.atomic_files import read_if_exists
 
@@ -59,7 +60,10 @@ def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
         stem = specs / path.relative_to(root).parent / path.name.removesuffix(SIDECAR_SUFFIX)
         if any(stem.with_name(stem.name + ending).exists() for ending in ("", *MANIFEST_SUFFIXES)):
             continue
-        documents = load_documents(path)
+        try:
+            documents = load_documents(path)
+        except StateError:
+            continue  # not written by this project, or not to be told: it stays
         if documents and all(d.get("apiVersion") == API_VERSION and "status" in d for d in documents):
             orphans.append(path)
     return orphans
@@ -71,7 +75,7 @@ def load_documents(path: Path) -> list[dict[str, Any]]:
     Raises:
         StateError: it is there and cannot be read.
     """
-    data = read_if_exists(path)
+    data = read_if_exists(path, follow_links=False)
     if data is None:
         return []
     try:

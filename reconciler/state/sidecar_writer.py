@@ -3,11 +3,14 @@
 A file is written only when it changed, at most a few times a second: the first change and any urgent one at
 once, the rest together. What can go wrong: a full or read-only disk (the next flush tries again; the record
 has everything), a manifest whose folder has gone: what is written there would make a folder that is not
-mounted look like one whose manifests were removed, so nothing is written until the manifest is back.
+mounted look like one whose manifests were removed, so nothing is written until the manifest is back. What
+takes a file's place and was never a status (a named pipe, a device, a file of gigabytes) is neither read nor
+replaced nor removed: it is reported, and the status is written when it has gone.
 """
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any, Final
 
 import yaml
 
+from reconciler.common.regular_files import UnfitFileError
 from reconciler.errors import StateError
 from reconciler.state.atomic_files import read_if_exists, remove_if_exists, write_atomically
 from reconciler.state.sidecar_files import document_key, parse_documents
@@ -23,7 +27,7 @@ from reconciler.state.sidecar_files import document_key, parse_documents
 WRITE_INTERVAL: Final = 0.25
 #: Files whose documents are kept as data; of the others, of jobs that ended long ago, only the text is.
 MAX_PARSED_FILES: Final = 64
-#: Seconds between two checks whether a manifest that has gone is back.
+#: Seconds between two checks whether a manifest that has gone is back, or a file can be written again.
 WITHHELD_RETRY: Final = 1.0
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -49,8 +53,12 @@ class SidecarWriter:
         self._dirty: set[Path] = set()
         #: The manifests whose objects a file describes.
         self._manifests: dict[Path, set[Path]] = {}
-        #: Files that are not made because none of their manifests is there.
+        #: Files that are not made because none of their manifests is there, or that cannot be written.
         self._withheld: set[Path] = set()
+        #: Files whose name is taken by what nobody has written as a status: a pipe, a device, gigabytes.
+        self._foreign: set[Path] = set()
+        #: What went wrong last with a file.
+        self._failures: dict[Path, str] = {}
 
     def put(
         self,
@@ -89,6 +97,10 @@ class SidecarWriter:
                 known.pop(path, None)
             self._withheld.discard(path)
             self._dirty.discard(path)
+            self._failures.pop(path, None)
+            if path in self._foreign:
+                self._foreign.discard(path)
+                return
             try:
                 remove_if_exists(path)
             except StateError as error:
@@ -143,11 +155,7 @@ class SidecarWriter:
     def _parse(self, path: Path) -> list[dict[str, Any]]:
         """The documents of a file as this writer has written or found it."""
         if path not in self._written:
-            try:
-                data = read_if_exists(path)
-            except StateError as error:
-                self._on_error(error)
-                data = None
+            data = self._read(path)
             if data is None:
                 return []
             self._written[path] = data
@@ -155,6 +163,27 @@ class SidecarWriter:
             return parse_documents(self._written[path])
         except ValueError:
             return []
+
+    def _read(self, path: Path) -> bytes | None:
+        """The text of a file; None where there is none, or none that can be read."""
+        self._foreign.discard(path)
+        try:
+            return read_if_exists(path, follow_links=False)
+        except StateError as error:
+            cause = error.__cause__
+            # A link is replaced, not followed: what it points to is nobody's status.
+            if not isinstance(cause, UnfitFileError):
+                self._on_error(error)
+            elif cause.errno != errno.ELOOP:
+                self._foreign.add(path)
+                self._report(path, error)
+            return None
+
+    def _report(self, path: Path, error: StateError) -> None:
+        """Report a file's fault once, however often it is tried again."""
+        if self._failures.get(path) != str(error):
+            self._failures[path] = str(error)
+            self._on_error(error)
 
     def _manifest_missing(self, path: Path) -> bool:
         manifests = self._manifests.get(path)
@@ -166,6 +195,11 @@ class SidecarWriter:
             self._withheld.add(path)
             return
         self._withheld.discard(path)
+        if path in self._foreign:
+            self._read(path)  # it may have been moved away
+            if path in self._foreign:
+                self._withheld.add(path)
+                return
         documents = self._documents.get(path, {})
         data = yaml.dump_all(
             [documents[key] for key in sorted(documents)],
@@ -181,7 +215,9 @@ class SidecarWriter:
         try:
             write_atomically(path, data)
         except StateError as error:
-            self._on_error(error)
+            self._withheld.add(path)
+            self._report(path, error)
         else:
+            self._failures.pop(path, None)
             self._written[path] = data
             self._dirty.discard(path)

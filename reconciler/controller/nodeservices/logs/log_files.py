@@ -18,12 +18,13 @@ from typing import Final
 
 import structlog
 
+from reconciler.common.regular_files import UnfitFileError, describe_unfit, open_regular_stream
 from reconciler.state.atomic_files import read_if_exists, write_atomically
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 #: O_NOFOLLOW: a symbolic link in place of a log would have a container's output written anywhere.
-_OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 #: How many of a log's first bytes are compared to detect that the engine has rotated its beginning away.
 COMPARED_BYTES: Final = 1024
 ROTATED: Final = b"[reconciler: the engine has dropped the beginning of this log; what it has left follows]\n"
@@ -79,7 +80,11 @@ class LogFile:
 
     def _open(self) -> int:
         _make_folder(self.path.parent, self._log_dir)
-        return os.open(self.path, _OPEN, FILE_MODE)
+        fd = os.open(self.path, _OPEN, FILE_MODE)
+        if words := describe_unfit(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise UnfitFileError(errno.EINVAL, words, str(self.path))
+        return fd
 
     def _find_run(self, fd: int) -> tuple[int, int]:
         """Returns where this run's bytes begin and end; adds the run to the index where it is new."""
@@ -195,7 +200,7 @@ def tail(path: Path, lines: int) -> list[str]:
     undecodable bytes are replaced. At most the last 64 KiB are read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular_stream(path) as file:
             size = file.seek(0, os.SEEK_END)
             start = max(0, size - TAIL_BYTES)
             file.seek(start)
