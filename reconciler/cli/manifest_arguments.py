@@ -30,12 +30,14 @@ class Manifests:
     Attributes:
         documents: of all files, in order.
         faults: of files and of documents by themselves; not across documents.
+        unreadable: those of the faults that are about files which could not be read at all.
         file_count: how many files were read.
     """
 
     documents: tuple[Document, ...]
     faults: tuple[Fault, ...]
     file_count: int
+    unreadable: tuple[Fault, ...] = ()
 
     @property
     def object_count(self) -> int:
@@ -51,19 +53,25 @@ def read_manifests(paths: Sequence[str]) -> Manifests:
     """
     documents: list[Document] = []
     files, missing = _list_files(paths)
-    faults = [Fault(file=path, line=0, path="", message=message) for path, message in missing]
+    unreadable = [Fault(file=path, line=0, path="", message=message) for path, message in missing]
+    faults: list[Fault] = []
     for path in files:
         try:
             text = _read_bytes(path)
         except OSError as error:
             message = f"the file cannot be read: {error.strerror or error}"
-            faults.append(Fault(file=path, line=0, path="", message=message))
+            unreadable.append(Fault(file=path, line=0, path="", message=message))
             continue
         loaded = api.load(text, STDIN_NAME if path == STDIN else path)
         documents += loaded.documents
         faults += loaded.faults
         faults += [fault for document in loaded.documents for fault in document.faults]
-    return Manifests(documents=tuple(documents), faults=tuple(faults), file_count=len(files))
+    return Manifests(
+        documents=tuple(documents),
+        faults=(*unreadable, *faults),
+        file_count=len(files),
+        unreadable=tuple(unreadable),
+    )
 
 
 def load_other_runtimes(sources: Sequence[str]) -> LoadedRuntimes:

@@ -46,6 +46,8 @@ def list_sidecars(root: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
+        # A folder in a sidecar's place is reported by whoever reads it.
+        files += [name for name in folders if name.endswith(SIDECAR_SUFFIX)]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.endswith(SIDECAR_SUFFIX) and not name.startswith("."):

@@ -52,7 +52,7 @@ def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings
     if against is not None:
         old = manifest_arguments.read_manifests([against])
         changes = manifest_arguments.validate_changes(old, manifests)
-        faults = manifest_arguments.sort_faults([*faults, *changes])
+        faults = manifest_arguments.sort_faults([*faults, *old.unreadable, *changes])
     planned, _ = plan_jobs(manifests, runtimes, faults)  # `plan` reports the faults of planning
     faults = manifest_arguments.sort_faults([*faults, *check_policy(planned, settings, paths)])
     warnings = sum(fault.severity == "warning" for fault in faults)
