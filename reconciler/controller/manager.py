@@ -23,7 +23,7 @@ from reconciler.controller.daemon.config_reload import merge_settings
 from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.daemon.sd_notify import Notifier
 from reconciler.controller.daemon.service_report import ServiceReporter
-from reconciler.controller.daemon.signals import SignalFlags, install_handlers
+from reconciler.controller.daemon.signals import EndGuard, SignalFlags, install_handlers
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
 from reconciler.controller.statemachine.desired_state import JobFilter
 from reconciler.errors import EngineUnavailable, ReconcilerError
@@ -87,9 +87,12 @@ def serve(
         ReconcilerError: in the modes that end, when the folder does not exist; the engine cannot be used.
     """
     patience = EXIT_PATIENCE if stop is None else CLOSE_PATIENCE
+    guard = EndGuard()
     if stop is None:
-        # A process of its own: an embedding program's memory is that program's business.
+        # A process of its own: an embedding program's memory, and its end, are that program's business.
         malloc_arenas.limit_arenas()
+        if threading.current_thread() is threading.main_thread():
+            guard.watch()
     stop = stop or threading.Event()
     flags = SignalFlags()
     install_handlers(stop, flags, reloads=reload is not None)
@@ -102,6 +105,7 @@ def serve(
             changed=changed or threading.Event(),
             notifier=notifier or Notifier(),
             flags=flags,
+            guard=guard,
             reload=reload,
         )
         try:
@@ -123,6 +127,7 @@ class Manager:
         changed: threading.Event,
         notifier: Notifier,
         flags: SignalFlags,
+        guard: EndGuard,
         reload: Callable[[], Settings] | None,
     ) -> None:
         self._settings = settings
@@ -130,6 +135,7 @@ class Manager:
         self._stop = stop
         self._rescan = changed
         self._flags = flags
+        self._guard = guard
         self._reload = reload or (lambda: settings)
         self._relist = threading.Event()
         self._closed = False
@@ -287,6 +293,7 @@ class Manager:
         stopping.start()
         while stopping.is_alive():
             self._notifier.extend_timeout(STOP_JOBS_EXTENSION)
+            self._guard.extend()
             self._controller.state.flush()
             stopping.join(STOP_JOBS_INTERVAL)
 
