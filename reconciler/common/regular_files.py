@@ -2,8 +2,8 @@
 
 In the place of a file can be a named pipe (which waits for a writer), a device (which never ends, or does
 something when it is opened), a link to either, a sparse file of many gigabytes, or a file of ``/proc`` whose
-size is 0 and which goes on and on. Every module reads through this one; ``tests/common/test_regular_files.py``
-holds that. Every error is an :class:`OSError` whose ``strerror`` completes "... cannot be read: ".
+size is 0 and which goes on and on. Every module reads through this one, and a test holds that. Every error is
+an :class:`OSError` whose ``strerror`` completes "... cannot be read: ".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 #: Bytes of a small file: settings, a token, an index.
 SMALL_FILE: Final = 1024 * 1024
-#: Bytes of a larger one: records, statuses, manifests (more than their loader accepts, so that it reports it).
+#: Bytes of a larger one: records, statuses, manifests (their loader accepts less, and says so).
 LARGE_FILE: Final = 32 * 1024 * 1024
 
 _BLOCK: Final = 1024 * 1024
@@ -84,7 +84,7 @@ def open_regular_stream(path: str | Path, *, follow_links: bool = True) -> Binar
     except BaseException:
         os.close(fd)
         raise
-    return open(fd, "rb")  # noqa: PTH123, SIM115  (a descriptor; the caller closes it)
+    return open(fd, "rb")  # noqa: PTH123  (a descriptor; the caller closes it)
 
 
 def read_stream(file: BinaryIO, *, limit: int) -> bytes:

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 import reconciler
-from reconciler.common.regular_files import UnfitFileError, open_regular_stream, read_regular_file, read_regular_text
+from reconciler.common.regular_files import (
+    UnfitFileError,
+    open_regular_stream,
+    read_regular_file,
+    read_regular_text,
+)
 
 PACKAGE = Path(reconciler.__file__).parent
 
