@@ -14,6 +14,7 @@ from reconciler.api import Document
 from reconciler.api.faults import Fault
 from reconciler.common.mappings import mapping_at
 from reconciler.common.path_presence import is_absent, is_folder
+from reconciler.common.regular_files import LARGE_FILE, read_regular_file
 from reconciler.sources.folder.manifest_files import is_inside, list_manifest_files
 from reconciler.sources.folder.manifest_reader import refuse_objects
 from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
@@ -21,8 +22,8 @@ from reconciler.state.sidecar_files import status_file_problem
 
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
-#: Bytes that are read of a file: more than the loader accepts, so that it reports the size.
-READ_LIMIT: Final = 64 * 1024 * 1024
+#: What a shell gives in place of ``<(COMMAND)``, and other names of standard input: pipes, on purpose.
+PIPES: Final = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,14 @@ class Manifests:
     Attributes:
         documents: of all files, in order.
         faults: of files and of documents by themselves; not across documents.
+        unreadable: those of the faults that are about files which could not be read at all.
         file_count: how many files were read.
     """
 
     documents: tuple[Document, ...]
     faults: tuple[Fault, ...]
     file_count: int
+    unreadable: tuple[Fault, ...] = ()
 
     @property
     def object_count(self) -> int:
@@ -55,13 +58,14 @@ def read_manifests(paths: Sequence[str], *, status_dir: Path | None = None) -> M
     """
     documents: list[Document] = []
     files, missing = _list_files(paths)
-    faults = [Fault(file=path, line=0, path="", message=message) for path, message in missing]
+    unreadable = [Fault(file=path, line=0, path="", message=message) for path, message in missing]
+    faults: list[Fault] = []
     for path in files:
         try:
             text = _read_bytes(path)
         except OSError as error:
             message = f"the file cannot be read: {error.strerror or error}"
-            faults.append(Fault(file=path, line=0, path="", message=message))
+            unreadable.append(Fault(file=path, line=0, path="", message=message))
             continue
         loaded = api.load(text, STDIN_NAME if path == STDIN else path)
         if path != STDIN and (problem := _status_file_problem(path, paths, status_dir)):
@@ -69,7 +73,12 @@ def read_manifests(paths: Sequence[str], *, status_dir: Path | None = None) -> M
         documents += loaded.documents
         faults += loaded.faults
         faults += [fault for document in loaded.documents for fault in document.faults]
-    return Manifests(documents=tuple(documents), faults=tuple(faults), file_count=len(files))
+    return Manifests(
+        documents=tuple(documents),
+        faults=(*unreadable, *faults),
+        file_count=len(files),
+        unreadable=tuple(unreadable),
+    )
 
 
 def load_other_runtimes(sources: Sequence[str]) -> LoadedRuntimes:
@@ -140,6 +149,8 @@ def _status_file_problem(path: str, given: Sequence[str], status_dir: Path | Non
 
 def _read_bytes(path: str) -> bytes:
     if path == STDIN:
-        return sys.stdin.buffer.read(READ_LIMIT)
-    with Path(path).open("rb") as file:
-        return file.read(READ_LIMIT)
+        return sys.stdin.buffer.read(LARGE_FILE)
+    if path.startswith(PIPES):
+        with Path(path).open("rb") as file:
+            return file.read(LARGE_FILE)
+    return read_regular_file(path, limit=LARGE_FILE)

@@ -17,9 +17,9 @@ import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
+from reconciler.common.regular_files import read_regular_text
 from reconciler.plan.progress_reporting import CA_VARIABLE, TOKEN_VARIABLE, URL_VARIABLE
 
 #: Seconds between two reports.
@@ -76,7 +76,7 @@ def _status(percent: int | None, remaining: int | None, metrics: Mapping[str, An
 
 def _send(url: str, status: Mapping[str, Any]) -> None:
     # Read each time: the daemon renews the token in its file.
-    token = Path(os.environ[TOKEN_VARIABLE]).read_text(encoding="utf-8").strip()
+    token = read_regular_text(os.environ[TOKEN_VARIABLE]).strip()
     context = ssl.create_default_context(cafile=os.environ.get(CA_VARIABLE))
     request = urllib.request.Request(  # noqa: S310  (the daemon's own address)
         url,

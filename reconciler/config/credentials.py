@@ -10,11 +10,11 @@ import os
 from pathlib import Path
 from typing import Final
 
+from reconciler.common.regular_files import SMALL_FILE, read_regular_file
 from reconciler.errors import ConfigError
 
 #: A Docker ``config.json`` with ``auths``, as ``podman login --authfile`` writes it.
 REGISTRY_AUTH: Final = "registry-auth"
-_LIMIT: Final = 1024 * 1024
 
 
 def read_credential(name: str) -> bytes | None:
@@ -28,12 +28,9 @@ def read_credential(name: str) -> bytes | None:
         return None
     path = Path(folder, name)
     try:
-        with path.open("rb") as file:
-            data = file.read(_LIMIT + 1)
+        data = read_regular_file(path, limit=SMALL_FILE)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"The credential {path} cannot be read: {error.strerror}.") from None
-    if len(data) > _LIMIT:
-        raise ConfigError(f"The credential {path} is larger than {_LIMIT // 1024} KiB.")
     return data if data.strip() else None

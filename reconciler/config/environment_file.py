@@ -15,6 +15,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.common.regular_files import read_regular_text
 from reconciler.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -76,14 +77,15 @@ class EnvironmentFile:
 
     def _read(self) -> tuple[dict[str, str], dict[str, int]]:
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = read_regular_text(self.path)
         except FileNotFoundError:
             if self.optional:
                 return {}, {}
             remedy = f"Create it, or write --env-file=-{self.path} if it need not exist."
             raise ConfigError(f"{self.path} does not exist.", remedy=remedy) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self.path} cannot be read: {error}.") from None
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{self.path} cannot be read: {reason}.") from None
         values: dict[str, str] = {}
         lines: dict[str, int] = {}
         for number, line in enumerate(text.splitlines(), start=1):

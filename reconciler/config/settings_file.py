@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.common.regular_files import read_regular_text
 from reconciler.common.suggestions import did_you_mean
 from reconciler.common.xdg_folders import xdg_folder
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
@@ -35,14 +36,14 @@ def find_settings_file(given: Path | None) -> Path | None:
     if given is None and (named := os.environ.get("RECONCILER_CONFIG")):
         given = Path(named)
     if given is not None:
-        if not given.is_file():
+        if not os.path.lexists(given):
             raise ConfigError(f"{given} does not exist.", remedy="Name a file that exists with --config.")
         return given
     places = (
         Path(FILE_NAME),
         xdg_folder("XDG_CONFIG_HOME", ".config") / "reconciler" / FILE_NAME,
     )
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if os.path.lexists(place)), None)
 
 
 def read_settings_file(path: Path, options: Sequence[Option]) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def _read_entries(path: Path) -> Iterable[tuple[str, int, yaml.Node, Any]]:
     import yaml  # noqa: PLC0415  (most commands run without a file)
 
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(read_regular_text(path))
         root = loader.get_single_node()
         if root is None:
             return
@@ -93,7 +94,8 @@ def _read_entries(path: Path) -> Iterable[tuple[str, int, yaml.Node, Any]]:
         problem = getattr(error, "problem", None) or "it cannot be read"
         raise ConfigError(f"{path}:{line}: this is not YAML: {problem}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path} cannot be read: {reason}.") from None
 
 
 def _decode(loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Any:

@@ -30,7 +30,7 @@ from reconciler.controller.daemon.descriptor_watch import DescriptorWatch
 from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.daemon.sd_notify import Notifier
 from reconciler.controller.daemon.service_report import ServiceReporter
-from reconciler.controller.daemon.signals import SignalFlags, install_handlers
+from reconciler.controller.daemon.signals import EndGuard, SignalFlags, install_handlers
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
 from reconciler.controller.statemachine.desired_state import JobFilter
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
@@ -96,10 +96,13 @@ def serve(
         ReconcilerError: in the modes that end, when the folder does not exist; the engine cannot be used.
     """
     patience = EXIT_PATIENCE if stop is None else CLOSE_PATIENCE
+    guard = EndGuard()
     if stop is None:
-        # A process of its own: an embedding program's memory and limits are that program's business.
+        # A process of its own: an embedding program's memory, limits and end are that program's business.
         malloc_arenas.limit_arenas()
         raise_descriptor_limit()
+        if threading.current_thread() is threading.main_thread():
+            guard.watch()
     stop = stop or threading.Event()
     flags = SignalFlags()
     install_handlers(stop, flags, reloads=reload is not None)
@@ -112,6 +115,7 @@ def serve(
             changed=changed or threading.Event(),
             notifier=notifier or Notifier(),
             flags=flags,
+            guard=guard,
             reload=reload,
         )
         try:
@@ -133,6 +137,7 @@ class Manager:
         changed: threading.Event,
         notifier: Notifier,
         flags: SignalFlags,
+        guard: EndGuard,
         reload: Callable[[], Settings] | None,
     ) -> None:
         self._settings = settings
@@ -140,6 +145,7 @@ class Manager:
         self._stop = stop
         self._rescan = changed
         self._flags = flags
+        self._guard = guard
         self._reload = reload or (lambda: settings)
         self._relist = threading.Event()
         self._closed = False
@@ -349,6 +355,7 @@ class Manager:
         stopping.start()
         while stopping.is_alive():
             self._notifier.extend_timeout(STOP_JOBS_EXTENSION)
+            self._guard.extend()
             self._controller.state.flush()
             stopping.join(STOP_JOBS_INTERVAL)
 

@@ -11,11 +11,13 @@ import math
 import uuid
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 
 from reconciler.controller.clock import Clock, rebase, record_now, to_wall_clock
+from reconciler.controller.enforcement.host_paths import HostPathUnansweredError
 from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.executor.cleanup import clean_up
 from reconciler.controller.executor.execution_context import ExecutionContext, log_location_of
@@ -28,7 +30,7 @@ from reconciler.controller.relist import Snapshot, snapshot
 from reconciler.controller.scheduler.capacity import HostCapacity
 from reconciler.controller.statemachine import event_recorder
 from reconciler.controller.statemachine.acceptance import DesiredJob, accept_manifest, pin_runtime
-from reconciler.controller.statemachine.actions import Admit, Remove
+from reconciler.controller.statemachine.actions import HOST_PATH_UNANSWERED, Admit, Remove
 from reconciler.controller.statemachine.attempts import record_problem
 from reconciler.controller.statemachine.decide import DecisionOptions, decide
 from reconciler.controller.statemachine.failures.failure_policy import add_log_tail
@@ -158,10 +160,14 @@ class Reconciler:
         """Decide and act until nothing is left to do now; returns when to make the next pass."""
         context = self._engine.context(plan, record)
         observed = self._observe(plan, record, context)
-        refusal = self._engine.policy_refusal(plan, record) if not record.finished else PolicyRefusal()
-        record = event_recorder.record_policy_effects(
-            record, refusal, notes=lambda: context.enforcer.read_only_notes(plan), now=self._now(record)
-        )
+        try:
+            record, refusal = self._check_policy(plan, record, context)
+        except HostPathUnansweredError as error:
+            record = record_problem(record, HOST_PATH_UNANSWERED, str(error), now=self._now(record))
+            if not observed.containers and not record.suspended:
+                return self._wait_for_host(plan, observed, record, saved, status_context)
+            # What runs goes on; what would have to be started mounts the path, and fails in the same way.
+            refusal = PolicyRefusal()
         if not record.finished:
             problem = _open_progress_endpoints(plan, observed, context)
             record = event_recorder.record_progress_unavailable(record, problem, now=self._now(record))
@@ -195,6 +201,35 @@ class Reconciler:
         saved = self._save(record, saved)
         self._write_status(plan, observed, record, saved, status_context)
         return self._next_pass_at(record, requeue_at)
+
+    def _check_policy(
+        self, plan: JobPlan, record: Record, context: ExecutionContext
+    ) -> tuple[Record, PolicyRefusal]:
+        """The record with what the policy does to the job, and why it refuses it.
+
+        Raises:
+            HostPathUnansweredError: a path of the host cannot be looked at for now.
+        """
+        if record.finished:
+            return record, PolicyRefusal()
+        refusal = self._engine.policy_refusal(plan, record)
+        if record.problem is not None and record.problem.reason == HOST_PATH_UNANSWERED:
+            record = record.replace(problem=None)
+        notes = partial(context.enforcer.read_only_notes, plan)
+        return event_recorder.record_policy_effects(
+            record, refusal, notes=notes, now=self._now(record)
+        ), refusal
+
+    def _wait_for_host(
+        self, plan: JobPlan, observed: Observed, record: Record, saved: Record, context: StatusContext
+    ) -> float | None:
+        """Report what a job that has nothing on the engine waits for; returns when to make the next pass."""
+        if not record.admitted:
+            # No job behind it in the queue should wait for it.
+            self._capacity.remove(record.key)
+        record = self._save(record, saved)
+        self._write_status(plan, observed, record, saved, context)
+        return self._next_pass_at(record, None)
 
     def _next_pass_at(self, record: Record, requeue_at: float | None) -> float | None:
         """The earlier of the decision's time and the next try of a problem, by the wall clock."""

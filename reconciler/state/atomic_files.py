@@ -14,10 +14,12 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import Final
 
 from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
+from reconciler.common.regular_files import LARGE_FILE, UnfitFileError, describe_unfit, read_regular_file
 from reconciler.errors import StateError
 
 #: Start of the name of every temporary file: hidden, so that no scan of manifests reads it.
@@ -37,6 +39,7 @@ _REMEDIES: Final = {
 }
 #: Opens a folder only to name files in it; where the system has no such thing, to read it.
 _FOLDER_FLAGS: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+_UNFIT_REMEDY: Final = "Move it away: it is left as it is until then."
 _SYNC_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS})
 
 
@@ -62,10 +65,12 @@ def write_atomically(
         new: fail where there is a file already (StateError caused by FileExistsError).
 
     Raises:
-        StateError: it could not be written (no space, no permission, ...); the temporary file is gone.
+        StateError: it could not be written (no space, no permission, ...), or what has the name is no file
+            (a named pipe, a device) and so not ours to replace; the temporary file is gone.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _require_replaceable(path)
         folder = os.open(path.parent, _FOLDER_FLAGS)
         try:
             _replace(folder, path, data, mode, durable=durable, owner=owner, new=new)
@@ -77,14 +82,19 @@ def write_atomically(
         raise state_error("write", path, error) from error
 
 
-def read_if_exists(path: Path) -> bytes | None:
+def read_if_exists(path: Path, *, limit: int = LARGE_FILE, follow_links: bool = True) -> bytes | None:
     """The file's content, or None where there is no such file.
 
+    Args:
+        path: of the file.
+        limit: bytes; a larger file is an error.
+        follow_links: whether the path itself may be a link.
+
     Raises:
-        StateError: it is there and cannot be read.
+        StateError: it is there and cannot be read, is no regular file, or larger than ``limit``.
     """
     try:
-        return path.read_bytes()
+        return read_regular_file(path, limit=limit, follow_links=follow_links)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -92,12 +102,13 @@ def read_if_exists(path: Path) -> bytes | None:
 
 
 def remove_if_exists(path: Path) -> None:
-    """Remove the file; one that is not there is no error.
+    """Remove the file, or a link in its place; one that is not there is no error.
 
     Raises:
-        StateError: it is there and cannot be removed.
+        StateError: it is there and cannot be removed, or is something else than a file.
     """
     try:
+        _require_replaceable(path)
         path.unlink(missing_ok=True)
     except NotADirectoryError:
         return
@@ -108,7 +119,18 @@ def remove_if_exists(path: Path) -> None:
 def state_error(verb: str, path: Path, error: OSError) -> StateError:
     """The error for a file that the system refuses, with what to do about it."""
     reason = error.strerror or str(error)
-    return StateError(f"Cannot {verb} {path}: {reason}.", remedy=_REMEDIES.get(error.errno or 0, ""))
+    remedy = _UNFIT_REMEDY if isinstance(error, UnfitFileError) else _REMEDIES.get(error.errno or 0, "")
+    return StateError(f"Cannot {verb} {path}: {reason}.", remedy=remedy)
+
+
+def _require_replaceable(path: Path) -> None:
+    """Raise OSError where the name is taken by what nobody has written as a file, and may be in use."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISLNK(mode) and (words := describe_unfit(mode)):
+        raise UnfitFileError(errno.EEXIST, words, str(path))
 
 
 def _replace(

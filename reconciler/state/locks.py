@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from reconciler.common.regular_files import SMALL_FILE, read_regular_file
 from reconciler.common.socket_peers import find_listener
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
@@ -106,7 +107,7 @@ def lock_file(path: Path, *, command: str) -> Iterator[None]:
 def describe_holder(path: Path) -> str:
     """Who holds a lock file (``pid 12, "reconciler run", since ...``); "" when it does not say."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_regular_file(path, limit=SMALL_FILE).decode(errors="replace").splitlines()
     except OSError:
         return ""
     return f'pid {lines[0]}, "{lines[2]}", since {lines[1]}' if len(lines) >= 3 else ""

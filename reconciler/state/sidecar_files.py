@@ -85,6 +85,8 @@ def list_sidecars(root: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
+        # A folder in a sidecar's place is reported by whoever reads it.
+        files += [name for name in folders if name.endswith(SIDECAR_SUFFIX)]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.endswith(SIDECAR_SUFFIX) and not name.startswith("."):
@@ -120,7 +122,7 @@ def load_documents(path: Path) -> list[dict[str, Any]]:
     Raises:
         StateError: it is there and cannot be read.
     """
-    data = read_if_exists(path)
+    data = read_if_exists(path, follow_links=False)
     if data is None:
         return []
     try:

@@ -7,11 +7,13 @@ beside the others' statuses, never an exception that hides them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reconciler.common.regular_files import LARGE_FILE, open_regular_stream, read_stream
 from reconciler.names import DEFAULT_NAMESPACE, job_key
 from reconciler.state.phases import FINISHED_PHASES
 from reconciler.state.sidecar_files import list_sidecars, parse_documents
@@ -193,7 +195,7 @@ class SidecarReader:
         problems: list[UnreadableSidecar] = []
         for path in list_sidecars(self.root):
             try:
-                stat = path.stat()
+                stat = path.lstat()
                 signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
                 old = self._cache.get(path)
                 unchanged = old is not None and old[0] == signature
@@ -201,7 +203,8 @@ class SidecarReader:
             except FileNotFoundError:
                 continue  # removed between listing and reading
             except (OSError, ValueError) as error:
-                problems.append(UnreadableSidecar(file=path, message=f"{path} cannot be read: {error}"))
+                reason = getattr(error, "strerror", None) or error
+                problems.append(UnreadableSidecar(file=path, message=f"{path} cannot be read: {reason}"))
         self._cache = cache
         objects = tuple(entry for _, entries in cache.values() for entry in entries)
         return SidecarStatuses(objects=objects, problems=tuple(problems))
@@ -214,7 +217,9 @@ def read_sidecar(path: Path) -> list[ObjectStatus]:
         OSError: it cannot be read.
         ValueError: it is no YAML.
     """
-    written_at = path.stat().st_mtime
+    with open_regular_stream(path, follow_links=False) as file:
+        written_at = os.fstat(file.fileno()).st_mtime
+        data = read_stream(file, limit=LARGE_FILE)
     return [
         ObjectStatus(
             kind=_text(document.get("kind")),
@@ -224,7 +229,7 @@ def read_sidecar(path: Path) -> list[ObjectStatus]:
             written_at=written_at,
             raw=document,
         )
-        for document in parse_documents(path.read_bytes())
+        for document in parse_documents(data)
     ]
 
 

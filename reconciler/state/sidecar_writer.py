@@ -4,12 +4,14 @@ A file is written only when it changed, at most a few times a second: the first 
 once, the rest together. What can go wrong: a full or read-only disk (a later flush tries again, less and less
 often; the record has everything), a path that no file can have (told once, never tried), a manifest whose
 folder has gone: what is written there would make a folder that is not mounted look like one whose manifests
-were removed, so nothing is written until the manifest is back. Whatever is wrong with one file, the others
-are written.
+were removed, so nothing is written until the manifest is back. What takes a file's place and was never a
+status (a named pipe, a device, a file of gigabytes) is neither read nor replaced nor removed: it is reported,
+and the status is written when it has gone. Whatever is wrong with one file, the others are written.
 """
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any, Final
 import yaml
 
 from reconciler.common.path_presence import is_absent, is_present
+from reconciler.common.regular_files import UnfitFileError
 from reconciler.errors import StateError
 from reconciler.state.atomic_files import read_if_exists, remove_if_exists, write_atomically
 from reconciler.state.sidecar_files import document_key, naming_problem, parse_documents
@@ -26,7 +29,7 @@ from reconciler.state.sidecar_files import document_key, naming_problem, parse_d
 WRITE_INTERVAL: Final = 0.25
 #: Files whose documents are kept as data; of the others, of jobs that ended long ago, only the text is.
 MAX_PARSED_FILES: Final = 64
-#: Seconds between two checks whether a manifest that has gone is back.
+#: Seconds between two checks whether a manifest that has gone is back, or a file can be written again.
 WITHHELD_RETRY: Final = 1.0
 #: Seconds until a write that failed is tried again: doubled with each failure from the interval, up to this.
 LAST_RETRY: Final = 10.0
@@ -55,8 +58,10 @@ class SidecarWriter:
         self._dirty: set[Path] = set()
         #: The manifests whose objects a file describes.
         self._manifests: dict[Path, set[Path]] = {}
-        #: Files that are not made because none of their manifests is there.
+        #: Files that are not made because none of their manifests is there, or that cannot be written.
         self._withheld: set[Path] = set()
+        #: Files whose name is taken by what nobody has written as a status: a pipe, a device, gigabytes.
+        self._foreign: set[Path] = set()
         #: Failed writes in a row, and the error told last.
         self._failures: dict[Path, int] = {}
         self._told: dict[Path, str] = {}
@@ -94,8 +99,9 @@ class SidecarWriter:
                 self._dirty.add(path)
                 self._write(path)
                 return
+            foreign = path in self._foreign
             self._forget(path)
-            if naming_problem(path):
+            if foreign or naming_problem(path):
                 return
             try:
                 remove_if_exists(path)
@@ -151,13 +157,7 @@ class SidecarWriter:
     def _parse(self, path: Path) -> list[dict[str, Any]]:
         """The documents of a file as this writer has written or found it."""
         if path not in self._written:
-            if naming_problem(path):
-                return []
-            try:
-                data = read_if_exists(path)
-            except StateError as error:
-                self._on_error(error)
-                data = None
+            data = None if naming_problem(path) else self._read(path)
             if data is None:
                 return []
             self._written[path] = data
@@ -165,6 +165,21 @@ class SidecarWriter:
             return parse_documents(self._written[path])
         except ValueError:
             return []
+
+    def _read(self, path: Path) -> bytes | None:
+        """The text of a file; None where there is none, or none that can be read."""
+        self._foreign.discard(path)
+        try:
+            return read_if_exists(path, follow_links=False)
+        except StateError as error:
+            cause = error.__cause__
+            # A link is replaced, not followed: what it points to is nobody's status.
+            if not isinstance(cause, UnfitFileError):
+                self._on_error(error)
+            elif cause.errno != errno.ELOOP:
+                self._foreign.add(path)
+                self._tell(path, error)
+            return None
 
     def _manifest_missing(self, path: Path) -> bool:
         manifests = self._manifests.get(path)
@@ -181,12 +196,17 @@ class SidecarWriter:
         self._dirty.discard(path)
         for known in (self._documents, self._manifests, self._written, self._written_at):
             known.pop(path, None)
+        self._foreign.discard(path)
         self._failures.pop(path, None)
         self._told.pop(path, None)
 
     def _fail(self, path: Path, error: StateError) -> None:
-        """A write has failed: tell it, unless that was told already; it is tried again after a pause."""
+        """A write has failed: it is tried again after a pause."""
         self._failures[path] = self._failures.get(path, 0) + 1
+        self._tell(path, error)
+
+    def _tell(self, path: Path, error: StateError) -> None:
+        """Tell a file's fault, unless that was told already."""
         if self._told.get(path) != str(error):
             self._told[path] = str(error)
             self._on_error(error)
@@ -202,6 +222,11 @@ class SidecarWriter:
             self._withheld.add(path)
             return
         self._withheld.discard(path)
+        if path in self._foreign:
+            self._read(path)  # it may have been moved away
+            if path in self._foreign:
+                self._withheld.add(path)
+                return
         try:
             self._write_changed(path)
         except StateError as error:

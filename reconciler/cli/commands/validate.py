@@ -54,7 +54,7 @@ def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings
     if against is not None:
         old = manifest_arguments.read_manifests([against])
         changes = manifest_arguments.validate_changes(old, manifests)
-        faults = manifest_arguments.sort_faults([*faults, *changes])
+        faults = manifest_arguments.sort_faults([*faults, *old.unreadable, *changes])
     planned, unplanned = plan_jobs(manifests, runtimes, faults)
     _, unrendered = render_jobs(planned, manifests, faults)
     faults = merge_faults(faults, unplanned, unrendered, check_policy(planned, settings, paths))

@@ -11,6 +11,7 @@ import yaml
 
 from reconciler.cli.doctor.check import Check, fail, ok, warn
 from reconciler.cli.machine import Machine
+from reconciler.common.regular_files import read_regular_text
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS
 from reconciler.engines.host import cdi
 from reconciler.engines.protocol import Engine
@@ -100,7 +101,7 @@ def check_cdi_specifications(machine: Machine) -> Check:
 
 def _load(file: Path) -> Mapping[str, Any]:
     try:
-        spec = yaml.safe_load(file.read_text())  # JSON is YAML
+        spec = yaml.safe_load(read_regular_text(file))  # JSON is YAML
     except (yaml.YAMLError, *YAML_VALUE_ERRORS) as error:
         raise ValueError(str(error)) from error
     if not isinstance(spec, Mapping) or not spec.get("kind"):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from reconciler.common.regular_files import open_regular_stream
+
 CHUNK_SIZE: Final = 256 * 1024
 
 
@@ -22,7 +24,7 @@ def tail_offset(path: Path, lines: int) -> int:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular_stream(path) as file:
         position = end = file.seek(0, os.SEEK_END)
         wanted = lines
         if lines <= 0:
@@ -64,7 +66,7 @@ class FileTail:
     def read_chunks(self) -> Iterator[bytes]:
         """Yields what was appended since the last call; nothing while the file does not exist."""
         try:
-            with self.path.open("rb") as file:
+            with open_regular_stream(self.path) as file:
                 if os.fstat(file.fileno()).st_size < self.offset:
                     self.offset = 0  # written again
                 file.seek(self.offset)

@@ -22,6 +22,7 @@ import yaml
 
 from reconciler.client.manifests.yaml_text_edits import ObjectPosition, edit_out_document, edit_value
 from reconciler.common.mappings import mapping_at
+from reconciler.common.regular_files import LARGE_FILE, read_regular_file
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.names import ANNOTATION_RUNTIME, DEFAULT_NAMESPACE
@@ -107,7 +108,7 @@ def remove_job(job: Job) -> None:
     try:
         remove_object(ObjectRef(file=file, kind="TrainingRuntime", namespace=namespace, name=name))
     except ReconcilerError:
-        if file.exists() and name in file.read_text(encoding="utf-8", errors="replace"):
+        if file.exists() and name.encode() in read_regular_file(file, limit=LARGE_FILE):
             raise
 
 
@@ -142,7 +143,7 @@ class _ManifestFile:
     def read(cls, path: Path) -> _ManifestFile:
         try:
             result = path.stat()
-            text = path.read_bytes().decode("utf-8")
+            text = read_regular_file(path, limit=LARGE_FILE).decode("utf-8")
             documents = list(yaml.safe_load_all(text))
         except FileNotFoundError:
             raise ReconcilerError(f"{path} is gone.", remedy="Look again: reconciler get jobs.") from None

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
+from reconciler.common.host_looks import LOOKS, Step, UnansweredError
 from reconciler.config.policy import Policy, matches_any
 from reconciler.config.settings import Settings
 from reconciler.controller.enforcement.host_paths import (
+    HostPathUnansweredError,
     inspect_path,
     inspect_plan_paths,
     policy_digest,
+    require_answers,
     resolve_host_paths,
 )
 from reconciler.controller.enforcement.path_pinning import (
@@ -43,7 +47,8 @@ from reconciler.plan.policy.violations import (
     DEFAULT_POLICY,
     Violation,
     describe_read_only_mounts,
-    find_violations,
+    find_host_path_violations,
+    find_text_violations,
     host_path_mounts,
 )
 from reconciler.state.record import Record
@@ -67,9 +72,10 @@ class PinnedContainer:
 
         Raises:
             PolicyDenied: one is not.
+            HostPathUnansweredError: its file system does not answer.
         """
         for path, identity in self._unpinned:
-            os.close(open_pinned(path, identity))
+            os.close(_open_pinned(path, identity))
 
 
 class PolicyEnforcer:
@@ -102,18 +108,41 @@ class PolicyEnforcer:
         return policy_digest(self.policy, self._host_paths())
 
     def violations(self, plan: JobPlan) -> tuple[Violation, ...]:
-        """Returns what the policy refuses of a plan, by the host as it is now."""
-        return find_violations(plan, self.policy, self._host_paths(), inspect_plan_paths(plan))
+        """Returns what the policy refuses of a plan, by the host as it is now.
+
+        The host is only looked at for a plan that nothing is refused of by its text alone: a look may hang,
+        and may mount something.
+
+        Raises:
+            HostPathUnansweredError: a folder of the settings is on a file system that does not answer.
+        """
+        return self._text_violations(plan) or self._host_path_violations(plan, inspect_plan_paths(plan))
+
+    def _text_violations(self, plan: JobPlan) -> tuple[Violation, ...]:
+        return find_text_violations(plan, self.policy)
+
+    def _host_path_violations(
+        self, plan: JobPlan, paths: Mapping[tuple[str, str], PathInfo]
+    ) -> tuple[Violation, ...]:
+        if not paths:
+            return ()
+        return find_host_path_violations(plan, self.policy, self._host_paths(), paths)
 
     def check(self, plan: JobPlan, record: Record, image_user: ImageUser) -> PolicyRefusal:
         """Returns why the policy refuses a job; with an empty message where it does not.
 
         Raises:
             EngineError: the engine could not be asked about an image.
+            HostPathUnansweredError: a path is on a file system that does not answer.
         """
+        violations = self._text_violations(plan)
+        if not violations:
+            paths = inspect_plan_paths(plan)
+            require_answers(paths.values())
+            violations = self._host_path_violations(plan, paths)
         images = sorted(images_to_inspect(plan, self.policy))
         users = {image: image_user(self.full_image_name(image)) for image in images}
-        violations = (*self.violations(plan), *find_image_violations(plan, self.policy, users))
+        violations = (*violations, *find_image_violations(plan, self.policy, users))
         shown = [_describe_violation(v, record) for v in violations[:MAX_VIOLATIONS_SHOWN]]
         if len(violations) > MAX_VIOLATIONS_SHOWN:
             shown.append(f"and {len(violations) - MAX_VIOLATIONS_SHOWN} more")
@@ -130,7 +159,7 @@ class PolicyEnforcer:
 
         Raises:
             PolicyDenied: one may not be mounted.
-            StateError: the host refuses, or has something of another type there.
+            StateError: the host refuses, has something of another type there, or does not answer.
         """
         for volume in pod.volumes:
             if volume.kind != "host" or not volume.host_type:
@@ -144,8 +173,11 @@ class PolicyEnforcer:
                 )
             if info.kind != "missing" or not volume.host_type.endswith("OrCreate"):
                 continue
+            folder = volume.host_type == "DirectoryOrCreate"
             try:
-                create_path(info.real, folder=volume.host_type == "DirectoryOrCreate")
+                LOOKS.run(info.real, partial(_create_path, info.real, folder))
+            except UnansweredError:
+                raise HostPathUnansweredError(volume.source) from None
             except OSError as error:
                 raise StateError(f"Cannot make the hostPath {volume.source}: {error.strerror}.") from error
 
@@ -203,6 +235,7 @@ class PolicyEnforcer:
         Raises:
             PolicyDenied: a path may not be mounted, or changes meanwhile.
             StartFailed: a path is missing.
+            HostPathUnansweredError: its file system does not answer.
         """
         mounts: list[Mount] = []
         unpinned: list[tuple[str, tuple[int, int]]] = []
@@ -230,7 +263,7 @@ class PolicyEnforcer:
                 f"The hostPath {mount.root}{real} is not there.",
                 remedy="Make it, or give the volume the type DirectoryOrCreate.",
             )
-        fd = open_pinned(mounted.real, mounted.identity)
+        fd = _open_pinned(mounted.real, mounted.identity)
         stack.callback(os.close, fd)
         if self._can_bind_mount() and self._is_replaceable(mounted.real):
             return replace(mount, source=self._bind_mount(fd, stack))
@@ -243,7 +276,7 @@ class PolicyEnforcer:
         volume, mounted = inspect_path(root), inspect_path(prepare_sub_path(root, mount.sub_path))
         if mounted.identity is None or not is_inside(mounted.real, volume.real):
             raise StartFailed(f"The subPath {mount.sub_path} of {mount.source} changes while it is mounted.")
-        fd = open_pinned(mounted.real, mounted.identity)
+        fd = _open_pinned(mounted.real, mounted.identity)
         stack.callback(os.close, fd)
         source = self._bind_mount(fd, stack)
         return replace(mount, kind="bind", source=source, sub_path="", root=mounted.real)
@@ -284,6 +317,18 @@ class PolicyEnforcer:
 
     def _host_paths(self) -> HostPaths:
         return resolve_host_paths(self._settings, self.policy, self._socket)
+
+
+def _create_path(path: str, folder: bool, _step: Step) -> None:
+    create_path(path, folder=folder)
+
+
+def _open_pinned(path: str, identity: tuple[int, int]) -> int:
+    """As :func:`open_pinned`; a file system that does not answer is an error."""
+    try:
+        return LOOKS.run(path, lambda _: open_pinned(path, identity), discard=os.close)
+    except UnansweredError:
+        raise HostPathUnansweredError(path) from None
 
 
 def _describe_violation(violation: Violation, record: Record) -> str:

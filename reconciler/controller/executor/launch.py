@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from reconciler.controller.enforcement.enforcer import PinnedContainer
+from reconciler.controller.enforcement.host_paths import HostPathUnansweredError
 from reconciler.controller.executor.container_mounts import volume_specs
 from reconciler.controller.executor.container_specs import build_container_spec
 from reconciler.controller.executor.execution_context import ExecutionContext
@@ -23,7 +24,13 @@ from reconciler.controller.executor.mounted_files import write_volumes
 from reconciler.controller.executor.networks import describe_conflict
 from reconciler.controller.executor.placement import Placement
 from reconciler.controller.executor.redaction import secret_mask
-from reconciler.controller.statemachine.actions import NAME_TAKEN, ActionResult, PodLaunch, Started
+from reconciler.controller.statemachine.actions import (
+    HOST_PATH_UNANSWERED,
+    NAME_TAKEN,
+    ActionResult,
+    PodLaunch,
+    Started,
+)
 from reconciler.controller.statemachine.observation import is_current_run
 from reconciler.engines.protocol import NetworkState
 from reconciler.engines.specs import ContainerSpec
@@ -254,6 +261,8 @@ def _problem_reason(error: Exception) -> str:
             return "ConfigurationMissing"
         case PolicyDenied():
             return POLICY_VIOLATION
+        case HostPathUnansweredError():
+            return HOST_PATH_UNANSWERED
         case StateError():
             return "HostError"
     return "EngineError"

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: Reason of a problem: a container or network of this name is not this job's.
 NAME_TAKEN: Final = "NameTaken"
+#: The file system of a path that the job mounts does not answer.
+HOST_PATH_UNANSWERED: Final = "HostPathUnanswered"
 #: Reason of a problem that ends as soon as the image is there, whatever the back-off says.
 IMAGE_UNAVAILABLE: Final = "ImageUnavailable"
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reconciler.common.regular_files import read_regular_text
 from reconciler.errors import ConfigError
 
 SCHEMES = ("unix", "tcp", "http", "https", "ssh")
@@ -93,7 +94,7 @@ def _docker_context(environment: Mapping[str, str], home: Path) -> str:
 
 
 def _load_json(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text())
+    value = json.loads(read_regular_text(path))
     if not isinstance(value, dict):
         raise ValueError(f"{path} is no JSON object")  # noqa: TRY004  (a file's content, not a caller's type)
     return value

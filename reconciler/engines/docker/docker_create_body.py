@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
+from reconciler.common.regular_files import read_regular_text
 from reconciler.engines.host import cdi, host_devices, sub_paths
 from reconciler.engines.http.resource_limits import CPU_PERIOD, SHM_PATH, cpu_quota, shm_size
 from reconciler.engines.specs import ContainerSpec, Mount, Security
@@ -159,7 +159,7 @@ def _read_seccomp(profile: str) -> str:
     if profile == "unconfined":
         return profile
     try:
-        return Path(profile).read_text()
+        return read_regular_text(profile)
     except OSError as error:
         raise StartFailed(
             f"The seccomp profile {profile} cannot be read: {error.strerror}.",

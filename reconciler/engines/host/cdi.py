@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.common.regular_files import read_regular_text
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS
 
 FOLDERS: Final = (Path("/etc/cdi"), Path("/var/run/cdi"))
@@ -54,7 +55,7 @@ def list_specs(folders: Sequence[Path]) -> list[Path]:
 def _specs(folders: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
     for path in list_specs(folders):
         try:
-            text = path.read_text()
+            text = read_regular_text(path)
             spec = json.loads(text) if path.suffix == ".json" else _parse_yaml(text)
         except (OSError, ValueError) as error:
             _log.warning("CDI spec skipped path=%s error=%s", path, error)

@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from reconciler.common.host_looks import LOOKS, UnansweredError
 from reconciler.engines.specs import Mount
-from reconciler.errors import StartFailed
+from reconciler.errors import EngineError, StartFailed
 
 
 def prepare_sub_path(root: str, sub_path: str) -> str:
@@ -23,14 +24,25 @@ def prepare_sub_path(root: str, sub_path: str) -> str:
 
     Raises:
         StartFailed: it leads out of ``root``.
+        EngineError: the file system of ``root`` does not answer.
     """
     parts = Path(sub_path).parts
     if Path(sub_path).is_absolute() or ".." in parts:
         raise StartFailed(
             f"The subPath {sub_path} leads out of its volume.", remedy="Use a relative path without `..`."
         )
+    try:
+        return LOOKS.run(root, lambda _: _prepare(root, sub_path, parts))
+    except UnansweredError as error:
+        raise EngineError(f"{root} cannot be mounted for now: {error.strerror}.") from None
+
+
+def _prepare(root: str, sub_path: str, parts: tuple[str, ...]) -> str:
     base, path = Path(root), Path(root, sub_path)
-    if not _is_visible(root):
+    try:
+        if not base.is_dir():
+            return str(path)
+    except OSError:
         return str(path)
     if not path.resolve().is_relative_to(base.resolve()):
         raise StartFailed(f"The subPath {sub_path} leads out of its volume {root} by a symbolic link.")
@@ -107,7 +119,7 @@ def bind_source(mount: Mount) -> str:
 def _is_visible(root: str) -> bool:
     """Reports whether this process can look into a folder of the engine's host."""
     try:
-        return Path(root).is_dir()
+        return LOOKS.run(root, lambda _: Path(root).is_dir())
     except OSError:
         return False
 

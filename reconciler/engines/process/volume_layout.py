@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.common.host_looks import LOOKS, UnansweredError
 from reconciler.engines.specs import ContainerSpec, Mount
-from reconciler.errors import StartFailed
+from reconciler.errors import EngineError, StartFailed
 
 #: Folders that may be replaced by a tmpfs copy: what a program creates directly in them is lost at its end,
 #: as in a container, and nobody keeps work directly in them.
@@ -148,6 +149,15 @@ def _find_source(mount: Mount, find_volume: Callable[[str], Path]) -> Path | Non
     """Returns the folder or file to mount; None for a tmpfs."""
     if mount.kind == "tmpfs":
         return None
+    if mount.kind == "volume":
+        return _find_existing_source(mount, find_volume)
+    try:
+        return LOOKS.run(mount.source, lambda _: _find_existing_source(mount, find_volume))
+    except UnansweredError as error:
+        raise EngineError(f"{mount.source!r} cannot be mounted for now: {error.strerror}.") from None
+
+
+def _find_existing_source(mount: Mount, find_volume: Callable[[str], Path]) -> Path:
     top = find_volume(mount.source) if mount.kind == "volume" else Path(mount.source)
     if not top.is_absolute() or not top.exists():
         raise StartFailed(

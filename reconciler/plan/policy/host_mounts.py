@@ -24,12 +24,14 @@ class PathInfo:
         real: the path with every link resolved; of a missing one, as far as it exists.
         identity: device and inode; None where nothing is there.
         error: why it cannot be resolved; "" where it can.
+        unanswered: it cannot for now: its file system does not answer.
     """
 
     real: str
     kind: PathKind = "missing"
     identity: tuple[int, int] | None = None
     error: str = ""
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,7 +90,31 @@ def find_violations(
         host: the host's paths that matter to the policy.
         paths: of each of :func:`host_path_mounts`.
     """
+    found = (*find_text_violations(plan, policy), *find_host_path_violations(plan, policy, host, paths))
+    return tuple(dict.fromkeys(found))
+
+
+def find_host_path_violations(
+    plan: JobPlan, policy: Policy, host: HostPaths, paths: Mapping[tuple[str, str], PathInfo]
+) -> tuple[Violation, ...]:
+    """Returns what the policy refuses of a plan's hostPaths; arguments as of :func:`find_violations`."""
     mounts = _Host(policy=policy, host=host, paths=paths)
+    found = (
+        violation
+        for step in plan.steps
+        for pod in step.pods[:1]
+        for volume in pod.volumes
+        if volume.kind == "host"
+        for violation in _check_host_path(pod, volume, mounts)
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def find_text_violations(plan: JobPlan, policy: Policy) -> tuple[Violation, ...]:
+    """Returns what the policy refuses of a plan whatever the host is like.
+
+    Where it allows no path of the host at all, that is every hostPath.
+    """
     found = list(_check_maximum(plan, policy))
     for step in plan.steps:
         # The pods of a step are alike; what differs by index is checked when it is used.
@@ -99,8 +123,8 @@ def find_violations(
             for volume in pod.volumes:
                 if volume.kind == "named":
                     found += _check_claim(plan, pod, volume, policy)
-                elif volume.kind == "host":
-                    found += _check_host_path(pod, volume, mounts)
+                elif volume.kind == "host" and not _allows_some_path(policy):
+                    found.append(_refuse_host_path(pod, volume))
             for container in pod.containers:
                 found += _check_container(pod, container, policy)
     return tuple(dict.fromkeys(found))
@@ -160,6 +184,20 @@ def _check_host_path(pod: PodPlan, volume: VolumePlan, mounts: _Host) -> Iterato
             yield Violation(
                 rule=denial.rule, step=pod.step, field=field, message=denial.message, remedy=denial.remedy
             )
+
+
+def _allows_some_path(policy: Policy) -> bool:
+    return bool(policy.workspace or policy.host_paths or policy.device_nodes)
+
+
+def _refuse_host_path(pod: PodPlan, volume: VolumePlan) -> Violation:
+    return Violation(
+        rule="policy.hostPaths",
+        step=pod.step,
+        field=("volumes", volume.name, "hostPath", "path"),
+        message=f"{volume.source} is outside of what may be mounted: the policy allows no path",
+        remedy="Leave it out, or add it to `hostPaths` of the policy.",
+    )
 
 
 def _check_pod(pod: PodPlan, policy: Policy) -> Iterator[Violation]:

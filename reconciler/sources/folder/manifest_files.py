@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from reconciler.common.regular_files import describe_unfit
 from reconciler.config.settings_file import FILE_NAME
 from reconciler.state.sidecar_files import MANIFEST_SUFFIXES, SIDECAR_SUFFIX
 
@@ -188,8 +189,8 @@ class _Walk:
         except OSError as error:
             self.listing.unreadable[path] = error.strerror or str(error)
             return
-        if not stat.S_ISREG(facts.st_mode):
-            self.listing.unreadable[path] = "it is not a regular file"
+        if words := describe_unfit(facts.st_mode):
+            self.listing.unreadable[path] = words
             return
         self.listing.files[path] = ManifestFile(
             path=path, signature=signature_of(facts), mtime=facts.st_mtime

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
 from reconciler.api.faults import STATUS_FILE, Fault
+from reconciler.common.regular_files import LARGE_FILE, open_regular_stream, read_stream
 from reconciler.sources.folder.catalog import ObjectId, is_named, object_id
 from reconciler.sources.folder.manifest_files import ManifestFile, Signature, signature_of
 
 if TYPE_CHECKING:
     from reconciler.api import Document, LoadedFile
-
-#: No more than this of a file is read into memory; the loader rejects what is larger anyway.
-MAX_BYTES_READ: Final = 64 * 1024 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -71,13 +68,9 @@ def read_manifest(
     from reconciler.api import load  # noqa: PLC0415  (builds pydantic models)
 
     try:
-        # Not blocking: between the walk and now a FIFO may have taken the name.
-        fd = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as opened:  # noqa: PTH123  (a descriptor, not a path)
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return _unreadable(file, "it is not a regular file"), file.signature
-            data = opened.read(MAX_BYTES_READ)
-            facts = os.fstat(fd)
+        with open_regular_stream(file.path) as opened:
+            data = read_stream(opened, limit=LARGE_FILE)
+            facts = os.fstat(opened.fileno())
     except OSError as error:
         return _unreadable(file, error.strerror or str(error)), file.signature
     digest = hashlib.blake2b(data, digest_size=16).digest()

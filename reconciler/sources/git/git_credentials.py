@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from reconciler.common.regular_files import read_regular_text
 from reconciler.config.credentials import read_credential
 from reconciler.config.git_urls import GitUrl
 from reconciler.config.settings import Settings
@@ -31,7 +32,6 @@ TOKEN_VARIABLE: Final = "RECONCILER_GIT_TOKEN"  # noqa: S105  (a name)
 
 #: Servers that accept a token accept any user name with it; GitHub's and GitLab's own pages use this one.
 DEFAULT_USER: Final = "git"
-_LIMIT: Final = 64 * 1024
 _USER: Final = "RECONCILER_HELPER_USER"
 _PASSWORD: Final = "RECONCILER_HELPER_PASSWORD"  # noqa: S105  (a name)
 #: Git runs it through the shell; the values are in the environment, the text is public.
@@ -85,8 +85,7 @@ def read_secret(name: str, given: Path | None, variable: str) -> str:
     if path is None:
         return os.environ.get(variable, "").strip()
     try:
-        with path.open("rb") as file:
-            text = file.read(_LIMIT).decode("utf-8").strip()
+        text = read_regular_text(path).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise GitError(f"{path} cannot be read: {reason}.", reason="CredentialsMissing") from None

@@ -20,11 +20,12 @@ from urllib.parse import quote, unquote, urlsplit
 from reconciler.api.faults import Fault
 from reconciler.common.os_errors import describe_os_error
 from reconciler.common.path_presence import is_folder
+from reconciler.common.regular_files import LARGE_FILE, read_regular_file
 from reconciler.common.xdg_folders import xdg_folder
 from reconciler.errors import ReconcilerError
 from reconciler.sources.folder.catalog import RUNTIME_KINDS
 from reconciler.sources.folder.manifest_files import list_manifest_files
-from reconciler.sources.runtimes.http_cache import MAX_BYTES, CachedFetcher, FetchedFile, FetchError
+from reconciler.sources.runtimes.http_cache import CachedFetcher, FetchedFile, FetchError
 from reconciler.state.sidecar_files import MANIFEST_SUFFIXES
 
 if TYPE_CHECKING:
@@ -227,8 +228,7 @@ def _from_disk(path: Path) -> Iterator[LoadedFile]:
         files = [path]
     for file in files:
         try:
-            with file.open("rb") as opened:
-                data = opened.read(MAX_BYTES + 1)
+            data = read_regular_file(file, limit=LARGE_FILE)
         except OSError as error:
             raise FetchError(f"{file} cannot be read: {error.strerror}.") from error
         yield load(data, str(file))

@@ -8,6 +8,7 @@ index does not change while a log grows, and a crash at any point leaves file an
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -16,12 +17,13 @@ from typing import Final
 
 import structlog
 
+from reconciler.common.regular_files import UnfitFileError, describe_unfit, open_regular_stream
 from reconciler.state.atomic_files import read_if_exists, write_atomically
 from reconciler.state.kept_logs.log_folders import FILE_MODE, log_path_of, prepare_folder
 from reconciler.state.kept_logs.log_paths import LogLocation
 
 #: O_NOFOLLOW: a symbolic link in place of a log would have a container's output written anywhere.
-_OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 #: How many of a log's first bytes are compared to detect that the engine has rotated its beginning away.
 COMPARED_BYTES: Final = 1024
 ROTATED: Final = b"[reconciler: the engine has dropped the beginning of this log; what it has left follows]\n"
@@ -86,7 +88,12 @@ class LogFile:
 
     def _open(self) -> int:
         folder = prepare_folder(self._location, self._log_dir)
-        return os.open(folder / self.path.name, _OPEN, FILE_MODE)
+        path = folder / self.path.name
+        fd = os.open(path, _OPEN, FILE_MODE)
+        if words := describe_unfit(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise UnfitFileError(errno.EINVAL, words, str(path))
+        return fd
 
     def _find_run(self, fd: int) -> tuple[int, int]:
         """Returns where this run's bytes begin and end; adds the run to the index where it is new."""
@@ -202,7 +209,7 @@ def tail(path: Path, lines: int) -> list[str]:
     undecodable bytes are replaced. At most the last 64 KiB are read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular_stream(path) as file:
             size = file.seek(0, os.SEEK_END)
             start = max(0, size - TAIL_BYTES)
             file.seek(start)
