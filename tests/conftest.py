@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.support import extent, images
+from tests.support.proxies import FaultyEngine, Proxy, Target, stand_between
 
 # A busy machine is no bug: how long one example takes is asserted nowhere.
 settings.register_profile("reconciler", deadline=None)
@@ -49,3 +52,14 @@ def torch_here(torch_site: Path) -> Path:
     if sys.version_info[:2] != (3, 11):
         pytest.skip("PyTorch for tests is installed for Python 3.11, which this is not")
     return torch_site
+
+
+@pytest.fixture
+def faulty_engine() -> Iterator[FaultyEngine]:
+    """Puts a proxy between a workspace's daemon (or a bench) and its engine; see :mod:`tests.support.proxies`."""
+    with contextlib.ExitStack() as stack:
+
+        def make(target: Target) -> Proxy:
+            return stack.enter_context(stand_between(target))
+
+        yield make

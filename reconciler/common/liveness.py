@@ -30,6 +30,8 @@ WORK_LIMIT: Final = 120.0
 #: Seconds beyond a call's own limit until it counts as hanging.
 CALL_MARGIN: Final = 30.0
 NO_LIMIT: Final = math.inf
+#: Seconds after which a call of the engine is told of to whoever waits for it.
+SLOW_AFTER: Final = 10.0
 
 
 @dataclass
@@ -37,6 +39,22 @@ class _Step:
     name: str
     limit: float
     since: float
+    slow_after: float = math.inf
+
+
+@dataclass(frozen=True)
+class SlowStep:
+    """A step that takes longer than usual.
+
+    Attributes:
+        about: what the task works for; "" for nothing in particular.
+        name: of the step, as in ``a call of Podman to list containers``.
+        seconds: so far.
+    """
+
+    about: str
+    name: str
+    seconds: float
 
 
 @dataclass
@@ -45,6 +63,7 @@ class _Task:
 
     liveness: Liveness
     steps: list[_Step]
+    about: str
 
 
 _current = threading.local()
@@ -67,11 +86,11 @@ class Liveness:
         self._tasks: dict[int, _Task] = {}
 
     @contextmanager
-    def track(self, name: str) -> Iterator[None]:
-        """Watches the calling thread while the block runs."""
+    def track(self, name: str, *, about: str = "") -> Iterator[None]:
+        """Watches the calling thread while the block runs; ``about``: what it works for."""
         outer = getattr(_current, "task", None)
         thread = threading.get_ident()
-        task = _Task(self, [_Step(name, self.work_limit, self._clock())])
+        task = _Task(self, [_Step(name, self.work_limit, self._clock())], about)
         _current.task = task
         with self._lock:
             self._tasks[thread] = task
@@ -89,11 +108,22 @@ class Liveness:
             last = [task.steps[-1] for task in self._tasks.values()]
         return [f"{s.name} for {now - s.since:.0f} s" for s in last if now - s.since > s.limit]
 
+    def slow(self) -> list[SlowStep]:
+        """Returns the steps that take longer than usual, and are not overdue by that alone."""
+        now = self._clock()
+        with self._lock:
+            last = [(task.about, task.steps[-1]) for task in self._tasks.values()]
+        return [
+            SlowStep(about, step.name, now - step.since)
+            for about, step in last
+            if now - step.since > step.slow_after
+        ]
+
     @contextmanager
-    def step(self, task: _Task, name: str, limit: float) -> Iterator[None]:
+    def step(self, task: _Task, name: str, limit: float, slow_after: float) -> Iterator[None]:
         """See :func:`allow_time`: the end of a step is a sign, so the outer step's time begins again."""
         with self._lock:
-            task.steps.append(_Step(name, limit, self._clock()))
+            task.steps.append(_Step(name, limit, self._clock(), slow_after))
         try:
             yield
         finally:
@@ -108,15 +138,21 @@ def current_liveness() -> Liveness | None:
     return task.liveness if task is not None else None
 
 
+def current_subject() -> str:
+    """Returns what the calling thread works for; "" for nothing in particular."""
+    task: _Task | None = getattr(_current, "task", None)
+    return task.about if task is not None else ""
+
+
 @contextmanager
-def allow_time(seconds: float, name: str) -> Iterator[None]:
+def allow_time(seconds: float, name: str, *, slow_after: float = math.inf) -> Iterator[None]:
     """Lets the block take so many seconds, and :data:`CALL_MARGIN`, before it counts as hanging.
 
-    Without effect in a thread that has no task.
+    After ``slow_after`` seconds it is among the slow ones. Without effect in a thread that has no task.
     """
     task: _Task | None = getattr(_current, "task", None)
     if task is None:
         yield
         return
-    with task.liveness.step(task, name, seconds + CALL_MARGIN):
+    with task.liveness.step(task, name, seconds + CALL_MARGIN, slow_after):
         yield

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import images
 from tests.support.manifests import runtime, shell, trainjob
-from tests.support.proxies import proxy
+from tests.support.proxies import FaultyEngine
 from tests.support.workspaces import Workspace, eventually, unique
 
 pytestmark = pytest.mark.engine
@@ -263,10 +263,11 @@ def test_a_foreign_container_of_the_same_name_is_left_alone(containers: Workspac
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker"])
-def test_an_engine_gone_in_mid_create_is_waited_for(make_workspace: Any, engine: str) -> None:
+def test_an_engine_gone_in_mid_create_is_waited_for(
+    make_workspace: Any, faulty_engine: FaultyEngine, engine: str
+) -> None:
     workspace = make_workspace(engine)
     job = unique("cut")
-    short = Path("/tmp") / f"{job}.sock"
     seen = workspace.root / "seen"
     seen.mkdir()
     rt = runtime(
@@ -277,19 +278,18 @@ def test_an_engine_gone_in_mid_create_is_waited_for(make_workspace: Any, engine:
     )
     script = f"while [ ! -e /w/{job} ]; do sleep 0.1; done; echo ended"
     workspace.write("j.yaml", rt, shell(job, "rt", script, numNodes=4))
-    with proxy(short, workspace.url) as between:
-        workspace.settings["CONTAINER_HOST"] = between.url
-        between.cut_at(b"/containers/create", count=2)
-        with workspace.daemon() as daemon:
-            assert between.was_cut.wait(60), daemon.text()
-            eventually(lambda: '"level": "warning"' in daemon.text(), "the daemon tells of it")
-            assert daemon.process.poll() is None
-            between.mend()
-            workspace.until_phase(job, "Running", seconds=120)
-            eventually(lambda: len(workspace.containers(job)) == 4, "all nodes are made")
-            containers = workspace.containers(job)
-            (seen / job).touch()
-            workspace.until_phase(job, "Complete", seconds=90)
+    between = faulty_engine(workspace)
+    between.cut_at("/containers/create", nth=2)
+    with workspace.daemon() as daemon:
+        assert between.was_cut.wait(60), daemon.text()
+        eventually(lambda: '"level": "warning"' in daemon.text(), "the daemon tells of it")
+        assert daemon.process.poll() is None
+        between.mend()
+        workspace.until_phase(job, "Running", seconds=120)
+        eventually(lambda: len(workspace.containers(job)) == 4, "all nodes are made")
+        containers = workspace.containers(job)
+        (seen / job).touch()
+        workspace.until_phase(job, "Complete", seconds=90)
 
     assert [c["Name"].lstrip("/") for c in containers] == [f"{job}-node-{rank}" for rank in range(4)]
     assert [workspace.log(job, rank) for rank in range(4)] == ["ended\n"] * 4

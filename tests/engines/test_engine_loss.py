@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from reconciler.engines.docker.docker_engine import DockerEngine
-from reconciler.engines.podman.podman_engine import PodmanEngine
 from reconciler.errors import Conflict, EngineError, EngineUnavailable
 from tests.support.benches import Bench, eventually
-from tests.support.proxies import Proxy
+from tests.support.proxies import FaultyEngine, Proxy
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
-def proxy(containers: Bench, short_path: Path) -> Iterator[Proxy]:
+def proxy(containers: Bench, faulty_engine: FaultyEngine) -> Proxy:
     """Between the bench's engine and the real one."""
-    real = containers.engine
-    made = Proxy(short_path / "s", real.url)  # type: ignore[attr-defined]
-    made.mend()
-    make = PodmanEngine if real.name == "podman" else DockerEngine
-    containers.engine = make(made.url)
-    yield made
-    containers.engine.close()
-    containers.engine = real
-    made.cut()
+    return faulty_engine(containers)
 
 
 def test_a_listing_without_an_engine_is_an_error(containers: Bench, proxy: Proxy) -> None:
@@ -59,7 +47,7 @@ def test_event_streams_end_with_the_engine(containers: Bench, proxy: Proxy) -> N
 
 def test_a_create_whose_response_is_lost_is_found_later(containers: Bench, proxy: Proxy) -> None:
     assert containers.engine.list_containers(containers.labels) == []
-    proxy.cut_at(b"/containers/create")
+    proxy.cut_at("/containers/create")
 
     with pytest.raises(EngineUnavailable):
         containers.create(script="true")

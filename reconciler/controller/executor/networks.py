@@ -58,6 +58,8 @@ def _existing_network(plan: JobPlan, context: ExecutionContext) -> ActionResult:
         message = f"The network {plan.network} was taken and is free again; trying again."
         return ActionResult(problem=("NetworkConflict", message))
     if all(found.labels.get(k) == v for k, v in context.selector.items()):
+        if not found.subnet:
+            return ActionResult(problem=("NetworkConflict", f"The network {plan.network} has no subnet."))
         return ActionResult(network=found)
     message = describe_conflict("network", plan.network, found.labels, context)
     return ActionResult(problem=(NAME_TAKEN, message))

@@ -7,12 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, Final
 
+from reconciler.engines.docker import docker_answers
 from reconciler.engines.docker.docker_api import DockerApi
 from reconciler.engines.docker.docker_create_body import docker_create_body
 from reconciler.engines.docker.docker_logs import FollowedLogs
 from reconciler.engines.docker.docker_responses import parse_info, parse_name, parse_network
 from reconciler.engines.host import image_references, socket_owner, sub_paths, subnet_pool
 from reconciler.engines.http import error_mapping
+from reconciler.engines.http.calls.object_answers import (
+    CREATED,
+    IMAGE,
+    VOLUME,
+    ContainerAnswer,
+    EventAnswer,
+)
 from reconciler.engines.http.container_json import parse_address, parse_state, parse_time
 from reconciler.engines.http.container_verification import Difference
 from reconciler.engines.http.error_mapping import ApiError
@@ -51,6 +59,10 @@ class DockerEngine(HttpEngine):
     _sub_paths_since = "Docker 26"
     _grace_parameter = "t"
     _network_state = staticmethod(parse_network)
+    _containers_answer = docker_answers.CONTAINERS
+    _networks_answer = docker_answers.NETWORKS
+    _network_answer = docker_answers.NETWORK
+    _volumes_answer = docker_answers.VOLUMES
 
     def __init__(self, url: str, *, address_pool: Sequence[str] = ()) -> None:
         self._api = DockerApi(url)
@@ -65,25 +77,25 @@ class DockerEngine(HttpEngine):
     def info(self) -> EngineInfo:
         """Returns facts of the engine (:class:`~reconciler.engines.protocol.Engine` documents all calls)."""
         return parse_info(
-            self._http.call("GET", "/info", "report its version"),
+            self._http.call("GET", "/info", "report its version", expect=docker_answers.INFO),
             url=self.url,
             same_mounts=socket_owner.shares_mounts(self.url),
         )
 
-    def _parse_event(self, item: Json) -> EngineEvent | None:
-        if item.get("Type") == "container" and item.get("Action") in {"die", "start"}:
-            container = str((item.get("Actor") or {}).get("ID") or "")
+    def _parse_event(self, item: EventAnswer) -> EngineEvent | None:
+        if item["Type"] == "container" and item.get("Action") in {"die", "start"}:
+            container = (item.get("Actor") or {}).get("ID", "")
             self._exited_by_event.put(container, item["Action"] == "die")
         return super()._parse_event(item)
 
-    def _listed_container(self, item: Json) -> ContainerState:
+    def _listed_container(self, item: docker_answers.ListedAnswer) -> ContainerState:
         """Returns a container of a listing; only an inspect knows its start and exit, and is made once."""
         container = item["Id"]
-        state = parse_state(str(item.get("State") or ""))
+        state = parse_state(item["State"])
         started, exited = None, None
         if state == "running" and self._exited_by_event.get(container):
             # Docker sends the event of an exit before its listing has it; an inspect waits until it is over.
-            state = parse_state(str(self._inspect(container)["State"].get("Status") or ""))
+            state = parse_state(self._inspect(container)["State"]["Status"])
         if state != "created":
             started, exited = self._start_and_exit(container, exited=state == "exited")
         return ContainerState(
@@ -93,7 +105,7 @@ class DockerEngine(HttpEngine):
             state=state,
             exit=exited,
             address=parse_address(item),
-            created_at=float(item["Created"]) if item.get("Created") else None,
+            created_at=float(created) if (created := item.get("Created")) else None,
             started_at=started,
         )
 
@@ -103,16 +115,16 @@ class DockerEngine(HttpEngine):
         started, facts = self._start_cache.get(container, version), self._exit_cache.get(container, version)
         if started is None or (exited and facts is None):
             inspected = self._inspect(container)
-            started = parse_time(inspected["State"].get("StartedAt"))
+            started = parse_time(inspected["State"]["StartedAt"])
             self._start_cache.put(container, started, version)
-            if inspected["State"].get("Pid"):
-                self._pids.put(container, int(inspected["State"]["Pid"]))
+            if pid := inspected["State"].get("Pid"):
+                self._pids.put(container, pid)
             if exited:
                 facts = self._exit_facts(inspected)
                 self._exit_cache.put(container, facts, version)
         return started, facts
 
-    def _main_pid(self, inspected: Json) -> int:
+    def _main_pid(self, inspected: ContainerAnswer) -> int:
         return self._pids.get(inspected["Id"]) or 0
 
     # --- networks and volumes
@@ -130,7 +142,9 @@ class DockerEngine(HttpEngine):
             }
             action = f"create the network {spec.name}"
             try:
-                created = self._http.call("POST", "/networks/create", action, body=body)
+                created = self._http.call(
+                    "POST", "/networks/create", action, expect=docker_answers.CREATED_NETWORK, body=body
+                )
             except ApiError as error:
                 if "overlap" in error.detail or "already in use" in error.detail:
                     continue
@@ -149,7 +163,8 @@ class DockerEngine(HttpEngine):
             body["DriverOpts"] = {"type": "tmpfs", "device": "tmpfs", "o": f"mode=1777{size}"}
         try:
             # An existing one is returned as it is.
-            volume = self._http.call("POST", "/volumes/create", f"create the volume {spec.name}", body=body)
+            action = f"create the volume {spec.name}"
+            volume = self._http.call("POST", "/volumes/create", action, expect=VOLUME, body=body)
         except ApiError as error:
             raise error_mapping.create_object_error("volume", spec.name, error) from error
         if not spec.matches(volume.get("Labels")):
@@ -172,6 +187,7 @@ class DockerEngine(HttpEngine):
                 "POST",
                 "/containers/create",
                 f"create the container {spec.name}",
+                expect=CREATED,
                 params={"name": spec.name},
                 body=body,
                 seconds=WORK_SECONDS,
@@ -188,7 +204,7 @@ class DockerEngine(HttpEngine):
         return bool(self.info().details["cdi"])
 
     def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
-        tty = bool((self._inspect(container.id).get("Config") or {}).get("Tty"))
+        tty = self._inspect(container.id)["Config"].get("Tty", False)
         if tty or not follow:
             return ItemStream(
                 self._read_logs(container, follow=follow, tail=tail), partial(iter_frames, tty=tty)
@@ -211,12 +227,12 @@ class DockerEngine(HttpEngine):
 
     def image_exists(self, image: str) -> bool:
         """Reports whether the image is in Docker's store."""
-        return self._find_image(image, f"/images/{image}/json") is not None
+        return self._find_image(image, f"/images/{image}/json", IMAGE) is not None
 
     def image_user(self, image: str) -> str | None:
         """Returns the user in the image's configuration; None where there is no such image."""
-        found = self._find_image(image, f"/images/{image}/json")
-        return None if found is None else str((found.get("Config") or {}).get("User") or "")
+        found = self._find_image(image, f"/images/{image}/json", IMAGE)
+        return None if found is None else (found.get("Config") or {}).get("User") or ""
 
     def pull_image(
         self, image: str, *, auth: RegistryAuth | None, progress: Callable[[PullProgress], None]

@@ -10,7 +10,16 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
+
+from reconciler.engines.http.calls.call_deadlines import ConnectionWatch
+
+
+class PooledClient(NamedTuple):
+    """A client, and what breaks its connections."""
+
+    session: Any
+    connections: ConnectionWatch
 
 
 class ClientPool:
@@ -22,18 +31,25 @@ class ClientPool:
         self._all: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()
 
-    def get(self) -> Any:
+    def get(self) -> PooledClient:
         """Returns this thread's client."""
         if not hasattr(self._local, "client"):
             self._local.client = self.create()
-        return self._local.client
-
-    def create(self) -> Any:
-        """Creates a client for one stream; the caller closes it."""
-        client = self._create()
-        with self._lock:
-            self._all.add(client)
+        client: PooledClient = self._local.client
         return client
+
+    def create(self) -> PooledClient:
+        """Creates a client for one stream; the caller closes it."""
+        session = self._create()
+        with self._lock:
+            self._all.add(session)
+        return PooledClient(session, ConnectionWatch(session))
+
+    def discard(self) -> None:
+        """Closes this thread's client: what is on its connections belongs to a call that was given up."""
+        client: PooledClient | None = self._local.__dict__.pop("client", None)
+        if client is not None:
+            client.session.close()
 
     def close(self) -> None:
         """Closes every client, also those of other threads; a later call opens new connections."""

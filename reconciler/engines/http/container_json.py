@@ -6,11 +6,10 @@ a removal failed): an unknown one is taken for a state that will pass, never for
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from reconciler.engines.http.calls.answer_shapes import read_time
 from reconciler.engines.protocol import ContainerStateName, ExitFacts
 
 _STATES: Final[Mapping[str, ContainerStateName]] = {
@@ -27,8 +26,6 @@ _STATES: Final[Mapping[str, ContainerStateName]] = {
     "dead": "exited",
 }
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?$")
-
 
 def parse_state(word: str) -> ContainerStateName:
     """Returns the state for an engine's word; ``stopping`` for an unknown one."""
@@ -36,22 +33,18 @@ def parse_state(word: str) -> ContainerStateName:
 
 
 def parse_time(text: str | None) -> float | None:
-    """Returns seconds since the epoch of an engine's RFC 3339 text; None for its "never" (year 1).
-
-    Nanoseconds are kept as far as a float can: Python's own parser takes only six digits.
-    """
-    match = _TIME.match(text or "")
-    if match is None or match[1].startswith("0001-"):
+    """Returns seconds since the epoch of an engine's RFC 3339 text; None for its "never", and for no time."""
+    try:
+        return read_time(text or "")
+    except (ValueError, OverflowError):
         return None
-    moment = datetime.fromisoformat(match[1] + (match[3] or "Z").replace("Z", "+00:00"))
-    return moment.astimezone(UTC).timestamp() + float(match[2] or 0)
 
 
 def parse_address(item: Mapping[str, Any]) -> str:
     """Returns the address on the only network: the running container's, else the one asked for."""
     for network in ((item.get("NetworkSettings") or {}).get("Networks") or {}).values():
-        asked = (network.get("IPAMConfig") or {}).get("IPv4Address")
-        if address := network.get("IPAddress") or asked:
+        asked = ((network or {}).get("IPAMConfig") or {}).get("IPv4Address")
+        if address := (network or {}).get("IPAddress") or asked:
             return str(address)
     return ""
 

@@ -168,9 +168,11 @@ def unavailable(engine: str, url: str, reason: object) -> EngineUnavailable:
     )
 
 
-def timed_out(engine: str, action: str) -> EngineError:
+def timed_out(engine: str, action: str, seconds: float) -> EngineError:
     """Returns the exception for an answer that took too long; what was asked for may still have happened."""
-    return EngineError(f"{engine} took too long to {action}; the next listing shows whether it did.")
+    return EngineError(
+        f"{engine} took longer than {seconds:.0f} s to {action}; the next listing shows whether it did."
+    )
 
 
 def start_remedy(engine: str, url: str = "") -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from reconciler.engines.http.calls.object_answers import EventAnswer
 from reconciler.engines.protocol import EngineEvent
 
 #: Names of actions that the engines do not share.
@@ -21,9 +22,9 @@ _NOT_LABELS: Final = frozenset(
 )
 
 
-def parse_event(item: Mapping[str, Any]) -> EngineEvent | None:
+def parse_event(item: EventAnswer) -> EngineEvent | None:
     """Returns the event of a container or network; None for any other object."""
-    kind = item.get("Type")
+    kind = item["Type"]
     if kind not in {"container", "network"}:
         return None
     actor = item.get("Actor") or {}

@@ -10,19 +10,31 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar, overload
 from urllib.parse import quote
 
-from reconciler.common.liveness import NO_LIMIT, allow_time
+from reconciler.common.liveness import NO_LIMIT, SLOW_AFTER, allow_time
 from reconciler.engines.http import error_mapping
-from reconciler.engines.http.client_pool import ClientPool
+from reconciler.engines.http.calls.answer_shapes import Shape, WrongAnswer
+from reconciler.engines.http.calls.call_deadlines import within
+from reconciler.engines.http.client_pool import ClientPool, PooledClient
 from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.response_streams import RawStream
-from reconciler.errors import EngineError
 
-#: Seconds for calls that only read or write the engine's records; starting and stopping have their own.
+#: Seconds for calls that only read or write the engine's records, head and body; creating, starting,
+#: stopping and removing have their own. An older Podman lists nothing while it stops a container.
 CALL_SECONDS: Final = 60.0
 CONNECT_SECONDS: Final = 10.0
+#: Bytes of an answer: a listing has some 3 KB a container.
+LARGEST_BODY: Final = 128 << 20
+#: The status for "it runs already", "it is stopped already".
+NOT_MODIFIED: Final = 304
+
+_READ: Final = 1 << 16
+#: Characters of an engine's message.
+_LONGEST_DETAIL: Final = 4000
+
+T = TypeVar("T")
 
 
 class HttpApi(ABC):
@@ -47,36 +59,87 @@ class HttpApi(ABC):
     def _url_of(self, client: Any, path: str, *, compatible: bool) -> str:
         """Returns the URL of an API path."""
 
+    @overload
     def call(
         self,
         method: str,
         path: str,
         action: str,
         *,
+        expect: Shape[T],
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         seconds: float = CALL_SECONDS,
+    ) -> T: ...
+
+    @overload
+    def call(
+        self,
+        method: str,
+        path: str,
+        action: str,
+        *,
+        expect: None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        seconds: float = CALL_SECONDS,
+        slow_after: float = SLOW_AFTER,
+    ) -> None: ...
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        action: str,
+        *,
+        expect: Shape[Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        seconds: float = CALL_SECONDS,
+        slow_after: float = SLOW_AFTER,
     ) -> Any:
-        """Sends one request; returns the decoded JSON of its response, None for an empty one.
+        """Sends one request; returns the decoded JSON of its response, None where none is expected.
 
         Args:
             method: of HTTP.
             path: below the API's version.
             action: completes "Podman could not ...".
+            expect: the shape of the response; None: it is of no interest.
             params: of the query.
             body: sent as JSON.
-            seconds: to wait for the response.
+            seconds: until head and body of the response must be there; the connection is given up then.
+            slow_after: seconds after which the call is reported as slow.
 
         Raises:
             ApiError: the engine answered with an error status.
+            WrongAnswer: the response has another shape.
             EngineUnavailable: no engine answers.
             EngineError: it took longer than ``seconds``.
         """
-        response = self._send(self._client(), method, path, action, params=params, body=body, seconds=seconds)
-        try:
-            return response.json() if response.content.strip() else None
-        except ValueError as error:
-            raise EngineError(f"{self.engine} could not {action}: its response is no JSON.") from error
+        client = self._client()
+        step = f"a call of {self.engine} to {action}"
+        with (
+            allow_time(CONNECT_SECONDS + seconds, step, slow_after=slow_after),
+            within(seconds, client.connections) as deadline,
+        ):
+            failure: OSError | None = None
+            try:
+                response = self._request(client, method, path, params=params, json=body, seconds=seconds)
+                content = _read_body(response)
+            except OSError as error:  # requests' and both clients' exceptions are OSErrors
+                failure = error
+        if deadline.passed or _is_timeout(failure):
+            # What may still come must not be taken for the answer of the next call.
+            self._clients.discard()
+            raise error_mapping.timed_out(self.engine, action, seconds) from failure
+        if failure is not None:
+            raise error_mapping.unavailable(self.engine, self.url, root_cause(failure)) from failure
+        if content is None:
+            self._clients.discard()
+            problem = f"it is larger than {LARGEST_BODY >> 20} MiB"
+            raise WrongAnswer(self.engine, action, problem)
+        self._raise_for_status(response, content, action)
+        return expect.read(content, engine=self.engine, action=action) if expect is not None else None
 
     def stream(
         self,
@@ -99,70 +162,97 @@ class HttpApi(ABC):
             EngineUnavailable: no engine answers.
         """
         client = self._client(new=True)
+        limit = NO_LIMIT if seconds is None else CONNECT_SECONDS + seconds
         try:
-            response = self._send(
-                client, method, path, action, params=params, body=body, headers=headers,
-                seconds=seconds, stream=True, compatible=compatible,
-            )  # fmt: skip
+            with allow_time(limit, f"a call of {self.engine} to {action}"):
+                response = self._request(
+                    client, method, path, params=params, json=body, headers=headers, seconds=seconds,
+                    compatible=compatible,
+                )  # fmt: skip
+                if response.status_code >= 300:
+                    # The body of a small response can break off, or drip, too.
+                    with within(CALL_SECONDS, client.connections):
+                        self._raise_for_status(response, _read_body(response) or b"", action)
+        except OSError as error:
+            client.session.close()
+            if _is_timeout(error):
+                raise error_mapping.timed_out(self.engine, action, seconds or 0.0) from error
+            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
         except BaseException:
-            client.close()
+            client.session.close()
             raise
-        return RawStream(response, client.close)
+        return RawStream(response, client.session.close)
 
-    def _client(self, *, new: bool = False) -> Any:
+    def _client(self, *, new: bool = False) -> PooledClient:
         try:
             return self._clients.create() if new else self._clients.get()
         except OSError as error:
             raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
 
-    def _send(
+    def _request(
         self,
-        client: Any,
+        client: PooledClient,
         method: str,
         path: str,
-        action: str,
         *,
-        params: Mapping[str, Any] | None,
-        body: Mapping[str, Any] | None,
         seconds: float | None,
-        headers: Mapping[str, str] | None = None,
-        stream: bool = False,
         compatible: bool = False,
+        **sent: Any,
     ) -> Any:
-        from requests.exceptions import ReadTimeout  # noqa: PLC0415  (late: 100 ms)
+        """Returns a response whose head has come."""
+        return client.session.request(
+            method,
+            self._url_of(client.session, quote(path, safe="/:@"), compatible=compatible),
+            timeout=(CONNECT_SECONDS, seconds),
+            stream=True,
+            # An engine has no reason to send anybody elsewhere.
+            allow_redirects=False,
+            **sent,
+        )
 
-        limit = NO_LIMIT if seconds is None else CONNECT_SECONDS + seconds
-        try:
-            with allow_time(limit, f"a call of {self.engine} to {action}"):
-                response = client.request(
-                    method,
-                    self._url_of(client, quote(path, safe="/:@"), compatible=compatible),
-                    params=params,
-                    json=body,
-                    headers=headers,
-                    timeout=(CONNECT_SECONDS, seconds),
-                    stream=stream,
-                )
-            # The body of a small response can break off too.
-            text = response.text if response.status_code >= 400 else ""
-        except ReadTimeout as error:
-            raise error_mapping.timed_out(self.engine, action) from error
-        except OSError as error:  # requests' and both clients' exceptions are OSErrors
-            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
-        if response.status_code >= 400:
-            raise ApiError(self.engine, action, status=response.status_code, detail=_detail(text, response))
-        return response
+    def _raise_for_status(self, response: Any, content: bytes, action: str) -> None:
+        status = response.status_code
+        if status >= 400 or (status >= 300 and status != NOT_MODIFIED):
+            raise ApiError(self.engine, action, status=status, detail=_detail(content, status))
 
     def close(self) -> None:
         """Closes all connections."""
         self._clients.close()
 
 
-def _detail(text: str, response: Any) -> str:
+def _read_body(response: Any) -> bytes | None:
+    """Returns the body; None for one that is larger than any answer."""
+    parts, size = [], 0
+    for part in response.iter_content(_READ):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_BODY:
+            response.close()
+            return None
+    return b"".join(parts)
+
+
+def _detail(content: bytes, status: int) -> str:
+    """Returns the engine's message of an error."""
+    text = content.decode(errors="replace")
     try:
-        return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        return text.strip() or f"status {response.status_code}"
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    message = found.get("message") if isinstance(found, dict) else None
+    shown = message if isinstance(message, str) and message.strip() else text
+    return shown.strip()[:_LONGEST_DETAIL] or f"status {status}"
+
+
+def _is_timeout(error: OSError | None) -> bool:
+    if error is None:
+        return False
+    from requests import exceptions  # noqa: PLC0415  (late: 100 ms)
+
+    if isinstance(error, exceptions.ReadTimeout):
+        return True
+    # A body that stops is reported as a connection that broke.
+    return isinstance(error, exceptions.ConnectionError) and "Read timed out" in str(error)
 
 
 def root_cause(error: BaseException) -> str:

@@ -13,12 +13,21 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import Event, Lock
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
-from reconciler.common.liveness import allow_time
+from reconciler.common.liveness import SLOW_AFTER, allow_time
 from reconciler.engines.host import host_devices, sub_paths, subnet_pool
 from reconciler.engines.host.oom_kills import KernelOomLog
 from reconciler.engines.http import error_mapping
+from reconciler.engines.http.calls.answer_shapes import Shape
+from reconciler.engines.http.calls.object_answers import (
+    EVENT,
+    EXEC,
+    EXEC_STATE,
+    ContainerAnswer,
+    CreatedAnswer,
+    EventAnswer,
+)
 from reconciler.engines.http.container_json import parse_address, parse_exit, parse_state, parse_time
 from reconciler.engines.http.container_verification import Difference, find_differences, raise_if_drifted
 from reconciler.engines.http.error_mapping import ApiError
@@ -29,7 +38,7 @@ from reconciler.engines.http.http_objects import WORK_SECONDS, HttpObjects, Json
 from reconciler.engines.http.inspect_cache import InspectCache
 from reconciler.engines.http.log_streams import DeferredLogs, StartNotifier
 from reconciler.engines.http.pull_progress import follow_pull
-from reconciler.engines.http.response_streams import ItemStream, RawStream, iter_frames, iter_json_lines
+from reconciler.engines.http.response_streams import ItemStream, RawStream, iter_frames, iter_lines
 from reconciler.engines.protocol import (
     ContainerState,
     ContainerStateName,
@@ -52,6 +61,8 @@ _HOST_DOWN: Final = "it ended with its host, which went down or was restarted"
 
 #: Seconds the list of devices is kept: `nvidia-smi` may take a second.
 _DEVICES_SECONDS: Final = 30.0
+
+T = TypeVar("T")
 
 
 class HttpEngine(HttpObjects):
@@ -76,17 +87,17 @@ class HttpEngine(HttpObjects):
     def inspect_container(self, name: str) -> ContainerState:
         """Returns a container by name or id, with exit facts and address (Podman: while it runs)."""
         inspected = self._inspect(name)
-        state = inspected.get("State") or {}
-        started = parse_time(state.get("StartedAt"))
-        state_name = self._state(str(state.get("Status") or ""), started)
+        state = inspected["State"]
+        started = parse_time(state["StartedAt"])
+        state_name = self._state(state["Status"], started)
         return ContainerState(
             id=inspected["Id"],
-            name=str(inspected.get("Name") or "").removeprefix("/"),
-            labels=(inspected.get("Config") or {}).get("Labels") or {},
+            name=inspected["Name"].removeprefix("/"),
+            labels=inspected["Config"].get("Labels") or {},
             state=state_name,
             exit=self._exit_facts(inspected) if state_name == "exited" else None,
             address=parse_address(inspected),
-            created_at=parse_time(inspected.get("Created")),
+            created_at=parse_time(inspected["Created"]),
             started_at=started,
         )
 
@@ -95,9 +106,9 @@ class HttpEngine(HttpObjects):
         """Returns the state for the engine's word and the time of the start."""
         return parse_state(word)
 
-    def _exit_facts(self, inspected: Json) -> ExitFacts:
+    def _exit_facts(self, inspected: ContainerAnswer) -> ExitFacts:
         """Returns the exit facts of an inspect; for a kill without a reason, the kernel's log is read."""
-        state = inspected.get("State") or {}
+        state = inspected["State"]
         facts = parse_exit(state)
         if facts.finished_at is None:
             # It never ended for the engine: the host went down under it.
@@ -107,13 +118,13 @@ class HttpEngine(HttpObjects):
         oom_killed = self._oom_log.has_kill(
             inspected["Id"],
             pid=self._main_pid(inspected),
-            started=parse_time(state.get("StartedAt")),
+            started=parse_time(state["StartedAt"]),
             finished=facts.finished_at,
         )
         return replace(facts, oom_killed=oom_killed)
 
     @abstractmethod
-    def _main_pid(self, inspected: Json) -> int:
+    def _main_pid(self, inspected: ContainerAnswer) -> int:
         """Returns the pid on the host of an exited container's main process; 0 where unknown."""
 
     # --- creating
@@ -121,15 +132,15 @@ class HttpEngine(HttpObjects):
     def _confirm_create(
         self,
         spec: ContainerSpec,
-        created: Json,
-        more_differences: Callable[[Json], Iterable[Difference]] = lambda _inspected: (),
+        created: CreatedAnswer,
+        more_differences: Callable[[ContainerAnswer], Iterable[Difference]] = lambda _inspected: (),
     ) -> str:
         """Verifies a created container and returns its id.
 
         Raises:
             Drifted: it is not as specified; it has been removed again.
         """
-        container = str(created["Id"])
+        container = created["Id"]
         try:
             inspected = self._inspect(container)
             differences = [*find_differences(spec, inspected), *more_differences(inspected)]
@@ -199,16 +210,17 @@ class HttpEngine(HttpObjects):
         # A paused process does not see the signal.
         self.unpause_container(container)
         seconds = math.ceil(grace)
-        self._signal(container, "stop", {self._grace_parameter: seconds}, seconds=seconds + CALL_SECONDS)
+        self._signal(container, "stop", {self._grace_parameter: seconds}, grace=seconds)
 
     def unpause_container(self, container: str) -> None:
         """Resumes a paused container; one that is not paused is no error."""
         self._signal(container, "unpause", {})
 
-    def _signal(self, container: str, verb: str, params: Json, *, seconds: float = CALL_SECONDS) -> None:
-        path = f"/containers/{container}/{verb}"
+    def _signal(self, container: str, verb: str, params: Json, *, grace: float = 0.0) -> None:
+        path, action = f"/containers/{container}/{verb}", f"{verb} the container {container}"
+        seconds, slow_after = grace + CALL_SECONDS, grace + SLOW_AFTER
         try:
-            self._http.call("POST", path, f"{verb} the container {container}", params=params, seconds=seconds)
+            self._http.call("POST", path, action, params=params, seconds=seconds, slow_after=slow_after)
         except ApiError as error:
             if not error_mapping.is_too_late(error):
                 raise
@@ -236,7 +248,7 @@ class HttpEngine(HttpObjects):
         action = f"run {command[0]} in the container {container}"
         body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
         with error_mapping.raising_not_found("container", container):
-            created = self._http.call("POST", f"/containers/{container}/exec", action, body=body)
+            created = self._http.call("POST", f"/containers/{container}/exec", action, expect=EXEC, body=body)
         stream = self._http.stream(
             "POST",
             f"/exec/{created['Id']}/start",
@@ -246,8 +258,9 @@ class HttpEngine(HttpObjects):
         )
         with allow_time(timeout, action):
             output = read_exec_output(stream, action=action, timeout=timeout)
-        code = self._http.call("GET", f"/exec/{created['Id']}/json", action)["ExitCode"]
-        if not isinstance(code, int):
+        path = f"/exec/{created['Id']}/json"
+        code = self._http.call("GET", path, action, expect=EXEC_STATE)["ExitCode"]
+        if code is None:
             raise EngineError(
                 f"{self._http.engine} does not know the exit status of {command[0]} in {container}."
             )
@@ -302,18 +315,22 @@ class HttpEngine(HttpObjects):
         return ItemStream(stream, self._parse_events)
 
     def _parse_events(self, stream: RawStream) -> Iterator[EngineEvent]:
-        events = map(self._parse_event, iter_json_lines(stream))
-        yield from (event for event in events if event is not None)
+        for line in iter_lines(stream):
+            # A line that cannot be read ends the stream: the next one begins with a listing, which has it
+            # all.
+            item = EVENT.read(line, engine=self._http.engine, action="stream events")
+            if (event := self._parse_event(item)) is not None:
+                yield event
 
-    def _parse_event(self, item: Json) -> EngineEvent | None:
+    def _parse_event(self, item: EventAnswer) -> EngineEvent | None:
         return parse_event(item)
 
     # --- images and devices
 
-    def _find_image(self, image: str, path: str) -> Json | None:
+    def _find_image(self, image: str, path: str, shape: Shape[T]) -> T | None:
         """Returns the response about an image; None where it is not in the engine's store."""
         try:
-            return self._http.call("GET", path, f"look for the image {image}") or {}
+            return self._http.call("GET", path, f"look for the image {image}", expect=shape)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -341,7 +358,7 @@ class HttpEngine(HttpObjects):
             )
         except ApiError as error:
             raise error_mapping.pull_error(image, error.detail) from error
-        follow_pull(image, stream, progress)
+        follow_pull(image, stream, progress, engine=self._http.engine)
 
     def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:  # noqa: ARG002  (the Protocol's)
         """Returns nothing: a created container is verified by inspect."""

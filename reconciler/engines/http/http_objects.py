@@ -6,15 +6,24 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from reconciler.engines.http import error_mapping
+from reconciler.engines.http.calls.answer_shapes import Shape, WrongAnswer
+from reconciler.engines.http.calls.object_answers import (
+    CONTAINER,
+    REMOVALS,
+    VOLUME,
+    ContainerAnswer,
+    VolumeAnswer,
+)
 from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.http_api import HttpApi
 from reconciler.engines.protocol import ContainerState, NetworkState, VolumeState
 from reconciler.errors import NotFound
 
 S = TypeVar("S", NetworkState, VolumeState)
+T = TypeVar("T")
 Json = Mapping[str, Any]
 
 #: Seconds for an engine under load to create, start or remove a container.
@@ -32,6 +41,11 @@ class HttpObjects(ABC):
 
     #: Appended to a path to list or inspect networks and volumes.
     _json_suffix = ""
+    #: The shapes of answers that each engine has its own of.
+    _containers_answer: ClassVar[Shape[Any]]
+    _networks_answer: ClassVar[Shape[Any]]
+    _network_answer: ClassVar[Shape[Any]]
+    _volumes_answer: ClassVar[Shape[Any]]
 
     def __init__(self, api: HttpApi) -> None:
         self.url = api.url
@@ -39,10 +53,14 @@ class HttpObjects(ABC):
 
     def list_containers(self, labels: Mapping[str, str]) -> list[ContainerState]:
         """Returns all containers with the labels, by one listing; what it lacks is inspected once."""
-        params = {"all": "true", "filters": _label_filter(labels)}
+        params, action = {"all": "true", "filters": _label_filter(labels)}, "list containers"
         states = []
-        for item in self._get("/containers/json", "list containers", params) or ():
+        for item in self._get("/containers/json", action, self._containers_answer, params):
             if not _has_labels(item.get("Labels"), labels):
+                if labels and not any((item.get("Labels") or {}).get(key) == labels[key] for key in labels):
+                    # Asked for by its labels: what it says of them, or of all else, is not so.
+                    problem = f"the container {item['Id'][:12]} has none of the labels that were asked for"
+                    raise WrongAnswer(self._http.engine, action, problem)
                 continue
             try:
                 states.append(self._listed_container(item))
@@ -51,7 +69,7 @@ class HttpObjects(ABC):
         return states
 
     @abstractmethod
-    def _listed_container(self, item: Json) -> ContainerState:
+    def _listed_container(self, item: Any) -> ContainerState:
         """Returns a container of a listing.
 
         Raises:
@@ -60,53 +78,73 @@ class HttpObjects(ABC):
 
     def list_networks(self, labels: Mapping[str, str]) -> list[NetworkState]:
         """Returns all networks that carry all the labels."""
-        return self._list("networks", labels, self._network_state)
+        found = self._list("networks", labels, self._networks_answer, self._network_state)
+        for network in found:
+            if not network.subnet:
+                problem = f"the network {network.name} has no IPv4 subnet"
+                raise WrongAnswer(self._http.engine, "list networks", problem)
+        return found
 
     def list_volumes(self, labels: Mapping[str, str]) -> list[VolumeState]:
         """Returns all volumes that carry all the labels."""
-        return self._list("volumes", labels, _volume_state)
+        return self._list("volumes", labels, self._volumes_answer, _volume_state)
 
-    def _list(self, kinds: str, labels: Mapping[str, str], parse: Callable[[Json], S]) -> list[S]:
+    def _list(
+        self, kinds: str, labels: Mapping[str, str], shape: Shape[Any], parse: Callable[[Any], S]
+    ) -> list[S]:
         path, params = f"/{kinds}{self._json_suffix}", {"filters": _label_filter(labels)}
-        listed = self._http.call("GET", path, f"list {kinds}", params=params)
+        listed = self._http.call("GET", path, f"list {kinds}", expect=shape, params=params)
         if isinstance(listed, dict):
-            listed = listed.get("Volumes")  # Docker's
+            listed = listed["Volumes"]  # Docker's
         states = [parse(item) for item in listed or ()]
         return [state for state in states if _has_labels(state.labels, labels)]
 
     @staticmethod
     @abstractmethod
-    def _network_state(item: Json) -> NetworkState:
+    def _network_state(item: Any) -> NetworkState:
         """Returns a network of a listing or an inspect."""
 
     def inspect_network(self, name: str) -> NetworkState:
         """Returns a network by name, whoever owns it."""
-        return self._network_state(self._inspect_object("network", name, self._json_suffix))
+        found = self._inspect_object("network", name, self._json_suffix, self._network_answer)
+        state = self._network_state(found)
+        self._check_identity("network", name, state.id, state.name)
+        return state
 
-    def _inspect_volume(self, name: str) -> Any:
-        return self._inspect_object("volume", name, self._json_suffix)
+    def _inspect_volume(self, name: str) -> VolumeAnswer:
+        found = self._inspect_object("volume", name, self._json_suffix, VOLUME)
+        self._check_identity("volume", name, found["Name"])
+        return found
 
-    def _inspect(self, container: str) -> Any:
-        return self._inspect_object("container", container, "/json")
+    def _inspect(self, container: str) -> ContainerAnswer:
+        found = self._inspect_object("container", container, "/json", CONTAINER)
+        self._check_identity("container", container, found["Id"], found["Name"].removeprefix("/"))
+        return found
 
-    def _inspect_object(self, kind: str, name: str, suffix: str) -> Any:
+    def _inspect_object(self, kind: str, name: str, suffix: str, shape: Shape[T]) -> T:
         """Returns the JSON of an inspect.
 
         Raises:
             NotFound: there is no such object.
         """
         with error_mapping.raising_not_found(kind, name):
-            return self._get(f"/{kind}s/{name}{suffix}", f"inspect the {kind} {name}")
+            return self._get(f"/{kind}s/{name}{suffix}", f"inspect the {kind} {name}", shape)
 
-    def _get(self, path: str, action: str, params: Json | None = None) -> Any:
+    def _check_identity(self, kind: str, asked: str, *names: str) -> None:
+        """Checks that an answer is about what was asked for: one of another call would be believed."""
+        if not any(name == asked or name.startswith(asked) for name in names):
+            problem = f"it is about the {kind} {names[-1]}"
+            raise WrongAnswer(self._http.engine, f"inspect the {kind} {asked}", problem)
+
+    def _get(self, path: str, action: str, shape: Shape[T], params: Json | None = None) -> T:
         """Sends a GET, again where it met a process that was just exiting."""
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._http.call("GET", path, action, params=params)
+                return self._http.call("GET", path, action, expect=shape, params=params)
             except ApiError as error:
                 if _EXIT_RACE not in error.detail:
                     raise
-        return self._http.call("GET", path, action, params=params)
+        return self._http.call("GET", path, action, expect=shape, params=params)
 
     def remove_network(self, name: str) -> None:
         """Removes a network; a missing one is no error."""
@@ -131,8 +169,10 @@ class HttpObjects(ABC):
 
     def _delete(self, path: str, action: str, params: Json) -> None:
         """Sends a DELETE; Podman reports the failure of one of several objects in the body of a success."""
-        reports = self._http.call("DELETE", path, action, params=params, seconds=WORK_SECONDS)
-        for report in reports if isinstance(reports, list) else ():
+        reports = self._http.call(
+            "DELETE", path, action, expect=REMOVALS, params=params, seconds=WORK_SECONDS
+        )
+        for report in reports or ():
             if detail := report.get("Err"):
                 error = ApiError(self._http.engine, action, status=0, detail=str(detail))
                 if not error_mapping.is_removed(error):
@@ -148,5 +188,5 @@ def _label_filter(labels: Mapping[str, str]) -> str:
     return json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
 
 
-def _volume_state(item: Json) -> VolumeState:
+def _volume_state(item: VolumeAnswer) -> VolumeState:
     return VolumeState(name=item["Name"], labels=item.get("Labels") or {})

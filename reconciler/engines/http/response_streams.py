@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
-import logging
 import socket
 import struct
 import threading
@@ -20,11 +18,15 @@ from typing import Any, Generic, TypeVar
 from reconciler.errors import EngineError
 
 _READ = 65536
-_HEADER = struct.Struct(">BxxxL")
+_HEADER = struct.Struct(">B3sL")
+_PADDING = b"\0\0\0"
+#: Input, output, error output, and the engine's own errors.
+_LAST_STREAM = 3
+#: Bytes of a piece of output: engines send it in lines or less.
+LARGEST_FRAME = 64 << 20
+LONGEST_LINE = 16 << 20
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 
 class RawStream:
@@ -58,6 +60,11 @@ class RawStream:
             if self._closed:
                 return b""
             raise EngineError(f"The stream from the engine broke: {error}.") from error
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed on this side."""
+        return self._closed
 
     def close(self) -> None:
         """Ends the reading, from any thread."""
@@ -93,7 +100,11 @@ class ItemStream(Generic[T]):
 
 
 def iter_frames(stream: RawStream, *, tty: bool = False) -> Iterator[bytes]:
-    """Yields the pieces of a multiplexed body, stdout and stderr as they came; of a tty, the raw bytes."""
+    """Yields the pieces of a multiplexed body, stdout and stderr as they came; of a tty, the raw bytes.
+
+    Raises:
+        EngineError: the connection broke, or the body is no such one.
+    """
     buffer = bytearray()
     try:
         while data := stream.read():
@@ -102,13 +113,19 @@ def iter_frames(stream: RawStream, *, tty: bool = False) -> Iterator[bytes]:
                 continue
             buffer += data
             yield from _whole_frames(buffer)
+        if buffer and not stream.closed:
+            raise EngineError("The stream from the engine ended in the middle of a piece of output.")
     finally:
         stream.finish()
 
 
 def _whole_frames(buffer: bytearray) -> Iterator[bytes]:
     while len(buffer) >= _HEADER.size:
-        _, size = _HEADER.unpack_from(buffer)
+        kind, padding, size = _HEADER.unpack_from(buffer)
+        if kind > _LAST_STREAM or padding != _PADDING or size > LARGEST_FRAME:
+            raise EngineError(
+                f"The stream from the engine is not framed as output is: {bytes(buffer[: _HEADER.size])!r}."
+            )
         end = _HEADER.size + size
         if len(buffer) < end:
             return
@@ -118,29 +135,20 @@ def _whole_frames(buffer: bytearray) -> Iterator[bytes]:
             yield piece
 
 
-def iter_json_lines(stream: RawStream) -> Iterator[dict[str, Any]]:
-    """Yields the JSON objects of a body, one a line; a line that is no JSON object is skipped.
+def iter_lines(stream: RawStream) -> Iterator[bytes]:
+    """Yields the lines of a body that are not empty, the last one also without its end.
 
-    Podman has sent lines cut in two; a bad one must not end the stream.
+    Raises:
+        EngineError: the connection broke, or a line is too long to be one.
     """
     rest = b""
     try:
         while data := stream.read():
             *lines, rest = (rest + data).split(b"\n")
-            yield from _objects(lines)
-        yield from _objects([rest])
+            yield from (line for line in lines if line.strip())
+            if len(rest) > LONGEST_LINE:
+                raise EngineError("The stream from the engine has a line without an end.")
+        if rest.strip() and not stream.closed:
+            yield rest
     finally:
         stream.finish()
-
-
-def _objects(lines: list[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError:
-            _log.debug("engine response line skipped line=%.200r", line)
-            continue
-        if isinstance(value, dict):
-            yield value

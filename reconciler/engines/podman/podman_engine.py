@@ -9,13 +9,21 @@ from typing import Any, ClassVar, Final
 
 from reconciler.engines.host import cdi, image_references, socket_owner, sub_paths, subnet_pool
 from reconciler.engines.http import error_mapping
+from reconciler.engines.http.calls.object_answers import (
+    CREATED,
+    IMAGE,
+    VOLUME,
+    ContainerAnswer,
+    CreatedAnswer,
+    VolumeAnswer,
+)
 from reconciler.engines.http.container_json import parse_time
 from reconciler.engines.http.container_verification import Difference, raise_if_drifted
 from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.http_engine import HttpEngine, auth_header
 from reconciler.engines.http.http_objects import WORK_SECONDS, Json
 from reconciler.engines.http.inspect_cache import InspectCache
-from reconciler.engines.podman import rootless_limits
+from reconciler.engines.podman import podman_answers, rootless_limits
 from reconciler.engines.podman.conmon_exits import ConmonExitWatcher
 from reconciler.engines.podman.podman_api import PodmanApi
 from reconciler.engines.podman.podman_create_body import podman_create_body
@@ -55,6 +63,10 @@ class PodmanEngine(HttpEngine):
     _remove_params: ClassVar[Json] = {"depend": "true", "timeout": 0}
     _json_suffix = "/json"
     _network_state = staticmethod(parse_network)
+    _containers_answer = podman_answers.CONTAINERS
+    _networks_answer = podman_answers.NETWORKS
+    _network_answer = podman_answers.NETWORK
+    _volumes_answer = podman_answers.VOLUMES
     _state = staticmethod(parse_podman_state)
 
     def __init__(self, url: str) -> None:
@@ -68,28 +80,29 @@ class PodmanEngine(HttpEngine):
     def info(self) -> EngineInfo:
         """Returns facts of the engine (:class:`~reconciler.engines.protocol.Engine` documents all calls)."""
         info = parse_info(
-            self._http.call("GET", "/info", "report its version"),
+            self._http.call("GET", "/info", "report its version", expect=podman_answers.INFO),
             url=self.url,
             same_mounts=socket_owner.shares_mounts(self.url),
         )
         self._user_privileges = rootless_limits.detect_privileges(info)
         return info
 
-    def _listed_container(self, item: Json) -> ContainerState:
+    def _listed_container(self, item: podman_answers.ListedAnswer) -> ContainerState:
         """Returns a container of a listing; only an inspect knows whether a failed one was OOM-killed."""
-        started = max(float(item.get("StartedAt") or 0), 0.0) or None
-        state = self._state(str(item.get("State") or ""), started)
+        started = max(float(item["StartedAt"]), 0.0) or None
+        state = self._state(item["State"], started)
+        created = item.get("Created")
         return ContainerState(
             id=item["Id"],
-            name=(item.get("Names") or [""])[0],
+            name=next(iter(item["Names"]), ""),
             labels=item.get("Labels") or {},
             state=state,
             exit=self._listed_exit(item) if state == "exited" else None,
-            created_at=parse_time(item.get("Created")) if isinstance(item.get("Created"), str) else None,
+            created_at=parse_time(created) if isinstance(created, str) else None,
             started_at=started,
         )
 
-    def _listed_exit(self, item: Json) -> ExitFacts:
+    def _listed_exit(self, item: podman_answers.ListedAnswer) -> ExitFacts:
         # Not its word for the state, which becomes another one when Podman has cleaned up.
         version = (item.get("ExitedAt"), item.get("ExitCode"))
         facts = self._exit_cache.get(item["Id"], version)
@@ -98,7 +111,7 @@ class PodmanEngine(HttpEngine):
             self._exit_cache.put(item["Id"], facts, version)
         return facts
 
-    def _main_pid(self, inspected: Json) -> int:
+    def _main_pid(self, inspected: ContainerAnswer) -> int:
         try:
             return int(Path(inspected.get("PidFile") or "/nowhere").read_text())
         except (OSError, ValueError):
@@ -128,7 +141,13 @@ class PodmanEngine(HttpEngine):
         name = str(body["name"])
         try:
             return parse_network(
-                self._http.call("POST", "/networks/create", f"create the network {name}", body=body)
+                self._http.call(
+                    "POST",
+                    "/networks/create",
+                    f"create the network {name}",
+                    expect=podman_answers.NETWORK,
+                    body=body,
+                )
             )
         except ApiError as error:
             if "subnet" in error.detail:
@@ -145,23 +164,23 @@ class PodmanEngine(HttpEngine):
             created = self._create_volume(spec, body)
         except ApiError as error:
             failure = error_mapping.create_object_error("volume", spec.name, error)
-            if isinstance(failure, Conflict) and spec.matches(self._inspect_volume(spec.name)["Labels"]):
+            if isinstance(failure, Conflict) and spec.matches(self._inspect_volume(spec.name).get("Labels")):
                 return
             raise failure from error
         if spec.tmpfs_size is None:
             sub_paths.make_world_writable(created["Mountpoint"])
 
-    def _create_volume(self, spec: VolumeSpec, body: dict[str, Any]) -> Any:
+    def _create_volume(self, spec: VolumeSpec, body: dict[str, Any]) -> VolumeAnswer:
         action = f"create the volume {spec.name}"
         try:
-            return self._http.call("POST", "/volumes/create", action, body=body)
+            return self._http.call("POST", "/volumes/create", action, expect=VOLUME, body=body)
         except ApiError as error:
             if not spec.tmpfs_size or "Project Quota" not in error.detail:
                 raise
         # Podman 4 takes any `size` for a quota on disk; pages it leaves to the kernel.
         pages = -(-spec.tmpfs_size // mmap.PAGESIZE)
         body = body | {"Options": _tmpfs_options(f"nr_blocks={pages}")}
-        return self._http.call("POST", "/volumes/create", action, body=body)
+        return self._http.call("POST", "/volumes/create", action, expect=VOLUME, body=body)
 
     # --- containers
 
@@ -180,10 +199,10 @@ class PodmanEngine(HttpEngine):
                 self._requested_devices.put(key, paths)
         return container
 
-    def _create(self, spec: ContainerSpec, body: dict[str, Any]) -> Any:
+    def _create(self, spec: ContainerSpec, body: dict[str, Any]) -> CreatedAnswer:
         path, action = "/containers/create", f"create the container {spec.name}"
         try:
-            return self._http.call("POST", path, action, body=body, seconds=WORK_SECONDS)
+            return self._http.call("POST", path, action, expect=CREATED, body=body, seconds=WORK_SECONDS)
         except ApiError as error:
             failure = error_mapping.create_error(error, name=spec.name, image=spec.image)
             full = image_references.full_name(spec.image)
@@ -191,7 +210,8 @@ class PodmanEngine(HttpEngine):
                 raise failure from error
         try:
             # A short name means Docker Hub's, whatever registries.conf says: as on a cluster.
-            return self._http.call("POST", path, action, body=body | {"image": full}, seconds=WORK_SECONDS)
+            body = body | {"image": full}
+            return self._http.call("POST", path, action, expect=CREATED, body=body, seconds=WORK_SECONDS)
         except ApiError as error:
             raise error_mapping.create_error(error, name=spec.name, image=spec.image) from error
 
@@ -219,7 +239,7 @@ class PodmanEngine(HttpEngine):
 
     def _verify_devices(self, container: str, requested: tuple[str, ...]) -> None:
         devices = (self._inspect(container).get("HostConfig") or {}).get("Devices") or ()
-        present = {device.get("PathInContainer") for device in devices}
+        present = {device.get("PathInContainer", "") for device in devices}
         nodes = {f"{device.kind}={device.name}": device.nodes for device in cdi.read_inventory()}
         missing = [
             path
@@ -237,7 +257,7 @@ class PodmanEngine(HttpEngine):
         file = find_log_file(inspected)
         if file is None:
             return super()._open_logs(container, follow=follow, tail=tail)
-        labels = (inspected.get("Config") or {}).get("Labels") or {}
+        labels = inspected["Config"].get("Labels") or {}
         event = EngineEvent(kind="container", action="die", name=container.name, labels=labels)
         logs = LogFileStream(file, follow=follow, tail=tail)
         self._exit_watcher.watch(file, event, logs.wake)
@@ -256,14 +276,23 @@ class PodmanEngine(HttpEngine):
 
     def image_exists(self, image: str) -> bool:
         """Reports whether the image is in Podman's store, under this name or as Docker Hub's."""
-        return any(self._find_image(name, f"/images/{name}/exists") is not None for name in _names_of(image))
+        return any(self._has_image(name) for name in _names_of(image))
+
+    def _has_image(self, image: str) -> bool:
+        try:
+            self._http.call("GET", f"/images/{image}/exists", f"look for the image {image}")
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
 
     def image_user(self, image: str) -> str | None:
         """Returns the user in the image's configuration; None where there is no such image."""
         for name in _names_of(image):
-            found = self._find_image(name, f"/images/{name}/json")
+            found = self._find_image(name, f"/images/{name}/json", IMAGE)
             if found is not None:
-                return str((found.get("Config") or {}).get("User") or "")
+                return (found.get("Config") or {}).get("User") or ""
         return None
 
     def pull_image(

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from reconciler.engines.http.container_json import parse_state
+from reconciler.engines.podman.podman_answers import InfoAnswer, NetworkAnswer, StoreAnswer
 from reconciler.engines.protocol import ContainerStateName, EngineInfo, NetworkState
 
 
-def parse_info(response: Mapping[str, Any], *, url: str, same_mounts: bool) -> EngineInfo:
+def parse_info(response: InfoAnswer, *, url: str, same_mounts: bool) -> EngineInfo:
     """Returns the engine's facts, from ``/info``."""
-    host = response.get("host") or {}
-    store = response.get("store") or {}
+    host = response["host"]
+    store: StoreAnswer = response.get("store") or {}
     mappings = (host.get("idMappings") or {}).get("uidmap") or ()
     return EngineInfo(
         name="podman",
-        version=str((response.get("version") or {}).get("Version", "")),
+        version=response["version"]["Version"],
         host=url,
-        rootless=bool((host.get("security") or {}).get("rootless")),
-        cpus=float(host.get("cpus") or 0),
-        memory=int(host.get("memTotal") or 0),
+        rootless=host["security"]["rootless"],
+        cpus=float(host.get("cpus", 0)),
+        memory=host.get("memTotal", 0),
         same_mounts=same_mounts,
         details={
-            "cgroup_version": str(host.get("cgroupVersion", "")).removeprefix("v"),
+            "cgroup_version": host.get("cgroupVersion", "").removeprefix("v"),
             "cgroup_controllers": tuple(host.get("cgroupControllers") or ()),
             "network_backend": host.get("networkBackend", ""),
             "storage_driver": store.get("graphDriverName", ""),
             "storage_root": store.get("graphRoot", ""),
             "storage_run": store.get("runRoot", ""),
-            "mapped_users": sum(int(part.get("size") or 0) for part in mappings),
+            "mapped_users": sum(part.get("size", 0) for part in mappings),
         },
     )
 
@@ -40,16 +38,14 @@ def parse_podman_state(word: str, started: float | None) -> ContainerStateName:
     return "exited" if state == "created" and started is not None else state
 
 
-def parse_network(item: Mapping[str, Any]) -> NetworkState:
+def parse_network(item: NetworkAnswer) -> NetworkState:
     """Returns a network of a listing or an inspect; of two subnets the IPv4 one."""
-    subnet: Mapping[str, Any] = next(
-        (each for each in item.get("subnets") or () if ":" not in each.get("subnet", "")), {}
-    )
+    subnet = next((each for each in item.get("subnets") or () if ":" not in each["subnet"]), None)
     return NetworkState(
-        id=item.get("id") or "",
+        id=item.get("id", ""),
         name=item["name"],
         labels=item.get("labels") or {},
-        subnet=subnet.get("subnet", ""),
-        gateway=subnet.get("gateway", ""),
-        dns=bool(item.get("dns_enabled", True)),
+        subnet=subnet["subnet"] if subnet is not None else "",
+        gateway=subnet.get("gateway", "").partition("/")[0] if subnet is not None else "",
+        dns=item.get("dns_enabled", True),
     )
