@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from reconciler.engines.docker.docker_api import DockerApi
 from reconciler.engines.docker.docker_create_body import docker_create_body
@@ -50,6 +50,7 @@ class DockerEngine(HttpEngine):
     name = "docker"
     _sub_paths_since = "Docker 26"
     _grace_parameter = "t"
+    _remove_params: ClassVar[Json] = {"v": "true"}
     _network_state = staticmethod(parse_network)
 
     def __init__(self, url: str, *, address_pool: Sequence[str] = ()) -> None:
