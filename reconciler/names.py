@@ -118,7 +118,7 @@ def container_names(labels: Mapping[str, str]) -> frozenset[str]:
 
 
 def is_volume_name(name: str, namespace: str, job: str) -> bool:
-    """Whether a job's own volume may have this name: ``<pod>-<volume>``, or a claim's that begins likewise."""
+    """Whether a job's own volume may have this name: ``<pod>-<volume>``, or a claim's that begins so."""
     return name.startswith(f"{qualified_name(namespace, job)}-")
 
 

@@ -256,7 +256,7 @@ def _start(identifier: str, pinned: PinnedContainer, context: ExecutionContext) 
     try:
         context.engine.start_container(identifier)
     except (Busy, Conflict) as error:
-        # Something else has its address for the moment, or what else it needs: the next pass creates it again.
+        # Something else has its address for the moment, or what else it needs: the next pass makes it again.
         # One that runs all the same (its answer was lost) is not removed, and seen by the next listing.
         with suppress(EngineError):
             context.engine.remove_container(identifier, force=False)

@@ -109,7 +109,7 @@ class JobView:
 def build_job_view(plan: JobPlan, observed: Observed, record: Record) -> JobView:
     """Matches the job's containers with those of the plan, by their labels.
 
-    Of two containers for one place that is current which the record knows, or the younger; the other is stale.
+    Of two for one place the one that the record knows is current, or the younger; the other is stale.
     """
     known = frozenset(record.container_ids)
     planned = planned_containers(plan)

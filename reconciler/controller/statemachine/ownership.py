@@ -104,10 +104,9 @@ def record_strays(record: Record, observed: Observed, *, now: float) -> Record:
 
 def describe_stray(stray: Stray) -> str:
     """A sentence for the event, with what a person can do."""
-    origin = (
-        "a copy (commit, clone), or renamed before it was seen" if stray.kind == "container" else "a copy"
-    )
-    identifier = f" ({stray.id[:12]})" if stray.kind == "container" else ""
+    is_container = stray.kind == "container"
+    origin = "a copy by commit or clone, or renamed before it was seen" if is_container else "a copy"
+    identifier = f" ({stray.id[:12]})" if is_container else ""
     return (
         f"The {stray.kind} {stray.name}{identifier} carries this job's labels and is not its own ({origin}): "
         "it is left alone. Remove it yourself when it is not needed any more."

@@ -179,7 +179,7 @@ def is_in_use(error: ApiError) -> bool:
 
 
 def in_use_conflict(kind: str, name: str, error: ApiError) -> Conflict | None:
-    """Returns the exception for a removal of a network or volume that containers use; None for other errors."""
+    """Returns the exception for the removal of a network or volume that is in use; None for other errors."""
     if not _USED.search(error.detail):
         return None
     return Conflict(f"The {kind} {name} is in use ({error.engine}: {error.detail.rstrip('. ')}).")

@@ -55,8 +55,8 @@ BUSY_ERRORS: Final[Sequence[ErrorPattern]] = (
         "could not be given its storage, which another was changing",
     ),
     _pattern(
-        r"scope not found|Unit \S+ (?:already exists|was already loaded)|sd-?bus call: .*(?:exists|timed out)|"
-        r"dbus: connection|conmon bytes|no logs from conmon",
+        r"scope not found|Unit \S+ (?:already exists|was already loaded)|"
+        r"sd-?bus call: .*(?:exists|timed out)|dbus: connection|conmon bytes|no logs from conmon",
         "could not be given its cgroup or its monitor",
     ),
     _pattern(
