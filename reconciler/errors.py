@@ -11,7 +11,8 @@
     ├── ListenError               a server cannot listen at its address
     └── EngineError               an engine refused or failed
         ├── EngineUnavailable     no engine answers at the address
-        ├── Conflict              the name is taken
+        ├── Busy                  it refuses for the moment: an address, a name, storage is in use still
+        ├── Conflict              the name is taken, or what is to be removed is in use
         ├── NotFound              the container, network, volume or image does not exist
         ├── ImageError            the image cannot be had (registry, tag, credentials, pull policy)
         ├── StartFailed           the container exists and cannot start (command, device, address, limits)
@@ -93,8 +94,15 @@ class EngineUnavailable(EngineError):  # noqa: N818
     """No engine answers at the address; the daemon keeps running and tries again."""
 
 
+class Busy(EngineError):  # noqa: N818
+    """The engine refuses for the moment (address, name, port, storage or network set-up is busy).
+
+    Nobody's fault: it is tried again soon, and never counted as the container's failure.
+    """
+
+
 class Conflict(EngineError):  # noqa: N818
-    """The name (container, network, volume) or the address is taken."""
+    """The name (container, network, volume) is taken, or what is to be removed is in use."""
 
 
 class NotFound(EngineError):  # noqa: N818

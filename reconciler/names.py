@@ -103,6 +103,25 @@ def pod_name(namespace: str, job: str, step: str, index: int, count: int) -> str
     return f"{base}-{index}" if step == "node" or count > 1 else base
 
 
+def container_names(labels: Mapping[str, str]) -> frozenset[str]:
+    """Returns the names that this project gives to a container with these labels, whatever its job's plan.
+
+    A copy carries the labels, and another name: one made by `docker commit` and `docker run`, or a clone.
+    """
+    namespace, job = labels.get(LABEL_NAMESPACE, DEFAULT_NAMESPACE), labels.get(LABEL_JOB, "")
+    step, index, container = (labels.get(key, "") for key in (LABEL_STEP, LABEL_INDEX, LABEL_CONTAINER))
+    if not (job and step and container and index.isdecimal()):
+        return frozenset()
+    steps = {step, "node"} if labels.get(LABEL_RANK) else {step}
+    pods = {pod_name(namespace, job, name, int(index), count) for name in steps for count in (1, 2)}
+    return frozenset(pods | {f"{pod}-{container}" for pod in pods})
+
+
+def is_volume_name(name: str, namespace: str, job: str) -> bool:
+    """Whether a job's own volume may have this name: ``<pod>-<volume>``, or a claim's that begins so."""
+    return name.startswith(f"{qualified_name(namespace, job)}-")
+
+
 def host_name(container_name: str) -> str:
     """Returns the container's name as a host name of at most 63 characters (RFC 1123 label).
 

@@ -31,6 +31,7 @@ from reconciler.controller.statemachine.actions import (
 from reconciler.controller.statemachine.decide import DecisionOptions, decide
 from reconciler.controller.statemachine.desired_state import Apply, Delete, Reject, resolve_desired_state
 from reconciler.controller.statemachine.observation import ImageState, Observed, PolicyRefusal
+from reconciler.controller.statemachine.ownership import observe, take_over
 from reconciler.engines.protocol import Engine, NetworkState
 from reconciler.errors import PlanError
 from reconciler.names import LABEL_INSTANCE, job_key, job_key_of, job_selector
@@ -145,7 +146,7 @@ class _DryRun:
             case Reject() if state.file not in self._catalog.file_faults:
                 return [_refuse_job(key, str(state.faults[0]))]
             case Delete():
-                return self._delete(key)
+                return self._delete(key, record)
         return []
 
     def _apply(self, desired: DesiredJob, old: Record | None) -> list[Change]:
@@ -161,17 +162,19 @@ class _DryRun:
             plan = build_plan(record)
         except PlanError as error:
             return [_refuse_job(key, str(error))]
-        changes = self._decide(plan, record, self._observe(plan, record), now)
+        observed = self._observe(plan, record)
+        if record.unseen:
+            record = take_over(observed, record)
+        changes = self._decide(plan, record, observed, now)
         return [*changes, _refuse_job(key, record.rejected)] if record.rejected else changes
 
     def _observe(self, plan: JobPlan, record: Record) -> Observed:
         selector = job_selector(plan.namespace, plan.name, self._settings.instance)
-        network = next((n for n in self._engine.list_networks(selector) if n.name == plan.network), None)
         refusal = PolicyRefusal()
         if not record.finished:
             refusal = self._enforcer.check(plan, record, self._engine.image_user)
-        containers = tuple(self._engine.list_containers(selector))
-        return Observed(containers=containers, network=network, refusal=refusal)
+        containers, networks = self._engine.list_containers(selector), self._engine.list_networks(selector)
+        return replace(observe(containers, networks, plan, record), refusal=refusal)
 
     def _decide(self, plan: JobPlan, record: Record, observed: Observed, now: float) -> list[Change]:
         """Decides until something would have to happen on the engine first."""
@@ -219,11 +222,14 @@ class _DryRun:
             case CleanUp() if observed.network is not None:
                 yield Change(verb="remove", kind="network", name=plan.network, job=job)
 
-    def _delete(self, key: str) -> list[Change]:
+    def _delete(self, key: str, known: Record | None) -> list[Change]:
         namespace, _, name = key.partition("/")
+        record = known or Record(namespace=namespace, name=name, uid="", created_at=0.0)
         selector = job_selector(namespace, name, self._settings.instance)
-        names = [("container", c.name) for c in self._engine.list_containers(selector)]
-        names += [("network", n.name) for n in self._engine.list_networks(selector)]
+        containers, networks = self._engine.list_containers(selector), self._engine.list_networks(selector)
+        observed = observe(containers, networks, None, record)
+        names = [("container", c.name) for c in observed.containers]
+        names += [("network", observed.network.name)] if observed.network is not None else []
         reason = "its manifest was removed"
         return [Change(verb="remove", kind=kind, name=name, job=key, reason=reason) for kind, name in names]
 

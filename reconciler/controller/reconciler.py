@@ -37,6 +37,7 @@ from reconciler.controller.statemachine.failures.failure_policy import add_log_t
 from reconciler.controller.statemachine.failures.stall_detection import stall_timeout, stall_timeout_faults
 from reconciler.controller.statemachine.failures.step_failure import STALLED
 from reconciler.controller.statemachine.observation import Observed, PolicyRefusal
+from reconciler.controller.statemachine.ownership import observe, own_containers, take_over
 from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.engines.protocol import ContainerState
 from reconciler.errors import PlanError
@@ -75,6 +76,8 @@ class Reconciler:
         self.options = options
         #: Of each job's last listing, for the relist to compare with.
         self.snapshots: dict[str, Snapshot] = {}
+        #: What of deleted jobs could not be removed, and was said.
+        self._left: dict[str, str] = {}
         self._engine = engine
         self._state = state
         self._plans = plans
@@ -139,18 +142,28 @@ class Reconciler:
         record = known or Record(namespace=namespace, name=name, uid="", created_at=self._clock())
         plan = self._plans.plan_if_valid(record)
         context = self._engine.context(plan, record)
-        containers = tuple(context.engine.list_containers(context.selector))
-        if known is None and not containers and not context.engine.list_networks(context.selector):
-            self.snapshots.pop(key, None)
-            return
+        containers = own_containers(context.engine.list_containers(context.selector), plan, record)
         if containers:
             stop_containers(plan, Remove(containers=containers, why="the manifest was removed"), context)
-        clean_up(context, claims=True)
+        left = clean_up(context, claims=True).problem
+        self._log_left(key, left[1] if left is not None else "")
+        if known is None and not containers:
+            self.snapshots.pop(key, None)
+            return
         self._state.forget(record)
         self._capacity.remove(record.key)
         self._plans.forget(record.key)
         self.snapshots.pop(record.key, None)
         _log.info("job deleted")
+
+    def _log_left(self, key: str, left: str) -> None:
+        """Say once what of a deleted job strays still use; each relist tries again to remove it."""
+        if left and self._left.get(key) != left:
+            _log.warning("deleted job left something", reason=left)
+        if left:
+            self._left[key] = left
+        else:
+            self._left.pop(key, None)
 
     # -- the rounds of a pass
 
@@ -160,6 +173,9 @@ class Reconciler:
         """Decide and act until nothing is left to do now; returns when to make the next pass."""
         context = self._engine.context(plan, record)
         observed = self._observe(plan, record, context)
+        if record.unseen:
+            record = take_over(observed, record)
+            context = self._engine.context(plan, record)
         try:
             record, refusal = self._check_policy(plan, record, context)
         except HostPathUnansweredError as error:
@@ -243,14 +259,14 @@ class Reconciler:
     def _observe(self, plan: JobPlan, record: Record, context: ExecutionContext) -> Observed:
         """List the job on the engine; it succeeds as a whole or raises."""
         key = job_key(plan.namespace, plan.name)
-        containers = tuple(context.engine.list_containers(context.selector))
+        listed = context.engine.list_containers(context.selector)
+        networks = context.engine.list_networks(context.selector)
+        self.snapshots[key] = snapshot(listed, networks)
+        observed = observe(listed, networks, plan, record)
+        containers = observed.containers
         for state in containers:
             if state.state in {"running", "paused"}:
                 context.logs.follow(state.id, log_location_of(state))
-        networks = context.engine.list_networks(context.selector)
-        self.snapshots[key] = snapshot(containers, networks)
-        network = next((n for n in networks if n.name == plan.network), None)
-        observed = Observed(containers=containers, network=network)
         watches_stalls = stall_timeout(plan) is not None
         return replace(
             observed,

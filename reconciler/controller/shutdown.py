@@ -22,6 +22,7 @@ from reconciler.controller.executor.stop import stop_containers
 from reconciler.controller.plan_cache import PlanCache
 from reconciler.controller.statemachine.actions import Remove
 from reconciler.controller.statemachine.observation import Observed
+from reconciler.controller.statemachine.ownership import own_containers
 from reconciler.controller.statemachine.suspension import suspend_until_next_start
 from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.controller.thread_pool import DaemonThreadPool
@@ -52,7 +53,7 @@ def stop_jobs(
         plan = plans.plan_if_valid(record)
         try:
             context = engine.context(plan, record)
-            containers = tuple(context.engine.list_containers(context.selector))
+            containers = own_containers(context.engine.list_containers(context.selector), plan, record)
             if all(c.state == "exited" for c in containers):
                 return
             waiting = suspend_until_next_start(record, clock())

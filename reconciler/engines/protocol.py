@@ -201,7 +201,11 @@ class Engine(Protocol):
         """
 
     def remove_network(self, name: str) -> None:
-        """Removes a network; a missing one is no error."""
+        """Removes a network; a missing one is no error.
+
+        Raises:
+            Conflict: containers are on it.
+        """
 
     def create_volume(self, spec: VolumeSpec) -> None:
         """Creates a volume; one that exists with the same labels is no error.
@@ -211,7 +215,11 @@ class Engine(Protocol):
         """
 
     def remove_volume(self, name: str) -> None:
-        """Removes a volume; a missing one is no error."""
+        """Removes a volume; a missing one is no error.
+
+        Raises:
+            Conflict: containers mount it.
+        """
 
     def create_container(self, spec: ContainerSpec) -> str:
         """Creates, but does not start, a container, and verifies by inspect that it is as specified.
@@ -223,6 +231,7 @@ class Engine(Protocol):
             Conflict: the name is taken.
             NotFound: the image, network or a volume is missing.
             StartFailed: the spec can never start (unknown device, bad option).
+            Busy: the engine refuses for the moment.
             Drifted: the engine created something else (the container is removed again).
         """
 
@@ -236,7 +245,8 @@ class Engine(Protocol):
         """Starts a created container.
 
         Raises:
-            StartFailed: no such command, device, limit, address in use; the container is left as created.
+            StartFailed: no such command, device, limit; the container is left as created.
+            Busy: the engine refuses for the moment: the address is in use, it is being removed, ...
             NotFound: the container is gone.
         """
 

@@ -47,7 +47,7 @@ class ContainerRecord(_Frozen):
 
     Attributes:
         restart: number of the desired run; containers labelled lower are out of date.
-        container_id: of that run, once observed.
+        container_id: of that run, once it was started.
         failures: runs that failed in this attempt (they lengthen the back-off).
         result: how the desired run ended; None while it has not.
         start_error: why the engine refused to start the desired run; becomes its result.
@@ -136,7 +136,10 @@ class Record(_Frozen):
         rejected_path: the first field that it would have changed.
         rejected_at: when it was refused first, seconds since the epoch.
         refused_under: digest of the policy that refused the job; another policy checks it again.
-        recovered: made from the sidecar, and not compared with the engine since.
+        recovered: made from the sidecar or from containers, and not compared with the engine since.
+        unseen: new, and the engine was not looked at for it yet.
+        earlier_ids: containers of earlier runs, until they are gone: by its id one is known that was renamed.
+        strays: ids of what carries the job's labels, is not its own, and was reported.
     """
 
     version: int = 1
@@ -190,6 +193,9 @@ class Record(_Frozen):
     rejected_at: float = 0.0
     refused_under: str = ""
     recovered: bool = False
+    unseen: bool = False
+    earlier_ids: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -209,6 +215,11 @@ class Record(_Frozen):
     def finished(self) -> bool:
         """Whether the job is Complete or Failed, which is final."""
         return self.is_true("Complete") or self.is_true("Failed")
+
+    @property
+    def container_ids(self) -> tuple[str, ...]:
+        """Ids of all containers that are known to be the job's, of earlier runs too."""
+        return (*self.earlier_ids, *(c.container_id for c in self.containers.values() if c.container_id))
 
     def log_location(self, container: str) -> LogLocation:
         """Where the log of a container of the current attempt goes."""

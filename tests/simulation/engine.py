@@ -134,7 +134,7 @@ class SimulatedEngine:
                 self.witness.touches("network", name, network.labels)
                 users = [b.name for b in self.world.containers.values() if b.live and b.spec.network == name]
                 if users:
-                    raise EngineError(f"The network {name} is in use by {users}.")
+                    raise Conflict(f"The network {name} is in use by {users}.")
                 self.world.remove_network(name)
 
     def create_volume(self, spec: VolumeSpec) -> None:
@@ -153,7 +153,7 @@ class SimulatedEngine:
                     b for b in self.world.containers.values() if any(m.source == name for m in b.spec.mounts)
                 ]
                 if users:
-                    raise EngineError(f"The volume {name} is in use by {users[0].name}.")
+                    raise Conflict(f"The volume {name} is in use by {users[0].name}.")
                 del self.world.volumes[name]
 
     # -- containers

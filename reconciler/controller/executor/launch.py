@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from reconciler.controller.executor.networks import describe_conflict
 from reconciler.controller.executor.placement import Placement
 from reconciler.controller.executor.redaction import secret_mask
 from reconciler.controller.statemachine.actions import (
+    ENGINE_BUSY,
     HOST_PATH_UNANSWERED,
     NAME_TAKEN,
     ActionResult,
@@ -35,6 +37,7 @@ from reconciler.controller.statemachine.observation import is_current_run
 from reconciler.engines.protocol import NetworkState
 from reconciler.engines.specs import ContainerSpec
 from reconciler.errors import (
+    Busy,
     Conflict,
     Drifted,
     EngineError,
@@ -211,7 +214,7 @@ class _Launcher:
             # ended, and come through since the listing: it may have ended by now, or start between these two
             # calls.
             if engine.inspect_container(existing).state != "created":
-                raise EngineError(f"The container {spec.name} has been started meanwhile.")
+                raise Busy(f"The container {spec.name} has been started meanwhile.")
             engine.remove_container(existing, force=False)
         limitations += engine.limitations(spec)
         try:
@@ -221,7 +224,7 @@ class _Launcher:
             if pins_paths:
                 engine.remove_container(identifier, force=False)
                 message = f"The container {spec.name} is created again, to pin the paths that it mounts."
-                raise EngineError(message) from None
+                raise Busy(message) from None
             return identifier
         except NotFound:
             self.context.forget_image(spec.image)
@@ -230,11 +233,19 @@ class _Launcher:
     def _adopt(self, name: str) -> str:
         """The id of the container that has the name, where a create timed out after it worked."""
         context = self.context
-        found = context.engine.inspect_container(name)
+        try:
+            found = context.engine.inspect_container(name)
+        except NotFound:
+            raise Busy(f"The name {name} was taken, by a container that is going.") from None
+        if found.id in self.record.strays:
+            raise _NameTakenError(
+                f"The container that has the name {name} is not this job's, though it carries its labels; "
+                f"it is left alone. Remove or rename it (`{context.engine.name} rm -f {name}`)."
+            )
         if not all(found.labels.get(k) == v for k, v in context.selector.items()):
             raise _NameTakenError(describe_conflict("container", name, found.labels, context))
         if not is_current_run(found, self.record, name) or found.state != "created":
-            raise EngineError(f"The container {name} of an earlier run is still there.")
+            raise Busy(f"The container {name} of an earlier run is still there.")
         return found.id
 
 
@@ -246,10 +257,12 @@ def _start(identifier: str, pinned: PinnedContainer, context: ExecutionContext) 
         raise
     try:
         context.engine.start_container(identifier)
-    except Conflict:
-        # Something else uses its address for the moment: the next pass creates it again.
-        context.engine.remove_container(identifier)
-        raise
+    except (Busy, Conflict) as error:
+        # Something else has its address for the moment, or what else it needs: the next pass makes it again.
+        # One that runs all the same (its answer was lost) is not removed, and seen by the next listing.
+        with suppress(EngineError):
+            context.engine.remove_container(identifier, force=False)
+        raise Busy(error.message, remedy=error.remedy) from error
 
 
 def _problem_reason(error: Exception) -> str:
@@ -257,6 +270,8 @@ def _problem_reason(error: Exception) -> str:
     match error:
         case _NameTakenError():
             return NAME_TAKEN
+        case Busy():
+            return ENGINE_BUSY
         case PlanError():
             return "ConfigurationMissing"
         case PolicyDenied():

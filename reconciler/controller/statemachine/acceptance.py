@@ -107,6 +107,7 @@ def _new_record(desired: DesiredJob, *, uid: str, now: float) -> Record:
         seen_spec=_spec(desired.job),
         file=desired.file,
         rerun=_annotation(desired.job, ANNOTATION_RERUN),
+        unseen=True,
     )
     return record.with_event("Created", "TrainJob accepted", now=now)
 
@@ -130,6 +131,9 @@ def _recreate(record: Record, desired: DesiredJob, *, uid: str, now: float, why:
         subnet=record.subnet,
         gateway=record.gateway,
         port=record.port,
+        unseen=False,
+        earlier_ids=record.container_ids,
+        strays=record.strays,
     )
     return new.with_event("Recreated", f"The job starts afresh: {why}.", now=now)
 

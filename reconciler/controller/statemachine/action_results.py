@@ -30,7 +30,7 @@ def apply_action_result(record: Record, result: ActionResult, now: float) -> Rec
     for state in result.stopped:
         record = _apply_stop(record, state, now)
     if result.cleaned:
-        record = record.replace(cleaned=True)
+        record = record.replace(cleaned=True, problem=None)
     if result.problem is not None:
         return record_problem(record, *result.problem, now=now)
     return record.replace(problem=None) if result.started and record.problem else record

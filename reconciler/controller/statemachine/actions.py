@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 NAME_TAKEN: Final = "NameTaken"
 #: The file system of a path that the job mounts does not answer.
 HOST_PATH_UNANSWERED: Final = "HostPathUnanswered"
+#: Reason of a problem: the engine refuses for the moment (address, name, storage, network set-up busy).
+ENGINE_BUSY: Final = "EngineBusy"
+#: Reason of a problem: something that is not the job's uses its network or a volume, which stays.
+STILL_IN_USE: Final = "StillInUse"
 #: Reason of a problem that ends as soon as the image is there, whatever the back-off says.
 IMAGE_UNAVAILABLE: Final = "ImageUnavailable"
 

@@ -45,6 +45,7 @@ from reconciler.controller.statemachine.failures.step_failure import (
 )
 from reconciler.controller.statemachine.job_view import JobView, build_job_view, dependencies_met
 from reconciler.controller.statemachine.observation import Observed
+from reconciler.controller.statemachine.ownership import record_strays
 from reconciler.controller.statemachine.start_order import select_launches, select_missing_images
 from reconciler.controller.statemachine.success_policy import apply_success_policy
 from reconciler.controller.statemachine.suspension import apply_preemption, apply_suspension
@@ -100,6 +101,7 @@ def decide(
     plan: JobPlan, observed: Observed, record: Record, now: float, options: DecisionOptions
 ) -> Decision:
     """Decides the next step of a job that is to run, or has finished."""
+    record = record_strays(record, observed, now=now)
     if record.recovered:
         record = adopt_containers(plan, observed, record)
     if record.finished:
@@ -234,6 +236,8 @@ def _wind_up(
     if options.auto_remove or (expires is not None and now >= expires):
         if record.cleaned and not observed.containers and observed.network is None:
             return Decision(record=record)
+        if not observed.containers and (held := _held_until(record)) > now:
+            return Decision(record=record, requeue_at=held)
         actions: tuple[Action, ...] = (CleanUp(),)
         if observed.containers:
             actions = (Remove(containers=observed.containers, why="the job has finished"), CleanUp())

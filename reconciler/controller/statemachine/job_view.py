@@ -1,7 +1,7 @@
 """Plan, record and listing combined: the state of each container, pod and step right now. Pure.
 
-A container is looked up by the labels it carries, not by its name: one that was renamed by hand is still the
-same rank.
+Among the job's own (:mod:`~reconciler.controller.statemachine.ownership`) a container is looked up by the
+labels it carries, not by its name: one that was renamed by hand is still the same rank.
 """
 
 from __future__ import annotations
@@ -107,14 +107,17 @@ class JobView:
 
 
 def build_job_view(plan: JobPlan, observed: Observed, record: Record) -> JobView:
-    """Matches the listed containers with those of the plan, by their labels.
+    """Matches the job's containers with those of the plan, by their labels.
 
-    Of two containers for one place the younger is current; the older is stale.
+    Of two for one place the one that the record knows is current, or the younger; the other is stale.
     """
+    known = frozenset(record.container_ids)
     planned = planned_containers(plan)
     current: dict[tuple[str, int, str], ContainerState] = {}
     stale: list[ContainerState] = []
-    for state in sorted(observed.containers, key=lambda c: c.created_at or 0.0, reverse=True):
+    for state in sorted(
+        observed.containers, key=lambda c: (c.id in known, c.created_at or 0.0), reverse=True
+    ):
         key = container_identity(state)
         container = planned.get(key)
         if container is not None and key not in current and is_current_run(state, record, container.name):

@@ -1,6 +1,6 @@
 """What one pass knows of a job: the engine's listing, and facts about images, probes and the policy. Pure.
 
-Also how a container is identified: by its labels, never by its name.
+Also which place in the plan a container has: that of its labels, whatever its name.
 """
 
 from __future__ import annotations
@@ -61,12 +61,26 @@ class ProbeResults:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stray:
+    """A container or network with a job's labels that is not the job's own.
+
+    Attributes:
+        id: of the container, or of the network.
+    """
+
+    kind: Literal["container", "network"]
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
     """One label query, as a whole, and the facts that go with it.
 
     Attributes:
-        containers: all that carry the job's and the instance's labels.
+        containers: the job's own (:mod:`~reconciler.controller.statemachine.ownership`).
         network: the job's own network, if there.
+        strays: what carries the job's and the instance's labels and is not the job's own.
         images: what is known of the plan's images; empty when nothing has to start.
         preempted_by: job of higher priority that needs what this one holds; "" when none.
         probes: which containers' probes pass.
@@ -77,6 +91,7 @@ class Observed:
 
     containers: tuple[ContainerState, ...] = ()
     network: NetworkState | None = None
+    strays: tuple[Stray, ...] = ()
     images: Mapping[str, ImageState] = field(default_factory=dict)
     preempted_by: str = ""
     probes: ProbeResults = field(default_factory=ProbeResults)

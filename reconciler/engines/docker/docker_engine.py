@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from reconciler.engines.docker import docker_answers
 from reconciler.engines.docker.docker_api import DockerApi
@@ -58,6 +58,7 @@ class DockerEngine(HttpEngine):
     name = "docker"
     _sub_paths_since = "Docker 26"
     _grace_parameter = "t"
+    _remove_params: ClassVar[Json] = {"v": "true"}
     _network_state = staticmethod(parse_network)
     _containers_answer = docker_answers.CONTAINERS
     _networks_answer = docker_answers.NETWORKS

@@ -12,10 +12,19 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from reconciler.engines.host.image_references import full_name, registry_of
-from reconciler.engines.http.error_patterns import PULL_ERRORS, START_ERRORS
-from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
+from reconciler.engines.http.error_patterns import BUSY_ERRORS, PULL_ERRORS, START_ERRORS
+from reconciler.errors import (
+    Busy,
+    Conflict,
+    EngineError,
+    EngineUnavailable,
+    ImageError,
+    NotFound,
+    StartFailed,
+)
 
 
 class ApiError(EngineError):
@@ -33,6 +42,9 @@ class ApiError(EngineError):
         self.detail = detail
 
 
+#: Characters of a busy engine's message that are shown: iptables repeats itself for every second it waits.
+BUSY_DETAIL: Final = 300
+
 _NAME_TAKEN = re.compile(
     r"name.* is already in use|already in use by|already exists|already used", re.IGNORECASE
 )
@@ -45,6 +57,11 @@ _EXITING = re.compile(r"could not be stopped|no such process|state improper", re
 _IN_USE = re.compile(
     r"cannot remove (?:a |an? )?(?:running|paused) container|container is running: stop|"
     r"container is paused and must be unpaused|running or paused containers cannot be removed without force",
+    re.IGNORECASE,
+)
+#: A network or volume that containers use: Docker, Podman.
+_USED = re.compile(
+    r"has active endpoints|network is being used|has associated containers|volume is (?:in use|being used)",
     re.IGNORECASE,
 )
 _NOT_RUNNING = re.compile(
@@ -75,7 +92,8 @@ def create_error(error: ApiError, *, name: str, image: str) -> EngineError:
 def start_error(error: ApiError, *, name: str) -> EngineError:
     """Returns the exception for a failed start of a container."""
     if _NO_NETWORK.search(error.detail):
-        return StartFailed(f"Container {name} cannot join its network: {error.detail.rstrip('.')}.")
+        # Somebody has removed the network since: it is made again, and the container for it.
+        return Busy(f"Container {name} cannot join its network: {error.detail.rstrip('.')}.")
     if is_not_found(error):
         return not_found("container", name, error)
     return _explained(error, name)
@@ -83,6 +101,10 @@ def start_error(error: ApiError, *, name: str) -> EngineError:
 
 def _explained(error: ApiError, name: str) -> EngineError:
     detail = error.detail.rstrip(". ")
+    for entry in BUSY_ERRORS:
+        if entry.pattern.search(detail):
+            said = " ".join(detail.split())[:BUSY_DETAIL]
+            return Busy(f"Container {name} {entry.meaning} ({error.engine}: {said}).", remedy=entry.remedy)
     for entry in START_ERRORS:
         match = entry.pattern.search(detail)
         if match:
@@ -154,6 +176,13 @@ def is_removed(error: ApiError) -> bool:
 def is_in_use(error: ApiError) -> bool:
     """Reports that a removal without force met a container that runs, or is paused."""
     return bool(_IN_USE.search(error.detail))
+
+
+def in_use_conflict(kind: str, name: str, error: ApiError) -> Conflict | None:
+    """Returns the exception for the removal of a network or volume that is in use; None for other errors."""
+    if not _USED.search(error.detail):
+        return None
+    return Conflict(f"The {kind} {name} is in use ({error.engine}: {error.detail.rstrip('. ')}).")
 
 
 def is_exiting(error: ApiError) -> bool:

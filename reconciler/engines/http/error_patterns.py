@@ -25,6 +25,47 @@ def _pattern(pattern: str, meaning: str, remedy: str = "") -> ErrorPattern:
     return ErrorPattern(re.compile(pattern, re.IGNORECASE | re.DOTALL), meaning, remedy)
 
 
+#: What an engine refuses for the moment only, whoever's fault it is not; tried before the others, in order.
+BUSY_ERRORS: Final[Sequence[ErrorPattern]] = (
+    _pattern(
+        r"port is already allocated|ports are not available|bind: address already in use",
+        "asks for a port of the host that is in use",
+        "It starts when the port is free.",
+    ),
+    _pattern(
+        r"ip address (\S+) is already (?:allocated|in use)|address already in use|"
+        r"static ip (\S+).*(?:allocated|in use)|duplicate allocation is not allowed|"
+        r"requested ip address (\S+) is not available|failed to find free ip",
+        "asks for an address that is still in use on its network",
+        "It starts when the container that has it is gone (`podman ps -a` or `docker ps -a` shows it).",
+    ),
+    _pattern(
+        r"removal (?:of container \S+ is )?(?:already )?in progress|is being removed|marked for removal|"
+        r"container is dead",
+        "is being removed",
+    ),
+    _pattern(
+        r"xtables lock|iptables.*exit status 4|dump interrupted|results may be incomplete|exchange full|"
+        r"netavark: .*(?:locked|busy|temporarily|timed out)|"
+        r"failed to create endpoint .*(?:link not found|no such device|file exists)",
+        "could not be given its network: the set-up of another was under way",
+    ),
+    _pattern(
+        r"database is (?:locked|busy)|layer not known|text file busy",
+        "could not be given its storage, which another was changing",
+    ),
+    _pattern(
+        r"scope not found|Unit \S+ (?:already exists|was already loaded)|"
+        r"sd-?bus call: .*(?:exists|timed out)|dbus: connection|conmon bytes|no logs from conmon",
+        "could not be given its cgroup or its monitor",
+    ),
+    _pattern(
+        r"resource temporarily unavailable|resource busy|interrupted system call|too many open files|"
+        r"context deadline exceeded",
+        "was refused by an engine that is busy",
+    ),
+)
+
 #: Tried in order. ``meaning`` completes "Container NAME ..."; ``{0}`` is the first group that matched.
 START_ERRORS: Final[Sequence[ErrorPattern]] = (
     _pattern(
@@ -49,12 +90,6 @@ START_ERRORS: Final[Sequence[ErrorPattern]] = (
         r"stat (/dev/\S+): no such file.*)",
         "cannot be given its device: {0}",
         "See what there is with `ls /etc/cdi /var/run/cdi` on the engine's host.",
-    ),
-    _pattern(
-        r"(?:requested )?ip address (\S+) is already|address already in use|"
-        r"(?:requested )?static ip (\S+).*(?:allocated|in use)|IPAM error: requested ip address",
-        "asks for an address that is already in use on its network",
-        "Remove the container that has it (`podman ps -a` or `docker ps -a` shows it).",
     ),
     _pattern(
         r"(?:user specified IP address is supported only|user configured subnets|"

@@ -72,8 +72,8 @@ class HttpEngine(HttpObjects):
     _grace_parameter = "timeout"
     #: The first version that mounts a part of a volume (``sub_path``) itself.
     _sub_paths_since: ClassVar[str]
-    #: Further query parameters of a container's removal.
-    _remove_params: ClassVar[Json] = {}
+    #: Query parameters of a container's removal, besides ``force``: its anonymous volumes go with it.
+    _remove_params: ClassVar[Json]
 
     def __init__(self, api: HttpApi, *, address_pool: Sequence[str] = ()) -> None:
         super().__init__(api)
@@ -233,7 +233,7 @@ class HttpEngine(HttpObjects):
         On Podman the containers that share its network go with it: it keeps none of them alone.
         """
         self._starts.forget(container)
-        params = {"force": "true" if force else "false", "v": "true", **self._remove_params}
+        params = {"force": "true" if force else "false", **self._remove_params}
         try:
             self._remove("container", container, params)
         except ApiError as error:

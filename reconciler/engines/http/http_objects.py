@@ -161,6 +161,8 @@ class HttpObjects(ABC):
             except ApiError as error:
                 if error_mapping.is_removed(error):
                     return
+                if kind != "container" and (conflict := error_mapping.in_use_conflict(kind, name, error)):
+                    raise conflict from error
                 if kind != "container" or attempt == _ATTEMPTS - 1 or not error_mapping.is_exiting(error):
                     raise
                 time.sleep(_REMOVE_PAUSE)

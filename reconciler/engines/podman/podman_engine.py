@@ -60,7 +60,7 @@ class PodmanEngine(HttpEngine):
 
     name = "podman"
     _sub_paths_since = "Podman 5.4"
-    _remove_params: ClassVar[Json] = {"depend": "true", "timeout": 0}
+    _remove_params: ClassVar[Json] = {"volumes": "true", "depend": "true", "timeout": 0}
     _json_suffix = "/json"
     _network_state = staticmethod(parse_network)
     _containers_answer = podman_answers.CONTAINERS

@@ -15,7 +15,7 @@ from reconciler.engines.process import process_status, supervisor_launch
 from reconciler.engines.process.state_folder import StateFolder
 from reconciler.engines.process.supervisor import cgroup_limits, json_files, process_identity
 from reconciler.engines.protocol import ContainerState
-from reconciler.errors import Conflict, EngineError, NotFound, StartFailed
+from reconciler.errors import Busy, Conflict, EngineError, NotFound, StartFailed
 
 Json = dict[str, Any]
 
@@ -65,7 +65,8 @@ class ContainerLifecycle:
         """Starts the command under a supervisor of its own; a running one is not an error.
 
         Raises:
-            StartFailed: no such command or folder, or the address is in use; it is left as created.
+            StartFailed: no such command or folder; it is left as created.
+            Busy: the address is in use; likewise.
             NotFound: it was removed.
         """
         home, spec = self.find(container)
@@ -102,9 +103,7 @@ class ContainerLifecycle:
                 and other["id"] != spec["id"]
                 and process_status.find_run(home) is not None
             ):
-                raise StartFailed(
-                    f"The address {spec['address']} of {spec['name']} is in use by {other['name']}."
-                )
+                raise Busy(f"The address {spec['address']} of {spec['name']} is in use by {other['name']}.")
 
     def stop(self, container: str, grace: float) -> None:
         """Sends TERM to all its processes, KILL after ``grace`` seconds; removed or exited is not an error.

@@ -205,7 +205,7 @@ class ProcessEngine:
         """Frees a network's subnet and port.
 
         Raises:
-            EngineError: containers are on it.
+            Conflict: containers are on it.
         """
         removed = self._networks.remove(name)
         if removed is not None:
@@ -230,7 +230,7 @@ class ProcessEngine:
         """Removes a volume and its content.
 
         Raises:
-            EngineError: containers mount it.
+            Conflict: containers mount it.
         """
         self._volumes.remove(name)
 

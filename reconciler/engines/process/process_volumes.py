@@ -10,7 +10,7 @@ from typing import Final
 from reconciler.engines.process.state_folder import StateFolder
 from reconciler.engines.protocol import VolumeState
 from reconciler.engines.specs import VolumeSpec
-from reconciler.errors import Conflict, EngineError, NotFound
+from reconciler.errors import Conflict, NotFound
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108  (the system's own folder for files in memory)
 
@@ -56,7 +56,7 @@ class Volumes:
         """Removes a volume and its content; a missing one is not an error.
 
         Raises:
-            EngineError: containers mount it.
+            Conflict: containers mount it.
         """
         with self._state.locked():
             record = self._state.load_volume(name)
@@ -64,7 +64,5 @@ class Volumes:
                 return
             users = sorted(s["name"] for _, s in self._state.list_containers() if name in s["volumes"])
             if users:
-                raise EngineError(
-                    f"Volume {name} is used by {', '.join(users)}.", remedy="Remove them first."
-                )
+                raise Conflict(f"Volume {name} is used by {', '.join(users)}.", remedy="Remove them first.")
             self._state.remove_volume(record)

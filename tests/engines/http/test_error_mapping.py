@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.engines.http.error_mapping import ApiError, create_error, pull_error, start_error
-from reconciler.errors import Conflict, EngineError, NotFound, StartFailed
+from reconciler.engines.http.error_mapping import (
+    ApiError,
+    create_error,
+    in_use_conflict,
+    pull_error,
+    start_error,
+)
+from reconciler.errors import Busy, Conflict, EngineError, NotFound, StartFailed
 
 NAME = "job-node-0"
 
@@ -30,8 +36,6 @@ def api_error(detail: str, status: int = 500) -> ApiError:
         ("exec /bin/train: exec format error", "cannot run"),
         ("setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=9", "device nvidia.com/gpu=9"),
         ('could not select device driver "" with capabilities: [[gpu]]', "no driver"),
-        ("IPAM error: requested ip address 10.89.0.2 is already allocated to container ID 1", "already in use"),
-        ("Address already in use", "already in use"),
         ("user specified IP address is supported only when connecting to networks with user configured subnets",
          "its network does not have"),
         ("Invalid address 10.1.1.1: It does not belong to any of this network's subnets", "does not have"),
@@ -61,11 +65,79 @@ def test_a_failed_start_is_explained(detail: str, expected: str) -> None:
     assert error.remedy or expected == "container runtime"
 
 
+@pytest.mark.parametrize(
+    ("detail", "expected"),
+    [
+        ("IPAM error: requested ip address 10.89.0.2 is already allocated to container ID 1", "an address"),
+        ("Address already in use", "an address"),
+        ("10.88.1.5 has been allocated to b56f8, duplicate allocation is not allowed", "an address"),
+        ("failed to allocate for range 0: requested IP address 10.88.0.8 is not available in range set 10.88.0.1",
+         "an address"),
+        ("driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated",
+         "a port of the host"),
+        ("listen tcp4 0.0.0.0:80: bind: address already in use", "a port of the host"),
+        ("container is marked for removal and cannot be started", "being removed"),
+        ("removal of container 2fd7 is already in progress", "being removed"),
+        ("iptables failed: Another app is currently holding the xtables lock; waiting (1s) for it to exit",
+         "its network"),
+        ("netavark: iptables is locked", "its network"),
+        ("failed to create endpoint x on network y: failed to get link by name: Link not found", "its network"),
+        ("adding container id to database: database is locked", "its storage"),
+        ("layer not known", "its storage"),
+        ("runc create failed: unable to start container process: exec /x: text file busy", "its storage"),
+        ("crun: cgroup `libpod-1.scope` scope not found: OCI runtime error", "its cgroup"),
+        ("sd-bus call: File exists: OCI runtime error", "its cgroup"),
+        ("OCI runtime error: runc: Unit libpod-2fd7.scope already exists", "its cgroup"),
+        ('container create failed (no logs from conmon): conmon bytes ""', "its cgroup"),
+        ("OCI runtime error: crun: writing file `cgroup.procs`: Device or resource busy", "busy"),
+        ("fork/exec /usr/bin/runc: resource temporarily unavailable", "busy"),
+    ],
+)  # fmt: skip
+def test_what_an_engine_refuses_for_the_moment_is_no_failure_of_the_container(
+    detail: str, expected: str
+) -> None:
+    error = start_error(api_error(detail), name=NAME)
+
+    assert type(error) is Busy
+    assert error.message.startswith(f"Container {NAME} ")
+    assert expected in error.message
+    assert detail.rstrip(". ") in error.message
+
+
+def test_the_message_of_a_busy_engine_is_bounded() -> None:
+    lines = "\n".join(
+        f"Another app is currently holding the xtables lock; waiting ({n}s)" for n in range(999)
+    )
+
+    assert len(start_error(api_error(lines), name=NAME).message) < 500
+
+
+def test_a_network_that_went_before_the_start_is_no_failure_of_the_container() -> None:
+    assert type(start_error(api_error("network 9f1 not found", 404), name=NAME)) is Busy
+
+
 def test_an_unknown_message_stays_an_api_error() -> None:
-    error = start_error(api_error("netavark: iptables is locked"), name=NAME)
+    error = start_error(api_error("netavark: something new"), name=NAME)
 
     assert type(error) is ApiError
-    assert "iptables is locked" in error.message
+    assert "something new" in error.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail"),
+    [
+        ("network", '"j-net" has associated containers with it: network is being used'),
+        ("network", "error while removing network: network j-net id bba2 has active endpoints"),
+        ("volume", "volume j-v is being used by the following container(s): ec25: volume is being used"),
+        ("volume", "remove j-v: volume is in use - [5414]"),
+    ],
+)
+def test_what_is_in_use_is_told_from_other_errors(kind: str, detail: str) -> None:
+    conflict = in_use_conflict(kind, "j-x", api_error(detail))
+
+    assert conflict is not None
+    assert f"The {kind} j-x is in use" in conflict.message
+    assert in_use_conflict(kind, "j-x", api_error("boom")) is None
 
 
 @pytest.mark.parametrize(

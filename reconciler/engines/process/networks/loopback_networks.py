@@ -11,7 +11,7 @@ from reconciler.engines.process.networks.port_reservations import PortReservatio
 from reconciler.engines.process.state_folder import StateFolder
 from reconciler.engines.protocol import NetworkState
 from reconciler.engines.specs import NetworkSpec
-from reconciler.errors import Conflict, EngineError, NotFound
+from reconciler.errors import Conflict, NotFound
 
 
 class LoopbackNetworks:
@@ -74,7 +74,7 @@ class LoopbackNetworks:
         """Frees subnet and port; returns the removed network, None where there was none.
 
         Raises:
-            EngineError: containers are on it.
+            Conflict: containers are on it.
         """
         with self._state.locked():
             record = self._state.load_network(name)
@@ -82,9 +82,7 @@ class LoopbackNetworks:
                 return None
             users = sorted(s["name"] for _, s in self._state.list_containers() if s["network"] == name)
             if users:
-                raise EngineError(
-                    f"Network {name} is used by {', '.join(users)}.", remedy="Remove them first."
-                )
+                raise Conflict(f"Network {name} is used by {', '.join(users)}.", remedy="Remove them first.")
             self._state.remove_network(name)
         return _network_state(record)
 
