@@ -19,7 +19,11 @@ _TIMESTAMP: Final = re.compile(
     r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
 )
+_PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+_HEADER_NAME: Final = re.compile(r"[-A-Za-z0-9]+", re.ASCII)
 LABEL_LIMIT: Final = 63
+_PORT_NAME_LIMIT: Final = 15
+LARGEST_PORT: Final = 65535
 SUBDOMAIN_LIMIT: Final = 253
 #: Of the ids of users and groups.
 LARGEST_ID: Final = 2**31 - 1
@@ -107,6 +111,23 @@ def validate_env_name(text: str) -> str:
     if not _ENV_NAME.fullmatch(text):
         return "must be printable ASCII characters without '='"
     return ""
+
+
+def validate_port_name(text: str) -> str:
+    """Returns why ``text`` is no name of a port (an IANA service name)."""
+    if len(text) > _PORT_NAME_LIMIT:
+        return f"must be no more than {_PORT_NAME_LIMIT} characters (it has {len(text)})"
+    if not _PORT_NAME.fullmatch(text):
+        return (
+            "must be a port's name: lower-case letters, digits and single '-' between them, "
+            "with at least one letter"
+        )
+    return ""
+
+
+def validate_header_name(text: str) -> str:
+    """Returns why ``text`` is no name of an HTTP header that a probe may send."""
+    return "" if _HEADER_NAME.fullmatch(text) else "must consist of letters, digits and '-'"
 
 
 def is_timestamp(text: str) -> bool:

@@ -25,7 +25,10 @@ from reconciler.controller.executor.secret_lookup import secret_lookup
 from reconciler.controller.nodeservices.image_puller import ImagePuller, effective_pull_policy
 from reconciler.controller.nodeservices.logs.log_collector import LogCollector
 from reconciler.controller.nodeservices.probe_runner import ProbeRunner
-from reconciler.controller.nodeservices.progress.progress_endpoints import ProgressEndpoints
+from reconciler.controller.nodeservices.progress.progress_endpoints import (
+    ProgressEndpoints,
+    is_pod_reachable,
+)
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
 from reconciler.controller.nodeservices.registry_credentials import CONFIG_JSON_KEY, find_credentials
 from reconciler.controller.plan_cache import PlanCache
@@ -124,7 +127,7 @@ class EngineSession:
             info=info,
             logs=LogCollector(engine, self._settings.log_dir, clock=time.monotonic),
             image_puller=ImagePuller(engine, on_change=self._image_changed, clock=self._clock),
-            probe_runner=ProbeRunner(engine, on_change=self._wake),
+            probe_runner=ProbeRunner(engine, reaches=partial(is_pod_reachable, info), on_change=self._wake),
             launch_pool=DaemonThreadPool(LAUNCH_WIDTH, "launch"),
             stop_pool=DaemonThreadPool(STOP_WIDTH, "stop"),
         )

@@ -125,13 +125,14 @@ class ResourcePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbePlan:
-    """A readiness or startup probe with exactly one action; times in seconds."""
+    """A readiness or startup probe with exactly one action; times in seconds, all above 0 but the delay."""
 
     command: tuple[str, ...] = ()
     tcp_port: int | None = None
     http_port: int | None = None
     http_path: str = "/"
-    http_scheme: str = "HTTP"
+    http_scheme: Literal["HTTP", "HTTPS"] = "HTTP"
+    http_headers: tuple[tuple[str, str], ...] = ()
     grpc_port: int | None = None
     initial_delay: float = 0
     period: float = 10

@@ -43,13 +43,16 @@ def spec_hash(plan: JobPlan) -> str:
 def _counted(value: Any) -> Any:
     """Returns the data under the fields' first names, without the ``raw`` maps kept for display.
 
-    A label or a device may have the name of a field: unlike these fields its value is no map and no list.
+    Headers of probes do not count either: earlier versions sent none, and no container needs to be made anew
+    for those that are sent now. A label or a device may have the name of a field: unlike these fields its
+    value is no map and no list.
     """
     if isinstance(value, dict):
         return {
             FIRST_NAMES.get(key, key) if isinstance(inner, list) else key: _counted(inner)
             for key, inner in value.items()
             if not (key == "raw" and isinstance(inner, dict))
+            and not (key == "http_headers" and isinstance(inner, list))
         }
     if isinstance(value, list):
         return [_counted(inner) for inner in value]

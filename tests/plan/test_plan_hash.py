@@ -276,6 +276,7 @@ def test_golden_plans_set_every_field_that_counts() -> None:
         ("JobPlan", "labels"),  # these do not count
         ("JobPlan", "cluster_differences"),
         ("JobPlan", "port"),  # always the same
+        ("ProbePlan", "http_headers"),  # do not count either
     }
 
 

@@ -1,22 +1,22 @@
 """Runs startup and readiness probes beside the passes over jobs.
 
 One thread per probed container (few jobs have probes, mostly the workers of an MPI job). Commands run inside
-the container; TCP and HTTP probes connect from this host to the pod's address. Where that is out of reach
-(rootless Podman keeps its networks in its own namespace) a TCP probe looks for the listening port inside the
-container. A probe that cannot be carried out has failed: the reason is logged once.
+the container; TCP and HTTP probes connect from this host to the pod's address, and to nothing else. Where
+that is out of reach (rootless engines keep their networks in a namespace of their own) a TCP probe looks
+for the listening port inside the container. A probe that cannot be carried out, for whatever reason, has
+failed; a reason that is new is logged.
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import structlog
 
+from reconciler.controller.nodeservices.http_probe import OUT_OF_REACH, ProbeFailed, probe_http
 from reconciler.controller.statemachine.observation import (
     Observed,
     ProbeResults,
@@ -25,7 +25,8 @@ from reconciler.controller.statemachine.observation import (
 )
 from reconciler.engines.protocol import ContainerState, Engine
 from reconciler.errors import EngineError
-from reconciler.plan.job_plan import ContainerPlan, JobPlan, ProbePlan
+from reconciler.plan.expansion import HOST
+from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, ProbePlan
 
 #: State of a listening socket in ``/proc/net/tcp``.
 TCP_LISTEN = "0A"
@@ -38,11 +39,15 @@ class ProbeRunner:
 
     Args:
         engine: the engine that runs the containers.
+        reaches: whether this host is on the network of a pod, or shares the host's with it.
         on_change: called with ``namespace/name`` when a container has become started, ready or not ready.
     """
 
-    def __init__(self, engine: Engine, *, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, engine: Engine, *, reaches: Callable[[PodPlan], bool], on_change: Callable[[str], None]
+    ) -> None:
         self._engine = engine
+        self._reaches = reaches
         self._on_change = on_change
         self._lock = threading.Lock()
         self._probes: dict[str, _Probe] = {}
@@ -50,7 +55,17 @@ class ProbeRunner:
     def sync(
         self, plan: JobPlan, observed: Observed, addresses: Mapping[tuple[str, int], str]
     ) -> ProbeResults:
-        """Starts probing new containers, stops for those that are gone; returns whose probes pass now."""
+        """Starts probing new containers, stops for those that are gone; returns whose probes pass now.
+
+        Args:
+            plan: of the job.
+            observed: its containers.
+            addresses: of its pods, and of the host as they see it.
+
+        Raises:
+            EngineError: this host has no thread left for another probe.
+        """
+        reached = {(pod.step, pod.index) for pod in plan.pods if self._reaches(pod)}
         planned = {identity: c for identity, c in planned_containers(plan).items() if c.has_probe}
         key = f"{plan.namespace}/{plan.name}"
         running = {
@@ -64,8 +79,9 @@ class ProbeRunner:
             for identifier, state in running.items():
                 if identifier not in self._probes:
                     identity = container_identity(state)
-                    address = addresses.get(identity[:2]) or state.address
-                    self._start(_Probe(key, state, planned[identity], address))
+                    pod = identity[:2]
+                    address = (addresses.get(pod) or state.address) if pod in reached else ""
+                    self._start(_Probe(key, state, planned[identity], address, addresses[HOST]))
             return ProbeResults(
                 started=frozenset(i for i in running if self._probes[i].started),
                 ready=frozenset(i for i in running if self._probes[i].ready),
@@ -79,9 +95,14 @@ class ProbeRunner:
             self._probes.clear()
 
     def _start(self, probe: _Probe) -> None:
-        self._probes[probe.state.id] = probe
         name = f"probe-{probe.state.name}"
-        threading.Thread(target=self._run, args=(probe,), name=name, daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(probe,), name=name, daemon=True).start()
+        except RuntimeError as error:
+            raise EngineError(
+                f"This host has no thread for the probe of {probe.state.name}: {error}."
+            ) from error
+        self._probes[probe.state.id] = probe
 
     def _run(self, probe: _Probe) -> None:
         container = probe.container
@@ -126,23 +147,45 @@ class ProbeRunner:
 
     def _passes(self, probe: _Probe, plan: ProbePlan) -> bool:
         try:
-            if plan.command:
-                code, _ = self._engine.exec(probe.state.id, plan.command, timeout=plan.timeout)
-                return code == 0
-            if plan.tcp_port is not None:
-                return self._probe_tcp(probe, plan.tcp_port, plan.timeout)
-            if plan.http_port is not None:
-                return _probe_http(probe.address, plan)
-            return plan.grpc_port is None or self._probe_tcp(probe, plan.grpc_port, plan.timeout)
-        except EngineError as error:
-            if not probe.failure_logged:
-                probe.failure_logged = True
-                _log.warning("probe failed", container=probe.state.name, reason=str(error))
-            return False
+            self._carry_out(probe, plan)
+        except (ProbeFailed, EngineError) as error:
+            reason = str(error)
+            if probe.failure != reason:
+                _log.info("probe failed", container=probe.state.name, reason=reason)
+        except Exception:  # noqa: BLE001  (the thread's boundary: a job whose probe ends would wait for ever)
+            reason = "a mistake in reconciler itself"
+            if probe.failure != reason:
+                _log.exception("probe failed", container=probe.state.name, reason=reason)
+        else:
+            probe.failure = ""
+            return True
+        probe.failure = reason
+        return False
+
+    def _carry_out(self, probe: _Probe, plan: ProbePlan) -> None:
+        """Returns where the probe succeeds.
+
+        Raises:
+            ProbeFailed: it does not, or cannot be carried out.
+            EngineError: the engine could not run its command.
+        """
+        if plan.command:
+            code, _ = self._engine.exec(probe.state.id, plan.command, timeout=plan.timeout)
+            if code != 0:
+                raise ProbeFailed(f"{plan.command[0]} exited with {code}")
+        elif plan.http_port is not None:
+            if not probe.address:
+                raise ProbeFailed(OUT_OF_REACH)
+            probe_http(plan, probe.address, source=probe.source)
+        elif (port := plan.tcp_port or plan.grpc_port) is not None and not self._probe_tcp(
+            probe, port, plan.timeout
+        ):
+            raise ProbeFailed(f"nothing takes connections at port {port}")
 
     def _probe_tcp(self, probe: _Probe, port: int, timeout: float) -> bool:
         if probe.address:
-            with suppress(OSError), socket.create_connection((probe.address, port), timeout):
+            source = (probe.source, 0)
+            with suppress(OSError), socket.create_connection((probe.address, port), timeout, source):
                 return True
         return self._listens_inside(probe, port, timeout)
 
@@ -158,24 +201,24 @@ class ProbeRunner:
         return False
 
 
-def _probe_http(address: str, plan: ProbePlan) -> bool:
-    """Whether the answer's status is from 200 to 399, as for the kubelet."""
-    url = f"{plan.http_scheme.lower()}://{address}:{plan.http_port}/{plan.http_path.lstrip('/')}"
-    try:
-        with urllib.request.urlopen(url, timeout=plan.timeout) as response:  # noqa: S310  (http(s), built above)
-            return 200 <= int(response.status) < 400
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
-
-
 class _Probe:
-    """The probing of one container: its thread's input and results."""
+    """The probing of one container: its thread's input and results.
 
-    def __init__(self, key: str, state: ContainerState, container: ContainerPlan, address: str) -> None:
+    Args:
+        address: of the pod; "" where it is out of reach.
+        source: address of this host to connect from: were the pod's network not this host's, its address
+            could be that of any other machine.
+    """
+
+    def __init__(
+        self, key: str, state: ContainerState, container: ContainerPlan, address: str, source: str
+    ) -> None:
         self.key = key
         self.state = state
         self.container = container
         self.address = address
+        self.source = source
         self.started = self.ready = False
-        self.failure_logged = False
+        #: Why it failed last; "" while it passes.
+        self.failure = ""
         self.stop = threading.Event()

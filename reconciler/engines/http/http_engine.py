@@ -32,7 +32,7 @@ from reconciler.engines.http.container_json import parse_address, parse_exit, pa
 from reconciler.engines.http.container_verification import Difference, find_differences, raise_if_drifted
 from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.event_stream import parse_event
-from reconciler.engines.http.exec_output import read_exec_output
+from reconciler.engines.http.exec_output import HangingCommands, read_exec_output
 from reconciler.engines.http.http_api import CALL_SECONDS, HttpApi
 from reconciler.engines.http.http_objects import WORK_SECONDS, HttpObjects, Json
 from reconciler.engines.http.inspect_cache import InspectCache
@@ -80,6 +80,7 @@ class HttpEngine(HttpObjects):
         self._address_pool = tuple(address_pool) or subnet_pool.DEFAULT_SUBNET_POOL
         self._exit_cache: InspectCache[ExitFacts] = InspectCache()
         self._starts = StartNotifier()
+        self._hanging = HangingCommands()
         self._oom_log = KernelOomLog()
         self._devices_lock = Lock()
         self._devices: tuple[float, Mapping[str, tuple[str, ...]]] | None = None
@@ -246,6 +247,7 @@ class HttpEngine(HttpObjects):
     def exec(self, container: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
         """Runs a command in the container; returns exit status and output (at most 64 KiB)."""
         action = f"run {command[0]} in the container {container}"
+        self._refuse_hanging(container, command, action)
         body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
         with error_mapping.raising_not_found("container", container):
             created = self._http.call("POST", f"/containers/{container}/exec", action, expect=EXEC, body=body)
@@ -256,8 +258,12 @@ class HttpEngine(HttpObjects):
             body={"Detach": False, "Tty": False},
             seconds=timeout + CALL_SECONDS,
         )
-        with allow_time(timeout, action):
-            output = read_exec_output(stream, action=action, timeout=timeout)
+        try:
+            with allow_time(timeout, action):
+                output = read_exec_output(stream, action=action, timeout=timeout)
+        except EngineError:
+            self._hanging.add(container, command, created["Id"])
+            raise
         path = f"/exec/{created['Id']}/json"
         code = self._http.call("GET", path, action, expect=EXEC_STATE)["ExitCode"]
         if code is None:
@@ -265,6 +271,21 @@ class HttpEngine(HttpObjects):
                 f"{self._http.engine} does not know the exit status of {command[0]} in {container}."
             )
         return code, output
+
+    def _refuse_hanging(self, container: str, command: tuple[str, ...], action: str) -> None:
+        """Raises an EngineError where the command has not ended since it ran out of time."""
+        identifier = self._hanging.find(container, command)
+        if not identifier:
+            return
+        try:
+            running = self._http.call("GET", f"/exec/{identifier}/json", action).get("Running")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            running = False
+        if running:
+            raise EngineError(f"{command[0]} still runs in {container} since it ran out of time before.")
+        self._hanging.remove(container, command)
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
         """Returns the container's output from its beginning (or the last ``tail`` lines)."""

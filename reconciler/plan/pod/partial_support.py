@@ -37,6 +37,11 @@ _HOOKS: Final = {
     ("preStop", "tcpSocket"): "only exec and sleep are run before a stop",
     ("stopSignal",): "containers are stopped by the signal their image names",
 }
+_PROBES: Final = {
+    ("httpGet", "host"): "the container's own address is asked; a Host header can be set in httpHeaders",
+    ("tcpSocket", "host"): "the container's own address is asked",
+    ("grpc",): "whether the port takes connections is checked, not what the service answers",
+}
 #: Values of these fields that ask for nothing.
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "hostUsers": True,
@@ -70,13 +75,9 @@ def _warn_container(container: Mapping[str, Any], warnings: FieldWarnings) -> No
     _warn(context, _SECURITY_CONTEXT, warnings.child("securityContext"))
     for position, mount in enumerate(container.get("volumeMounts") or ()):
         _warn(mount, _MOUNT, warnings.child(f"volumeMounts[{position}]"))
-    lifecycle = container.get("lifecycle") or {}
-    for path, message in _HOOKS.items():
-        value: Any = lifecycle
-        for part in path:
-            value = (value or {}).get(part)
-        if value:
-            warnings.add(".".join(("lifecycle", *path)), message)
+    _warn_nested(container, "lifecycle", _HOOKS, warnings)
+    for probe in ("readinessProbe", "startupProbe"):
+        _warn_nested(container, probe, _PROBES, warnings)
     for name in (container.get("resources") or {}).get("limits") or {}:
         if name == "ephemeral-storage" or name.startswith("hugepages-"):
             warnings.add(f"resources.limits[{name}]", "engines do not limit it")
@@ -87,3 +88,17 @@ def _warn(values: Mapping[str, Any], table: Mapping[str, str], warnings: FieldWa
         value = values.get(field)
         if value not in (None, "", {}, []) and value != _DEFAULTS.get(field, False):
             warnings.add(field, message)
+
+
+def _warn_nested(
+    container: Mapping[str, Any],
+    field: str,
+    table: Mapping[tuple[str, ...], str],
+    warnings: FieldWarnings,
+) -> None:
+    for path, message in table.items():
+        value: Any = container.get(field)
+        for part in path:
+            value = (value or {}).get(part)
+        if value:
+            warnings.add(".".join((field, *path)), message)

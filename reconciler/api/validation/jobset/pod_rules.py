@@ -18,15 +18,17 @@ from reconciler.api.models.core.environment import EnvVar
 from reconciler.api.models.core.pod import PodSpec
 from reconciler.api.models.core.volume import Volume
 from reconciler.api.models.jobset import ReplicatedJob
-from reconciler.api.name_syntax import LARGEST_ID, validate_env_name, validate_label_1123
+from reconciler.api.name_syntax import LARGEST_ID, LARGEST_PORT, validate_env_name, validate_label_1123
 from reconciler.api.quantities import parse
+from reconciler.api.validation.jobset import probe_rules
 from reconciler.api.validation.jobset.pod_failure_rules import check as check_pod_failure_policy
 
 _RESTART_POLICIES: Final = ("OnFailure", "Never")
 _PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 _PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 _COMPLETION_MODES: Final = ("NonIndexed", "Indexed")
-_LARGEST_PORT: Final = 65535
+#: Seconds, where the pod does not say.
+_DEFAULT_GRACE: Final = 30
 
 
 def check(job: ReplicatedJob, index: int) -> Findings:
@@ -67,9 +69,8 @@ def _check_minimum(number: int | None, least: int, path: str) -> Findings:
 
 def _check_pod(pod: PodSpec, base: str) -> Findings:
     yield from check_supported(pod.restart_policy, _RESTART_POLICIES, f"{base}.restartPolicy")
-    yield from _check_minimum(
-        pod.termination_grace_period_seconds, 0, f"{base}.terminationGracePeriodSeconds"
-    )
+    grace = pod.termination_grace_period_seconds
+    yield from _check_minimum(grace, 0, f"{base}.terminationGracePeriodSeconds")
     yield from _check_minimum(pod.active_deadline_seconds, 1, f"{base}.activeDeadlineSeconds")
     if not pod.containers:
         yield f"{base}.containers", "Required value: a pod needs at least one container"
@@ -81,6 +82,12 @@ def _check_pod(pod: PodSpec, base: str) -> Findings:
                 yield f"{path}.name", f'Duplicate value: "{container.name}": another container has this name'
             names.add(container.name)
             yield from _check_container(container, path)
+            if field == "initContainers" and container.restart_policy != "Always":
+                yield from probe_rules.forbid_in_init_container(container, path)
+            else:
+                yield from probe_rules.check(
+                    container, path, grace=_DEFAULT_GRACE if grace is None else grace
+                )
     for index, volume in enumerate(pod.volumes):
         yield from _check_volume(volume, f"{base}.volumes[{index}]")
     if (context := pod.security_context) is not None:
@@ -100,10 +107,10 @@ def _check_container(container: Container, base: str) -> Findings:
     yield from check_env(container.env, f"{base}.env")
     for index, port in enumerate(container.ports):
         path = f"{base}.ports[{index}]"
-        if not 0 < port.container_port <= _LARGEST_PORT:
+        if not 0 < port.container_port <= LARGEST_PORT:
             yield (
                 f"{path}.containerPort",
-                f"Invalid value: {port.container_port}: must be between 1 and {_LARGEST_PORT}",
+                f"Invalid value: {port.container_port}: must be between 1 and {LARGEST_PORT}",
             )
         yield from check_supported(port.protocol, _PROTOCOLS, f"{path}.protocol")
     for index, mount in enumerate(container.volume_mounts):

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.engines.protocol import EngineInfo
+from reconciler.plan.job_plan import PodPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,15 @@ def unreachable_reason(info: EngineInfo) -> str:
     if sys.platform != "linux":
         return "the engine's containers run in a virtual machine"
     return ""
+
+
+def is_pod_reachable(info: EngineInfo, pod: PodPlan) -> bool:
+    """Whether this host can connect to a pod: an address beyond its own networks could be anybody's."""
+    if unreachable_reason(info):
+        return False
+    # Rootless engines have their bridges in a namespace of their own; rootless Docker the host's network too.
+    private = info.rootless and info.name != "process"
+    return not private or (info.name == "podman" and pod.host_network)
 
 
 def is_host_address(address: str) -> bool:
