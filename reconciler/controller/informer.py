@@ -74,6 +74,9 @@ class Informer:
         """The folder has been read: queue the jobs that differ, and those whose manifest was removed."""
         old, self.catalog = self.catalog, catalog
         everything = referenced_objects_changed(old, catalog)
+        if catalog.state != old.state:
+            # What goes on without its manifest says so in its status.
+            self._enqueue(self._state.keys())
         self._enqueue(key for key, entry in catalog.jobs.items() if everything or old.jobs.get(key) != entry)
         self._enqueue(self._removed_jobs())
 
@@ -82,7 +85,7 @@ class Informer:
         removed = []
         for key in sorted(set(self._state.keys()) - self.catalog.jobs.keys()):
             record = self._state.load(key)
-            if record is not None and may_delete(self.catalog, record.file, self._settings):
+            if record is not None and may_delete(self.catalog, key, record.file, self._settings):
                 removed.append(key)
         return removed
 

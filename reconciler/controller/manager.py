@@ -141,6 +141,7 @@ class Manager:
             fallback_runtimes=self._runtimes.documents,
             clock=time.time,
             allow_empty=settings.allow_empty,
+            removed_by_name=controller.state.requested_removals,
         )
         self._git = self._sync_git() if settings.git is not None else None
         self._controller = controller
@@ -217,6 +218,8 @@ class Manager:
             if self._flags.rescan:
                 self._flags.rescan = False
                 self._rescan_now()
+            if self._controller.state.removals_changed():
+                self._rescan.set()
             if self._rescan.wait(wait):
                 self._rescan.clear()
                 self._scan()
@@ -235,6 +238,12 @@ class Manager:
             if self._mode == "once":
                 return 0
             if self._controller.all_ended():
+                if suspended := self._controller.suspended_jobs():
+                    _log.warning(
+                        "suspended jobs not waited for",
+                        jobs=suspended,
+                        remedy="To run one: reconciler resume NAME, then reconciler run again.",
+                    )
                 return 0 if self._controller.all_complete() else 1
         return 0 if self._mode == "forever" else 1
 

@@ -119,9 +119,10 @@ class Reconciler:
         record = event_recorder.record_ignored_fields(record, warnings, now=now)
         return self._converge(plan, record, saved, status_context)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, status_context: StatusContext) -> None:
         """Remove what a job without manifest has on the engine, its record and its status; logs stay.
 
+        While its containers stop, the status says Terminating.
         What carries this folder's labels and has no record (lost, or left by a crash) is removed as well.
 
         Raises:
@@ -140,6 +141,8 @@ class Reconciler:
             self.snapshots.pop(key, None)
             return
         if containers:
+            if known is not None:
+                self._write_terminating(plan, known, containers, status_context)
             stop_containers(plan, Remove(containers=containers, why="the manifest was removed"), context)
         clean_up(context, claims=True)
         self._state.forget(record)
@@ -147,6 +150,19 @@ class Reconciler:
         self._plans.forget(record.key)
         self.snapshots.pop(record.key, None)
         _log.info("job deleted")
+
+    def _write_terminating(
+        self,
+        plan: JobPlan | None,
+        record: Record,
+        containers: tuple[ContainerState, ...],
+        status_context: StatusContext,
+    ) -> None:
+        """Say in the status that the job's containers are being stopped, as long as that takes."""
+        context = replace(status_context, terminating_since=self._now(record))
+        observed = Observed(containers=containers, network=None)
+        document = build_status(plan, observed, record, context)
+        self._state.write_status(record, document, urgent=True)
 
     # -- the rounds of a pass
 

@@ -14,6 +14,7 @@ from reconciler.errors import StateError
 from reconciler.state.record import Record
 from reconciler.state.record_recovery import recover_record
 from reconciler.state.record_store import RecordStore
+from reconciler.state.requests.removal_requests import RemovalRequests
 from reconciler.state.sidecar_files import document_key, orphaned_sidecars, sidecar_path
 from reconciler.state.sidecar_writer import SidecarWriter
 from reconciler.state.status_documents import invalid_document, pending_document
@@ -44,6 +45,7 @@ class StateStore:
         self._specs = settings.specs.absolute()
         self._status_dir = settings.status_dir.absolute() if settings.status_dir else None
         self._records = RecordStore.of(settings)
+        self._removals = RemovalRequests.of(settings)
         self._sidecars = SidecarWriter(clock=time.monotonic, on_error=on_write_failure)
         self._locate = locate
         self._on_phase = on_phase
@@ -86,9 +88,13 @@ class StateStore:
         self._remember(record)
 
     def forget(self, record: Record) -> None:
-        """Remove a job's sidecar and record: the sidecar first, so that a crash in between is repeated."""
+        """Remove a job's sidecar and record: the sidecar first, so that a crash in between is repeated.
+
+        A request to remove it has been carried out with that.
+        """
         self.remove_status(_JOB, record.key, record.file)
         self._records.delete(record.key)
+        self._removals.withdraw(record.key)
         with self._lock:
             self._cache.pop(record.key, None)
             self._phases.pop(record.key, None)
@@ -107,6 +113,24 @@ class StateStore:
         """Keys of the jobs that have been worked on and have not ended."""
         with self._lock:
             return {key for key, record in self._cache.items() if not record.finished}
+
+    # -- removals that a person asked for by name
+
+    def requested_removals(self) -> frozenset[str]:
+        """Keys of the jobs that were asked to be removed, of the object that there is now."""
+        return self._removals.keys_for(self.load)
+
+    def removals_changed(self) -> bool:
+        """Whether somebody has asked since the last call."""
+        return self._removals.has_changed()
+
+    def withdraw_void_removals(self, defined: Collection[str]) -> None:
+        """Withdraw requests that are not to be carried out any more; ``defined``: jobs with a manifest.
+
+        Raises:
+            StateError: one cannot be removed.
+        """
+        self._removals.withdraw_void(defined, self.load, now=self._clock())
 
     # -- statuses
 

@@ -29,6 +29,7 @@ PHASE_STYLES: Final[Mapping[str, str]] = {
     "Complete": "green",
     "Failed": "red",
     "Invalid": "red",
+    "Terminating": "magenta",
 }
 
 
