@@ -71,7 +71,11 @@ def _edit_jobs(
         # Read again: the edit before may have moved the job in its file.
         snapshot = reader.snapshot()
         job = snapshot.find(name, namespace)
-        if without_manifest is not None and job.entry is None and _fault_of_file(job, snapshot, settings) is None:
+        if (
+            without_manifest is not None
+            and job.entry is None
+            and _fault_of_file(job, snapshot, settings) is None
+        ):
             click.echo(f"{job.name}: {without_manifest(job, settings)}")
             continue
         ref = _find_object(job, snapshot, settings)

@@ -237,7 +237,9 @@ class SnapshotReader:
             namespace, _, name = key.partition("/")
             entry, status = catalog.jobs.get(key), sidecars.get(key)
             job = Job(namespace, name, entry, status)
-            jobs.append(replace(job, note=self._note(job, catalog)) if entry is None or status is None else job)
+            jobs.append(
+                replace(job, note=self._note(job, catalog)) if entry is None or status is None else job
+            )
         return Snapshot(catalog=catalog, jobs=tuple(jobs), problems=statuses.problems)
 
     def _requested_removals(self) -> frozenset[str]:

@@ -18,17 +18,16 @@ def describe_restarts(plan: JobPlan | None, view: JobView | None, record: Record
         record: of the job.
     """
     failure = record.failure
-    last = f"last failure: {describe_container(failure)}: {failure.message}" if failure is not None else ""
+    last = f"Last failure: {describe_container(failure)}: {failure.message}" if failure is not None else ""
     tries = _describe_tries(plan, view, record) if plan is not None and view is not None else ""
-    sentence = "; ".join(filter(None, (tries, last)))
-    return sentence[:1].upper() + sentence[1:]
+    return ". ".join(filter(None, (tries, last)))
 
 
 def _describe_tries(plan: JobPlan, view: JobView, record: Record) -> str:
     if record.attempt_not_before and not any(c.container_id for c in record.containers.values()):
         limit = f" of {plan.max_restarts}" if plan.max_restarts is not None else ""
         number = record.counted_restarts or record.restarts
-        return f"restart {number}{limit} of the whole job at {_time(record.attempt_not_before)}"
+        return f"Restart {number}{limit} of the whole job at {_time(record.attempt_not_before)}"
     failed = [(step, c) for step, _, c in view.containers if c.record.failures and not step.done]
     if not failed:
         return ""
