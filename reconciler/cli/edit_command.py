@@ -23,23 +23,28 @@ if TYPE_CHECKING:
     from reconciler.client.jobs.job_snapshots import Job, Snapshot
     from reconciler.config.settings import Settings
 
-Edit = Callable[["Job", ObjectRef], str]
+Edit = Callable[["Job", ObjectRef, "Settings"], str]
+#: What to do with a job whose manifest is gone already; returns what was done.
+WithoutManifest = Callable[["Job", "Settings"], str]
 
 
-def edit_command(*, commit: str, examples: Sequence[str]) -> Callable[[Edit], click.Command]:
+def edit_command(
+    *, commit: str, examples: Sequence[str], without_manifest: WithoutManifest | None = None
+) -> Callable[[Edit], click.Command]:
     """Makes a command ``NAME JOB...`` of a function that edits one job's manifest and returns what was done.
 
     Args:
         commit: what to commit instead where the manifests come from a repository.
         examples: lines for the help.
+        without_manifest: for jobs of which only the status is left; None: that is an error.
     """
 
     def decorate(edit: Edit) -> click.Command:
         @shared_options.jobs_argument
         @shared_options.namespace_option
-        @shared_options.settings_options("specs", "status_dir")
+        @shared_options.settings_options("specs", "status_dir", "state_dir")
         def command(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) -> None:
-            _edit_jobs(jobs, namespace, settings, edit, commit)
+            _edit_jobs(jobs, namespace, settings, edit, commit, without_manifest)
 
         epilog = "\b\nExample:\n" + "\n".join(f"  {line}" for line in examples)
         return click.command(edit.__name__, help=edit.__doc__, epilog=epilog)(command)
@@ -48,21 +53,33 @@ def edit_command(*, commit: str, examples: Sequence[str]) -> Callable[[Edit], cl
 
 
 def _edit_jobs(
-    names: Sequence[str], namespace: str | None, settings: Settings, edit: Edit, commit: str
+    names: Sequence[str],
+    namespace: str | None,
+    settings: Settings,
+    edit: Edit,
+    commit: str,
+    without_manifest: WithoutManifest | None,
 ) -> None:
     """Edits the manifest of each job; a job that is missing leaves all unchanged."""
     reader = open_reader(settings)
     snapshot = reader.snapshot()
     for name in names:
         job = snapshot.find(name, namespace)
-        if settings.git is not None:
+        if settings.git is not None and job.entry is not None:
             raise _from_repository(job, settings, commit)
     for name in names:
         # Read again: the edit before may have moved the job in its file.
         snapshot = reader.snapshot()
         job = snapshot.find(name, namespace)
+        if (
+            without_manifest is not None
+            and job.entry is None
+            and _fault_of_file(job, snapshot, settings) is None
+        ):
+            click.echo(f"{job.name}: {without_manifest(job, settings)}")
+            continue
         ref = _find_object(job, snapshot, settings)
-        click.echo(f"{job.name}: {edit(job, ref)} ({ref.file})")
+        click.echo(f"{job.name}: {edit(job, ref, settings)} ({ref.file})")
 
 
 def _from_repository(job: Job, settings: Settings, commit: str) -> ReconcilerError:

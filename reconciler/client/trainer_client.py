@@ -32,6 +32,7 @@ from reconciler.client.jobs.job_wait import Callback, check_arguments, wait_for_
 from reconciler.client.jobs.log_lines import build_selection, check_selection, follow_lines, read_lines
 from reconciler.client.jobs.progress_display import ProgressBar
 from reconciler.client.jobs.trainjob_objects import build_events, build_trainjob, requested_runtime
+from reconciler.client.manifests.job_removal import remove_by_name
 from reconciler.client.manifests.manifest_editor import remove_job
 from reconciler.client.manifests.submission import Option, build_submission, render_checked
 from reconciler.client.manifests.trainer_spec import Trainer
@@ -309,7 +310,7 @@ class TrainerClient:
         job = self._job(name)
         self._controller()
         with self._lock:
-            remove_job(job)
+            remove_by_name(job, self._settings, lambda: remove_job(job), warn=_log.warning)
         deadline = time.monotonic() + DELETE_TIMEOUT
         with self._watch() as watcher:
             while self._exists(job.key):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -44,10 +45,11 @@ from reconciler.controller.status.manifest_status import (
 from reconciler.controller.status.status_builder import StatusContext
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.engines.protocol import Engine
-from reconciler.errors import EngineUnavailable, ReconcilerError
-from reconciler.sources.folder.catalog import Catalog
+from reconciler.errors import EngineUnavailable, ReconcilerError, StateError
+from reconciler.names import DEFAULT_NAMESPACE
+from reconciler.sources.folder.catalog import Catalog, describe_guard
 from reconciler.sources.git.git_sync import SourceRevision
-from reconciler.state.phases import ENDED_PHASES
+from reconciler.state.phases import ENDED_PHASES, SUSPENDED
 from reconciler.state.state_store import StateStore
 
 #: Seconds that passes under way may take when the controller is closed.
@@ -124,6 +126,8 @@ class Controller:
         )
         self._source_revision: SourceRevision | None = None
         self._applied = self.informer.catalog
+        #: Since when the folder is in the state in which the catalog has it, seconds since the epoch.
+        self._folder_state_since = clock()
         for record in self.state.records():
             self._capacity.sync(record)
 
@@ -151,9 +155,14 @@ class Controller:
 
     def update_catalog(self, catalog: Catalog) -> None:
         """The folder has been read: queue the jobs that differ, write the statuses of other manifests."""
+        if catalog.state == "ok":
+            with suppress(StateError):  # tried again after the next scan
+                self.state.withdraw_void_removals(catalog.jobs)
         old = self._applied
         if catalog is old:
             return
+        if catalog.state != old.state:
+            self._folder_state_since = self._clock()
         self.informer.update_catalog(catalog, old)
         self._manifest_statuses.update(old, catalog)
         # Last: what was cut off by a fault is done again, all of it.
@@ -245,15 +254,16 @@ class Controller:
         )
         match desired_state:
             case Apply(desired=desired, faults=faults):
-                return self._reconciler.apply(desired, self._status_context(desired.file, faults))
+                return self._reconciler.apply(desired, self._status_context(desired.file, faults, key=key))
             case Reject(file=file, faults=faults):
                 self.state.write_invalid_status("TrainJob", key, file, faults)
             case Delete():
-                self._reconciler.delete(key)
+                file = record.file if record is not None else ""
+                self._reconciler.delete(key, self._status_context(file))
                 self._engine.remove_secrets(key)
         return None
 
-    def _status_context(self, file: str, faults: Sequence[Fault] = ()) -> StatusContext:
+    def _status_context(self, file: str, faults: Sequence[Fault] = (), *, key: str = "") -> StatusContext:
         info, revision = self._engine.info, self._source_revision
         return StatusContext(
             engine=(info.name, info.version),
@@ -261,7 +271,17 @@ class Controller:
             faults=faults,
             source=revision.source(file) if revision is not None else {},
             conditions=(revision.condition,) if revision is not None else (),
+            manifest_missing=self._describe_guard(key) if key else "",
+            manifest_missing_since=self._folder_state_since,
         )
+
+    def _describe_guard(self, key: str) -> str:
+        """Why a job goes on without its manifest; "" where it does not."""
+        settings, state = self._settings, self.informer.catalog.state
+        if state == "ok" or (state == "empty" and settings.allow_empty):
+            return ""
+        namespace, _, name = key.partition("/")
+        return describe_guard(state, settings.specs, name if namespace == DEFAULT_NAMESPACE else key)
 
     def _locate(self, key: str) -> str | None:
         """The manifest that defines a job now."""
@@ -286,13 +306,20 @@ class Controller:
         return self._queue.idle() and not self._engine.pulls_image()
 
     def all_ended(self) -> bool:
-        """Whether every job of the folder has ended, the removal of its containers included."""
-        return all(phase in ENDED_PHASES for phase in self._managed_phases())
+        """Whether every job of the folder has ended, the removal of its containers included.
+
+        Suspended jobs count: only somebody who resumes them lets them go on. A preempted one is Queued.
+        """
+        return all(phase in ENDED_PHASES or phase == SUSPENDED for phase in self._managed_phases())
 
     def all_complete(self) -> bool:
-        """Whether every job of the folder is Complete, and no file is broken."""
+        """Whether every job of the folder that is not suspended is Complete, and no file is broken."""
         broken = any(manifest_faults(self.informer.catalog))
-        return not broken and all(phase == "Complete" for phase in self._managed_phases())
+        return not broken and all(phase in {"Complete", SUSPENDED} for phase in self._managed_phases())
+
+    def suspended_jobs(self) -> list[str]:
+        """Keys of the folder's suspended jobs."""
+        return [key for key in managed_jobs(self.informer.catalog) if self.state.phase(key) == SUSPENDED]
 
     def phases(self) -> Counter[str]:
         """How many of the folder's jobs are in which phase."""

@@ -34,14 +34,15 @@ from reconciler.controller.statemachine.observation import ImageState, Observed,
 from reconciler.controller.statemachine.ownership import observe, take_over
 from reconciler.engines.protocol import Engine, NetworkState
 from reconciler.errors import PlanError
-from reconciler.names import LABEL_INSTANCE, job_key, job_key_of, job_selector
+from reconciler.names import DEFAULT_NAMESPACE, LABEL_INSTANCE, job_key, job_key_of, job_selector
 from reconciler.plan.job_plan import JobPlan
-from reconciler.sources.folder.catalog import Catalog, JobEntry
+from reconciler.sources.folder.catalog import Catalog, JobEntry, describe_guard
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
 from reconciler.sources.runtimes.available_runtimes import load_available_runtimes
 from reconciler.state.record import Record
 from reconciler.state.record_recovery import recover_record
 from reconciler.state.record_store import RecordStore
+from reconciler.state.requests.removal_requests import RemovalRequests
 from reconciler.state.sidecar_files import document_key, load_documents, sidecar_path
 
 #: Decisions over one job in a row: admission, pulls and launches need three.
@@ -79,11 +80,14 @@ def dry_run(settings: Settings) -> list[Change]:
         ReconcilerError: the folder is not there.
     """
     runtimes = load_available_runtimes(settings.runtime_sources, clock=time.time).documents
+    records, removals = RecordStore.of(settings), RemovalRequests.of(settings)
     source = FolderSource(
         settings.specs.absolute(),
         fallback_runtimes=runtimes,
         clock=time.time,
         sidecars=settings.status_dir,
+        allow_empty=settings.allow_empty,
+        removed_by_name=lambda: removals.keys_for(records.load),
     )
     require_specs_folder(settings)
     engine = connect(settings)
@@ -139,7 +143,7 @@ class _DryRun:
         )
         match state:
             case Apply():
-                changes = self._apply(state.desired, record)
+                changes = [*self._wait_for_manifest(key, entry), *self._apply(state.desired, record)]
                 if entry is not None and entry.rejections and entry.file not in self._catalog.file_faults:
                     changes.append(_refuse_job(key, str(entry.rejections[0])))
                 return changes
@@ -148,6 +152,14 @@ class _DryRun:
             case Delete():
                 return self._delete(key, record)
         return []
+
+    def _wait_for_manifest(self, key: str, entry: JobEntry | None) -> Iterator[Change]:
+        """What goes on without its manifest, because the whole folder is gone."""
+        namespace, _, name = key.partition("/")
+        short = name if namespace == DEFAULT_NAMESPACE else key
+        guard = describe_guard(self._catalog.state, self._settings.specs, short)
+        if entry is None and guard:
+            yield Change(verb="wait", kind="job", name=name, job=key, reason=guard)
 
     def _apply(self, desired: DesiredJob, old: Record | None) -> list[Change]:
         key, clock = job_key(desired.namespace, desired.name), HostClock()

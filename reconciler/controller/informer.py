@@ -80,6 +80,9 @@ class Informer:
         """
         self.catalog = catalog
         everything = referenced_objects_changed(old, catalog)
+        if catalog.state != old.state:
+            # What goes on without its manifest says so in its status.
+            self._enqueue(self._state.keys())
         self._enqueue(key for key, entry in catalog.jobs.items() if everything or old.jobs.get(key) != entry)
         self._enqueue(self._removed_jobs())
 
@@ -93,7 +96,7 @@ class Informer:
                 # Its pass reports it, and is repeated.
                 removed.append(key)
                 continue
-            if record is not None and may_delete(self.catalog, record.file, self._settings):
+            if record is not None and may_delete(self.catalog, key, record.file, self._settings):
                 removed.append(key)
         return removed
 

@@ -158,6 +158,7 @@ class Manager:
             clock=time.time,
             allow_empty=settings.allow_empty,
             sidecars=settings.status_dir,
+            removed_by_name=controller.state.requested_removals,
         )
         self._git = self._sync_git() if settings.git is not None else None
         self._controller = controller
@@ -240,6 +241,7 @@ class Manager:
         while not self._stop.is_set():
             self._run_part("checking the clock", self._controller.informer.check_clock)
             self._run_part("following signals", self._obey_signals)
+            self._run_part("following requests to delete", self._follow_removals)
             if self._rescan.wait(self._flush()):
                 self._rescan.clear()
                 self._scan_due = True
@@ -259,6 +261,12 @@ class Manager:
             if self._mode == "once":
                 return 0
             if self._controller.all_ended():
+                if suspended := self._controller.suspended_jobs():
+                    _log.warning(
+                        "suspended jobs not waited for",
+                        jobs=suspended,
+                        remedy="To run one: reconciler resume NAME, then reconciler run again.",
+                    )
                 return 0 if self._controller.all_complete() else 1
         return 0 if self._mode == "forever" else 1
 
@@ -281,6 +289,10 @@ class Manager:
         """Read the folder if that is due; it stays due until it has been done."""
         if self._scan_due and self._run_part("reading the manifests", self._scan):
             self._scan_due = False
+
+    def _follow_removals(self) -> None:
+        if self._controller.state.removals_changed():
+            self._rescan.set()
 
     def _obey_signals(self) -> None:
         if self._flags.rescan:

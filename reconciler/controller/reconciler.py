@@ -126,9 +126,10 @@ class Reconciler:
         record = event_recorder.record_cluster_differences(record, plan.cluster_differences, now=now)
         return self._converge(plan, record, saved, status_context)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, status_context: StatusContext) -> None:
         """Remove what a job without manifest has on the engine, its record and its status; logs stay.
 
+        While its containers stop, the status says Terminating.
         What carries this folder's labels and has no record (lost, or left by a crash) is removed as well.
 
         Raises:
@@ -144,6 +145,8 @@ class Reconciler:
         context = self._engine.context(plan, record)
         containers = own_containers(context.engine.list_containers(context.selector), plan, record)
         if containers:
+            if known is not None:
+                self._write_terminating(plan, known, containers, status_context)
             stop_containers(plan, Remove(containers=containers, why="the manifest was removed"), context)
         left = clean_up(context, claims=True).problem
         self._log_left(key, left[1] if left is not None else "")
@@ -164,6 +167,19 @@ class Reconciler:
             self._left[key] = left
         else:
             self._left.pop(key, None)
+
+    def _write_terminating(
+        self,
+        plan: JobPlan | None,
+        record: Record,
+        containers: tuple[ContainerState, ...],
+        status_context: StatusContext,
+    ) -> None:
+        """Say in the status that the job's containers are being stopped, as long as that takes."""
+        context = replace(status_context, terminating_since=self._now(record))
+        observed = Observed(containers=containers, network=None)
+        document = build_status(plan, observed, record, context)
+        self._state.write_status(record, document, urgent=True)
 
     # -- the rounds of a pass
 

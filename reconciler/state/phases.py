@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+#: The phase of a job that ``spec.suspend`` has stopped; one that was preempted is Queued.
+SUSPENDED: Final = "Suspended"
+#: The phase of a job that is being removed, while its containers stop.
+TERMINATING: Final = "Terminating"
 PHASES: Final = (
     "Pending",
     "Queued",
@@ -11,10 +15,11 @@ PHASES: Final = (
     "Initializing",
     "Running",
     "Restarting",
-    "Suspended",
+    SUSPENDED,
     "Complete",
     "Failed",
     "Invalid",
+    TERMINATING,
 )
 #: Phases that a job does not leave by itself.
 FINISHED_PHASES: Final = frozenset({"Complete", "Failed"})

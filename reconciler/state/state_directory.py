@@ -9,7 +9,7 @@ from typing import Final
 from reconciler.state.atomic_files import state_error
 
 #: Folders that nobody else may read; ``process`` has its own rules.
-PRIVATE_FOLDERS: Final = ("records", "secrets", "files", "locks", "held", "grants")
+PRIVATE_FOLDERS: Final = ("records", "removals", "secrets", "files", "locks", "held", "grants")
 
 
 def prepare_state_directory(state_dir: Path) -> None:

@@ -19,6 +19,7 @@ from reconciler.state.kept_logs.log_folders import claim_folder, retire_folder
 from reconciler.state.record import Record
 from reconciler.state.record_recovery import recover_record
 from reconciler.state.record_store import RecordStore
+from reconciler.state.requests.removal_requests import RemovalRequests
 from reconciler.state.sidecar_files import document_key, orphaned_sidecars, sidecar_path
 from reconciler.state.sidecar_writer import SidecarWriter
 from reconciler.state.status_documents import invalid_document, pending_document
@@ -51,6 +52,7 @@ class StateStore:
         self._specs = settings.specs.absolute()
         self._status_dir = settings.status_dir.absolute() if settings.status_dir else None
         self._records = RecordStore.of(settings)
+        self._removals = RemovalRequests.of(settings)
         self._sidecars = SidecarWriter(clock=time.monotonic, on_error=on_write_failure)
         self._locate = locate
         self._on_phase = on_phase
@@ -124,7 +126,10 @@ class StateStore:
             self._claimed[record.key] = record.uid
 
     def forget(self, record: Record) -> None:
-        """Rename a job's logs, remove its sidecar, then its record: a crash in between is repeated."""
+        """Rename a job's logs, remove its sidecar, then its record: a crash in between is repeated.
+
+        A request to remove it has been carried out with that.
+        """
         try:
             retire_folder(self._log_dir, record.namespace, record.name, record.uid, now=self._clock())
         except (OSError, StateError) as error:
@@ -132,6 +137,7 @@ class StateStore:
             _log.warning("log folder not renamed", **_described(record, error))
         self.remove_status(_JOB, record.key, record.file)
         self._records.delete(record.key)
+        self._removals.withdraw(record.key)
         with self._lock:
             self._claimed.pop(record.key, None)
             self._cache.pop(record.key, None)
@@ -160,6 +166,24 @@ class StateStore:
         """Keys of the jobs that have been worked on and have not ended."""
         with self._lock:
             return {key for key, record in self._cache.items() if not record.finished}
+
+    # -- removals that a person asked for by name
+
+    def requested_removals(self) -> frozenset[str]:
+        """Keys of the jobs that were asked to be removed, of the object that there is now."""
+        return self._removals.keys_for(self.load)
+
+    def removals_changed(self) -> bool:
+        """Whether somebody has asked since the last call."""
+        return self._removals.has_changed()
+
+    def withdraw_void_removals(self, defined: Collection[str]) -> None:
+        """Withdraw requests that are not to be carried out any more; ``defined``: jobs with a manifest.
+
+        Raises:
+            StateError: one cannot be removed.
+        """
+        self._removals.withdraw_void(defined, self.load, now=self._clock())
 
     # -- statuses
 

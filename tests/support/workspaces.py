@@ -167,6 +167,13 @@ class Workspace:
         assert "Traceback (most recent call last)" not in done.stdout + done.stderr, done.stderr[-4000:]
         return done
 
+    def python(self, script: str, *, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a Python program of a user's to its end, with the same settings."""
+        return subprocess.run(
+            [PYTHON, "-c", script], env=self.environment, cwd=self.root, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, errors="replace", timeout=timeout, check=False,
+        )  # fmt: skip
+
     @contextlib.contextmanager
     def daemon(self, *arguments: str) -> Iterator[Daemon]:
         """``reconciler run`` for the length of a ``with`` block; it must end well and show no traceback."""

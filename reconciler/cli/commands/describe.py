@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,7 +15,7 @@ from reconciler.cli import shared_options
 from reconciler.cli.job_lookup import read_snapshot, reported_progress, run_time
 from reconciler.cli.output.console import PHASE_STYLES, print_block
 from reconciler.cli.output.node_table import node_rows
-from reconciler.cli.output.tables import Row, build_table
+from reconciler.cli.output.tables import Fields, Row, build_table
 from reconciler.client.jobs.log_selection import find_log_folder
 from reconciler.common.durations import format_duration
 from reconciler.common.mappings import mapping_at
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from reconciler.client.jobs.job_snapshots import Job
     from reconciler.config.settings import Settings
     from reconciler.state.sidecar_reader import ObjectStatus
+
+#: Blanks before the lines of a section.
+INDENT: Final = 2
 
 EPILOG = """\b
 Example:
@@ -49,21 +53,21 @@ def describe(job: str, *, namespace: str | None, settings: Settings) -> None:
 def _page(job: Job, settings: Settings, *, now: float) -> Iterator[RenderableType]:
     """The blocks from top to bottom; a section without content is left out."""
     status = job.status
-    yield _fields(_head(job, now))
+    yield _fields(_head(job, now), indent=0)
     yield from _section("Spec", _fields(_spec(job)))
     if progress := _progress(job):
         yield from _section("Progress", _fields(progress))
     if status is not None and status.conditions:
-        yield from _section("Conditions", build_table(_condition_rows(status)))
+        yield from _section("Conditions", build_table(_condition_rows(status), whole=True, indent=INDENT))
     if steps := mappings_in(job.reported.get("jobsStatus")):
-        yield from _section("Steps", build_table(_step_rows(steps)))
+        yield from _section("Steps", build_table(_step_rows(steps), whole=True, indent=INDENT))
     if nodes := node_rows(job, wide=True, with_job=False):
-        yield from _section("Nodes", build_table(nodes))
+        yield from _section("Nodes", build_table(nodes, whole=True, indent=INDENT))
     if faults := "\n".join(_faults(job)):
-        yield from _section("Faults", faults)
+        yield from _section("Faults", _lines(faults))
     if status is not None and status.events:
-        yield from _section("Events", build_table(_event_rows(status, now)))
-    yield from _section("Logs", str(find_log_folder(job, settings.log_dir)))
+        yield from _section("Events", build_table(_event_rows(status, now), whole=True, indent=INDENT))
+    yield from _section("Logs", _lines(str(find_log_folder(job, settings.log_dir))))
 
 
 def _head(job: Job, now: float) -> Mapping[str, str]:
@@ -182,26 +186,23 @@ def _event_rows(status: ObjectStatus, now: float) -> list[Row]:
 
 
 def _section(title: str, body: RenderableType) -> Iterator[RenderableType]:
-    from rich.padding import Padding  # noqa: PLC0415  (not for --help)
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415  (not for --help)
 
     yield ""
     yield Text(f"{title}:", style="bold")
-    # A plain text of ours may hold [brackets], which are no markup.
-    yield Padding(Text(sanitize_text(body)) if isinstance(body, str) else body, (0, 0, 0, 2), expand=False)
+    yield body
 
 
-def _fields(fields: Mapping[str, str]) -> RenderableType:
-    from rich.table import Table  # noqa: PLC0415  (not for --help)
-    from rich.text import Text  # noqa: PLC0415
+def _fields(fields: Mapping[str, str], *, indent: int = INDENT) -> RenderableType:
+    return Fields(fields, styles={"Phase": PHASE_STYLES.get(fields.get("Phase", ""), "")}, indent=indent)
 
-    grid = Table.grid(padding=(0, 3, 0, 0))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in fields.items():
-        style = PHASE_STYLES.get(value, "") if name == "Phase" else ""
-        grid.add_row(f"{sanitize_text(name)}:", Text(sanitize_text(value), style=style))
-    return grid
+
+def _lines(text: str) -> RenderableType:
+    from rich.text import Text  # noqa: PLC0415  (not for --help)
+
+    # A plain text of ours may hold [brackets], which are no markup; a path is not broken.
+    indented = textwrap.indent(sanitize_text(text), " " * INDENT)
+    return Text(indented, no_wrap=True, overflow="ignore")
 
 
 def _format_time(seconds: float | None) -> str:

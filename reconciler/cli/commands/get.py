@@ -30,7 +30,7 @@ from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import mappings_in
 
 if TYPE_CHECKING:
-    from reconciler.cli.output.tables import Row
+    from reconciler.cli.output.tables import FittedTable, Row
     from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader
     from reconciler.config.settings import Settings
     from reconciler.sources.folder.catalog import RuntimeKey
@@ -90,9 +90,7 @@ def get(
         from rich.live import Live  # noqa: PLC0415  (not for --help)
 
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-            _watch(
-                reader, settings, lambda latest: live.update(build_table(query.rows(latest)), refresh=True)
-            )
+            _watch(reader, settings, lambda latest: live.update(query.table(latest), refresh=True))
     show(snapshot)
     if watch:
         _watch(reader, settings, show)
@@ -125,7 +123,7 @@ class _Query:
             listed = {"apiVersion": "v1", "kind": "List", "items": objects}
             print_data(objects[0] if single else listed, self.form)
         elif rows := self.rows(snapshot):
-            print_table(rows)
+            print_table(rows, whole=self.form == "wide")
         else:
             print_note(f"There are no {self.kind} here.")
 
@@ -138,6 +136,10 @@ class _Query:
         if self.kind == "jobs":
             return job_rows(jobs, now=time.time(), wide=wide, bars=open_console().is_terminal)
         return [row for job in jobs for row in node_rows(job, wide=wide, with_job=self.name is None)]
+
+    def table(self, snapshot: Snapshot) -> FittedTable:
+        """Returns the rows as a table."""
+        return build_table(self.rows(snapshot), whole=self.form == "wide")
 
     def objects(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """Returns the objects for scripts."""
@@ -187,7 +189,7 @@ def _changed_rows_printer(query: _Query) -> Callable[[Snapshot], None]:
         changed = [row for row in rows if row.content not in shown]
         shown = {row.content for row in rows}
         if changed:
-            print_table(changed, header=header)
+            print_table(changed, header=header, whole=query.form == "wide")
             sys.stdout.flush()
             header = False
 
@@ -228,9 +230,9 @@ def _host_printer(settings: Settings, *, form: str) -> Callable[[Snapshot], None
         if form in _DATA_FORMS:
             print_data(shown, form)
         else:
-            print_table(host_rows(usage))
+            print_table(host_rows(usage), whole=True)
             if usage.waiting:
-                print_table(waiting_rows(usage))
+                print_table(waiting_rows(usage), whole=True)
         sys.stdout.flush()
 
     return show
@@ -243,4 +245,4 @@ def _print_source(settings: Settings, *, form: str) -> None:
     if form in _DATA_FORMS:
         print_data(document, form)
     else:
-        print_table([source_row(document, wide=form == "wide")])
+        print_table([source_row(document, wide=form == "wide")], whole=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from reconciler.cli.edit_command import edit_command
 from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.manifests.manifest_editor import ObjectRef, set_annotation
+from reconciler.config.settings import Settings
 from reconciler.names import ANNOTATION_RERUN
 
 
@@ -14,7 +15,7 @@ from reconciler.names import ANNOTATION_RERUN
     commit=f"a new value of the annotation {ANNOTATION_RERUN}",
     examples=("reconciler rerun demo", "reconciler wait demo"),
 )
-def rerun(job: Job, ref: ObjectRef) -> str:
+def rerun(job: Job, ref: ObjectRef, _settings: Settings) -> str:
     """Run a job again from its beginning, whatever became of it."""
     # Microseconds, so that every request differs from the one before.
     token = datetime.now(tz=UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

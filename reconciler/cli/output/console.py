@@ -18,6 +18,8 @@ from reconciler.common.sanitize import sanitize_text
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+#: Characters in a line where the stream is no terminal: no table cuts or wraps anything there.
+UNLIMITED_WIDTH: Final = 10_000
 PHASE_STYLES: Final[Mapping[str, str]] = {
     "Pending": "yellow",
     "Queued": "yellow",
@@ -29,6 +31,7 @@ PHASE_STYLES: Final[Mapping[str, str]] = {
     "Complete": "green",
     "Failed": "red",
     "Invalid": "red",
+    "Terminating": "magenta",
 }
 
 
@@ -37,7 +40,7 @@ def open_console(*, stderr: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415  (not for --help)
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else 10_000
+    width = None if stream.isatty() else UNLIMITED_WIDTH
     return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
@@ -45,7 +48,7 @@ def print_block(block: RenderableType) -> None:
     """Prints a table or text on standard output; into a pipe without the blanks that pad its lines."""
     console = open_console()
     if console.is_terminal:
-        console.print(block)
+        console.print(block, crop=False)  # a long path is the terminal's to wrap
         return
     with console.capture() as captured:
         console.print(block)

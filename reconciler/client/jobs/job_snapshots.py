@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.client.client_errors import JobNotFound
 from reconciler.common.mappings import mapping_at
 from reconciler.common.suggestions import did_you_mean
-from reconciler.errors import NotAFolder, ReconcilerError
+from reconciler.errors import NotAFolder, ReconcilerError, StateError
 from reconciler.names import API_VERSION, DEFAULT_NAMESPACE, job_key
+from reconciler.state.phases import FINISHED_PHASES, TERMINATING
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader, UnreadableSidecar
 
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
     from reconciler.sources.folder.catalog import Catalog, JobEntry
     from reconciler.state.sidecar_reader import NodeStatus
 
-NO_STATUS = "No status yet: no daemon has seen it (reconciler run)."
+NO_STATUS: Final = "No status yet: no daemon has seen it (reconciler run)."
+#: A sidecar may go while the record stays (``git clean``); a daemon writes it again.
+STATUS_LOST: Final = (
+    "Its status file is gone, its record is not: a running daemon writes it again within --resync (30 s)."
+)
+MANIFEST_REMOVED: Final = "Its manifest was removed; a running daemon removes what it has on the engine."
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,14 @@ class Job:
     Attributes:
         entry: its manifest; None when only a sidecar is left.
         status: its sidecar; None when there is none yet.
+        note: what is to be said of it besides, where a half is missing; "" for most.
     """
 
     namespace: str
     name: str
     entry: JobEntry | None
     status: ObjectStatus | None
+    note: str = ""
 
     @property
     def key(self) -> str:
@@ -96,11 +104,14 @@ class Job:
 
     @property
     def message(self) -> str:
-        """The sidecar's message; without one, the manifest's first fault, or that no daemon has seen it."""
+        """The sidecar's message; without one, the manifest's first fault, or why there is no status.
+
+        What the sidecar cannot know comes first: that the manifest has gone since.
+        """
         if self.status is not None and self.status.phase:
-            return self.status.message
+            return self.note or self.status.message
         errors = self.entry.errors if self.entry is not None else ()
-        return errors[0].message if errors else NO_STATUS
+        return errors[0].message if errors else self.note or NO_STATUS
 
     @property
     def nodes_total(self) -> int | None:
@@ -200,8 +211,14 @@ class SnapshotReader:
             runtimes = load_available_runtimes(
                 settings.runtime_sources, clock=time.time, offline=True
             ).documents
-        self._folder = FolderSource(settings.specs, fallback_runtimes=runtimes, sidecars=settings.status_dir)
+        self._folder = FolderSource(
+            settings.specs,
+            fallback_runtimes=runtimes,
+            sidecars=settings.status_dir,
+            removed_by_name=self._requested_removals,
+        )
         self._sidecars = SidecarReader(sidecar_root(settings.specs, settings.status_dir))
+        self._settings = settings
 
     def snapshot(self) -> Snapshot:
         """Reads the folder and its sidecars as they are now.
@@ -232,5 +249,37 @@ class SnapshotReader:
         jobs = []
         for key in sorted({*catalog.jobs, *sidecars}):
             namespace, _, name = key.partition("/")
-            jobs.append(Job(namespace, name, catalog.jobs.get(key), sidecars.get(key)))
+            entry, status = catalog.jobs.get(key), sidecars.get(key)
+            job = Job(namespace, name, entry, status)
+            jobs.append(
+                replace(job, note=self._note(job, catalog)) if entry is None or status is None else job
+            )
         return Snapshot(catalog=catalog, jobs=tuple(jobs), problems=statuses.problems)
+
+    def _requested_removals(self) -> frozenset[str]:
+        """Keys of the jobs that somebody has asked to remove; the daemon knows whether of this object."""
+        from reconciler.state.requests.removal_requests import RemovalRequests  # noqa: PLC0415  (not for --help)
+
+        return frozenset(request.key for request in RemovalRequests.of(self._settings).read())
+
+    def _note(self, job: Job, catalog: Catalog) -> str:
+        """What is to be said of a job without manifest, or without status."""
+        from reconciler.sources.folder.catalog import describe_guard  # noqa: PLC0415  (not for --help)
+
+        if job.status is None:
+            return STATUS_LOST if self._has_record(job.key) else ""
+        if job.phase in FINISHED_PHASES or job.phase == TERMINATING:
+            return ""
+        if job.key in catalog.removed_by_name or self._settings.allow_empty:
+            return MANIFEST_REMOVED
+        guard = describe_guard(catalog.state, self._specs, job.short_name)
+        # A daemon that saw the manifests go knows more than the folder as it is now.
+        return guard or ("" if job.status.condition("ManifestMissing") else MANIFEST_REMOVED)
+
+    def _has_record(self, key: str) -> bool:
+        from reconciler.state.record_store import RecordStore  # noqa: PLC0415  (imports pydantic)
+
+        try:
+            return RecordStore.of(self._settings).load(key) is not None
+        except StateError:
+            return False  # another user's daemon

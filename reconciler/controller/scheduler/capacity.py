@@ -59,6 +59,8 @@ class HostCapacity:
         self._admitted: dict[str, AdmissionRequest] = {}
         self._devices: dict[str, Devices] = {}
         self._waiting: dict[str, AdmissionRequest] = {}
+        #: What each waiting job was told last; another's turn may change it.
+        self._told: dict[str, str] = {}
         #: Key of a job that makes room to that of the job it does so for.
         self._preempted: dict[str, str] = {}
 
@@ -108,19 +110,29 @@ class HostCapacity:
             decision = decide_admissions(
                 self._waiting.values(), held_shares, capacity, max_jobs=self._max_jobs
             )
+            moved = self._note_positions(key, decision.waiting)
             if key not in decision.waiting:
                 devices = self._assign_devices(plan, inventory)
                 self._book(request, devices)
-                return Allocation(share=share, devices=devices)
-            victims = self._select_victims(request, capacity) if self._preempt else ()
-        # A job that lost its place (a rerun is younger) leaves it to one that nothing else would wake.
-        self._enqueue_all((*victims, *decision.admitted))
-        return Allocation(share=share, waiting=decision.waiting[key])
+                allocation, woken = Allocation(share=share, devices=devices), moved
+            else:
+                victims = self._select_victims(request, capacity) if self._preempt else ()
+                # A job that lost its place (a rerun is younger) leaves it to one that nothing else would wake.
+                woken = tuple(dict.fromkeys((*victims, *decision.admitted, *moved)))
+                allocation = Allocation(share=share, waiting=decision.waiting[key])
+        self._enqueue_all(woken)
+        return allocation
 
     def preempted_by(self, key: str) -> str:
         """Returns the job that this one has to make room for; "" when none."""
         with self._lock:
             return self._preempted.get(key, "")
+
+    def _note_positions(self, key: str, waiting: Mapping[str, str]) -> tuple[str, ...]:
+        """Notes what the waiting jobs are told now; returns the others whose status says something else."""
+        moved = tuple(k for k, told in waiting.items() if k != key and self._told.get(k) != told)
+        self._told = dict(waiting)
+        return moved
 
     def _book(self, request: AdmissionRequest, devices: Devices) -> None:
         self._admitted[request.key] = request

@@ -59,7 +59,7 @@ def resolve_desired_state(
     """Returns what is to be done about the job ``namespace/name``; None: it is left as it is."""
     entry = catalog.jobs.get(key)
     if entry is None:
-        return _without_manifest(catalog, record, settings=settings, is_selected=is_selected)
+        return _without_manifest(key, catalog, record, settings=settings, is_selected=is_selected)
     job = entry.document.raw if entry.document is not None else record.job if record is not None else None
     if not is_selected(job or (entry.candidate.raw if entry.candidate is not None else {})):
         return None
@@ -83,12 +83,14 @@ def resolve_desired_state(
 
 
 def _without_manifest(
-    catalog: Catalog, record: Record | None, *, settings: Settings, is_selected: JobFilter
+    key: str, catalog: Catalog, record: Record | None, *, settings: Settings, is_selected: JobFilter
 ) -> Apply | Delete | None:
+    if key in catalog.removed_by_name:
+        return Delete()
     if record is None:
         # What has no record goes, too, but only where the folder can be read.
         return Delete() if catalog.state == "ok" and not catalog.unprunable_paths else None
-    if may_delete(catalog, record.file, settings):
+    if may_delete(catalog, key, record.file, settings):
         return Delete()
     if not record.job or not is_selected(record.job):
         # Recovered from a sidecar, and no manifest to read: its containers go on as they are.
@@ -100,8 +102,10 @@ def _without_manifest(
     return Apply(desired=desired, faults=catalog.file_faults.get(record.file, ()))
 
 
-def may_delete(catalog: Catalog, file: str, settings: Settings) -> bool:
+def may_delete(catalog: Catalog, key: str, file: str, settings: Settings) -> bool:
     """Whether a job without manifest, last read from this file, was removed for good."""
+    if key in catalog.removed_by_name:
+        return True
     return catalog.can_prune(file) or (settings.allow_empty and catalog.state == "empty")
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from reconciler.api.faults import Fault
 from reconciler.controller.statemachine.actions import NAME_TAKEN
 from reconciler.controller.statemachine.exits import describe_exit_code
-from reconciler.controller.statemachine.failures.step_failure import describe_container
 from reconciler.controller.statemachine.job_view import (
     ContainerView,
     JobView,
@@ -24,7 +23,9 @@ from reconciler.controller.statemachine.job_view import (
     dependencies_met,
 )
 from reconciler.controller.statemachine.observation import Observed
+from reconciler.controller.status.restart_message import describe_restarts
 from reconciler.plan.job_plan import JobPlan
+from reconciler.state.phases import TERMINATING
 from reconciler.state.record import Condition, Failure, Record
 from reconciler.state.status_documents import error_entries, status_document
 from reconciler.state.timestamps import format_time
@@ -41,6 +42,9 @@ class StatusContext:
         source: where the manifest came from: revision and path (a git repository); empty otherwise.
         conditions: further ones, of the repository; shown until the job has ended, because the status of a
             job that has ended is not written again.
+        manifest_missing: why the job goes on without its manifest (the whole folder is gone); "" where it has one.
+        manifest_missing_since: seconds since the epoch.
+        terminating_since: when the removal of what the job has began, seconds since the epoch; None: it stays.
     """
 
     engine: tuple[str, str] = ("", "")
@@ -48,6 +52,9 @@ class StatusContext:
     faults: Sequence[Fault] = ()
     source: Mapping[str, str] = field(default_factory=dict)
     conditions: Sequence[Mapping[str, str]] = ()
+    manifest_missing: str = ""
+    manifest_missing_since: float = 0.0
+    terminating_since: float | None = None
 
 
 def build_status(
@@ -55,13 +62,14 @@ def build_status(
 ) -> dict[str, Any]:
     """Builds a job's document for its sidecar; without a plan the job is Pending."""
     view = build_job_view(plan, observed, record) if plan is not None and observed is not None else None
+    terminating = context.terminating_since is not None
     status: dict[str, Any] = {
-        "phase": _phase(plan, view, observed, record),
+        "phase": TERMINATING if terminating else _phase(plan, view, observed, record),
         "observedGeneration": record.observed_generation or record.generation,
         "attempt": record.attempt,
         "restarts": record.restarts,
     }
-    if message := _message(observed, record):
+    if message := _message(plan, view, observed, record, context):
         status["message"] = message
     status["conditions"] = _conditions(record, context)
     if view is not None:
@@ -94,11 +102,15 @@ def build_status(
         | ({"count": e.count} if e.count > 1 else {})
         for e in record.events
     ]
-    return status_document("TrainJob", record.namespace, record.name, status, record=record)
+    document = status_document("TrainJob", record.namespace, record.name, status, record=record)
+    if context.terminating_since is not None:
+        document["metadata"]["deletionTimestamp"] = format_time(context.terminating_since)
+    return document
 
 
 def _conditions(record: Record, context: StatusContext) -> list[dict[str, Any]]:
     """Renders the record's conditions, this project's own while they hold, and those of the repository."""
+    own = () if record.finished else _guard_condition(context)
     shown = [
         {
             "type": c.type,
@@ -107,7 +119,7 @@ def _conditions(record: Record, context: StatusContext) -> list[dict[str, Any]]:
             "message": c.message,
             "lastTransitionTime": format_time(c.at),
         }
-        for c in (*record.conditions, *_own_conditions(record))
+        for c in (*record.conditions, *_own_conditions(record), *own)
     ]
     return shown + [dict(c) for c in context.conditions if not record.finished]
 
@@ -131,6 +143,21 @@ def _own_conditions(record: Record) -> list[Condition]:
             Condition(type="Blocked", status="True", reason=problem.reason, message=message, at=at)
         )
     return conditions
+
+
+def _guard_condition(context: StatusContext) -> tuple[Condition, ...]:
+    """Returns the condition of a job that goes on without its manifest."""
+    if not context.manifest_missing:
+        return ()
+    return (
+        Condition(
+            type="ManifestMissing",
+            status="True",
+            reason="FolderGone",
+            message=context.manifest_missing,
+            at=context.manifest_missing_since,
+        ),
+    )
 
 
 def _phase(plan: JobPlan | None, view: JobView | None, observed: Observed | None, record: Record) -> str:
@@ -164,12 +191,22 @@ def _is_training(step: StepView, container: ContainerView) -> bool:
     return not initializer and container.plan.kind != "init"
 
 
-def _message(observed: Observed | None, record: Record) -> str:
+def _message(
+    plan: JobPlan | None,
+    view: JobView | None,
+    observed: Observed | None,
+    record: Record,
+    context: StatusContext,
+) -> str:
     """Returns one line for a table: how the job ended, or what keeps it from going on."""
+    if context.terminating_since is not None:
+        return "Its manifest was removed; its containers are being stopped."
     for kind in ("Failed", "Complete"):
         condition = record.condition(kind)
         if condition is not None and condition.status == "True":
             return condition.message.partition("; its last lines:\n")[0]
+    if context.manifest_missing:
+        return context.manifest_missing
     if record.queued:
         return record.queued
     if record.problem is not None:
@@ -178,10 +215,9 @@ def _message(observed: Observed | None, record: Record) -> str:
     pulls = [f"{i.image}: {i.message or 'pulling'}" for i in images if i.status == "pulling"]
     if pulls:
         return "; ".join(pulls)
-    failure = record.failure
-    if failure is not None and not record.suspended:
-        return f"Last failure: {describe_container(failure)}: {failure.message}"
-    return ""
+    if record.suspended:
+        return ""
+    return describe_restarts(plan, view, record)
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

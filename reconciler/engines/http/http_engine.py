@@ -278,7 +278,7 @@ class HttpEngine(HttpObjects):
         if not identifier:
             return
         try:
-            running = self._http.call("GET", f"/exec/{identifier}/json", action).get("Running")
+            running = self._http.call("GET", f"/exec/{identifier}/json", action, expect=EXEC_STATE)["Running"]
         except ApiError as error:
             if error.status != 404:
                 raise

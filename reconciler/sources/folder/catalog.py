@@ -90,6 +90,8 @@ class Catalog:
             changed in a way that looks half-done: nothing that came from them may be pruned.
         state: of the folder; anything but ``ok`` prunes nothing. ``empty``: there is not a file in it
             and it is not known to be the folder whose files were removed (a file system not mounted).
+        removed_by_name: keys of jobs that a person asked to be removed: one of them that is not in ``jobs`` was
+            removed, whatever the folder looks like.
         rescan_at: end of the earliest grace period of a file, seconds since the epoch: scan again then. None
             when no file is waited for. A watcher calls back by itself.
     """
@@ -104,6 +106,7 @@ class Catalog:
     faults: tuple[Fault, ...] = ()
     unprunable_paths: frozenset[str] = frozenset()
     state: FolderState = "ok"
+    removed_by_name: frozenset[str] = frozenset()
     rescan_at: float | None = None
 
     def runtime_for(self, job: Document) -> Document | None:
@@ -116,6 +119,25 @@ class Catalog:
         if self.state != "ok":
             return False
         return not any(path in self.unprunable_paths for path in with_parents(file))
+
+
+def describe_guard(state: FolderState, folder: object, name: str) -> str:
+    """The sentence for a job that goes on without its manifest: why, and how to go on; "" where none does.
+
+    Args:
+        state: of the folder.
+        folder: its path.
+        name: of the job, as the command line takes it.
+    """
+    why = {
+        "empty": f"All manifests are gone from {folder}, which may be an accident",
+        "missing": f"The folder of manifests {folder} is not there",
+        "unreadable": f"The folder of manifests {folder} cannot be read",
+    }.get(state)
+    if why is None:
+        return ""
+    remedy = f"to remove it: reconciler delete {name}" if state == "empty" else "then it goes by them again"
+    return f"{why}: the job goes on without its manifest. Bring the manifests back; {remedy}."
 
 
 def runtime_key(job: Document) -> RuntimeKey:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,15 @@ import structlog
 from reconciler.common.path_presence import is_absent, is_folder, is_present
 from reconciler.config.settings import Settings
 from reconciler.errors import NotAFolder, ReconcilerError
-from reconciler.sources.folder.catalog import Catalog, FolderState, ObjectId
+from reconciler.names import job_key
+from reconciler.sources.folder.catalog import (
+    JOB_KIND,
+    Catalog,
+    FolderState,
+    ObjectId,
+    is_named,
+    object_id,
+)
 from reconciler.sources.folder.grace_periods import MASS_REMOVAL, REPLACED_FOLDER_GRACE, TrackedFile
 from reconciler.sources.folder.last_good import FileView, resolve
 from reconciler.sources.folder.manifest_files import FolderListing, list_manifest_files, with_parents
@@ -42,6 +51,8 @@ class FolderSource:
         allow_empty: believe a folder without a file, also one that is not known from before.
         sidecars: the folder below which the status files of its manifests lie; None: beside them. A manifest
             whose status file could not exist there is at fault.
+        removed_by_name: returns the keys of jobs that a person asked to be removed: their manifests count as
+            removed where there is no file at all.
     """
 
     def __init__(
@@ -52,9 +63,11 @@ class FolderSource:
         clock: Callable[[], float] = time.time,
         allow_empty: bool = False,
         sidecars: Path | None = None,
+        removed_by_name: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self.root = root
         self._sidecars = sidecars
+        self._removed_by_name = removed_by_name
         self._allow_empty = allow_empty
         self._fallback_runtimes = tuple(fallback_runtimes)
         self._clock = clock
@@ -86,13 +99,16 @@ class FolderSource:
         with self._lock:
             now = self._clock()
             listing = list_manifest_files(str(self.root))
+            removed = self._removed_by_name() if listing.state == "ok" else frozenset()
+            if removed and not listing.files:
+                self._forget(removed)
             state = self._state(listing)
             if state == "ok":
                 self._read_changes(listing, now, grace=grace)
                 if listing.files or self._allow_empty:
                     self._identity = listing.identity
             self._was_empty = state == "empty"
-            catalog = self._catalog(listing, state)
+            catalog = self._catalog(listing, state, removed)
             if self._watcher is not None:
                 self._watcher.watch(listing)
                 if catalog.rescan_at is not None:
@@ -122,7 +138,8 @@ class FolderSource:
         else:
             # Known from before only by the sidecars left there, of jobs whose manifests have gone since.
             lost = listing.sidecars or MASS_REMOVAL
-        return "ok" if lost < MASS_REMOVAL else "empty"
+        # Jobs that are removed by name meanwhile make the loss of the others no smaller.
+        return "empty" if lost >= MASS_REMOVAL or (lost and self._was_empty) else "ok"
 
     def _read_changes(self, listing: FolderListing, now: float, *, grace: bool) -> None:
         came_back = self._was_empty and listing.files
@@ -146,7 +163,21 @@ class FolderSource:
         """Why nothing in a file may be used; "" where it may."""
         return status_file_problem(path, specs=self.root, status_dir=self._sidecars)
 
-    def _catalog(self, listing: FolderListing, state: FolderState) -> Catalog:
+    def _forget(self, removed: frozenset[str]) -> None:
+        """Take jobs out of files that are not there, which an emptied folder keeps in force otherwise."""
+        for path, file in list(self._files.items()):
+            kept = tuple(doc for doc in file.content.documents if _job_key(doc) not in removed)
+            if len(kept) == len(file.content.documents):
+                continue
+            if any(doc.kind == JOB_KIND for doc in kept):
+                # Read again if it comes back, also with the same signature.
+                file.content = replace(file.content, documents=kept, digest=b"")
+                file.version += 1
+                file.reread = True
+            else:
+                del self._files[path]
+
+    def _catalog(self, listing: FolderListing, state: FolderState, removed: frozenset[str]) -> Catalog:
         faults = {path: (unreadable_fault(path, reason),) for path, reason in listing.unreadable.items()}
         if state in {"missing", "unreadable"}:
             faults[str(self.root)] = (unreadable_fault(str(self.root), listing.reason),)
@@ -155,12 +186,14 @@ class FolderSource:
         folder = Catalog(
             state=state,
             unprunable_paths=frozenset(held | listing.unreadable.keys()),
+            removed_by_name=removed,
             rescan_at=min(ends, default=None) if state == "ok" else None,
             file_faults=faults,
         )
         key = (
             state,
             folder.unprunable_paths,
+            removed,
             folder.rescan_at,
             tuple(faults.items()),
             self._fallback_runtimes,
@@ -206,6 +239,13 @@ class FolderSource:
         if kept == list(files):
             raise error
         return kept
+
+
+def _job_key(document: Document) -> str:
+    """``namespace/name`` of a TrainJob; "" of anything else."""
+    if document.kind != JOB_KIND or not is_named(document):
+        return ""
+    return job_key(*object_id(document)[1:])
 
 
 def require_specs_folder(settings: Settings) -> None:

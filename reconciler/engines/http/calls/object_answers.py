@@ -152,6 +152,7 @@ class ExecStateAnswer(TypedDict, total=False):
     """A command that was run in a container."""
 
     ExitCode: Required[Number | None]
+    Running: Required[bool]
 
 
 class RemovalAnswer(TypedDict, total=False):
