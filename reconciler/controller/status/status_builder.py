@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.api.faults import Fault
 from reconciler.controller.statemachine.actions import NAME_TAKEN
 from reconciler.controller.statemachine.exits import describe_exit_code
+from reconciler.controller.statemachine.failures.failure_policy import LAST_LINES
 from reconciler.controller.statemachine.failures.step_failure import describe_container
 from reconciler.controller.statemachine.job_view import (
     ContainerView,
@@ -169,7 +170,7 @@ def _message(observed: Observed | None, record: Record) -> str:
     for kind in ("Failed", "Complete"):
         condition = record.condition(kind)
         if condition is not None and condition.status == "True":
-            return condition.message.partition("; its last lines:\n")[0]
+            return condition.message.partition(f"{LAST_LINES}\n")[0]
     if record.queued:
         return record.queued
     if record.problem is not None:
