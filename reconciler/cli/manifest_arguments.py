@@ -18,6 +18,8 @@ from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
 
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
+#: What a folder does that an API server does not.
+_UNSTARTED: Final = " (a job of which nothing has started yet is made anew instead)"
 #: Bytes that are read of a file: more than the loader accepts, so that it reports the size.
 READ_LIMIT: Final = 64 * 1024 * 1024
 
@@ -98,7 +100,7 @@ def validate_changes(old: Manifests, new: Manifests) -> list[Fault]:
             faults += api.check_update(
                 earlier, document, suspended=mapping_at(earlier.raw, "spec").get("suspend") is True
             )
-    return faults
+    return [replace(fault, message=f"{fault.message}{_UNSTARTED}") for fault in faults]
 
 
 def sort_faults(faults: Iterable[Fault]) -> list[Fault]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -226,7 +227,8 @@ class Controller:
         )
         match desired_state:
             case Apply(desired=desired, faults=faults):
-                return self._reconciler.apply(desired, self._status_context(desired.file, faults))
+                context = self._status_context(desired.file, faults)
+                return self._reconciler.apply(desired, replace(context, line_of=self._line_of(key)))
             case Reject(file=file, faults=faults):
                 self.state.write_invalid_status("TrainJob", key, file, faults)
             case Delete():
@@ -243,6 +245,12 @@ class Controller:
             source=revision.source(file) if revision is not None else {},
             conditions=(revision.condition,) if revision is not None else (),
         )
+
+    def _line_of(self, key: str) -> Callable[[str], int]:
+        """A function that gives the line of a field in the manifest that defines a job now."""
+        entry = self.informer.catalog.jobs.get(key)
+        document = entry.document if entry is not None else None
+        return document.line_of if document is not None else lambda _path: 0
 
     def _locate(self, key: str) -> str | None:
         """The manifest that defines a job now."""

@@ -95,7 +95,13 @@ class Reconciler:
         old = self._state.load(job_key(desired.namespace, desired.name))
         timeline = self._clock.timeline()
         now = self._clock.now_on(timeline)
-        record = accept_manifest(old, desired, uid=str(uuid.uuid4()), now=now)
+        record = accept_manifest(
+            old,
+            desired,
+            uid=str(uuid.uuid4()),
+            now=now,
+            has_started=lambda: old is not None and self._engine.has_started(old),
+        )
         record = self._apply_report(rebase(record, timeline, now=now))
         if record == old and record.finished and record.cleaned and self._state.status_is_current(record):
             return None

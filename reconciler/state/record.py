@@ -137,6 +137,8 @@ class Record(_Frozen):
         rejected_at: when it was refused first, seconds since the epoch.
         refused_under: digest of the policy that refused the job; another policy checks it again.
         recovered: made from the sidecar, and not compared with the engine since.
+        unstarted: no container of this uid is known to have started, ever; False also where that is unknown
+            (a record of an earlier version, or recovered).
     """
 
     version: int = 1
@@ -149,6 +151,8 @@ class Record(_Frozen):
     job: dict[str, Any] = {}
     runtime: dict[str, Any] = {}
     seen_spec: dict[str, Any] = {}
+    #: Digest of the runtime as it was seen last, while nothing has started.
+    seen_runtime: str = ""
     file: str = ""
     attempt: int = 0
     restarts: int = 0
@@ -190,6 +194,7 @@ class Record(_Frozen):
     rejected_at: float = 0.0
     refused_under: str = ""
     recovered: bool = False
+    unstarted: bool = False
 
     @property
     def key(self) -> str:

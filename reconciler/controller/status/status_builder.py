@@ -6,7 +6,7 @@ the latest condition alone (kubeflow/sdk#803: a resumed job says Created for eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class StatusContext:
         engine: name and version; empty while none answers.
         log_dir: where kept logs are; the path of each container's log is below it.
         faults: what is wrong with the manifest now.
+        line_of: the line of a field in the manifest's file; 0 where that is unknown.
         source: where the manifest came from: revision and path (a git repository); empty otherwise.
         conditions: further ones, of the repository; shown until the job has ended, because the status of a
             job that has ended is not written again.
@@ -47,6 +48,7 @@ class StatusContext:
     engine: tuple[str, str] = ("", "")
     log_dir: str = ""
     faults: Sequence[Fault] = ()
+    line_of: Callable[[str], int] = lambda _path: 0
     source: Mapping[str, str] = field(default_factory=dict)
     conditions: Sequence[Mapping[str, str]] = ()
 
@@ -88,7 +90,9 @@ def build_status(
         status["source"] = dict(context.source)
     status["errors"] = error_entries(context.faults)
     if record.rejected:
-        error = {"file": record.file, "line": 0, "path": record.rejected_path, "message": record.rejected}
+        path = record.rejected_path
+        line = context.line_of(path)
+        error = {"file": record.file, "line": line, "path": path, "message": record.rejected}
         status["errors"].append(error)
     status["events"] = [
         {"time": format_time(e.at), "type": e.type, "reason": e.reason, "message": e.message}
