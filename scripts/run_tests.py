@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import ctypes
 import os
 import signal
 import subprocess
@@ -20,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.support import engines, images  # noqa: E402  (the repository is no installed package)
+
+#: ``prctl(2)``.
+PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
@@ -72,7 +76,15 @@ def _prepare() -> None:
 def _pytest(command: list[str]) -> int:
     """Its exit status; on an interrupt it and its workers are given time to clean up what they made."""
     # A process group of its own, workers included: xdist ends its workers without a word.
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ, process_group=0)
+    # It is interrupted, too, when this program is killed: by a time limit, say.
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        env=os.environ,
+        process_group=0,
+        preexec_fn=_interrupt_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  (one thread)
+    )
     try:
         return process.wait()
     except BaseException:
@@ -82,6 +94,11 @@ def _pytest(command: list[str]) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
         raise
+
+
+def _interrupt_with_parent() -> None:
+    """In the child: asks the kernel for an INT when the parent ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _say(text: str) -> None:

@@ -24,6 +24,8 @@ STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
 #: What a shell gives in place of ``<(COMMAND)``, and other names of standard input: pipes, on purpose.
 PIPES: Final = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+#: What a folder does that an API server does not.
+_UNSTARTED: Final = " (a job of which nothing has started yet is made anew instead)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,7 @@ def validate_changes(old: Manifests, new: Manifests) -> list[Fault]:
             faults += api.check_update(
                 earlier, document, suspended=mapping_at(earlier.raw, "spec").get("suspend") is True
             )
-    return faults
+    return [replace(fault, message=f"{fault.message}{_UNSTARTED}") for fault in faults]
 
 
 def sort_faults(faults: Iterable[Fault]) -> list[Fault]:

@@ -10,6 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -254,7 +255,8 @@ class Controller:
         )
         match desired_state:
             case Apply(desired=desired, faults=faults):
-                return self._reconciler.apply(desired, self._status_context(desired.file, faults, key=key))
+                context = self._status_context(desired.file, faults, key=key)
+                return self._reconciler.apply(desired, replace(context, line_of=self._line_of(key)))
             case Reject(file=file, faults=faults):
                 self.state.write_invalid_status("TrainJob", key, file, faults)
             case Delete():
@@ -282,6 +284,12 @@ class Controller:
             return ""
         namespace, _, name = key.partition("/")
         return describe_guard(state, settings.specs, name if namespace == DEFAULT_NAMESPACE else key)
+
+    def _line_of(self, key: str) -> Callable[[str], int]:
+        """A function that gives the line of a field in the manifest that defines a job now."""
+        entry = self.informer.catalog.jobs.get(key)
+        document = entry.document if entry is not None else None
+        return document.line_of if document is not None else lambda _path: 0
 
     def _locate(self, key: str) -> str | None:
         """The manifest that defines a job now."""

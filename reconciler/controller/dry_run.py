@@ -16,6 +16,7 @@ from reconciler.config.settings import Settings
 from reconciler.controller.clock import HostClock, rebase
 from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.enforcement.enforcer import PolicyEnforcer
+from reconciler.controller.engine_session import has_started
 from reconciler.controller.plan_cache import build_plan
 from reconciler.controller.statemachine.acceptance import DesiredJob, accept_manifest, pin_runtime
 from reconciler.controller.statemachine.actions import (
@@ -165,7 +166,14 @@ class _DryRun:
         key, clock = job_key(desired.namespace, desired.name), HostClock()
         timeline = clock.timeline()
         now = clock.now_on(timeline)
-        record = rebase(accept_manifest(old, desired, uid=PLANNED_UID, now=now), timeline, now=now)
+        record = accept_manifest(
+            old,
+            desired,
+            uid=PLANNED_UID,
+            now=now,
+            has_started=lambda: old is not None and has_started(self._engine, old, self._settings.instance),
+        )
+        record = rebase(record, timeline, now=now)
         record = pin_runtime(record, desired, (), now=now)
         if not record.runtime:
             reason = "its runtime is not there"

@@ -39,7 +39,7 @@ from reconciler.controller.statemachine.observation import ImageState, Observed,
 from reconciler.controller.thread_pool import DaemonThreadPool
 from reconciler.engines.protocol import Engine, EngineInfo, NetworkState
 from reconciler.errors import EngineUnavailable
-from reconciler.names import job_selector
+from reconciler.names import LABEL_UID, job_selector
 from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.job_plan import JobPlan
 from reconciler.sources.folder.catalog import Catalog
@@ -198,6 +198,15 @@ class EngineSession:
             progress_endpoints=partial(self._progress_endpoints, plan),
         )
 
+    def has_started(self, record: Record) -> bool:
+        """Whether the engine has a container of the job that has started, recorded or not.
+
+        Raises:
+            EngineUnavailable: no engine answers.
+            EngineError: the listing failed.
+        """
+        return has_started(self._require_connected().engine, record, self._settings.instance)
+
     def probe(self, plan: JobPlan, observed: Observed) -> ProbeResults:
         """The results of the running containers' probes; a container's first request starts its probes."""
         network = observed.network
@@ -256,3 +265,16 @@ class EngineSession:
             keys = self._jobs_waiting_for_image.pop(image, set())
         for key in sorted(keys):
             self._wake(key)
+
+
+def has_started(engine: Engine, record: Record, instance: str) -> bool:
+    """Whether the engine has a container of the job that has started, recorded or not.
+
+    Raises:
+        EngineUnavailable: no engine answers.
+        EngineError: the listing failed.
+    """
+    if record.started_at is None:
+        return False  # nothing was launched yet, which is recorded before it is done
+    found = engine.list_containers(job_selector(record.namespace, record.name, instance))
+    return any(state.state != "created" for state in found if state.labels.get(LABEL_UID) == record.uid)

@@ -100,7 +100,13 @@ class Reconciler:
         old = self._state.load(job_key(desired.namespace, desired.name))
         timeline = self._clock.timeline()
         now = self._clock.now_on(timeline)
-        record = accept_manifest(old, desired, uid=str(uuid.uuid4()), now=now)
+        record = accept_manifest(
+            old,
+            desired,
+            uid=str(uuid.uuid4()),
+            now=now,
+            has_started=lambda: old is not None and self._engine.has_started(old),
+        )
         record = self._apply_report(rebase(record, timeline, now=now))
         if record == old and record.finished and record.cleaned and self._state.status_is_current(record):
             return None
@@ -294,8 +300,11 @@ class Reconciler:
     def _with_log_tail(self, plan: JobPlan, record: Record, context: ExecutionContext) -> Record:
         """Put the last lines of the first failure's log into the record, for the status to show."""
         failure = record.failure
-        if failure is None or failure.log or failure.reason == "StartError":
+        if failure is None or failure.reason == "StartError":
             return record
+        if failure.log:
+            # Known since the first try; the condition came after the last one.
+            return add_log_tail(record, failure.log)
         location = replace(record.log_location(failure.container), attempt=failure.attempt)
         # The others wait to be stopped meanwhile. A stalled container runs on: there is no end to wait for.
         if failure.container_id and failure.reason != STALLED:

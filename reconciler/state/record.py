@@ -140,6 +140,8 @@ class Record(_Frozen):
         unseen: new, and the engine was not looked at for it yet.
         earlier_ids: containers of earlier runs, until they are gone: by its id one is known that was renamed.
         strays: ids of what carries the job's labels, is not its own, and was reported.
+        unstarted: no container of this uid is known to have started, ever; False also where that is unknown
+            (a record of an earlier version, or recovered).
     """
 
     version: int = 1
@@ -152,6 +154,8 @@ class Record(_Frozen):
     job: dict[str, Any] = {}
     runtime: dict[str, Any] = {}
     seen_spec: dict[str, Any] = {}
+    #: Digest of the runtime as it was seen last, while nothing has started.
+    seen_runtime: str = ""
     file: str = ""
     attempt: int = 0
     restarts: int = 0
@@ -196,6 +200,7 @@ class Record(_Frozen):
     unseen: bool = False
     earlier_ids: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    unstarted: bool = False
 
     @property
     def key(self) -> str:

@@ -2,8 +2,9 @@
 
 Several test sessions and their workers run side by side, so an engine started here belongs to none of
 them: it is started under a file lock, detached, and found again by its socket. Whoever uses one holds a
-shared lock on ``users.lock``; the last one out stops what was started here (a crashed session lets go by
-itself). ``python -m tests.support.engines start`` keeps them until ``stop``.
+shared lock on ``users.lock``; the last one out stops what was started here. A session that is killed lets go
+without a word: so a watcher, started with the first engine, waits until nobody holds the lock and does the
+same. ``python -m tests.support.engines start`` keeps them until ``stop``.
 
 Importable without pytest. What can go wrong: no root (Docker can't be started), no kernel support; then
 :class:`EngineMissing` says so and tests that need the engine are skipped with that reason.
@@ -32,6 +33,7 @@ KINDS = ("podman", "docker")
 RUN_DIR = Path(os.environ.get("RECONCILER_TEST_RUN", f"/tmp/reconciler-test-{os.getuid()}"))
 CACHE_DIR = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "reconciler-test"
 
+ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 #: For a Podman service: on each /info it has dpkg look up the packages of its helpers, half a second of work.
 WITHOUT_PACKAGES = {"DPKG_ADMINDIR": "/nonexistent"}
@@ -51,6 +53,10 @@ events_logger = "file"
 
 class EngineMissing(Exception):  # noqa: N818  (a state of the world, not a mistake)
     """This machine has no such engine and none can be started; the message says why."""
+
+
+#: How many times this process is in :func:`using_engines`.
+_uses: list[None] = []
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -161,6 +167,22 @@ def _start(kind: str, url: str) -> None:
         )
     (RUN_DIR / f"{kind}.started").write_text(str(process.pid))
     await_answer(kind, url, process, log)
+    start_watcher()
+
+
+def start_watcher() -> None:
+    """Starts what stops the engines when every user of them has been killed, if there is one by now."""
+    if not _uses:
+        return
+    subprocess.Popen(
+        (sys.executable, "-m", "tests.support.engines", "watch"),
+        cwd=ROOT,
+        env={**os.environ, "RECONCILER_TEST_RUN": str(RUN_DIR)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def await_answer(kind: str, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -184,13 +206,25 @@ def await_answer(kind: str, url: str, process: subprocess.Popen[bytes], log: Pat
 def using_engines() -> Iterator[None]:
     """Hold the engines while in use; on leaving, the last user stops those that were started here."""
     with locked("users.lock", fcntl.LOCK_SH) as file:
+        _uses.append(None)
         try:
             yield
         finally:
+            _uses.pop()
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if not (RUN_DIR / "keep").exists():
                     stop_engines()
+
+
+def watch() -> None:
+    """Wait until nobody uses the engines; stop them unless they are to be kept.
+
+    While it waits for the lock others may still share it.
+    """
+    with locked("users.lock", fcntl.LOCK_EX):
+        if not (RUN_DIR / "keep").exists():
+            stop_engines()
 
 
 def stop_engines() -> None:
@@ -228,12 +262,18 @@ def _stop(pid: int, kind: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``start`` prints shell exports of what runs now; ``stop`` ends what was started here."""
+    """``start`` prints shell exports of what runs now; ``stop`` ends what was started here.
+
+    ``watch`` is for this module's own use.
+    """
     parser = argparse.ArgumentParser(prog="python -m tests.support.engines", description=__doc__)
-    parser.add_argument("action", choices=("start", "stop"))
+    parser.add_argument("action", choices=("start", "stop", "watch"))
     parser.add_argument("kinds", nargs="*", metavar="podman|docker", help="default: both")
     options = parser.parse_args(arguments)
     RUN_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if options.action == "watch":
+        watch()
+        return 0
     if options.action == "stop":
         (RUN_DIR / "keep").unlink(missing_ok=True)
         stop_engines()

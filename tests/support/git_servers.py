@@ -214,8 +214,10 @@ def command_lines() -> bytes:
 def traces(folder: Path, secret: str) -> list[str]:
     """Files below a folder that hold the secret."""
     found = []
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            if path.is_file() and secret.encode() in path.read_bytes():
-                found.append(str(path))
+    # Folders come and go meanwhile: os.walk passes over them, rglob raises.
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            with contextlib.suppress(OSError):
+                if path.is_file() and secret.encode() in path.read_bytes():
+                    found.append(str(path))
     return found

@@ -176,6 +176,7 @@ def _serve(user: User) -> None:
             start_new_session=True,
         )
     (engines.RUN_DIR / f"{KIND}.started").write_text(str(process.pid))
+    engines.start_watcher()
     engines.await_answer(KIND, user.url, process, log)
 
 

@@ -54,9 +54,10 @@ class TorchEnvInjection(Model):
 
 
 def _validate_processes(value: Any) -> int | str:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if value in ("auto", "cpu", "gpu") or (is_number and 1 <= value < 2**31):
-        return value  # type: ignore[no-any-return]  (one of the two, as just checked)
+    if isinstance(value, str) and value in ("auto", "cpu", "gpu"):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31:
+        return value
     message = "must be auto, cpu, gpu or a number of at least 1 without quotes"
     raise PydanticCustomError("rule", "{message}", {"message": message})
 

@@ -13,7 +13,6 @@ from reconciler.api.models.runtime_patch import PodSpecPatch, RuntimePatch
 from reconciler.api.models.trainjob import TrainJob
 from reconciler.api.name_syntax import validate_domain_prefixed_path
 from reconciler.api.step_names import DATASET_INITIALIZER, MODEL_INITIALIZER, NODE
-from reconciler.api.validation.jobset.pod_rules import check_env
 
 #: Container -> the field of a TrainJob that sets its environment, so that no patch may.
 _ENV_FIELDS: Final[Mapping[str, str]] = {
@@ -79,7 +78,6 @@ def _check_containers(pod: PodSpecPatch, step: ReplicatedJob, base: str) -> Find
     for field, word, containers in lists:
         for index, container in enumerate(containers):
             path = f"{base}.{field}[{index}]"
-            yield from check_env(container.env, f"{path}.env")
             if container.name not in present:
                 yield (
                     f"{path}.name",

@@ -21,6 +21,7 @@ def check(job: TrainJob, runtime: Runtime) -> Findings:
 
 def check_own_fields(job: TrainJob) -> Findings:
     """Yields the faults that the job has with any runtime: environment and resources."""
+    yield from _check_patched_env(job)
     trainer, initializer = job.spec.trainer, job.spec.initializer
     if trainer is not None:
         yield from pod_rules.check_env(trainer.env, "spec.trainer.env")
@@ -29,3 +30,20 @@ def check_own_fields(job: TrainJob) -> Findings:
         yield from pod_rules.check_env(initializer.dataset.env, "spec.initializer.dataset.env")
     if initializer is not None and initializer.model is not None:
         yield from pod_rules.check_env(initializer.model.env, "spec.initializer.model.env")
+
+
+def _check_patched_env(job: TrainJob) -> Findings:
+    """Yields the faults of the environment that patches give to containers."""
+    for index, patch in enumerate(job.spec.runtime_patches):
+        for position, patched in enumerate(patch.replicated_jobs):
+            pod = patched.pod_spec
+            base = (
+                f"spec.runtimePatches[{index}].trainingRuntimeSpec.template.spec.replicatedJobs[{position}]"
+            )
+            base += ".template.spec.template.spec"
+            for field, containers in (
+                ("initContainers", pod.init_containers if pod else ()),
+                ("containers", pod.containers if pod else ()),
+            ):
+                for number, container in enumerate(containers):
+                    yield from pod_rules.check_env(container.env, f"{base}.{field}[{number}].env")

@@ -122,16 +122,18 @@ def render_checked(submission: Submission, *, file: str, runtimes: Iterable[Docu
 
 def _find_planning_errors(documents: Sequence[Document], runtimes: Sequence[Document]) -> list[Fault]:
     """Returns why the job makes no plan, or why its function would not run."""
+    from reconciler.api import ClusterTrainingRuntime, TrainingRuntime, TrainJob  # noqa: PLC0415  (builds models)
     from reconciler.plan.builder import build  # noqa: PLC0415  (imports the models)
 
     job = documents[0]
     ref = job.raw["spec"]["runtimeRef"]
     known = {(runtime.kind, runtime.name): runtime for runtime in (*runtimes, *documents[1:])}
     runtime = known.get((ref.get("kind"), ref["name"]))
-    if runtime is None or runtime.model is None or job.model is None:
+    model = runtime.model if runtime is not None else None
+    if not isinstance(job.model, TrainJob) or not isinstance(model, ClusterTrainingRuntime | TrainingRuntime):
         return []
     try:
-        plan = build(job.model, runtime.model)  # type: ignore[arg-type]  (by their kinds)
+        plan = build(job.model, model)
     except PlanError as error:
         return [job.error(error.path, str(error))]
     return [job.error(path, message) for path, message in plan.warnings if path == "spec.trainer.command"]

@@ -3,11 +3,17 @@
 Upstream's rules for updates (``spec`` is immutable but for ``suspend``, and ``runtimePatches`` while the job
 is suspended) decide what reaches the record; the record, not the manifest, is what gets planned. That is how
 a running job survives its manifest being broken, its runtime edited or deleted.
+
+Until something of a job has started there is nothing to protect: an edit of its file, or of its runtime's, is
+then taken as the object made anew. (That is a rule for files, whose author corrects a typo in place; a write
+through a Kubernetes API follows upstream.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,7 +47,14 @@ class DesiredJob:
     policy_digest: str = ""
 
 
-def accept_manifest(record: Record | None, desired: DesiredJob, *, uid: str, now: float) -> Record:
+def accept_manifest(
+    record: Record | None,
+    desired: DesiredJob,
+    *,
+    uid: str,
+    now: float,
+    has_started: Callable[[], bool] = lambda: False,
+) -> Record:
     """Returns the record of a job by its manifest: a new one, or what upstream lets the manifest change.
 
     Args:
@@ -49,6 +62,8 @@ def accept_manifest(record: Record | None, desired: DesiredJob, *, uid: str, now
         desired: its manifest now.
         uid: for a new job, or for the recreated one (rerun, ``Recreate``).
         now: seconds since the epoch.
+        has_started: whether the engine has a container of the job that has started and is not in the record
+            yet; asked only where it matters.
     """
     if record is None:
         return _new_record(desired, uid=uid, now=now)
@@ -62,9 +77,13 @@ def accept_manifest(record: Record | None, desired: DesiredJob, *, uid: str, now
     token = _annotation(job, ANNOTATION_RERUN)
     if token and token != record.rerun:
         return _recreate(record, desired, uid=uid, now=now, why="rerun was asked for")
+    faults = _update_faults(record, job)
+    if record.unstarted and (edited := _edited(record, desired, faults)) and not has_started():
+        return _make_anew(record, desired, uid=uid, now=now, edited=edited)
+    if record.unstarted and desired.runtime is not None:
+        record = record.replace(seen_runtime=_digest(desired.runtime))
     if is_refused_before_start(record) and (why := _change_after_refusal(record, desired)):
         return _recreate(record, desired, uid=uid, now=now, why=why)
-    faults = _update_faults(record, job)
     if not faults:
         record = record.replace(observed_generation=record.generation, **_NOT_REJECTED)
         return record.replace(job=dict(job)) if job != record.job else record
@@ -108,6 +127,8 @@ def _new_record(desired: DesiredJob, *, uid: str, now: float) -> Record:
         file=desired.file,
         rerun=_annotation(desired.job, ANNOTATION_RERUN),
         unseen=True,
+        seen_runtime=_digest(desired.runtime) if desired.runtime is not None else "",
+        unstarted=True,
     )
     return record.with_event("Created", "TrainJob accepted", now=now)
 
@@ -136,6 +157,39 @@ def _recreate(record: Record, desired: DesiredJob, *, uid: str, now: float, why:
         strays=record.strays,
     )
     return new.with_event("Recreated", f"The job starts afresh: {why}.", now=now)
+
+
+def _make_anew(record: Record, desired: DesiredJob, *, uid: str, now: float, edited: str) -> Record:
+    """Returns the record of a job of which nothing has started, as if it had been written like this at first.
+
+    It has another uid and generation 1. Its attempt is a new one only where an engine has refused to start
+    one before: then there may be a log of that number. Jobs keep their places in the queue when the runtime
+    that they share is edited.
+    """
+    new = _recreate(record, desired, uid=uid, now=now, why=f"its {edited} changed before anything of it ran")
+    return new.replace(
+        generation=1,
+        attempt=new.attempt if record.containers else record.attempt,
+        created_at=record.created_at if edited == "runtime" else now,
+    )
+
+
+def _edited(record: Record, desired: DesiredJob, faults: Sequence[Fault]) -> str:
+    """Returns what was edited since the last pass that only a new object can have; "" for nothing.
+
+    A suspended job keeps the runtime that it was made with, as upstream.
+    """
+    if faults:
+        return "manifest"
+    seen, suspended = record.seen_runtime, record.suspended or bool(_spec(record.job).get("suspend"))
+    if desired.runtime is None or not seen or suspended:
+        return ""
+    return "" if _digest(desired.runtime) == seen else "runtime"
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _change_after_refusal(record: Record, desired: DesiredJob) -> str:

@@ -17,6 +17,8 @@ def apply_action_result(record: Record, result: ActionResult, now: float) -> Rec
         net = result.network
         record = record.replace(network_id=net.id, subnet=net.subnet, gateway=net.gateway, port=net.port)
     record = _apply_admission(record, result, now)
+    if result.started and record.unstarted:
+        record = record.replace(unstarted=False)
     for started in result.started:
         record = record.with_container(started.name, container_id=started.id, ip=started.ip, started_at=now)
         record = record.with_event("Started", f"Started container {started.name}", now=now)

@@ -64,6 +64,8 @@ def _record_container(record: Record, view: ContainerView) -> Record:
         changes["ip"] = state.address
     if state.started_at is not None and view.record.started_at is None:
         changes["started_at"] = state.started_at
+    if state.started_at is not None and record.unstarted:
+        record = record.replace(unstarted=False)
     return record.with_container(view.plan.name, **changes) if changes else record
 
 

@@ -6,7 +6,7 @@ the latest condition alone (kubeflow/sdk#803: a resumed job says Created for eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.api.faults import Fault
 from reconciler.controller.statemachine.actions import NAME_TAKEN
 from reconciler.controller.statemachine.exits import describe_exit_code
+from reconciler.controller.statemachine.failures.failure_policy import LAST_LINES
 from reconciler.controller.statemachine.job_view import (
     ContainerView,
     JobView,
@@ -39,6 +40,7 @@ class StatusContext:
         engine: name and version; empty while none answers.
         log_dir: where kept logs are; the path of each container's log is below it.
         faults: what is wrong with the manifest now.
+        line_of: the line of a field in the manifest's file; 0 where that is unknown.
         source: where the manifest came from: revision and path (a git repository); empty otherwise.
         conditions: further ones, of the repository; shown until the job has ended, because the status of a
             job that has ended is not written again.
@@ -50,6 +52,7 @@ class StatusContext:
     engine: tuple[str, str] = ("", "")
     log_dir: str = ""
     faults: Sequence[Fault] = ()
+    line_of: Callable[[str], int] = lambda _path: 0
     source: Mapping[str, str] = field(default_factory=dict)
     conditions: Sequence[Mapping[str, str]] = ()
     manifest_missing: str = ""
@@ -95,7 +98,9 @@ def build_status(
         status["source"] = dict(context.source)
     status["errors"] = error_entries(context.faults)
     if record.rejected:
-        error = {"file": record.file, "line": 0, "path": record.rejected_path, "message": record.rejected}
+        path = record.rejected_path
+        line = context.line_of(path)
+        error = {"file": record.file, "line": line, "path": path, "message": record.rejected}
         status["errors"].append(error)
     status["events"] = [
         {"time": format_time(e.at), "type": e.type, "reason": e.reason, "message": e.message}
@@ -204,7 +209,7 @@ def _message(
     for kind in ("Failed", "Complete"):
         condition = record.condition(kind)
         if condition is not None and condition.status == "True":
-            return condition.message.partition("; its last lines:\n")[0]
+            return condition.message.partition(f"{LAST_LINES}\n")[0]
     if context.manifest_missing:
         return context.manifest_missing
     if record.queued:

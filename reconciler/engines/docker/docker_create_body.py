@@ -10,6 +10,7 @@ from reconciler.engines.host import cdi, host_devices, sub_paths
 from reconciler.engines.http.resource_limits import CPU_PERIOD, SHM_PATH, cpu_quota, shm_size
 from reconciler.engines.specs import ContainerSpec, Mount, Security
 from reconciler.errors import StartFailed
+from reconciler.plan.pod.device_variables import hide_devices
 
 
 def docker_create_body(spec: ContainerSpec, *, with_cdi: bool) -> dict[str, Any]:
@@ -22,10 +23,13 @@ def docker_create_body(spec: ContainerSpec, *, with_cdi: bool) -> dict[str, Any]
     Raises:
         StartFailed: a device that this Docker cannot give, a sub-path that leads out of its volume.
     """
+    devices = _devices(spec, with_cdi=with_cdi)
+    by_variable = any(request.get("Driver") != "cdi" for request in devices["DeviceRequests"])
+    env = hide_devices(spec.env, given_by_variable=by_variable)
     body: dict[str, Any] = {
         "Image": spec.image,
         "Labels": dict(spec.labels),
-        "Env": [f"{name}={value}" for name, value in spec.env.items()],
+        "Env": [f"{name}={value}" for name, value in env.items()],
         "User": spec.security.user,
         "WorkingDir": spec.working_dir,
         "Tty": spec.tty,
@@ -36,7 +40,7 @@ def docker_create_body(spec: ContainerSpec, *, with_cdi: bool) -> dict[str, Any]
             **_limits(spec),
             **_mounts(spec),
             **_security(spec.security),
-            **_devices(spec, with_cdi=with_cdi),
+            **devices,
             "RestartPolicy": {"Name": "no"},
         },
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, ClassVar, Final
 
@@ -46,6 +46,10 @@ from reconciler.errors import NotFound
 _SUB_PATHS: Final = (1, 45)
 
 
+#: State in a listing -> the events that say that it is another by now.
+_AHEAD: Final[Mapping[str, tuple[str, ...]]] = {"running": ("die", "pause"), "paused": ("unpause", "die")}
+
+
 class DockerEngine(HttpEngine):
     """Docker at a daemon's address.
 
@@ -70,8 +74,8 @@ class DockerEngine(HttpEngine):
         super().__init__(self._api, address_pool=address_pool)
         self._start_cache: InspectCache[float | None] = InspectCache()
         self._pids: InspectCache[int] = InspectCache()
-        #: Whether the last event of the container was its exit (True) or its start (False).
-        self._exited_by_event: InspectCache[bool] = InspectCache()
+        #: The last event of a container that has changed its state.
+        self._last_action: InspectCache[str] = InspectCache()
 
     # --- listing and inspecting
 
@@ -84,9 +88,9 @@ class DockerEngine(HttpEngine):
         )
 
     def _parse_event(self, item: EventAnswer) -> EngineEvent | None:
-        if item["Type"] == "container" and item.get("Action") in {"die", "start"}:
+        if item["Type"] == "container" and item.get("Action") in {"die", "start", "pause", "unpause"}:
             container = (item.get("Actor") or {}).get("ID", "")
-            self._exited_by_event.put(container, item["Action"] == "die")
+            self._last_action.put(container, item["Action"])
         return super()._parse_event(item)
 
     def _listed_container(self, item: docker_answers.ListedAnswer) -> ContainerState:
@@ -94,8 +98,8 @@ class DockerEngine(HttpEngine):
         container = item["Id"]
         state = parse_state(item["State"])
         started, exited = None, None
-        if state == "running" and self._exited_by_event.get(container):
-            # Docker sends the event of an exit before its listing has it; an inspect waits until it is over.
+        if self._last_action.get(container) in _AHEAD.get(state, ()):
+            # Docker sends these events before its listing has the state; an inspect waits until it is over.
             state = parse_state(self._inspect(container)["State"]["Status"])
         if state != "created":
             started, exited = self._start_and_exit(container, exited=state == "exited")

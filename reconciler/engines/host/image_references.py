@@ -48,9 +48,13 @@ def full_name(image: str) -> str:
     registry, rest = _split_registry(image)
     if registry == DEFAULT_REGISTRY and "/" not in rest:
         rest = f"library/{rest}"
-    if "@" not in rest and ":" not in rest.rsplit("/", 1)[-1]:
-        rest += ":latest"
-    return f"{registry}/{rest}"
+    return f"{registry}/{with_tag(rest)}"
+
+
+def with_tag(image: str) -> str:
+    """Returns the name with the tag that is meant where it has none and no digest: ``latest``."""
+    tagged = "@" in image or ":" in image.rsplit("/", 1)[-1]
+    return image if tagged else f"{image}:latest"
 
 
 def _split_registry(name: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from reconciler.engines.host.image_references import full_name, registry_of
+from reconciler.engines.host.image_references import registry_of, with_tag
 from reconciler.engines.http.error_patterns import BUSY_ERRORS, PULL_ERRORS, START_ERRORS
 from reconciler.errors import (
     Busy,
@@ -66,6 +66,10 @@ _USED = re.compile(
 )
 _NOT_RUNNING = re.compile(
     r"state improper|is not running|is not paused|can only kill running|not running", re.IGNORECASE
+)
+#: Where engines repeat the image that was asked for.
+_IMAGE_AGAIN = re.compile(
+    r"initializing source docker://\S+: |reading manifest \S+ in \S+: |manifest for \S+ not found: "
 )
 
 
@@ -132,12 +136,14 @@ def name_conflict(engine: str, kind: str, name: str) -> Conflict:
 
 
 def pull_error(image: str, detail: str) -> ImageError:
-    """Returns the exception for a failed pull; it names image, registry and the registry's reason."""
-    detail = " ".join(detail.split()).rstrip(". ")
+    """Returns the exception for a failed pull; it names image, registry and reason, each once."""
+    detail = _IMAGE_AGAIN.sub("", " ".join(detail.split())).rstrip(". ")
     entry = next((entry for entry in PULL_ERRORS if entry.pattern.search(detail)), None)
     reason = f"{entry.meaning} ({detail})" if entry else detail
+    registry = registry_of(image)
+    where = "" if image.startswith(f"{registry}/") else f" from {registry}"
     return ImageError(
-        f"Image {image} ({full_name(image)}) could not be pulled from {registry_of(image)}: {reason}.",
+        f"Image {with_tag(image)} could not be pulled{where}: {reason}.",
         remedy=entry.remedy if entry else "",
     )
 

@@ -51,6 +51,7 @@ from reconciler.engines.protocol import (
 )
 from reconciler.engines.specs import ContainerSpec, Mount
 from reconciler.errors import Conflict, Drifted, EngineError
+from reconciler.plan.pod.device_variables import list_hidden
 
 #: Seconds without a byte from the registry after which a pull fails.
 PULL_SECONDS: Final = 600.0
@@ -381,9 +382,9 @@ class HttpEngine(HttpObjects):
             raise error_mapping.pull_error(image, error.detail) from error
         follow_pull(image, stream, progress, engine=self._http.engine)
 
-    def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:  # noqa: ARG002  (the Protocol's)
-        """Returns nothing: a created container is verified by inspect."""
-        return ()
+    def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """Returns which variables are not passed on; all else is verified by inspect after the create."""
+        return tuple(list_hidden(spec.env))
 
     def devices(self) -> Mapping[str, tuple[str, ...]]:
         """Returns the host's devices by class (CDI's inventory, and GPUs no specification describes)."""

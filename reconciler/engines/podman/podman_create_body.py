@@ -13,6 +13,7 @@ from reconciler.engines.host import cdi, host_devices, sub_paths
 from reconciler.engines.http.resource_limits import CPU_PERIOD, SHM_PATH, cpu_quota, shm_size
 from reconciler.engines.specs import ContainerSpec, Mount, Security
 from reconciler.errors import StartFailed
+from reconciler.plan.pod.device_variables import hide_devices
 
 
 def podman_create_body(
@@ -27,7 +28,7 @@ def podman_create_body(
         "name": spec.name,
         "image": spec.image,
         "labels": dict(spec.labels),
-        "env": dict(spec.env),
+        "env": hide_devices(spec.env),
         "stop_timeout": math.ceil(spec.stop_grace),
         # Whatever containers.conf says: the log must be readable, complete, and end when the container does.
         "log_configuration": {"driver": "k8s-file"},

@@ -227,8 +227,9 @@ class PodmanEngine(HttpEngine):
         return self._user_privileges or rootless_limits.detect_privileges(self.info())
 
     def limitations(self, spec: ContainerSpec) -> tuple[str, ...]:
-        """Returns what rootless Podman ignores of a specification."""
-        return tuple(rootless_limits.list_limitations(spec, self._privileges))
+        """Returns what Podman, or a rootless one, ignores of a specification."""
+        ignored = rootless_limits.list_limitations(spec, self._privileges)
+        return (*super().limitations(spec), *ignored)
 
     def start_container(self, container: str) -> None:
         """Starts a created container and verifies its devices, as Podman resolves them only now."""

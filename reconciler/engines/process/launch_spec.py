@@ -117,7 +117,28 @@ def _environment(
     env.update(_visible_devices(spec, placement))
     for target, source in layout.paths.items():
         env[f"RECONCILER_MOUNT_{re.sub(r'[^A-Z0-9]+', '_', target.upper()).strip('_')}"] = source
-    return {**env, **rewriter.rewrite_environment(spec.env), MARKER: placement.id}
+    own = rewriter.rewrite_environment(spec.env)
+    return {**env, **own, **_narrow_devices(own, env, placement), MARKER: placement.id}
+
+
+def _narrow_devices(
+    own: Mapping[str, str], assigned: Mapping[str, str], placement: Placement
+) -> dict[str, str]:
+    """Returns the manifest's choice among the assigned GPUs, which it numbers from 0 as in a container.
+
+    On a machine without GPUs the variables are the manifest's. A choice that is not understood is none.
+    """
+    narrowed: dict[str, str] = {}
+    for kind, variable in host_facts.VISIBLE.items():
+        if variable not in own or not placement.inventory.get(kind):
+            continue
+        mine = [index for index in assigned[variable].split(",") if index]
+        chosen = [part.strip() for part in own[variable].split(",") if part.strip()]
+        if all(part.isascii() and part.isdigit() for part in chosen):
+            narrowed[variable] = ",".join(mine[int(part)] for part in chosen if int(part) < len(mine))
+        else:
+            narrowed[variable] = "" if chosen == ["-1"] else ",".join(mine)
+    return narrowed
 
 
 def _visible_devices(spec: ContainerSpec, placement: Placement) -> dict[str, str]:

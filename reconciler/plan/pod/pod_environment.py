@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from reconciler.plan.field_warnings import FieldWarnings
 from reconciler.plan.job_plan import EnvFrom, EnvVar, KeyRef
+from reconciler.plan.pod.device_variables import IGNORED, gives_devices
 from reconciler.plan.pod.downward_api import RESTART_ATTEMPT, PodFields
 
 _Kind = Literal["Secret", "ConfigMap"]
@@ -59,7 +60,11 @@ def _plan_variable(
     if source.get("fileKeyRef"):
         warnings.add("valueFrom.fileKeyRef", "variables from files of a volume are not supported: left out")
         return None
-    return EnvVar(name=name, value=str(variable.get("value") or ""))
+    value = str(variable.get("value") or "")
+    if gives_devices(name, value):
+        warnings.add("value", IGNORED)
+        return None
+    return EnvVar(name=name, value=value)
 
 
 def _is_reference(ref: Mapping[str, Any]) -> bool:

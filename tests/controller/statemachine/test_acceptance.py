@@ -23,8 +23,96 @@ def desired(policy: str = "Refuse", file: str = "/specs/demo.yaml", **spec: Any)
 
 @pytest.fixture
 def accepted() -> Record:
-    """A job that was accepted at second 10."""
-    return accept_manifest(None, desired(), uid="u1", now=10.0)
+    """A job that was accepted at second 10, and has started."""
+    return accept_manifest(None, desired(), uid="u1", now=10.0).replace(unstarted=False)
+
+
+@pytest.fixture
+def unstarted(accepted: Record) -> Record:
+    """The same, but nothing of it has started."""
+    return accepted.replace(unstarted=True)
+
+
+def test_an_edit_before_anything_has_started_is_the_job_made_anew(unstarted: Record) -> None:
+    anew = accept_manifest(unstarted, desired(trainer={"numNodes": 4}), uid="u2", now=20.0)
+
+    assert (anew.uid, anew.generation, anew.attempt, anew.created_at) == ("u2", 1, 0, 20.0)
+    assert anew.job["spec"]["trainer"] == {"numNodes": 4}
+    assert anew.rejected == ""
+    assert "before anything of it ran" in anew.events[-1].message
+    assert anew.unstarted
+
+
+def _with_runtime(image: str, **spec: Any) -> DesiredJob:
+    return replace(desired(**spec), runtime={"kind": "ClusterTrainingRuntime", "spec": {"image": image}})
+
+
+def _pinned(record: Record, manifest: DesiredJob) -> Record:
+    return pin_runtime(accept_manifest(record, manifest, uid="u2", now=11.0), manifest, (), now=12.0)
+
+
+def test_an_edit_of_the_runtime_before_anything_has_started_keeps_the_place_in_the_queue(
+    unstarted: Record,
+) -> None:
+    pinned = _pinned(unstarted, _with_runtime("wrong"))
+
+    same = accept_manifest(pinned, _with_runtime("wrong"), uid="u2", now=20.0)
+    anew = accept_manifest(pinned, _with_runtime("right"), uid="u2", now=20.0)
+
+    assert same == pinned
+    assert (anew.uid, anew.runtime, anew.created_at, anew.clock_from) == ("u2", {}, 10.0, 20.0)
+    assert accept_manifest(anew, _with_runtime("right"), uid="u3", now=30.0).uid == "u2"
+
+
+def test_a_runtime_that_is_gone_and_comes_back_changes_nothing(unstarted: Record) -> None:
+    pinned = _pinned(unstarted, _with_runtime("wrong"))
+
+    gone = accept_manifest(pinned, desired(), uid="u2", now=20.0)
+    back = accept_manifest(gone, _with_runtime("wrong"), uid="u3", now=30.0)
+
+    assert back == pinned
+
+
+def test_a_suspended_job_keeps_its_runtime_when_it_is_resumed(unstarted: Record) -> None:
+    pinned = _pinned(unstarted, _with_runtime("old", suspend=True))
+
+    edited = accept_manifest(pinned, _with_runtime("new", suspend=True), uid="u2", now=20.0)
+    resumed = accept_manifest(edited, _with_runtime("new"), uid="u3", now=30.0)
+
+    assert (resumed.uid, resumed.runtime["spec"]) == ("u1", {"image": "old"})
+
+
+def test_a_runtime_with_values_that_json_does_not_keep_is_no_edit(unstarted: Record) -> None:
+    odd = replace(desired(), runtime={"spec": {1: float("nan")}})
+    pinned = Record.model_validate_json(_pinned(unstarted, odd).model_dump_json())
+
+    assert accept_manifest(pinned, odd, uid="u2", now=20.0).uid == "u1"
+
+
+@pytest.mark.parametrize("change", [{"suspend": True}, {"annotations": {"a": "b"}}])
+def test_what_upstream_lets_change_is_an_update_even_before_the_start(
+    unstarted: Record, change: dict[str, Any]
+) -> None:
+    changed = accept_manifest(unstarted, desired(**change), uid="u2", now=20.0)
+
+    assert changed.uid == "u1"
+
+
+def test_a_container_that_started_unrecorded_counts(unstarted: Record) -> None:
+    changed = accept_manifest(
+        unstarted, desired(trainer={"numNodes": 4}), uid="u2", now=20.0, has_started=lambda: True
+    )
+
+    assert changed.uid == "u1"
+    assert changed.rejected
+
+
+def test_an_edit_after_the_engine_refused_a_start_is_the_next_attempt(unstarted: Record) -> None:
+    refused = unstarted.with_container("demo-node-0", start_error="no such path")
+
+    anew = accept_manifest(refused, desired(trainer={"numNodes": 4}), uid="u2", now=20.0)
+
+    assert (anew.uid, anew.generation, anew.attempt) == ("u2", 1, 1)
 
 
 def test_a_new_job_counts_its_deadline_from_acceptance(accepted: Record) -> None:

@@ -184,6 +184,19 @@ def test_a_failed_create_is_explained(
 def test_a_failed_pull_names_image_registry_and_reason(detail: str, expected: str) -> None:
     error = pull_error("team/app", detail)
 
-    for part in ("team/app", "docker.io/team/app:latest", "from docker.io", expected, detail):
+    for part in ("team/app:latest", "from docker.io", expected, detail):
         assert part in error.message
+    assert error.message.count("team/app") == 1
     assert error.remedy
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "initializing source docker://localhost:1/app:1: pinging container registry: connection refused",
+        "initializing source docker://localhost:1/app:1: reading manifest 1 in localhost:1/app: manifest unknown",
+        "manifest for localhost:1/app:1 not found: manifest unknown: manifest unknown",
+    ],
+)
+def test_a_failed_pull_names_the_image_once(detail: str) -> None:
+    assert pull_error("localhost:1/app:1", detail).message.count("localhost:1") == 1

@@ -34,6 +34,8 @@ JOB_MESSAGES: Final = {
 #: Of a failure's last log lines, how many the Failed condition repeats, and how many characters of each.
 LINES_SHOWN: Final = 5
 LINE_LENGTH: Final = 300
+#: Between the condition's message and those lines.
+LAST_LINES: Final = "; its last lines:"
 
 
 def apply_failure_policy(plan: JobPlan, record: Record, failure: StepFailure, *, now: float) -> Record:
@@ -108,11 +110,14 @@ def add_log_tail(record: Record, lines: tuple[str, ...]) -> Record:
     failure, failed = record.failure, record.condition("Failed")
     if failure is None:
         return record
-    record = record.replace(failure=failure.replace(log=lines))
+    if failure.log != lines:
+        record = record.replace(failure=failure.replace(log=lines))
     shown = [line[:LINE_LENGTH] for line in lines[-LINES_SHOWN:] if line.strip()]
-    if failed is None or not shown or not failed.message.endswith(failure.message):
+    if failed is None or not shown or LAST_LINES in failed.message:
         return record
-    message = "\n".join([f"{failed.message}; its last lines:", *shown])
+    if not failed.message.endswith(failure.message):
+        return record
+    message = "\n".join([f"{failed.message}{LAST_LINES}", *shown])
     return record.with_condition("Failed", failed.status, failed.reason, message, now=failed.at)
 
 
