@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
 from reconciler.engines.host.image_references import full_name, registry_of
 from reconciler.engines.http.error_patterns import PULL_ERRORS, START_ERRORS
 from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
@@ -165,6 +166,13 @@ def unavailable(engine: str, url: str, reason: object) -> EngineUnavailable:
     """Returns the exception for an engine that does not answer at its address."""
     return EngineUnavailable(
         f"{engine} does not answer at {url}: {reason}.".replace("..", "."), remedy=start_remedy(engine, url)
+    )
+
+
+def out_of_descriptors(engine: str) -> EngineUnavailable:
+    """Returns the exception for a connection that this process may not open any more."""
+    return EngineUnavailable(
+        f"{engine} cannot be asked: this process has too many files open.", remedy=OUT_OF_DESCRIPTORS
     )
 
 

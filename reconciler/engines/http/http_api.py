@@ -14,11 +14,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler.common.liveness import NO_LIMIT, allow_time
+from reconciler.common.os_errors import is_out_of_descriptors
 from reconciler.engines.http import error_mapping
 from reconciler.engines.http.client_pool import ClientPool
 from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.response_streams import RawStream
-from reconciler.errors import EngineError
+from reconciler.errors import EngineError, EngineUnavailable
 
 #: Seconds for calls that only read or write the engine's records; starting and stopping have their own.
 CALL_SECONDS: Final = 60.0
@@ -113,7 +114,15 @@ class HttpApi(ABC):
         try:
             return self._clients.create() if new else self._clients.get()
         except OSError as error:
-            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: OSError) -> EngineUnavailable:
+        """Returns the exception for a request that could not be made or answered."""
+        if is_out_of_descriptors(error):
+            # Connections that other threads keep open for their next request are what can be missed.
+            self._clients.close()
+            return error_mapping.out_of_descriptors(self.engine)
+        return error_mapping.unavailable(self.engine, self.url, root_cause(error))
 
     def _send(
         self,
@@ -148,7 +157,7 @@ class HttpApi(ABC):
         except ReadTimeout as error:
             raise error_mapping.timed_out(self.engine, action) from error
         except OSError as error:  # requests' and both clients' exceptions are OSErrors
-            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
+            raise self._unavailable(error) from error
         if response.status_code >= 400:
             raise ApiError(self.engine, action, status=response.status_code, detail=_detail(text, response))
         return response
