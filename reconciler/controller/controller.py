@@ -124,8 +124,7 @@ class Controller:
         )
         self._source_revision: SourceRevision | None = None
         self._applied = self.informer.catalog
-        for record in self.state.records():
-            self._capacity.sync(record)
+        self._records_counted = False
 
     # -- what changes from outside
 
@@ -150,7 +149,16 @@ class Controller:
         self._engine.progress = progress
 
     def update_catalog(self, catalog: Catalog) -> None:
-        """The folder has been read: queue the jobs that differ, write the statuses of other manifests."""
+        """The folder has been read: queue the jobs that differ, write the statuses of other manifests.
+
+        Raises:
+            StateError: the records cannot be listed; what was not done is done by the next call.
+        """
+        if not self._records_counted:
+            # What runs already has its place before anything new is given one.
+            for record in self.state.records():
+                self._capacity.sync(record)
+            self._records_counted = True
         old = self._applied
         if catalog is old:
             return
