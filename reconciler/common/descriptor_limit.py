@@ -18,6 +18,9 @@ from typing import Final
 #: No more than this is asked for: Linux' own default maximum; macOS refuses more than its ``OPEN_MAX``.
 _MOST: Final = 1 << 20 if sys.platform == "linux" else 10240
 
+#: Descriptors kept for calls of the engine, records and statuses; of a small limit a third.
+_KEPT: Final = 64
+
 #: The soft limit that this process was started with, once it has been raised.
 _inherited: list[int] = []
 
@@ -49,3 +52,12 @@ def count_descriptors() -> int | None:
         return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208  (that of the listing itself)
     except OSError as error:
         return descriptor_limit() if error.errno in {errno.EMFILE, errno.ENFILE} else None
+
+
+def may_open_more() -> bool:
+    """Whether there are descriptors to spare, besides those kept for what jobs cannot do without.
+
+    For what can wait, as a log that is only followed: the engine has it, too.
+    """
+    used, limit = count_descriptors(), descriptor_limit()
+    return used is None or limit <= 0 or used < limit - min(_KEPT, limit // 3)

@@ -20,3 +20,13 @@ def describe_os_error(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     text = f"{error.filename}: {reason}." if error.filename else f"{reason}."
     return f"{text} {_REMEDIES.get(error.errno or 0, '')}".rstrip()
+
+
+def is_out_of_descriptors(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is that no further file or socket may be open."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.errno in {errno.EMFILE, errno.ENFILE}:
+            return True
+        inner = inner.__cause__ or inner.__context__
+    return False

@@ -129,8 +129,7 @@ class Controller:
         self._applied = self.informer.catalog
         #: Since when the folder is in the state in which the catalog has it, seconds since the epoch.
         self._folder_state_since = clock()
-        for record in self.state.records():
-            self._capacity.sync(record)
+        self._records_counted = False
 
     # -- what changes from outside
 
@@ -155,7 +154,16 @@ class Controller:
         self._engine.progress = progress
 
     def update_catalog(self, catalog: Catalog) -> None:
-        """The folder has been read: queue the jobs that differ, write the statuses of other manifests."""
+        """The folder has been read: queue the jobs that differ, write the statuses of other manifests.
+
+        Raises:
+            StateError: the records cannot be listed; what was not done is done by the next call.
+        """
+        if not self._records_counted:
+            # What runs already has its place before anything new is given one.
+            for record in self.state.records():
+                self._capacity.sync(record)
+            self._records_counted = True
         if catalog.state == "ok":
             with suppress(StateError):  # tried again after the next scan
                 self.state.withdraw_void_removals(catalog.jobs)

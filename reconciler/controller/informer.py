@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import structlog
 
@@ -62,7 +63,11 @@ class Informer:
 
     def enqueue_all(self) -> None:
         """Queue every job of the folder and every job with a record."""
-        self._enqueue(sorted(self.catalog.jobs.keys() | set(self._state.keys())))
+        keys = set(self.catalog.jobs)
+        # Records that cannot be listed are reported where the folder is read, again and again.
+        with suppress(StateError):
+            keys |= set(self._state.keys())
+        self._enqueue(sorted(keys))
 
     def reconfigure(self, settings: Settings) -> None:
         """Use other settings from now on; every job is queued, as they may change something for it."""

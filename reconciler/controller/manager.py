@@ -33,7 +33,7 @@ from reconciler.controller.daemon.service_report import ServiceReporter
 from reconciler.controller.daemon.signals import EndGuard, SignalFlags, install_handlers
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
 from reconciler.controller.statemachine.desired_state import JobFilter
-from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
+from reconciler.errors import ConfigError, EngineUnavailable, ReconcilerError
 from reconciler.server.asgi.http_server import Server
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
 from reconciler.sources.git.git_sync import GitSync
@@ -341,14 +341,16 @@ class Manager:
                     logged = str(error)
                     _log.error("engine unavailable", reason=logged)
                 self._controller.set_engine_unavailable(error)
-            except EngineError as error:
-                _log.error("engine unavailable", reason=str(error), retry_in=delay)
-                self._controller.set_engine_unavailable(EngineUnavailable(error.message, remedy=error.remedy))
-            except ReconcilerError as error:
+            except ConfigError as error:
                 # No further try can succeed.
                 self._failure = error
                 self._stop.set()
                 return
+            except ReconcilerError as error:
+                if str(error) != logged:
+                    logged = str(error)
+                    _log.error("engine unavailable", reason=logged, retry_in=delay)
+                self._controller.set_engine_unavailable(EngineUnavailable(error.message, remedy=error.remedy))
             except Exception as error:  # noqa: BLE001  (the thread's boundary: no job would ever run)
                 _log.error("engine unavailable", reason=repr(error), retry_in=delay, exc_info=True)
                 self._controller.set_engine_unavailable(EngineUnavailable(f"The engine: {error!r}."))

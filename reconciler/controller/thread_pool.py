@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 
 from reconciler.common import liveness
+from reconciler.errors import ReconcilerError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class DaemonThreadPool:
 
         Raises:
             RuntimeError: the pool was shut down.
+            ReconcilerError: it has no thread, and none can be started.
         """
         future: Future[T] = _PoolFuture()
         tracker = liveness.current_liveness()
@@ -63,7 +65,17 @@ class DaemonThreadPool:
             if not self._idle.acquire(blocking=False) and self._threads < self._width:
                 self._threads += 1
                 name = f"{self._name}-{self._threads}"
-                threading.Thread(target=self._work, name=name, daemon=True).start()
+                try:
+                    threading.Thread(target=self._work, name=name, daemon=True).start()
+                except RuntimeError as error:
+                    # The limit of threads or processes: with others in the pool, one of them does it.
+                    self._threads -= 1
+                    if self._threads == 0:
+                        future.cancel()
+                        raise ReconcilerError(
+                            f"No thread can be started: {error}.",
+                            remedy="Allow more of them: ulimit -u, TasksMax= of the service.",
+                        ) from error
         return future
 
     def shutdown(self) -> None:

@@ -129,7 +129,8 @@ class SidecarWriter:
                 wait = self._written_at.get(path, -pause) + pause - self._clock()
                 if everything or wait <= 0:
                     self._write(path)
-                else:
+                    wait = self._pause(path)
+                if path in self._dirty:
                     waits.append(wait)
             return min(waits, default=None)
 

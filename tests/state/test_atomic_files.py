@@ -101,3 +101,31 @@ def test_removing_a_missing_file_is_no_error(tmp_path):
     remove_if_exists(path / "below")
 
     assert not path.exists()
+
+
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("name", ["x" * 255, "\N{GRINNING FACE}" * 63], ids=["letters", "four bytes each"])
+def test_a_file_of_any_name_that_is_possible_can_be_written(tmp_path, name, new):
+    path = tmp_path / name
+
+    write_atomically(path, b"text", new=new)
+
+    assert path.read_bytes() == b"text"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the longest path differs")
+def test_a_file_of_the_longest_path_that_is_possible_can_be_written(tmp_path):
+    left = 4095 - len(os.fsencode(tmp_path)) - len("/x")
+    folder = tmp_path
+    while left > 0:
+        part = "d" * (left - 1 if left <= 256 else min(200, left - 3))
+        folder /= part
+        left -= len(part) + 1
+    path = folder / "x"
+    assert len(os.fsencode(path)) == 4095
+
+    write_atomically(path, b"text")
+
+    assert path.read_bytes() == b"text"
+    assert len(list(folder.iterdir())) == 1

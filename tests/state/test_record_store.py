@@ -64,3 +64,26 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "default").write_text("a file is in the way")
     with pytest.raises(StateError, match="default"):
         RecordStore(tmp_path).save(record())
+
+
+@pytest.mark.parametrize(
+    "key", ["default/../../x", "default/" + "x" * 300, "default/.", "default/zero\0", "default/", "a/b/c"]
+)
+def test_an_object_with_a_name_that_is_none_has_no_record(tmp_path: Path, key: str) -> None:
+    (tmp_path / "x.json").write_text(record().model_dump_json())
+    store = RecordStore(tmp_path / "records" / "instance")
+
+    assert store.load(key) is None
+    store.delete(key)
+    namespace, _, name = key.partition("/")
+    with pytest.raises(StateError):
+        store.save(record(name, namespace))
+    assert (tmp_path / "x.json").exists()
+
+
+def test_records_that_cannot_be_listed_are_an_error_and_not_none(tmp_path: Path) -> None:
+    folder = tmp_path / "loop"
+    folder.symlink_to(folder)
+
+    with pytest.raises(StateError, match="Cannot list"):
+        list(RecordStore(folder).keys())

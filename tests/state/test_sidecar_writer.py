@@ -10,7 +10,13 @@ import yaml
 
 from reconciler.errors import StateError
 from reconciler.state.sidecar_files import document_key, load_documents
-from reconciler.state.sidecar_writer import MAX_PARSED_FILES, WITHHELD_RETRY, WRITE_INTERVAL, SidecarWriter
+from reconciler.state.sidecar_writer import (
+    LAST_RETRY,
+    MAX_PARSED_FILES,
+    WITHHELD_RETRY,
+    WRITE_INTERVAL,
+    SidecarWriter,
+)
 
 
 class Clock:
@@ -222,3 +228,53 @@ def test_the_text_is_plain_yaml_in_the_order_given(tmp_path: Path) -> None:
     put(sidecars, path, "ä", "Running")
     assert yaml.safe_load(path.read_text()) == document("ä", "Running")
     assert path.read_text().startswith("kind: TrainJob")
+
+
+def test_a_write_that_fails_is_told_once_and_tried_again_less_and_less_often(tmp_path: Path) -> None:
+    sidecars, clock, errors = writer()
+    path = tmp_path / "a.status.yaml"
+    path.mkdir()  # a folder in its place
+    (path / "inside").touch()
+    put(sidecars, path, "a", "Running", urgent=True)
+    waits = []
+    for _ in range(10):
+        wait = sidecars.flush()
+        assert wait is not None
+        waits.append(wait)
+        clock.now += wait
+    assert len([e for e in errors if "Cannot write" in str(e)]) == 1
+    assert waits == sorted(waits)
+    assert waits[-1] == LAST_RETRY
+
+    (path / "inside").unlink()
+    path.rmdir()
+    clock.now += LAST_RETRY
+    assert sidecars.flush() is None
+    assert phases(path) == {"a": "Running"}
+
+
+def test_a_path_that_no_file_can_have_is_told_once_and_never_tried(tmp_path: Path) -> None:
+    sidecars, clock, errors = writer()
+    path = tmp_path / ("a" * 250 + ".status.yaml")
+    for phase in ("Pending", "Running", "Complete"):
+        put(sidecars, path, "a", phase, urgent=True)
+        assert sidecars.flush() is None
+        clock.now += LAST_RETRY
+    sidecars.rewrite_missing()
+    sidecars.remove(path, document_key(document("a", "")))
+
+    assert len(errors) == 1
+    assert "255 are possible" in str(errors[0])
+
+
+def test_a_status_that_is_no_text_hinders_no_other(tmp_path: Path) -> None:
+    sidecars, clock, errors = writer()
+    bad, good = tmp_path / "a.status.yaml", tmp_path / "b.status.yaml"
+    put(sidecars, bad, "a", "a lone half \ud800", urgent=True)
+    put(sidecars, good, "b", "Pending", urgent=True)
+    clock.now += WRITE_INTERVAL
+    put(sidecars, good, "b", "Running")
+    sidecars.flush(everything=True)
+
+    assert phases(good) == {"b": "Running"}
+    assert len(errors) <= 1

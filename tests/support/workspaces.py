@@ -205,10 +205,15 @@ class Workspace:
     def documents(self) -> list[dict[str, Any]]:
         """All documents of all sidecars."""
         found: list[dict[str, Any]] = []
-        for path in sorted(self.specs.rglob("*.status.yaml")):
-            with contextlib.suppress(FileNotFoundError):
+        for path in self._files(".status.yaml"):
+            with contextlib.suppress(OSError):
                 found += [d for d in yaml.load_all(path.read_text(), LOADER) if d]
         return found
+
+    def _files(self, *suffixes: str) -> list[Path]:
+        """Files of the folder and below, as far as it can be listed."""
+        found = (Path(folder, name) for folder, _, files in os.walk(self.specs) for name in files)
+        return sorted(path for path in found if path.name.endswith(suffixes))
 
     def status(self, job: str) -> dict[str, Any]:
         """The job's status by its sidecar; empty while there is none."""
@@ -293,7 +298,7 @@ class Workspace:
 
     def _clean_processes(self) -> None:
         """An empty folder leaves no processes: the one thing that needs the command to do it."""
-        for path in self.specs.rglob("*.y*ml"):
+        for path in self._files(".yaml", ".yml"):
             path.unlink(missing_ok=True)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.cli("run", "--once", "--allow-empty", timeout=60)

@@ -80,7 +80,8 @@ def take_over(observed: Observed, record: Record) -> Record:
     youngest = max(started, key=lambda c: c.created_at or 0.0)
     uid = run_identity(youngest)[0]
     starts = [c.started_at for c in started if run_identity(c)[0] == uid and c.started_at is not None]
-    record = record.replace(uid=uid, recovered=True, started_at=min(starts, default=record.created_at))
+    began = min(starts, default=record.created_at)
+    record = record.replace(uid=uid, recovered=True, unstarted=False, started_at=began)
     message = "The job's record and status were lost; its containers were found, and it goes on with them."
     return record.with_event("Recovered", message, now=record.created_at)
 

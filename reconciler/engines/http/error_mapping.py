@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
 from reconciler.engines.host.image_references import registry_of, with_tag
 from reconciler.engines.http.error_patterns import BUSY_ERRORS, PULL_ERRORS, START_ERRORS
 from reconciler.errors import (
@@ -200,6 +201,13 @@ def unavailable(engine: str, url: str, reason: object) -> EngineUnavailable:
     """Returns the exception for an engine that does not answer at its address."""
     return EngineUnavailable(
         f"{engine} does not answer at {url}: {reason}.".replace("..", "."), remedy=start_remedy(engine, url)
+    )
+
+
+def out_of_descriptors(engine: str) -> EngineUnavailable:
+    """Returns the exception for a connection that this process may not open any more."""
+    return EngineUnavailable(
+        f"{engine} cannot be asked: this process has too many files open.", remedy=OUT_OF_DESCRIPTORS
     )
 
 

@@ -14,12 +14,14 @@ from typing import Any, Final, TypeVar, overload
 from urllib.parse import quote
 
 from reconciler.common.liveness import NO_LIMIT, SLOW_AFTER, allow_time
+from reconciler.common.os_errors import is_out_of_descriptors
 from reconciler.engines.http import error_mapping
 from reconciler.engines.http.calls.answer_shapes import Shape, WrongAnswer
 from reconciler.engines.http.calls.call_deadlines import within
 from reconciler.engines.http.client_pool import ClientPool, PooledClient
 from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.response_streams import RawStream
+from reconciler.errors import EngineUnavailable
 
 #: Seconds for calls that only read or write the engine's records, head and body; creating, starting,
 #: stopping and removing have their own. An older Podman lists nothing while it stops a container.
@@ -133,7 +135,7 @@ class HttpApi(ABC):
             self._clients.discard()
             raise error_mapping.timed_out(self.engine, action, seconds) from failure
         if failure is not None:
-            raise error_mapping.unavailable(self.engine, self.url, root_cause(failure)) from failure
+            raise self._unavailable(failure) from failure
         if content is None:
             self._clients.discard()
             problem = f"it is larger than {LARGEST_BODY >> 20} MiB"
@@ -177,7 +179,7 @@ class HttpApi(ABC):
             client.session.close()
             if _is_timeout(error):
                 raise error_mapping.timed_out(self.engine, action, seconds or 0.0) from error
-            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
+            raise self._unavailable(error) from error
         except BaseException:
             client.session.close()
             raise
@@ -187,7 +189,15 @@ class HttpApi(ABC):
         try:
             return self._clients.create() if new else self._clients.get()
         except OSError as error:
-            raise error_mapping.unavailable(self.engine, self.url, root_cause(error)) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: OSError) -> EngineUnavailable:
+        """Returns the exception for a request that could not be made or answered."""
+        if is_out_of_descriptors(error):
+            # Connections that other threads keep open for their next request are what can be missed.
+            self._clients.close()
+            return error_mapping.out_of_descriptors(self.engine)
+        return error_mapping.unavailable(self.engine, self.url, root_cause(error))
 
     def _request(
         self,

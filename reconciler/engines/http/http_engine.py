@@ -15,7 +15,9 @@ from dataclasses import replace
 from threading import Event, Lock
 from typing import ClassVar, Final, TypeVar
 
+from reconciler.common.descriptor_limit import may_open_more
 from reconciler.common.liveness import SLOW_AFTER, allow_time
+from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
 from reconciler.engines.host import host_devices, sub_paths, subnet_pool
 from reconciler.engines.host.oom_kills import KernelOomLog
 from reconciler.engines.http import error_mapping
@@ -290,6 +292,9 @@ class HttpEngine(HttpObjects):
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
         """Returns the container's output from its beginning (or the last ``tail`` lines)."""
+        if follow and not may_open_more():
+            # The engine keeps it until there is room: creating, stopping and looking come first.
+            raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
         found = self._created_here(container) if follow else None
         state = found or self.inspect_container(container)
 

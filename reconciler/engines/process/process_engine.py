@@ -21,7 +21,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
+from reconciler.common.descriptor_limit import may_open_more
 from reconciler.common.liveness import allow_time
+from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
 from reconciler.common.xdg_folders import xdg_folder
 from reconciler.engines.process import host_facts, process_status, supervisor_launch
 from reconciler.engines.process.container_creator import create_container
@@ -313,7 +315,10 @@ class ProcessEngine:
 
         Raises:
             NotFound: it was removed.
+            EngineError: too many files are open to follow a further one.
         """
+        if follow and not may_open_more():
+            raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
         home, spec = self._containers.find(container)
 
         def has_ended() -> bool:

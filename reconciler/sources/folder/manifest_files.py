@@ -162,19 +162,21 @@ class _Walk:
             self._enter(path, real_path)
 
     def _link(self, path: str) -> None:
-        target = real_path_of(path)
-        name = os.path.basename(path)  # noqa: PTH119
-        if os.path.isdir(target):  # noqa: PTH112
+        try:
+            # First, for it ends a chain after forty links: resolving each of a thousand would take seconds.
+            mode = os.stat(path).st_mode  # noqa: PTH116
+        except FileNotFoundError:
             _record_links(self.listing, path)
+            self.listing.unreadable[path] = f"the link points to {real_path_of(path)}, which is not there"
+            return
+        if stat.S_ISDIR(mode):
+            _record_links(self.listing, path)
+            target = real_path_of(path)
             if not is_inside(self.real_root, target):
                 self._enter(path, target)
-        elif os.path.exists(target):  # noqa: PTH110
-            if is_manifest_name(name):
-                _record_links(self.listing, path)
-                self.file_links.append((path, target))
-        else:
+        elif is_manifest_name(os.path.basename(path)):  # noqa: PTH119
             _record_links(self.listing, path)
-            self.listing.unreadable[path] = f"the link points to {target}, which is not there"
+            self.file_links.append((path, real_path_of(path)))
 
     def _enter(self, path: str, real: str) -> None:
         if real not in self.visited:

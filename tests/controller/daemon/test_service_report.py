@@ -16,8 +16,9 @@ import pytest
 from reconciler.config.settings import Settings
 from reconciler.controller.clock import HostClock
 from reconciler.controller.controller import Controller
+from reconciler.controller.daemon.boundaries import Boundary
 from reconciler.controller.daemon.sd_notify import Notifier
-from reconciler.controller.daemon.service_report import RELIST_PATIENCE, ServiceReporter
+from reconciler.controller.daemon.service_report import FAULT_PATIENCE, RELIST_PATIENCE, ServiceReporter
 from reconciler.engines.discovery import selection
 from tests.support import engines
 
@@ -128,3 +129,32 @@ def test_a_worker_that_has_died_is_a_problem(tmp_path: Path) -> None:
 
     assert report.problems() == ["the thread worker-3 has ended"]
     controller.close(patience=0)
+
+
+def test_a_part_that_fails_for_minutes_by_a_mistake_of_this_program_stops_the_pings_and_a_full_disk_does_not(
+    tmp_path: Path,
+) -> None:
+    now = time.monotonic()
+    settings = Settings(specs=tmp_path / "specs", state_dir=tmp_path / "state")
+    controller = Controller(settings, clock=HostClock(), on_phase=None)
+    broken, refused = Boundary("reading", clock=lambda: now), Boundary("writing", clock=lambda: now)
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    broken.run(lambda: fail(KeyError("a mistake")))
+    refused.run(lambda: fail(OSError(28, "No space left on device")))
+    later = [now]
+    report = ServiceReporter(
+        Notifier(),
+        controller,
+        workers=[],
+        parts={"reading": broken, "writing": refused},
+        resync=lambda: 30.0,
+        clock=lambda: later[0],
+    )
+
+    assert report.problems() == []
+    later[0] += FAULT_PATIENCE + 1
+
+    assert report.problems() == ["reading fails by an error of this program"]

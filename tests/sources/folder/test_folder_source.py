@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.sources.folder import folder_source, last_good
 from reconciler.sources.folder.folder_source import FolderSource
 from reconciler.sources.folder.grace_periods import VANISHED_GRACE
 from tests.sources.manifest_folder import Folder, job, messages, nodes, runtime
@@ -193,3 +194,38 @@ def test_the_watcher_calls_again_when_a_grace_period_ends(tmp_path):
 
         assert told.wait(10)
     assert not faults[0]
+
+
+def test_a_file_for_which_the_rules_fail_is_a_fault_of_its_own(folder, monkeypatch):
+    folder.write("r.yaml", runtime())
+    folder.write("a.yaml", job("good"))
+    folder.write("b.yaml", job("bad"))
+    path = folder.root / "b.yaml"
+    folder.scan()
+
+    def resolve(files, *args, **kwargs):
+        if any(doc.name == "bad" and "mistake" in str(doc.raw) for file in files for doc in file.documents):
+            raise RecursionError("a mistake in a rule")
+        return last_good.resolve(files, *args, **kwargs)
+
+    monkeypatch.setattr(folder_source, "resolve", resolve)
+    folder.write("c.yaml", job("other"))
+    folder.write("b.yaml", job("bad").replace("spec:", "spec:\n  labels: {a: mistake}", 1))
+    catalog = folder.scan(later=5)
+
+    assert catalog.jobs["default/good"].document is not None
+    assert catalog.jobs["default/other"].document is not None
+    assert "a mistake in a rule" in str(catalog.file_faults[str(path)])
+    # What it had before stays in force.
+    assert catalog.jobs["default/bad"].document is not None
+    assert not catalog.can_prune(str(path))
+
+
+def test_a_fault_that_no_single_file_causes_is_raised(folder, monkeypatch):
+    def resolve(*_args, **_kwargs):
+        raise RecursionError("everywhere")
+
+    folder.write("a.yaml", job())
+    monkeypatch.setattr(folder_source, "resolve", resolve)
+    with pytest.raises(RecursionError):
+        folder.scan()
