@@ -11,6 +11,7 @@ replaced nor removed: it is reported, and the status is written when it has gone
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -187,7 +188,8 @@ class SidecarWriter:
 
     def _manifest_missing(self, path: Path) -> bool:
         manifests = self._manifests.get(path)
-        return manifests is not None and not path.exists() and not any(m.exists() for m in manifests)
+        # A link counts, wherever it points to: that may not answer.
+        return manifests is not None and not any(map(os.path.lexists, (path, *manifests)))
 
     def _write(self, path: Path) -> None:
         self._written_at[path] = self._clock()

@@ -26,6 +26,7 @@ OWN_READS = {
     "cli/main.py": "/dev/null",
     "cli/manifest_arguments.py": "pipes that the user named",
     "cli/service/unit_files.py": "units of this package",
+    "common/host_looks.py": "/proc",
     "common/regular_files.py": "all others",
     "controller/clock.py": "/proc",
     "controller/enforcement/path_pinning.py": "paths, opened with O_PATH; folders made",

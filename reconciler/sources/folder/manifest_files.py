@@ -4,7 +4,8 @@ A folder is rarely as tidy as its description. Editors leave files of their own,
 (``current -> rev-abc``), a mounted ConfigMap is made of links into hidden folders, links may form loops.
 The rules here: a folder is walked once, however many paths lead to it, and a path through a link comes first
 (``current/job.yaml`` keeps its name when the revision behind it changes); a link to a file that
-is found under its own name anyway is left out; a link to the folder itself or above it is a loop.
+is found under its own name anyway is left out; a link to the folder itself or above it is a loop. What is on
+a file system that does not answer is unreadable, and the rest is listed.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import stat
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
+from reconciler.common.host_looks import LOOKS, Step, UnansweredError
 from reconciler.common.regular_files import describe_unfit
 from reconciler.config.settings_file import FILE_NAME
 from reconciler.state.sidecar_files import MANIFEST_SUFFIXES, SIDECAR_SUFFIX
@@ -51,6 +53,7 @@ class FolderListing:
         real_folders: the folders read, links resolved; a watcher must watch them.
         link_folders: folders that hold a symlink on the path to something; a swap of the link shows there.
         links: those symlinks.
+        unanswered: something is on a file system that does not answer.
         sidecars: number of status sidecars; with one this is a folder that a daemon has worked on.
     """
 
@@ -62,6 +65,7 @@ class FolderListing:
     real_folders: list[str] = field(default_factory=list)
     link_folders: set[str] = field(default_factory=set)
     links: set[str] = field(default_factory=set)
+    unanswered: bool = False
     sidecars: int = 0
 
 
@@ -79,34 +83,42 @@ def is_manifest_name(name: str) -> bool:
 def list_manifest_files(root: str) -> FolderListing:
     """List the manifests under ``root``; never raises for what it finds there."""
     listing = FolderListing()
+    found = LOOKS.resolve([root])[0]
+    if found.error is not None:
+        reason = getattr(found.error, "strerror", None) or str(found.error)
+        listing.state, listing.reason = "unreadable", reason
+        return listing
     _record_links(listing, root)
-    try:
-        facts = os.stat(root)  # noqa: PTH116  (speed: thousands of these a second)
-    except (FileNotFoundError, NotADirectoryError):
+    if found.facts is None:
         listing.state, listing.reason = "missing", "there is no such folder"
         return listing
-    except OSError as error:
-        listing.state, listing.reason = "unreadable", error.strerror or str(error)
-        return listing
-    if not stat.S_ISDIR(facts.st_mode):
+    if not stat.S_ISDIR(found.facts.st_mode):
         listing.state, listing.reason = "unreadable", "it is not a folder"
         return listing
-    listing.identity = (facts.st_dev, facts.st_ino)
-    _Walk(listing, root).run()
+    listing.identity = (found.facts.st_dev, found.facts.st_ino)
+    _Walk(listing, root, found.real).run()
     listing.files = dict(sorted(listing.files.items()))
     return listing
+
+
+class _Entry(NamedTuple):
+    """What a folder holds: ``facts`` of a manifest, or why there are none."""
+
+    name: str
+    kind: Literal["link", "folder", "manifest", "sidecar"]
+    facts: os.stat_result | OSError | None = None
 
 
 class _Walk:
     """Walks breadth first, so that of several paths to a folder the shortest is taken."""
 
-    def __init__(self, listing: FolderListing, root: str) -> None:
+    def __init__(self, listing: FolderListing, root: str, real_root: str) -> None:
         self.listing = listing
         self.root = root
-        self.real_root = os.path.realpath(root)
+        self.real_root = real_root
         self.pending: deque[tuple[str, str]] = deque([(root, self.real_root)])
         self.visited = {self.real_root}
-        self.file_links: list[tuple[str, str]] = []
+        self.file_links: list[tuple[str, str, os.stat_result]] = []
         self.real_files: set[str] = set()
         self.entries = 0
 
@@ -114,25 +126,25 @@ class _Walk:
         while self.pending:
             shown, real = self.pending.popleft()
             self._folder(shown, real)
-        for path, target in self.file_links:
+        for path, target, facts in self.file_links:
             if target not in self.real_files:
                 self.real_files.add(target)
-                self._file(path)
+                self._file(path, facts)
 
     def _folder(self, shown: str, real: str) -> None:
         try:
-            with os.scandir(real) as scanned:
-                entries = sorted(scanned, key=lambda entry: entry.name)
+            count, entries = LOOKS.run(real, lambda step: _list_entries(real, step))
         except FileNotFoundError:
             return
         except OSError as error:
+            self.listing.unanswered |= isinstance(error, UnansweredError)
             reason = error.strerror or str(error)
             if shown == self.root:
                 self.listing.state, self.listing.reason = "unreadable", reason
             self.listing.unreadable[shown] = f"the folder cannot be listed: {reason}"
             return
         self.listing.real_folders.append(real)
-        self.entries += len(entries)
+        self.entries += count
         if self.entries > MAX_ENTRIES:
             self.listing.state = "unreadable"
             self.listing.reason = (
@@ -142,47 +154,50 @@ class _Walk:
             return
         folders: list[tuple[str, str]] = []
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_symlink():
-                self._link(os.path.join(shown, entry.name))  # noqa: PTH118
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append((os.path.join(shown, entry.name), os.path.join(real, entry.name)))  # noqa: PTH118
-            elif is_manifest_name(entry.name):
-                self.real_files.add(os.path.join(real, entry.name))  # noqa: PTH118
-                self._file(os.path.join(shown, entry.name))  # noqa: PTH118
-            elif entry.name.endswith(SIDECAR_SUFFIX):
-                self.listing.sidecars += 1
+            path, real_path = os.path.join(shown, entry.name), os.path.join(real, entry.name)  # noqa: PTH118
+            match entry.kind:
+                case "link":
+                    self._link(path)
+                case "folder":
+                    folders.append((path, real_path))
+                case "manifest":
+                    self.real_files.add(real_path)
+                    self._file(path, entry.facts)
+                case "sidecar":
+                    self.listing.sidecars += 1
         for path, real_path in folders:
             self._enter(path, real_path)
 
     def _link(self, path: str) -> None:
-        target = os.path.realpath(path)
-        name = os.path.basename(path)  # noqa: PTH119
-        if os.path.isdir(target):  # noqa: PTH112
+        found = LOOKS.resolve([path])[0]
+        target, facts = found.real, found.facts
+        if found.error is not None:
+            # Its target is not asked for again: it may be on a file system that does not answer.
+            self.listing.links.add(path)
+            self.listing.unanswered |= isinstance(found.error, UnansweredError)
+            reason = getattr(found.error, "strerror", None) or str(found.error)
+            self.listing.unreadable[path] = f"the link cannot be followed: {reason}"
+        elif facts is None:
+            _record_links(self.listing, path)
+            self.listing.unreadable[path] = f"the link points to {target}, which is not there"
+        elif stat.S_ISDIR(facts.st_mode):
             _record_links(self.listing, path)
             if not is_inside(self.real_root, target):
                 self._enter(path, target)
-        elif os.path.exists(target):  # noqa: PTH110
-            if is_manifest_name(name):
-                _record_links(self.listing, path)
-                self.file_links.append((path, target))
-        else:
+        elif is_manifest_name(os.path.basename(path)):  # noqa: PTH119
             _record_links(self.listing, path)
-            self.listing.unreadable[path] = f"the link points to {target}, which is not there"
+            self.file_links.append((path, target, facts))
 
     def _enter(self, path: str, real: str) -> None:
         if real not in self.visited:
             self.visited.add(real)
             self.pending.append((path, real))
 
-    def _file(self, path: str) -> None:
-        try:
-            facts = os.stat(path)  # noqa: PTH116
-        except FileNotFoundError:
+    def _file(self, path: str, facts: os.stat_result | OSError | None) -> None:
+        if facts is None:
             return
-        except OSError as error:
-            self.listing.unreadable[path] = error.strerror or str(error)
+        if isinstance(facts, OSError):
+            self.listing.unreadable[path] = facts.strerror or str(facts)
             return
         if words := describe_unfit(facts.st_mode):
             self.listing.unreadable[path] = words
@@ -190,6 +205,36 @@ class _Walk:
         self.listing.files[path] = ManifestFile(
             path=path, signature=signature_of(facts), mtime=facts.st_mtime
         )
+
+
+def _list_entries(folder: str, step: Step) -> tuple[int, list[_Entry]]:
+    """The number of entries of a folder, and those that matter, by name."""
+    with os.scandir(folder) as scanned:
+        entries = sorted(scanned, key=lambda entry: entry.name)
+    found: list[_Entry] = []
+    for entry in entries[: MAX_ENTRIES + 1]:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_symlink():
+            found.append(_Entry(entry.name, "link"))
+        elif entry.is_dir(follow_symlinks=False):
+            found.append(_Entry(entry.name, "folder"))
+        elif is_manifest_name(entry.name):
+            step(entry.path)
+            found.append(_Entry(entry.name, "manifest", _facts_of(entry)))
+        elif entry.name.endswith(SIDECAR_SUFFIX):
+            found.append(_Entry(entry.name, "sidecar"))
+    return len(entries), found
+
+
+def _facts_of(entry: os.DirEntry[str]) -> os.stat_result | OSError | None:
+    """The facts of a file; None where it has gone meanwhile."""
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error
 
 
 def signature_of(facts: os.stat_result) -> Signature:

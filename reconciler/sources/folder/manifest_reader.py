@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.api.faults import Fault
+from reconciler.common.host_looks import LOOKS
 from reconciler.common.regular_files import LARGE_FILE, open_regular_stream, read_stream
 from reconciler.sources.folder.catalog import ObjectId, is_named, object_id
 from reconciler.sources.folder.manifest_files import ManifestFile, Signature, signature_of
@@ -52,9 +53,7 @@ def read_manifest(file: ManifestFile, known: FileContent) -> tuple[FileContent, 
     from reconciler.api import load  # noqa: PLC0415  (builds pydantic models)
 
     try:
-        with open_regular_stream(file.path) as opened:
-            data = read_stream(opened, limit=LARGE_FILE)
-            facts = os.fstat(opened.fileno())
+        data, facts = LOOKS.run(file.path, lambda _: _read(file.path))
     except OSError as error:
         return _unreadable(file, error.strerror or str(error)), file.signature
     digest = hashlib.blake2b(data, digest_size=16).digest()
@@ -62,6 +61,11 @@ def read_manifest(file: ManifestFile, known: FileContent) -> tuple[FileContent, 
         return known, signature_of(facts)
     loaded = load(data, file.path)
     return FileContent(documents=loaded.documents, faults=loaded.faults, digest=digest), signature_of(facts)
+
+
+def _read(path: str) -> tuple[bytes, os.stat_result]:
+    with open_regular_stream(path) as opened:
+        return read_stream(opened, limit=LARGE_FILE), os.fstat(opened.fileno())
 
 
 def unreadable_fault(path: str, reason: str) -> Fault:
