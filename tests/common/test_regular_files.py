@@ -29,6 +29,7 @@ OWN_READS = {
     "common/host_looks.py": "/proc",
     "common/regular_files.py": "all others",
     "controller/clock.py": "/proc",
+    "controller/daemon/signals.py": "/proc",
     "controller/enforcement/path_pinning.py": "paths, opened with O_PATH; folders made",
     "controller/nodeservices/logs/log_files.py": "opens logs to write them, and checks what it has opened",
     "controller/nodeservices/progress/token_renewal.py": "writes a new file",
