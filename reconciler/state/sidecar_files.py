@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.common.host_looks import LOOKS, Step
+from reconciler.common.unicode_text import is_unicode
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
 from reconciler.errors import StateError
 from reconciler.names import API_VERSION
@@ -67,8 +68,8 @@ def _list_folder(folder: str, _step: Step) -> tuple[tuple[int, int], list[str], 
     files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.startswith("."):
-                continue
+            if entry.name.startswith(".") or not is_unicode(entry.name):
+                continue  # what has a name that is no text is no sidecar, nor a folder with manifests
             # A folder in a sidecar's place is reported by whoever reads it.
             if entry.name.endswith(SIDECAR_SUFFIX):
                 files.append(entry.name)

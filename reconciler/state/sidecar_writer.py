@@ -20,6 +20,7 @@ from typing import Any, Final
 import yaml
 
 from reconciler.common.regular_files import UnfitFileError
+from reconciler.common.unicode_text import replace_surrogates
 from reconciler.errors import StateError
 from reconciler.state.atomic_files import read_if_exists, remove_if_exists, write_atomically
 from reconciler.state.sidecar_files import document_key, parse_documents
@@ -203,14 +204,11 @@ class SidecarWriter:
                 self._withheld.add(path)
                 return
         documents = self._documents.get(path, {})
-        data = yaml.dump_all(
-            [documents[key] for key in sorted(documents)],
-            Dumper=_Dumper,
-            sort_keys=False,
-            allow_unicode=True,
-            explicit_start=len(documents) > 1,
-            width=120,
-        ).encode()
+        try:
+            data = _dump(documents)
+        except UnicodeEncodeError:
+            # Checked where it comes in; what was missed there must not cost the job its status.
+            data = _dump(replace_surrogates(documents))
         if self._written.get(path) == data:
             self._dirty.discard(path)
             return
@@ -223,3 +221,15 @@ class SidecarWriter:
             self._failures.pop(path, None)
             self._written[path] = data
             self._dirty.discard(path)
+
+
+def _dump(documents: Mapping[str, Mapping[str, Any]]) -> bytes:
+    text: str = yaml.dump_all(
+        [documents[key] for key in sorted(documents)],
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        explicit_start=len(documents) > 1,
+        width=120,
+    )
+    return text.encode()

@@ -7,13 +7,13 @@ exceptions here, so that nothing above knows ``requests``.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler.common.liveness import NO_LIMIT, allow_time
+from reconciler.common.unicode_text import decode_json
 from reconciler.engines.http import error_mapping
 from reconciler.engines.http.client_pool import ClientPool
 from reconciler.engines.http.error_mapping import ApiError
@@ -74,7 +74,7 @@ class HttpApi(ABC):
         """
         response = self._send(self._client(), method, path, action, params=params, body=body, seconds=seconds)
         try:
-            return response.json() if response.content.strip() else None
+            return decode_json(response.content) if response.content.strip() else None
         except ValueError as error:
             raise EngineError(f"{self.engine} could not {action}: its response is no JSON.") from error
 
@@ -160,7 +160,7 @@ class HttpApi(ABC):
 
 def _detail(text: str, response: Any) -> str:
     try:
-        return str(json.loads(text)["message"])
+        return str(decode_json(text)["message"])
     except (ValueError, KeyError, TypeError):
         return text.strip() or f"status {response.status_code}"
 

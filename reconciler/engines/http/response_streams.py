@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import logging
 import socket
 import struct
@@ -17,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from reconciler.common.unicode_text import decode_json
 from reconciler.errors import EngineError
 
 _READ = 65536
@@ -138,7 +138,7 @@ def _objects(lines: list[bytes]) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = decode_json(line)
         except ValueError:
             _log.debug("engine response line skipped line=%.200r", line)
             continue

@@ -19,6 +19,7 @@ from typing import Final, Literal, NamedTuple
 
 from reconciler.common.host_looks import LOOKS, Step, UnansweredError
 from reconciler.common.regular_files import describe_unfit
+from reconciler.common.unicode_text import escape_bytes, is_unicode
 from reconciler.config.settings_file import FILE_NAME
 from reconciler.state.sidecar_files import MANIFEST_SUFFIXES, SIDECAR_SUFFIX
 
@@ -154,6 +155,10 @@ class _Walk:
             return
         folders: list[tuple[str, str]] = []
         for entry in entries:
+            if not is_unicode(entry.name):
+                path = os.path.join(shown, escape_bytes(entry.name))  # noqa: PTH118
+                self.listing.unreadable[path] = "its name is not UTF-8 text; rename it"
+                continue
             path, real_path = os.path.join(shown, entry.name), os.path.join(real, entry.name)  # noqa: PTH118
             match entry.kind:
                 case "link":
@@ -179,7 +184,7 @@ class _Walk:
             self.listing.unreadable[path] = f"the link cannot be followed: {reason}"
         elif facts is None:
             _record_links(self.listing, path)
-            self.listing.unreadable[path] = f"the link points to {target}, which is not there"
+            self.listing.unreadable[path] = f"the link points to {escape_bytes(target)}, which is not there"
         elif stat.S_ISDIR(facts.st_mode):
             _record_links(self.listing, path)
             if not is_inside(self.real_root, target):
