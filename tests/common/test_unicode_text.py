@@ -10,8 +10,10 @@ from reconciler.common.unicode_text import decode_json, escape_bytes, is_unicode
 
 
 def test_lone_surrogates_are_no_unicode() -> None:
-    assert is_unicode("plain") and is_unicode("é😀")
-    assert not is_unicode("a\ud800") and not is_unicode("caf\udce9")
+    assert is_unicode("plain")
+    assert is_unicode("é😀")
+    assert not is_unicode("a\ud800")
+    assert not is_unicode("caf\udce9")
 
 
 def test_bytes_of_a_name_are_escaped() -> None:

@@ -190,9 +190,8 @@ class Checkouts:
         for file in files:
             count, total = count + 1, total + file.size
             if file.size > MAX_FILE_BYTES:
-                raise _too_large(
-                    f"{escape_bytes(file.path)} has {file.size:,} bytes; more than {MAX_FILE_BYTES:,} are not read"
-                )
+                path = escape_bytes(file.path)
+                raise _too_large(f"{path} has {file.size:,} bytes; more than {MAX_FILE_BYTES:,} are not read")
             if count > MAX_FILES or total > MAX_TOTAL_BYTES:
                 raise _too_large(
                     f"there are more than {MAX_FILES:,} manifests, or {MAX_TOTAL_BYTES:,} bytes of them"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.manifests import runtime, trainjob
 from tests.support.workspaces import PYTHON, Workspace, eventually
@@ -61,7 +62,6 @@ def test_names_that_are_no_text_are_faults_of_their_files(processes: Workspace) 
     processes.write("runtime.yaml", runtime("plain", "none"))
     processes.write(f"{NAME}.yaml", trainjob("file", "plain", "true"))
     processes.write(f"{NAME}/job.yaml", trainjob("folder", "plain", "true"))
-    (processes.specs / "link.yaml").symlink_to(NAME)
     (processes.specs / "dangling.yaml").symlink_to(f"{NAME}-none")
 
     with processes.daemon() as daemon:
@@ -105,7 +105,8 @@ def test_variables_and_the_current_folder_may_be_no_text(processes: Workspace) -
     processes.settings["LOG_DIR"] = f"/tmp/{NAME}"
     done = processes.cli("run", "--once")
     assert done.returncode != 0
-    assert "RECONCILER_LOG_DIR" in done.stderr and "is not UTF-8 text" in done.stderr
+    assert "RECONCILER_LOG_DIR" in done.stderr
+    assert "is not UTF-8 text" in done.stderr
 
     del processes.settings["LOG_DIR"]
     folder = processes.root / NAME / "specs"
@@ -153,8 +154,6 @@ def with_nul(field: str) -> str:
     container: dict[str, object] = {"volumeMounts": [mount]} if "volumes" in pod else {"workingDir": "/a\0b"}
     if field == "subPath":
         mount["subPath"] = "a\0b"
-    import yaml
-
     return str(yaml.safe_dump(runtime(f"rt-{field.lower()}", "none", pod=pod, container=container)))
 
 
