@@ -51,6 +51,8 @@ def test_one_that_is_only_listed_in_the_policy_holds_nobody_up(
         processes.until_phase("mounts", "Complete")
         assert thread_count(daemon) < 80
     assert processes.cli("validate", str(processes.specs), timeout=60).returncode == 0
+    checked = processes.cli("doctor", timeout=100).stdout
+    assert f"{dead.path}: the file system of {dead.path} does not answer" in checked
 
 
 def test_twenty_jobs_that_name_one_wait_and_the_others_run(
