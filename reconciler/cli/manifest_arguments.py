@@ -15,6 +15,7 @@ from reconciler.api.faults import Fault
 from reconciler.common.mappings import mapping_at
 from reconciler.common.path_presence import is_absent, is_folder
 from reconciler.common.regular_files import LARGE_FILE, read_regular_file
+from reconciler.common.unicode_text import escape_bytes
 from reconciler.sources.folder.manifest_files import is_inside, list_manifest_files
 from reconciler.sources.folder.manifest_reader import refuse_objects
 from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
@@ -60,18 +61,20 @@ def read_manifests(paths: Sequence[str], *, status_dir: Path | None = None) -> M
     """
     documents: list[Document] = []
     files, missing = _list_files(paths)
-    unreadable = [Fault(file=path, line=0, path="", message=message) for path, message in missing]
+    unreadable = [
+        Fault(file=escape_bytes(path), line=0, path="", message=message) for path, message in missing
+    ]
     faults: list[Fault] = []
     for path in files:
         try:
             text = _read_bytes(path)
         except OSError as error:
             message = f"the file cannot be read: {error.strerror or error}"
-            unreadable.append(Fault(file=path, line=0, path="", message=message))
+            unreadable.append(Fault(file=escape_bytes(path), line=0, path="", message=message))
             continue
-        loaded = api.load(text, STDIN_NAME if path == STDIN else path)
+        loaded = api.load(text, STDIN_NAME if path == STDIN else escape_bytes(path))
         if path != STDIN and (problem := _status_file_problem(path, paths, status_dir)):
-            loaded = refuse_objects(loaded, path, problem)
+            loaded = refuse_objects(loaded, escape_bytes(path), problem)
         documents += loaded.documents
         faults += loaded.faults
         faults += [fault for document in loaded.documents for fault in document.faults]

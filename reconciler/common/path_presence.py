@@ -22,9 +22,12 @@ def is_folder(path: Path | str) -> bool:
 
 
 def is_absent(path: Path | str) -> bool:
-    """Whether there is certainly nothing at the path: False where it cannot be looked at."""
+    """Whether there is certainly nothing at the path: False where it cannot be looked at.
+
+    A link is something, wherever it points to: that may be on a file system that does not answer.
+    """
     try:
-        os.stat(path)  # noqa: PTH116  (text or a path)
+        os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):

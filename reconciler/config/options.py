@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from reconciler.common.durations import parse_duration
 from reconciler.common.suggestions import did_you_mean
+from reconciler.common.unicode_text import is_unicode
 from reconciler.config.git_urls import redact
 from reconciler.errors import ConfigError
 
@@ -150,6 +151,8 @@ class Option:
         Raises:
             ValueError: with the end of a sentence that begins with the value.
         """
+        for text in raw if isinstance(raw, (list, tuple)) else (raw,):
+            _require_text(text)
         if not self.choices:
             return self.parser(raw)
         word = str(raw).strip()
@@ -170,6 +173,15 @@ class Option:
             shown = ", ".join(map(str, raw)) if isinstance(raw, (list, tuple)) else raw
             shown = redact(shown) if isinstance(shown, str) else shown
             raise ConfigError(f"{place}: {shown!r} {error}.") from None
+
+
+def _require_text(value: Any) -> None:
+    if not isinstance(value, (str, Path)):
+        return
+    if not is_unicode(str(value)):
+        raise ValueError("is not UTF-8 text")
+    if "\0" in str(value):
+        raise ValueError("holds a zero byte")
 
 
 def option(

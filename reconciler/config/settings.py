@@ -14,11 +14,13 @@ import difflib
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from reconciler.common.unicode_text import escape_bytes, is_unicode
 from reconciler.common.xdg_folders import xdg_folder
 from reconciler.config.git_urls import GitUrl, parse_path, parse_ref, parse_url
 from reconciler.config.options import (
@@ -247,7 +249,27 @@ def load_settings(flags: Mapping[str, Any], *, config_file: Path | None = None) 
     given = {name: raw for name, raw in flags.items() if raw is not None and raw != ()}
     parsed = {name: OPTION[name].parse_at(f"--{OPTION[name].flag}", raw) for name, raw in given.items()}
     _overlay(values, parsed, "the command line")
-    return Settings(**values)
+    settings = Settings(**values)
+    _require_unicode_paths(settings)
+    return settings
+
+
+def _require_unicode_paths(settings: Settings) -> None:
+    """Raises ConfigError where a path, also by the folder that it is taken from, is no UTF-8 text.
+
+    Paths stand in records and statuses, which are text.
+    """
+    for setting in fields(settings):
+        path = getattr(settings, setting.name)
+        if not isinstance(path, Path):
+            continue
+        with suppress(FileNotFoundError):  # of the current folder
+            path = path.absolute()
+        if not is_unicode(str(path)):
+            raise ConfigError(
+                f"{setting.name}: the name of {escape_bytes(str(path))} is not UTF-8 text.",
+                remedy="Rename the folder, or name another one.",
+            )
 
 
 def _overlay(values: dict[str, Any], stronger: Mapping[str, Any], where: str) -> None:
@@ -286,7 +308,7 @@ def derive_instance(specs: Path) -> str:
 
     Symlinks are not resolved: a folder whose target is swapped (git-sync) stays the same instance.
     """
-    return hashlib.sha256(os.path.abspath(specs).encode()).hexdigest()[:12]  # noqa: PTH100  (no symlinks)
+    return hashlib.sha256(os.fsencode(os.path.abspath(specs))).hexdigest()[:12]  # noqa: PTH100  (no symlinks)
 
 
 def derive_git_instance(url: GitUrl, path: str) -> str:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
+from reconciler.common.unicode_text import replace_surrogates
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
 from reconciler.state.atomic_files import read_if_exists, remove_if_exists, state_error, write_atomically
@@ -67,7 +69,7 @@ class RecordStore:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise state_error("make the folder", path.parent, error) from error
-        write_atomically(path, record.model_dump_json(exclude_defaults=True).encode(), mode=0o600)
+        write_atomically(path, _encode(record), mode=0o600)
 
     def delete(self, key: str) -> None:
         """Delete a job's record; one that is not there is no error.
@@ -98,6 +100,15 @@ def _is_possible(key: str) -> bool:
     """Whether an object of this ``namespace/name`` may have a record: both are names of one file each."""
     parts = key.split("/")
     return len(parts) == 2 and all(_NAME.fullmatch(part) for part in parts)
+
+
+def _encode(record: Record) -> bytes:
+    try:
+        return record.model_dump_json(exclude_defaults=True).encode()
+    except (PydanticSerializationError, UnicodeEncodeError):
+        # Text is checked where it comes in; what was missed there must not keep the job from being saved.
+        clean = Record.model_validate(replace_surrogates(record.model_dump(exclude_defaults=True)))
+        return clean.model_dump_json(exclude_defaults=True).encode()
 
 
 def _list_names(folder: Path) -> list[str]:

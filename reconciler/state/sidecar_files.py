@@ -7,13 +7,16 @@ written by another version: what is missing or does not parse reads as nothing.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.common.host_looks import LOOKS, Step
 from reconciler.common.path_presence import is_absent
+from reconciler.common.unicode_text import is_unicode
 from reconciler.common.yaml_errors import YAML_VALUE_ERRORS, YAML_VALUE_MESSAGE
 from reconciler.errors import StateError
 from reconciler.names import API_VERSION
@@ -75,22 +78,41 @@ def list_sidecars(root: Path) -> Iterator[Path]:
     What cannot be listed is left out.
     """
     seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    pending = [str(root)]
+    while pending:
+        folder = pending.pop()
         try:
-            here = os.stat(folder)  # noqa: PTH116  (os.walk gives text)
+            identity, folders, links, files = LOOKS.run(folder, partial(_list_folder, folder))
         except OSError:
-            folders.clear()
             continue
-        if (here.st_dev, here.st_ino) in seen:
-            folders.clear()
+        if identity in seen:
             continue
-        seen.add((here.st_dev, here.st_ino))
-        # A folder in a sidecar's place is reported by whoever reads it.
-        files += [name for name in folders if name.endswith(SIDECAR_SUFFIX)]
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.endswith(SIDECAR_SUFFIX) and not name.startswith("."):
-                yield Path(folder, name)
+        seen.add(identity)
+        yield from (Path(folder, name) for name in files)
+        for link, found in zip(links, LOOKS.resolve(links), strict=True):
+            if found.facts is not None and stat.S_ISDIR(found.facts.st_mode):
+                folders.append(link)
+        pending += sorted(folders, reverse=True)
+
+
+def _list_folder(folder: str, _step: Step) -> tuple[tuple[int, int], list[str], list[str], list[str]]:
+    """The identity of a folder, the paths of the folders and links in it, and the names of its sidecars."""
+    here = os.stat(folder)  # noqa: PTH116  (text, as of scandir)
+    folders: list[str] = []
+    links: list[str] = []
+    files: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith(".") or not is_unicode(entry.name):
+                continue  # what has a name that is no text is no sidecar, nor a folder with manifests
+            # A folder in a sidecar's place is reported by whoever reads it.
+            if entry.name.endswith(SIDECAR_SUFFIX):
+                files.append(entry.name)
+            if entry.is_symlink():
+                links.append(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+    return (here.st_dev, here.st_ino), folders, links, files
 
 
 def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
@@ -105,6 +127,7 @@ def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
     orphans = []
     for path in sorted(found):
         stem = specs / path.relative_to(root).parent / path.name.removesuffix(SIDECAR_SUFFIX)
+        # A link counts, wherever it points to: that may not answer.
         if not all(is_absent(f"{stem}{ending}") for ending in ("", *MANIFEST_SUFFIXES)):
             continue
         try:

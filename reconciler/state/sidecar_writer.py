@@ -19,8 +19,9 @@ from typing import Any, Final
 
 import yaml
 
-from reconciler.common.path_presence import is_absent, is_present
+from reconciler.common.path_presence import is_absent
 from reconciler.common.regular_files import UnfitFileError
+from reconciler.common.unicode_text import replace_surrogates
 from reconciler.errors import StateError
 from reconciler.state.atomic_files import read_if_exists, remove_if_exists, write_atomically
 from reconciler.state.sidecar_files import document_key, naming_problem, parse_documents
@@ -184,7 +185,7 @@ class SidecarWriter:
 
     def _manifest_missing(self, path: Path) -> bool:
         manifests = self._manifests.get(path)
-        return manifests is not None and not is_present(path) and all(is_absent(m) for m in manifests)
+        return manifests is not None and all(map(is_absent, (path, *manifests)))
 
     def _pause(self, path: Path) -> float:
         """Seconds between two writes of a file as it stands."""
@@ -240,17 +241,26 @@ class SidecarWriter:
 
     def _write_changed(self, path: Path) -> None:
         documents = self._documents.get(path, {})
-        data = yaml.dump_all(
-            [documents[key] for key in sorted(documents)],
-            Dumper=_Dumper,
-            sort_keys=False,
-            allow_unicode=True,
-            explicit_start=len(documents) > 1,
-            width=120,
-        ).encode()
+        try:
+            data = _dump(documents)
+        except UnicodeEncodeError:
+            # Checked where it comes in; what was missed there must not cost the job its status.
+            data = _dump(replace_surrogates(documents))
         if self._written.get(path) == data:
             self._dirty.discard(path)
             return
         write_atomically(path, data)
         self._written[path] = data
         self._dirty.discard(path)
+
+
+def _dump(documents: Mapping[str, Mapping[str, Any]]) -> bytes:
+    text: str = yaml.dump_all(
+        [documents[key] for key in sorted(documents)],
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        explicit_start=len(documents) > 1,
+        width=120,
+    )
+    return text.encode()

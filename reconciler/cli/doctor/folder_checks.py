@@ -10,6 +10,7 @@ from typing import Final
 from reconciler.cli.doctor.check import Check, fail, ok, warn
 from reconciler.cli.job_lookup import read_snapshot
 from reconciler.cli.machine import Machine
+from reconciler.common.host_looks import LOOKS, UnansweredError
 from reconciler.config.settings import Settings
 from reconciler.errors import ReconcilerError
 from reconciler.state.locks import daemon_lock_path, describe_holder
@@ -28,6 +29,7 @@ def folder_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
     yield _check_writable("logs", settings.log_dir, "--log-dir")
     yield ok("daemon", describe_holder(daemon_lock_path(settings)) or "none works on this folder now")
     yield check_space("disk for logs and records", settings.state_dir, machine)
+    yield from _check_host_paths(settings)
 
 
 def _check_manifests(settings: Settings) -> Check:
@@ -43,6 +45,15 @@ def _check_manifests(settings: Settings) -> Check:
     if not catalog.jobs:
         return warn(name, detail, "Put a TrainJob there, or name another with --specs.")
     return ok(name, detail)
+
+
+def _check_host_paths(settings: Settings) -> Iterator[Check]:
+    """Checks that the paths which the policy allows answer; jobs that mount one wait until it does."""
+    paths = [each.path for each in settings.policy.host_paths] if settings.policy is not None else []
+    for path, found in zip(paths, LOOKS.resolve(paths), strict=True):
+        if isinstance(found.error, UnansweredError):
+            remedy = "See to the server or the program that it depends on, or take it out of the policy."
+            yield fail("policy.hostPaths", f"{path}: {found.error.strerror}.", remedy)
 
 
 def _check_writable(content: str, path: Path, option: str) -> Check:
@@ -72,4 +83,6 @@ def check_space(name: str, path: Path, machine: Machine) -> Check:
 
 def _nearest_existing(path: Path) -> Path:
     place = path.absolute()
-    return next(each for each in (place, *place.parents) if each.exists())
+    places = (place, *place.parents)
+    found = LOOKS.resolve(list(map(str, places)))
+    return next(each for each, look in zip(places, found, strict=True) if look.facts is not None)

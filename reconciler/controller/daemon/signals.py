@@ -12,10 +12,12 @@ finds everything again.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -24,6 +26,8 @@ import structlog
 END_SECONDS: Final = 20.0
 #: The same after a second signal, which should end it at once.
 SECOND_SIGNAL_SECONDS: Final = 1.0
+#: Seconds between two looks whether a signal has not been taken.
+PENDING_INTERVAL: Final = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -60,14 +64,20 @@ class EndGuard:
 
     def _run(self, reader: int) -> None:
         """Start a timer at the first signal to end, and another at the second."""
-        asked = 0
+        asked, stuck = 0, 0
         while asked < 2:
-            for number in os.read(reader, 1):
-                if number in {signal.SIGTERM, signal.SIGINT}:
-                    asked += 1
-                    threading.Thread(
-                        target=self._end, args=(number, asked > 1), name="end-timer", daemon=True
-                    ).start()
+            ready = select.select([reader], [], [], PENDING_INTERVAL)[0]
+            if ready:
+                number = os.read(reader, 1)[0]
+            else:
+                # The kernel gives a signal to the main thread, which does not take it in some waits.
+                before, stuck = stuck, _pending_signal()
+                number = stuck if stuck == before and not asked else 0
+            if number in {signal.SIGTERM, signal.SIGINT}:
+                asked += 1
+                threading.Thread(
+                    target=self._end, args=(number, asked > 1), name="end-timer", daemon=True
+                ).start()
 
     def _end(self, number: int, again: bool) -> None:
         seconds = SECOND_SIGNAL_SECONDS if again else self._seconds
@@ -76,6 +86,16 @@ class EndGuard:
             time.sleep(left)
         _log.error("shutdown forced", signal=signal.Signals(number).name, reason="something never answers")
         os._exit(128 + number)
+
+
+def _pending_signal() -> int:
+    """The signal to end that this process has been sent and has not taken; 0 for none."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0
+    pending = next((int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd:")), 0)
+    return next((n for n in (signal.SIGTERM, signal.SIGINT) if pending >> (n - 1) & 1), 0)
 
 
 def install_handlers(stop: threading.Event, flags: SignalFlags, *, reloads: bool) -> None:

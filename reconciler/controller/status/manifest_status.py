@@ -68,6 +68,12 @@ class ManifestStatusWriter:
                 self._state_store.write_invalid_status(kind, key, file, faults)
                 for fault in (f for f in faults if f.reason != STATUS_FILE):
                     _log.error("manifest fault", fault=str(fault))
+        shown = {file for _, _, file in faulty}
+        for file in new.file_faults.keys() - shown:
+            # A folder, or another thing that no status can stand beside.
+            for fault in new.file_faults[file]:
+                if fault.severity == "error" and fault not in old.file_faults.get(file, ()):
+                    _log.error("manifest fault", fault=str(fault))
         for kind, key, file in known.keys() - faulty.keys():
             self._state_store.remove_status(kind, key, file)
         before = set(old.faults)

@@ -7,7 +7,6 @@ exceptions here, so that nothing above knows ``requests``.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, overload
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 from reconciler.common.liveness import NO_LIMIT, SLOW_AFTER, allow_time
 from reconciler.common.os_errors import is_out_of_descriptors
+from reconciler.common.unicode_text import decode_json
 from reconciler.engines.http import error_mapping
 from reconciler.engines.http.calls.answer_shapes import Shape, WrongAnswer
 from reconciler.engines.http.calls.call_deadlines import within
@@ -246,8 +246,8 @@ def _detail(content: bytes, status: int) -> str:
     """Returns the engine's message of an error."""
     text = content.decode(errors="replace")
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = decode_json(text)
+    except ValueError:
         found = None
     message = found.get("message") if isinstance(found, dict) else None
     shown = message if isinstance(message, str) and message.strip() else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.common.unicode_text import decode_json
 from reconciler.engines.process.supervisor.process_identity import LINUX
 from reconciler.errors import EngineError
 
@@ -63,7 +63,7 @@ def start(folder: Path) -> dict[str, Any]:
             remedy=f"See {folder / 'supervisor.log'}.",
         ) from None
     try:
-        answer = json.loads(output)
+        answer = decode_json(output)
     except ValueError:
         raise EngineError(
             f"The supervisor of container {folder.name} ended without an answer.",

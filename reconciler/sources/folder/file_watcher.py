@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -29,12 +30,12 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from reconciler.common.host_looks import LOOKS, UnansweredError
 from reconciler.sources.folder.manifest_files import (
     FolderListing,
     is_inside,
     is_manifest_name,
     list_manifest_files,
-    real_path_of,
 )
 
 #: Seconds without a change after which a burst is over, and the most that a call waits for that.
@@ -54,6 +55,8 @@ _EVENTS: Final[list[type[FileSystemEvent]]] = [
     events.FileMovedEvent,
 ]
 _LIMITS: Final = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+_RAISE_LIMITS: Final = "raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl"
 
 _log = structlog.get_logger(__name__)
 
@@ -90,7 +93,7 @@ class FileWatcher(FileSystemEventHandler):
         self._last_change = 0.0
         self._call_at: float | None = None
         self._closed = False
-        self._polling = False
+        self._polling = self._unanswered = False
         self._observer: BaseObserver | None = self._start_observer()
         self._thread = threading.Thread(target=self._run, name="specs-watcher", daemon=True)
         self._thread.start()
@@ -100,9 +103,16 @@ class FileWatcher(FileSystemEventHandler):
         with self._lock:
             if self._closed or self._observer is None:
                 return
-            self._links = {*listing.links, *(real_path_of(link) for link in listing.links)}
+            if listing.unanswered:
+                # watchdog follows every link when it watches a folder with all below, and would hang there.
+                self._unanswered = True
+                self._start_polling("a file system in the folder does not answer", remedy="until it does")
+                return
+            if self._unanswered:
+                self._unanswered = self._polling = False
+            self._links = {*listing.links, *(_real(link) for link in listing.links)}
             above, name = os.path.split(self._root)
-            self._roots = {self._root, os.path.join(real_path_of(above), name)}  # noqa: PTH118
+            self._roots = {self._root, os.path.join(_real(above), name)}  # noqa: PTH118
             wanted = self._folders_to_watch(listing)
             self._tops = tuple(sorted((f.path for f in wanted if f.recursive), key=len, reverse=True))
             known_before = bool(self._watches)
@@ -220,7 +230,7 @@ class FileWatcher(FileSystemEventHandler):
             observer = Observer()
             observer.start()
         except OSError as error:
-            self._start_polling(error)
+            self._start_polling(error.strerror or str(error))
             return None
         return observer
 
@@ -229,12 +239,20 @@ class FileWatcher(FileSystemEventHandler):
         if observer is None:
             return False
         try:
-            self._watches[folder] = observer.schedule(
-                self, folder.path, recursive=folder.recursive, event_filter=_EVENTS
+            self._watches[folder] = LOOKS.run(
+                folder.path,
+                lambda _: observer.schedule(
+                    self, folder.path, recursive=folder.recursive, event_filter=_EVENTS
+                ),
             )
+        except UnansweredError as error:
+            # The thread in the middle of it may keep the observer from all else.
+            self._observer = None
+            self._start_polling(str(error.strerror), remedy="restart the daemon when it answers again")
+            return False
         except OSError as error:
             if error.errno in _LIMITS:
-                self._start_polling(error)
+                self._start_polling(error.strerror or str(error))
             else:
                 # Gone, or not permitted any more since the walk: the next scan sees it.
                 _log.debug("folder watch failed", path=folder.path, reason=str(error))
@@ -249,51 +267,51 @@ class FileWatcher(FileSystemEventHandler):
             except (KeyError, OSError) as error:
                 _log.debug("folder watch already removed", path=folder.path, reason=repr(error))
 
-    def _start_polling(self, error: OSError) -> None:
+    def _start_polling(self, reason: str, *, remedy: str = _RAISE_LIMITS) -> None:
         """Walk the folder from time to time from now on."""
-        if self._polling:
-            return
-        _log.warning(
-            "folder polled instead of watched",
-            reason=error.strerror or str(error),
-            remedy="raise fs.inotify.max_user_watches and fs.inotify.max_user_instances with sysctl, and the "
-            "limit of open files (ulimit -n)",
-        )
         with self._wake:
-            self._polling = True
+            started, self._polling = not self._polling, True
             self._wake.notify()
+        if started:
+            _log.warning("folder polled instead of watched", reason=reason, remedy=remedy)
 
     def _folders_to_watch(self, listing: FolderListing) -> set[_WatchedFolder]:
         """The folders to watch, none of them twice."""
-        real_root = real_path_of(self._root)
+        real_root = _real(self._root)
         recursive = [real_root] if listing.state == "ok" else []
         for folder in sorted(listing.real_folders):
             if not any(is_inside(folder, top) for top in recursive):
                 recursive.append(folder)
         single = set(listing.link_folders)
-        single.update(_folder_of(real_path_of(link)) for link in listing.links)
+        single.update(_folder_of(_real(link)) for link in listing.links)
         single.add(_nearest_folder(os.path.dirname(self._root)))  # noqa: PTH120
-        single = {real_path_of(path) for path in single}
+        single = set(map(_real, single))
         single = {path for path in single if not any(is_inside(path, top) for top in recursive)}
         folders = {_identified(path, recursive=True) for path in recursive}
         folders |= {_identified(path, recursive=False) for path in single}
         return {folder for folder in folders if folder is not None}
 
 
+def _real(path: str) -> str:
+    return LOOKS.resolve([path])[0].real
+
+
 def _identified(path: str, *, recursive: bool) -> _WatchedFolder | None:
-    try:
-        facts = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return None
-    return _WatchedFolder(path, recursive, (facts.st_dev, facts.st_ino))
+    facts = LOOKS.resolve([path])[0].facts
+    return _WatchedFolder(path, recursive, (facts.st_dev, facts.st_ino)) if facts is not None else None
+
+
+def _is_folder(path: str) -> bool:
+    facts = LOOKS.resolve([path])[0].facts
+    return facts is not None and stat.S_ISDIR(facts.st_mode)
 
 
 def _folder_of(path: str) -> str:
-    return path if os.path.isdir(path) else _nearest_folder(os.path.dirname(path))  # noqa: PTH112, PTH120
+    return path if _is_folder(path) else _nearest_folder(os.path.dirname(path))  # noqa: PTH120
 
 
 def _nearest_folder(path: str) -> str:
     """The folder, or the nearest one above that is there."""
-    while not os.path.isdir(path) and path != os.path.dirname(path):  # noqa: PTH112, PTH120
+    while not _is_folder(path) and path != os.path.dirname(path):  # noqa: PTH120
         path = os.path.dirname(path)  # noqa: PTH120
     return path

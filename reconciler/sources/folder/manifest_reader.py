@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from reconciler.api.faults import STATUS_FILE, Fault
+from reconciler.common.host_looks import LOOKS
 from reconciler.common.regular_files import LARGE_FILE, open_regular_stream, read_stream
 from reconciler.sources.folder.catalog import ObjectId, is_named, object_id
 from reconciler.sources.folder.manifest_files import ManifestFile, Signature, signature_of
@@ -68,9 +69,7 @@ def read_manifest(
     from reconciler.api import load  # noqa: PLC0415  (builds pydantic models)
 
     try:
-        with open_regular_stream(file.path) as opened:
-            data = read_stream(opened, limit=LARGE_FILE)
-            facts = os.fstat(opened.fileno())
+        data, facts = LOOKS.run(file.path, lambda _: _read(file.path))
     except OSError as error:
         return _unreadable(file, error.strerror or str(error)), file.signature
     digest = hashlib.blake2b(data, digest_size=16).digest()
@@ -94,6 +93,11 @@ def refuse_objects(loaded: LoadedFile, path: str, reason: str) -> LoadedFile:
     )
     own = () if documents else (Fault(file=path, line=0, path="", message=reason, reason=STATUS_FILE),)
     return replace(loaded, documents=documents, faults=(*loaded.faults, *own))
+
+
+def _read(path: str) -> tuple[bytes, os.stat_result]:
+    with open_regular_stream(path) as opened:
+        return read_stream(opened, limit=LARGE_FILE), os.fstat(opened.fileno())
 
 
 def unreadable_fault(path: str, reason: str) -> Fault:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.common.path_presence import is_folder
+from reconciler.common.unicode_text import escape_bytes
 from reconciler.errors import StateError
 from reconciler.sources.folder.manifest_files import is_manifest_name
 from reconciler.sources.git.git_errors import GitError
@@ -114,7 +115,7 @@ class Checkouts:
         regular = {file.path: file for file in found if not file.link}
         # A link's target is read whole, and can be as large as a file.
         links = [file for file in found if file.link and file.size <= MAX_LINK_BYTES]
-        overlong = [file.path for file in found if file.link and file.size > MAX_LINK_BYTES]
+        overlong = [escape_bytes(file.path) for file in found if file.link and file.size > MAX_LINK_BYTES]
         self._check_sizes([*regular.values(), *links])
         place = self._folder / "worktrees" / f"{_TEMPORARY_PREFIX}{secrets.token_hex(4)}"
         root = place / self._path
@@ -179,7 +180,10 @@ class Checkouts:
     def _manifests(self, mirror: GitMirror, commit: str) -> Iterable[TreeFile]:
         for file in mirror.list_files(commit, self._path):
             parts = file.path.split("/")
-            if any(part.startswith(".") or not part.isprintable() for part in parts) or "" in parts:
+            if (
+                any(part.startswith(".") or not escape_bytes(part).isprintable() for part in parts)
+                or "" in parts
+            ):
                 continue
             if file.link or is_manifest_name(parts[-1]):
                 yield file
@@ -189,9 +193,8 @@ class Checkouts:
         for file in files:
             count, total = count + 1, total + file.size
             if file.size > MAX_FILE_BYTES:
-                raise _too_large(
-                    f"{file.path} has {file.size:,} bytes; more than {MAX_FILE_BYTES:,} are not read"
-                )
+                path = escape_bytes(file.path)
+                raise _too_large(f"{path} has {file.size:,} bytes; more than {MAX_FILE_BYTES:,} are not read")
             if count > MAX_FILES or total > MAX_TOTAL_BYTES:
                 raise _too_large(
                     f"there are more than {MAX_FILES:,} manifests, or {MAX_TOTAL_BYTES:,} bytes of them"
@@ -209,7 +212,7 @@ def _make_links(
         target = posixpath.normpath(posixpath.join(here, text))
         if text.startswith("/") or (target not in files and target not in folders):
             if is_manifest_name(posixpath.basename(link.path)):
-                yield link.path
+                yield escape_bytes(link.path)
             continue
         place = root / link.path
         place.parent.mkdir(parents=True, exist_ok=True)

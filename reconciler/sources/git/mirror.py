@@ -6,6 +6,7 @@ of the repository: git's own checkout would obey what the repository says of lin
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -205,8 +206,5 @@ def _parse_entry(entry: bytes) -> TreeFile | None:
     mode, kind, digest, size = facts.decode().split()
     if kind != "blob" or (mode not in _REGULAR and mode != _LINK):
         return None
-    try:
-        path = name.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    return TreeFile(path=path, object=digest, size=int(size), link=mode == _LINK)
+    # A name that is no UTF-8 is checked out as it is: the folder's reader reports it.
+    return TreeFile(path=os.fsdecode(name), object=digest, size=int(size), link=mode == _LINK)

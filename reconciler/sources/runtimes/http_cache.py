@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from reconciler.common.unicode_text import decode_json
 from reconciler.errors import ReconcilerError, StateError
 from reconciler.state.atomic_files import read_if_exists, write_atomically
 
@@ -165,7 +166,7 @@ class CachedFetcher:
             data = read_if_exists(path)
             if data is None:
                 return None
-            value = json.loads(data)
+            value = decode_json(data)
             cached = FetchedFile(
                 url=str(value["url"]),
                 body=b64decode(value["body"]),

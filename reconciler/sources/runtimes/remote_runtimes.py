@@ -7,7 +7,6 @@ takes nothing away from the others.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -21,6 +20,7 @@ from reconciler.api.faults import Fault
 from reconciler.common.os_errors import describe_os_error
 from reconciler.common.path_presence import is_folder
 from reconciler.common.regular_files import LARGE_FILE, read_regular_file
+from reconciler.common.unicode_text import decode_json
 from reconciler.common.xdg_folders import xdg_folder
 from reconciler.errors import ReconcilerError
 from reconciler.sources.folder.catalog import RUNTIME_KINDS
@@ -237,7 +237,7 @@ def _from_disk(path: Path) -> Iterator[LoadedFile]:
 def _parse_listing(source: str, listing: bytes) -> list[str]:
     """The files of a repository, from GitHub's listing."""
     try:
-        tree = json.loads(listing)["tree"]
+        tree = decode_json(listing)["tree"]
         return [str(entry["path"]) for entry in tree if entry["type"] == "blob"]
     except (ValueError, KeyError, TypeError) as error:
         raise FetchError(f"{source}: the listing of the repository cannot be read: {error!r}.") from error

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from reconciler.common.unicode_text import is_unicode
 from reconciler.errors import ReconcilerError
 
 INVALID_PAYLOAD: Final = "Invalid payload"
@@ -38,7 +39,18 @@ def _normalize_time(text: str) -> str:
 
 
 _Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
-_Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+
+
+def _require_unicode(text: str) -> str:
+    r"""Refuses an escape such as ``\ud800``, which no record can keep."""
+    if not is_unicode(text):
+        raise ValueError("no Unicode text")
+    return text
+
+
+_Text = Annotated[
+    str, BeforeValidator(lambda value: "" if value is None else value), AfterValidator(_require_unicode)
+]
 _Time = Annotated[str, AfterValidator(_normalize_time)]
 
 
