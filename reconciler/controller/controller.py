@@ -6,6 +6,7 @@ other job waits for it.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ import structlog
 from reconciler.api.faults import Fault
 from reconciler.common.liveness import Liveness
 from reconciler.config.settings import Settings
+from reconciler.controller import workers
 from reconciler.controller.clock import Clock
 from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.informer import Informer
@@ -34,6 +36,7 @@ from reconciler.controller.statemachine.desired_state import (
     managed_jobs,
     resolve_desired_state,
 )
+from reconciler.controller.status.engine_trouble import EngineTrouble
 from reconciler.controller.status.manifest_status import (
     ManifestStatusWriter,
     log_phase_change,
@@ -41,9 +44,10 @@ from reconciler.controller.status.manifest_status import (
     manifest_faults,
 )
 from reconciler.controller.status.status_builder import StatusContext
+from reconciler.controller.workers import Workers
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.engines.protocol import Engine
-from reconciler.errors import EngineUnavailable, ReconcilerError
+from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
 from reconciler.sources.folder.catalog import Catalog
 from reconciler.sources.git.git_sync import SourceRevision
 from reconciler.state.phases import ENDED_PHASES
@@ -96,6 +100,8 @@ class Controller:
             clock=clock,
         )
         self._manifest_statuses = ManifestStatusWriter(self.state)
+        self.engine_trouble = EngineTrouble(self.state, file_of=self._file_of, enqueue=self._queue.add)
+        self._workers = Workers(self._queue, self._process, self.liveness)
         self._capacity = HostCapacity(
             inventory=self._engine.devices,
             capacity=self._engine.host_resources,
@@ -120,6 +126,7 @@ class Controller:
             state=self.state,
             snapshots=self._reconciler.snapshots,
             clock=clock,
+            on_relist=self.engine_trouble.report_listing,
         )
         self._source_revision: SourceRevision | None = None
         for record in self.state.records():
@@ -174,12 +181,17 @@ class Controller:
 
     def run_worker(self) -> None:
         """Make passes over keys until the queue is closed."""
-        while (key := self._queue.get()) is not None:
+        self._workers.run()
+
+    def watch_passes(self) -> None:
+        """Replace workers that wait, and tell the jobs what they wait for, until the queue is closed."""
+        while not self._queue.closed:
+            time.sleep(workers.INTERVAL)
             try:
-                with self.liveness.track(f"the pass over {key}"):
-                    self._process(key)
-            finally:
-                self._queue.done(key)
+                self._workers.keep_up()
+                self.engine_trouble.report_slow_calls(self.liveness.slow())
+            except Exception:  # noqa: BLE001  (the thread's boundary: it would be missing for ever)
+                _log.exception("internal error", remedy="Please report it.")
 
     def _process(self, key: str) -> None:
         """One pass, whose failure is retried."""
@@ -190,11 +202,15 @@ class Controller:
         try:
             when = self._reconcile(key)
         except EngineUnavailable as error:
-            self.state.set_message(key, self._file_of(key), str(error))
+            self.engine_trouble.report(key, error)
             # Until the first answer there is no retry: every job is queued when an engine connects.
             if self._engine.connected is not None:
                 delay = self._queue.retry(key)
                 _log.warning("engine unavailable", reason=str(error), retry_in=delay)
+        except EngineError as error:
+            self.engine_trouble.report(key, error)
+            delay = self._queue.retry(key)
+            _log.warning("reconcile failed", reason=str(error), retry_in=delay)
         except ReconcilerError as error:
             self.state.set_message(key, self._file_of(key), str(error))
             delay = self._queue.retry(key)
@@ -208,6 +224,9 @@ class Controller:
             _log.exception("internal error", remedy="Please report it.", retry_in=delay)
         else:
             self._queue.forget(key)
+            if self.engine_trouble.was_slow(key):
+                # What was said of it meanwhile may have come after this pass's own status.
+                self._queue.add(key)
             if when is not None:
                 self._queue.add_at(key, when)
         finally:

@@ -180,6 +180,7 @@ class Manager:
             self._scan()
             for number in range(WORKERS if self._mode != "once" else WORKERS_ONCE):
                 self._start_thread(self._controller.run_worker, f"worker-{number}")
+            self._start_thread(self._controller.watch_passes, "watch-passes")
             self._start_thread(self._relist_on_request, "relist")
             self._report.ready()
             status = self._loop()

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 #: Reason of a problem: a container or network of this name is not this job's.
 NAME_TAKEN: Final = "NameTaken"
+#: Reason of a problem that the engine has, and the condition that tells of it while it lasts.
+ENGINE_ERROR: Final = "EngineError"
+ENGINE_FAILING: Final = "EngineFailing"
 #: Reason of a problem that ends as soon as the image is there, whatever the back-off says.
 IMAGE_UNAVAILABLE: Final = "ImageUnavailable"
 
