@@ -26,7 +26,7 @@ from reconciler.controller.daemon.service_report import ServiceReporter
 from reconciler.controller.daemon.signals import SignalFlags, install_handlers
 from reconciler.controller.nodeservices.progress.progress_service import ProgressService
 from reconciler.controller.statemachine.desired_state import JobFilter
-from reconciler.errors import EngineUnavailable, ReconcilerError
+from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError
 from reconciler.server.asgi.http_server import Server
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
 from reconciler.sources.git.git_sync import GitSync
@@ -264,11 +264,13 @@ class Manager:
             try:
                 self._controller.connect(connect(self._settings))
                 return
-            except EngineUnavailable as error:
+            except EngineError as error:
                 if str(error) != logged:
                     logged = str(error)
                     _log.error("engine unavailable", reason=logged)
-                self._controller.set_engine_unavailable(error)
+                # One that answers, and not what it should, is waited for as well.
+                unavailable = EngineUnavailable(error.message, remedy=error.remedy)
+                self._controller.set_engine_unavailable(unavailable)
             except ReconcilerError as error:
                 # No further try can succeed.
                 self._failure = error
