@@ -54,7 +54,9 @@ def test_a_call_has_a_limit_for_head_and_body(
     assert engine.list_containers(containers.labels) == []
 
 
-def test_calls_within_their_limit_keep_their_connection(containers: Bench, faulty_engine: FaultyEngine) -> None:
+def test_calls_within_their_limit_keep_their_connection(
+    containers: Bench, faulty_engine: FaultyEngine
+) -> None:
     between = faulty_engine(containers)
     between.on("GET", "/networks", delay(0.3))
     engine = containers.engine

@@ -20,7 +20,9 @@ def _condition(workspace: Workspace, job: str) -> str:
     return next((f"{c['reason']}: {c['message']}" for c in found if c["type"] == "EngineFailing"), "")
 
 
-def test_a_create_that_hangs_holds_up_no_other_job(containers: Workspace, faulty_engine: FaultyEngine) -> None:
+def test_a_create_that_hangs_holds_up_no_other_job(
+    containers: Workspace, faulty_engine: FaultyEngine
+) -> None:
     between = faulty_engine(containers)
     hung, others = unique("hung"), [unique("other") for _ in range(3)]
     rule = between.on("POST", CREATE, hang(), mentions=f"{hung}-node-0")
@@ -69,7 +71,9 @@ def test_as_many_hanging_jobs_as_workers_hold_up_no_other(
         )
         containers.write("b.yaml", shell(other, "rt", "true"))
         containers.until_phase(other, "Complete", seconds=30)
-        eventually(lambda: all("EngineSlow" in _condition(containers, job) for job in jobs[:16]), "they are told")
+        eventually(
+            lambda: all("EngineSlow" in _condition(containers, job) for job in jobs[:16]), "they are told"
+        )
         between.clear()
         (containers.specs / "a.yaml").unlink()
         eventually(lambda: not any(containers.status(job) for job in jobs), "they are removed")

@@ -15,6 +15,8 @@ from tests.support.workspaces import Workspace, eventually, unique
 
 pytestmark = pytest.mark.engine
 
+Change = Callable[[Any], Any]
+
 LIST = r"/containers/json"
 INSPECT = r"/containers/[0-9a-f]{64}/json"
 CREATE = r"/containers/create"
@@ -36,7 +38,9 @@ class Counted:
 
     def runs(self) -> dict[str, int]:
         """How often each rank has run."""
-        return {path.name: len(path.read_text().split()) for path in self.folder.iterdir() if path.name != "go"}
+        return {
+            path.name: len(path.read_text().split()) for path in self.folder.iterdir() if path.name != "go"
+        }
 
     @property
     def go(self) -> Path:
@@ -44,54 +48,64 @@ class Counted:
         return self.folder / "go"
 
 
-def no_id(items: Any) -> Any:
-    return [item | {"Id": None} for item in items]
-
-
-def no_state(found: Any) -> Any:
-    return found | {"State": None}
-
-
 def _reported(job: Counted) -> bool:
     return "EngineFailing" in [c["type"] for c in job.workspace.status(job.job).get("conditions", [])]
 
 
-@pytest.mark.parametrize(
-    ("path", "change"),
-    [
-        pytest.param(LIST, lambda _: [{}], id="a list of an empty object"),
-        pytest.param(LIST, no_id, id="no ids"),
-        pytest.param(LIST, lambda items: [i | {"Labels": {}} for i in items], id="no labels"),
-        pytest.param(LIST, lambda _: [1, None], id="a list of anything"),
-        pytest.param(LIST, lambda _: {}, id="an object instead of a list"),
-        pytest.param(LIST, lambda _: None, id="null"),
-        pytest.param(LIST, lambda _: b"", id="nothing"),
-        pytest.param(LIST, lambda _: b"<html>busy</html>", id="a page"),
-        pytest.param(LIST, lambda _: b"[" * 100_000, id="nested for ever"),
-        pytest.param(INSPECT, no_state, id="an inspect without a state"),
-        pytest.param(INSPECT, lambda _: [], id="a list instead of an inspect"),
-        pytest.param(INSPECT, lambda i: i | {"Id": "f" * 64, "Name": "/other"}, id="an inspect of another"),
-        pytest.param(
-            INSPECT, lambda i: i | {"State": i["State"] | {"FinishedAt": "soon"}}, id="a time that is none"
-        ),
-    ],
-)
-def test_a_rank_runs_once_whatever_the_engine_says(
-    containers: Workspace, faulty_engine: FaultyEngine, path: str, change: Callable[[Any], Any]
+#: What a listing says while the job runs.
+LISTS: dict[str, Change] = {
+    "a list of an empty object": lambda _: [{}],
+    "no ids": lambda items: [item | {"Id": None} for item in items],
+    "no labels": lambda items: [item | {"Labels": {}} for item in items],
+    "a list of anything": lambda _: [1, None],
+    "an object instead of a list": lambda _: {},
+    "null": lambda _: None,
+    "nothing": lambda _: b"",
+    "a page": lambda _: b"<html>busy</html>",
+    "nested for ever": lambda _: b"[" * 100_000,
+}
+#: What an inspect says of a container that has ended.
+INSPECTS: dict[str, Change] = {
+    "no state": lambda found: found | {"State": None},
+    "a list": lambda _: [],
+    "of another": lambda found: found | {"Id": "f" * 64, "Name": "/other"},
+    "a time that is none": lambda found: found | {"State": found["State"] | {"FinishedAt": "soon"}},
+    "no exit code": lambda found: found | {"State": found["State"] | {"ExitCode": None}},
+}
+
+
+def test_a_rank_runs_once_whatever_a_listing_says(containers: Workspace, faulty_engine: FaultyEngine) -> None:
+    between = faulty_engine(containers)
+    job = Counted(containers, "while [ ! -e /w/go ]; do sleep 0.1; done")
+    with containers.daemon("--resync", "1") as daemon:
+        containers.until_phase(job.job, "Running")
+        for what, change in LISTS.items():
+            between.on("GET", LIST, alter(change))
+            eventually(lambda: _reported(job), f"{what}: the job is told\n{daemon.text()[-3000:]}")
+            between.clear()
+            eventually(lambda: not _reported(job), f"{what}: it is told no more")
+        between.on("GET", LIST, alter(LISTS["no ids"]), times=4)
+        job.go.touch()
+        containers.until_phase(job.job, "Complete")
+        assert "internal error" not in daemon.text()
+
+    assert list(job.runs().values()) == [1]
+
+
+@pytest.mark.parametrize("change", INSPECTS.values(), ids=INSPECTS)
+def test_a_rank_runs_once_whatever_an_inspect_says(
+    containers: Workspace, faulty_engine: FaultyEngine, change: Change
 ) -> None:
     between = faulty_engine(containers)
     job = Counted(containers, "while [ ! -e /w/go ]; do sleep 0.1; done")
-    with containers.daemon("--resync", "2") as daemon:
+    with containers.daemon() as daemon:
         containers.until_phase(job.job, "Running")
-        rule = between.on("GET", path, alter(change))
+        between.on("GET", INSPECT, alter(change))
         job.go.touch()
         eventually(lambda: _reported(job), f"the job is told\n{daemon.text()[-3000:]}")
-        assert rule.struck.is_set()
-        assert daemon.process.poll() is None
-        assert "internal error" not in daemon.text()
         between.clear()
         containers.until_phase(job.job, "Complete")
-        eventually(lambda: not _reported(job), "it is told no more")
+        assert "internal error" not in daemon.text()
 
     assert list(job.runs().values()) == [1]
 
@@ -122,7 +136,12 @@ def test_a_wrong_answer_at_the_start_is_waited_out(
 ) -> None:
     """Version, information, networks: what is asked for before any container."""
     between = faulty_engine(containers)
-    for method, path in (("GET", "/info"), ("GET", "/version"), ("POST", "/networks/create"), ("GET", "/images/")):
+    for method, path in (
+        ("GET", "/info"),
+        ("GET", "/version"),
+        ("POST", "/networks/create"),
+        ("GET", "/images/"),
+    ):
         between.on(method, path, replace(answer, done=method == "GET"), times=1)
     job = Counted(containers)
 
@@ -137,7 +156,9 @@ def _events(between: Proxy) -> int:
     return len(between.asked("GET", "/events"))
 
 
-@pytest.mark.parametrize("line", [b"{}\n", b"[1]\n", b'{"Type": 1}\n', b"no json\n", b'{"Type":"container","Actor":7}\n'])
+@pytest.mark.parametrize(
+    "line", [b"{}\n", b"[1]\n", b'{"Type": 1}\n', b"no json\n", b'{"Type":"container","Actor":7}\n']
+)
 def test_events_that_cannot_be_read_are_followed_by_a_listing(
     containers: Workspace, faulty_engine: FaultyEngine, line: bytes
 ) -> None:
