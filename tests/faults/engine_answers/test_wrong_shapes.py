@@ -13,7 +13,7 @@ from tests.support.manifests import runtime, shell
 from tests.support.proxies import Fault, FaultyEngine, Proxy, alter, replace
 from tests.support.workspaces import Workspace, eventually, unique
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.one_engine]
 
 Change = Callable[[Any], Any]
 
