@@ -6,6 +6,7 @@ other job waits for it.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from reconciler.api.faults import Fault
 from reconciler.common.liveness import Liveness
 from reconciler.common.os_errors import describe_os_error
 from reconciler.config.settings import Settings
+from reconciler.controller import workers
 from reconciler.controller.clock import Clock
 from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.informer import Informer
@@ -37,6 +39,7 @@ from reconciler.controller.statemachine.desired_state import (
     managed_jobs,
     resolve_desired_state,
 )
+from reconciler.controller.status.engine_trouble import EngineTrouble
 from reconciler.controller.status.manifest_status import (
     ManifestStatusWriter,
     log_phase_change,
@@ -44,9 +47,10 @@ from reconciler.controller.status.manifest_status import (
     manifest_faults,
 )
 from reconciler.controller.status.status_builder import StatusContext
+from reconciler.controller.workers import Workers
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.engines.protocol import Engine
-from reconciler.errors import EngineUnavailable, ReconcilerError, StateError
+from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.sources.folder.catalog import Catalog, describe_guard
 from reconciler.sources.git.git_sync import SourceRevision
@@ -100,6 +104,8 @@ class Controller:
             clock=clock,
         )
         self._manifest_statuses = ManifestStatusWriter(self.state)
+        self.engine_trouble = EngineTrouble(self.state, file_of=self._file_of, enqueue=self._queue.add)
+        self._workers = Workers(self._queue, self._make_pass, self.liveness)
         self._capacity = HostCapacity(
             inventory=self._engine.devices,
             capacity=self._engine.host_resources,
@@ -124,6 +130,7 @@ class Controller:
             state=self.state,
             snapshots=self._reconciler.snapshots,
             clock=clock,
+            on_relist=self.engine_trouble.report_listing,
         )
         self._source_revision: SourceRevision | None = None
         self._applied = self.informer.catalog
@@ -196,15 +203,25 @@ class Controller:
 
     def run_worker(self) -> None:
         """Make passes over keys until the queue is closed."""
-        while (key := self._queue.get()) is not None:
+        self._workers.run()
+
+    def watch_passes(self) -> None:
+        """Replace workers that wait, and tell the jobs what they wait for, until the queue is closed."""
+        while not self._queue.closed:
+            time.sleep(workers.INTERVAL)
             try:
-                with self.liveness.track(f"the pass over {key}"):
-                    self._process(key)
-            except Exception:  # noqa: BLE001  (the thread's boundary: not even a fault's report may end it)
-                delay = self._queue.retry(key)
-                _log.exception("internal error", remedy="Please report it.", retry_in=delay)
-            finally:
-                self._queue.done(key)
+                self._workers.keep_up()
+                self.engine_trouble.report_slow_calls(self.liveness.slow())
+            except Exception:  # noqa: BLE001  (the thread's boundary: it would be missing for ever)
+                _log.exception("internal error", remedy="Please report it.")
+
+    def _make_pass(self, key: str) -> None:
+        """One pass; not even the report of its failure may end the thread."""
+        try:
+            self._process(key)
+        except Exception:  # noqa: BLE001  (the thread's boundary)
+            delay = self._queue.retry(key)
+            _log.exception("internal error", remedy="Please report it.", retry_in=delay)
 
     def _process(self, key: str) -> None:
         """One pass, whose failure is retried."""
@@ -218,6 +235,9 @@ class Controller:
             self._note_failure(key, error)
         else:
             self._queue.forget(key)
+            if self.engine_trouble.was_slow(key):
+                # What was said of it meanwhile may have come after this pass's own status.
+                self._queue.add(key)
             if when is not None:
                 self._queue.add_at(key, when)
         finally:
@@ -226,11 +246,15 @@ class Controller:
     def _note_failure(self, key: str, error: Exception) -> None:
         """Report why a pass failed, in the log and in the job's status, and have it repeated."""
         if isinstance(error, EngineUnavailable):
-            self._set_message(key, str(error))
+            self._tell_of_engine(key, error)
             # Until the first answer there is no retry: every job is queued when an engine connects.
             if self._engine.connected is not None:
                 delay = self._queue.retry(key)
                 _log.warning("engine unavailable", reason=str(error), retry_in=delay)
+        elif isinstance(error, EngineError):
+            self._tell_of_engine(key, error)
+            delay = self._queue.retry(key)
+            _log.warning("reconcile failed", reason=str(error), retry_in=delay)
         elif isinstance(error, (ReconcilerError, OSError)):
             reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
             self._set_message(key, reason)
@@ -242,6 +266,13 @@ class Controller:
             delay = self._queue.retry(key)
             _log.error("internal error", remedy="Please report it.", retry_in=delay, exc_info=error)
             self._set_message(key, f"An error of this program, please report it: {error!r}.")
+
+    def _tell_of_engine(self, key: str, error: EngineError) -> None:
+        """Have a job's status say what the engine does not do for it."""
+        try:
+            self.engine_trouble.report(key, error)
+        except (ReconcilerError, OSError) as fault:
+            _log.error("status write failed", reason=str(fault))
 
     def _set_message(self, key: str, message: str) -> None:
         """Have a job's status say why its pass failed; what keeps it from saying so is logged."""

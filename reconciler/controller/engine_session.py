@@ -45,10 +45,13 @@ from reconciler.plan.job_plan import JobPlan
 from reconciler.sources.folder.catalog import Catalog
 from reconciler.state.record import Record
 
-#: Containers created at a time, over all jobs (measured: more gains nothing on two cores).
+#: Containers created at a time, over all jobs (measured: more gains nothing on two cores). Those that hang
+#: do not count; no job has more than the same number, and all together no more than the limit.
 LAUNCH_WIDTH = 4
+LAUNCH_LIMIT = 64
 #: Containers stopped at a time: a stop waits out its grace period and costs nothing meanwhile.
 STOP_WIDTH = 64
+STOP_LIMIT = 256
 #: Why a job waits while the first connection is made.
 CONNECTING = "Waits for the container engine."
 
@@ -128,8 +131,8 @@ class EngineSession:
             logs=LogCollector(engine, self._settings.log_dir, clock=time.monotonic),
             image_puller=ImagePuller(engine, on_change=self._image_changed, clock=self._clock),
             probe_runner=ProbeRunner(engine, reaches=partial(is_pod_reachable, info), on_change=self._wake),
-            launch_pool=DaemonThreadPool(LAUNCH_WIDTH, "launch"),
-            stop_pool=DaemonThreadPool(STOP_WIDTH, "stop"),
+            launch_pool=DaemonThreadPool(LAUNCH_WIDTH, "launch", limit=LAUNCH_LIMIT, share=LAUNCH_WIDTH),
+            stop_pool=DaemonThreadPool(STOP_WIDTH, "stop", limit=STOP_LIMIT),
         )
         self.enforcer = self._build_enforcer()
         self.enforcer.release_leftovers()

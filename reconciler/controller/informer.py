@@ -9,7 +9,7 @@ What can go wrong: the engine's event stream breaks. It is opened again, and a r
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -35,7 +35,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Informer:
-    """See the module; ``snapshots`` are of each job's last pass, to compare a relist with."""
+    """See the module; ``snapshots`` are of each job's last pass, to compare a relist with.
+
+    ``on_relist`` is called after each relist, with why it failed or "".
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Informer:
         state: StateStore,
         snapshots: Mapping[str, Snapshot],
         clock: Clock,
+        on_relist: Callable[[str], None] = lambda _error: None,
     ) -> None:
         #: The folder as it was read last; until it has been read, no job counts as removed.
         self.catalog = Catalog(state="missing")
@@ -56,6 +60,7 @@ class Informer:
         self._state = state
         self._snapshots = snapshots
         self._clock = clock
+        self._on_relist = on_relist
         self._timeline = clock.timeline()
         self._closed = threading.Event()
         self._stream: EventStream | None = None
@@ -113,6 +118,7 @@ class Informer:
         if connected is None:
             return
         changed = self.relister.changed_jobs(connected.engine, self._settings.instance, self._snapshots)
+        self._on_relist(self.relister.error)
         if changed is None:
             return
         self._enqueue(changed + self._removed_jobs())

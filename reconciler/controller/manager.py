@@ -207,6 +207,7 @@ class Manager:
             self._scan_if_due()
             for number in range(WORKERS if self._mode != "once" else WORKERS_ONCE):
                 self._start_thread(self._controller.run_worker, f"worker-{number}")
+            self._start_thread(self._controller.watch_passes, "watch-passes")
             self._start_thread(self._relist_on_request, "relist")
             self._report.ready()
             status = self._loop()
@@ -336,17 +337,13 @@ class Manager:
             try:
                 self._controller.connect(connect(self._settings))
                 return
-            except EngineUnavailable as error:
-                if str(error) != logged:
-                    logged = str(error)
-                    _log.error("engine unavailable", reason=logged)
-                self._controller.set_engine_unavailable(error)
             except ConfigError as error:
                 # No further try can succeed.
                 self._failure = error
                 self._stop.set()
                 return
             except ReconcilerError as error:
+                # An engine that answers, and not what it should, is waited for as well.
                 if str(error) != logged:
                     logged = str(error)
                     _log.error("engine unavailable", reason=logged, retry_in=delay)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -67,8 +69,13 @@ class WorkQueue:
         with self._changed:
             self._failures.pop(key, None)
 
-    def get(self) -> str | None:
-        """The next key, waited for, and processed until :meth:`done`; None when closed."""
+    def get(self, *, timeout: float = math.inf) -> str | None:
+        """The next key, waited for, and processed until :meth:`done`; None when closed.
+
+        Args:
+            timeout: seconds to wait at most; None is returned then, too.
+        """
+        give_up_at = time.monotonic() + timeout
         with self._changed:
             while True:
                 self._queue_due()
@@ -81,7 +88,16 @@ class WorkQueue:
                     return key
                 # A wall clock may be set: never sleep longer than this before reading it again.
                 due_in = self._timers[0][0] - self._clock() if self._timers else LONGEST_WAIT
-                self._changed.wait(max(0.0, min(due_in, LONGEST_WAIT)))
+                left = give_up_at - time.monotonic()
+                if left <= 0:
+                    return None
+                self._changed.wait(max(0.0, min(due_in, left, LONGEST_WAIT)))
+
+    def ready(self) -> int:
+        """How many keys wait for a worker."""
+        with self._changed:
+            self._queue_due()
+            return len(self._ready)
 
     def done(self, key: str) -> None:
         """The worker has processed the key."""

@@ -22,7 +22,7 @@ from reconciler.state.record_store import RecordStore
 from reconciler.state.requests.removal_requests import RemovalRequests
 from reconciler.state.sidecar_files import document_key, orphaned_sidecars, sidecar_path
 from reconciler.state.sidecar_writer import SidecarWriter
-from reconciler.state.status_documents import invalid_document, pending_document
+from reconciler.state.status_documents import invalid_document, pending_document, with_condition
 
 _JOB: Final = "TrainJob"
 
@@ -223,14 +223,27 @@ class StateStore:
         if kind == _JOB:
             self._note_phase(key, document)
 
-    def set_message(self, key: str, file: str, message: str) -> None:
-        """Set the message of a job's present status; a job without a status is Pending."""
+    def set_message(
+        self, key: str, file: str, message: str, *, condition: tuple[str, str] | None = None
+    ) -> None:
+        """Set the message of a job's present status; a job without a status is Pending.
+
+        Args:
+            key: of the job.
+            file: its manifest; nothing is done without one.
+            message: of the status.
+            condition: type and reason of a condition that is True and has the same message.
+        """
         if not file:
             return
         namespace, _, name = key.partition("/")
         known = self._sidecars.document(self._sidecar(file), _job_document(key))
         document = known or pending_document(namespace, name)
-        changed = {**document, "status": {**document["status"], "message": message}}
+        status = {**document["status"], "message": message}
+        if condition is not None:
+            told = status.get("conditions", ())
+            status["conditions"] = with_condition(told, *condition, message, now=self._clock())
+        changed = {**document, "status": status}
         self._put(file, changed, urgent=True)
         self._note_phase(key, changed)
 

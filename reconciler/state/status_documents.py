@@ -5,7 +5,7 @@ The status of a job that is worked on is built by :mod:`reconciler.controller.st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.api.faults import Fault
@@ -62,6 +62,21 @@ def invalid_document(
         "events": [],
     }
     return status_document(kind, namespace, name, status)
+
+
+def with_condition(
+    conditions: Sequence[Mapping[str, Any]], kind: str, reason: str, message: str, *, now: float
+) -> list[dict[str, Any]]:
+    """Render conditions with one that is True added, or changed; it keeps the time at which it became so."""
+    before = next((c for c in conditions if c.get("type") == kind), None)
+    condition = {
+        "type": kind,
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": before["lastTransitionTime"] if before is not None else format_time(now),
+    }
+    return [*(dict(c) for c in conditions if c.get("type") != kind), condition]
 
 
 def error_entries(faults: Iterable[Fault]) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ from tests.support.manifests import LOADER
 INSTANCE = "simulated"
 RESYNC = 30.0
 #: Conditions that are told while they hold, and follow from other parts of the record.
-STANDING = frozenset({"UpdateRefused", "Blocked"})
+STANDING = frozenset({"UpdateRefused", "Blocked", "EngineFailing"})
 #: Passes in a row, without time moving on, that no job needs.
 MAX_PASSES = 300
 

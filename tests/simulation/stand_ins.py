@@ -170,7 +170,7 @@ class InlineExecutor:
     The first one's promise (rank 0 exists before the others) is kept.
     """
 
-    def __init__(self, _width: int, _name: str) -> None:
+    def __init__(self, _width: int, _name: str, **_limits: int) -> None:
         self._waiting: list[tuple[_Later, Callable[[], Any]]] = []
 
     def submit(self, function: Callable[..., Any], *args: Any, **options: Any) -> Future[Any]:

@@ -52,7 +52,6 @@ def test_the_rules_notice_a_daemon_that_forgets_rank_order(monkeypatch: pytest.M
     """The watch itself works: a controller with a known bug does not pass."""
     from reconciler.controller.executor import executor, launch  # noqa: PLC0415
 
-    monkeypatch.setattr(launch._Launcher, "rank_0_created", lambda _self: True)
     monkeypatch.setattr(
         executor,
         "launch_pods",

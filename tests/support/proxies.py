@@ -228,6 +228,8 @@ class Proxy:
     def __init__(self, path: Path, target: str) -> None:
         self.path = path
         self.url = f"unix://{path}"
+        #: How many connections clients have made.
+        self.connections = 0
         #: All requests so far.
         self.requests: list[Request] = []
         #: Set when :meth:`cut_at` has cut the proxy.
@@ -324,6 +326,7 @@ class Proxy:
                 client.close()
                 continue
             with self._lock:
+                self.connections += 1
                 self._open |= {client, server}
             threading.Thread(target=self._serve, args=(client, server), daemon=True).start()
 

@@ -8,10 +8,11 @@ never touched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -27,6 +28,7 @@ from reconciler.controller.executor.placement import Placement
 from reconciler.controller.executor.redaction import secret_mask
 from reconciler.controller.statemachine.actions import (
     ENGINE_BUSY,
+    ENGINE_ERROR,
     HOST_PATH_UNANSWERED,
     NAME_TAKEN,
     ActionResult,
@@ -54,9 +56,6 @@ from reconciler.plan.policy.violations import POLICY_VIOLATION
 from reconciler.plan.progress_reporting import remove_pod_reporting
 from reconciler.state.record import Record
 
-#: Seconds the other ranks wait at most for rank 0 to be created.
-RANK_0_TIMEOUT = 30.0
-
 _log = structlog.get_logger(__name__)
 
 
@@ -71,7 +70,10 @@ def launch_pods(
     launches: Sequence[PodLaunch],
     context: ExecutionContext,
 ) -> ActionResult:
-    """Create and start containers, pods side by side, rank 0's first.
+    """Create and start containers, pods side by side.
+
+    Rank 0's first container exists before any other pod is begun: so no thread of the pool, which the other
+    jobs need, waits for another one. Where it cannot be created, the others are left for the next pass.
 
     Raises:
         EngineUnavailable: the engine went away; the next listing shows what was begun.
@@ -90,13 +92,20 @@ def launch_pods(
         progress=endpoints.addresses,
     )
     launcher = _Launcher(plan=plan, record=record, placement=placement, context=context)
-    futures = [
-        context.launch_pool.submit(copy_context().run, launcher.launch, launch, number == 0)
-        for number, launch in enumerate(launches)
-    ]
+    others: list[Future[ActionResult]] = []
+
+    def launch_others(rank_0: Future[bool]) -> None:
+        with suppress(RuntimeError):  # the daemon ends
+            if rank_0.result():
+                others.extend(launcher.submit(launch, False) for launch in launches[1:])
+
+    launcher.rank_0.add_done_callback(launch_others)
+    first = launcher.submit(launches[0], True)
+    first.add_done_callback(lambda _: launcher.note_rank_0(False))
     results: list[ActionResult] = []
     unavailable: EngineUnavailable | None = None
-    for future in futures:
+    # The others are complete when the first has ended: they are submitted by the thread that it runs in.
+    for future in chain([first], others):
         try:
             results.append(future.result())
         except EngineUnavailable as error:
@@ -140,9 +149,6 @@ class _Launcher:
         name = ""
         try:
             self._prepare_volumes(pod)
-            # Rank 0 exists before any other rank does; from then on no pod waits for another.
-            if not is_first and not self.rank_0_created():
-                return ActionResult()
             for name in launch.containers:
                 started.append(
                     self._launch_container(pod, name, existing.get(name), limitations, is_first=is_first)
@@ -153,17 +159,16 @@ class _Launcher:
             raise
         except (_NameTakenError, PlanError, PolicyDenied, StateError, EngineError) as error:
             return ActionResult(started=tuple(started), problem=(_problem_reason(error), str(error)))
-        finally:
-            if is_first and not self.rank_0.done():
-                self.rank_0.set_result(False)
         return ActionResult(started=tuple(started), limitations=tuple(limitations))
 
-    def rank_0_created(self) -> bool:
-        """Wait for rank 0; False where it failed or took too long: the next pass starts the others, too."""
-        try:
-            return self.rank_0.result(RANK_0_TIMEOUT)
-        except TimeoutError:
-            return False
+    def submit(self, launch: PodLaunch, is_first: bool) -> Future[ActionResult]:
+        """Have a pod launched by a thread of the pool."""
+        return self.context.launch_pool.submit(copy_context().run, self.launch, launch, is_first)
+
+    def note_rank_0(self, created: bool) -> None:
+        """Rank 0's container exists, or will not exist in this pass; what is known first counts."""
+        with suppress(InvalidStateError):
+            self.rank_0.set_result(created)
 
     def _prepare_volumes(self, pod: PodPlan) -> None:
         """Create the volumes and write the files that the pod mounts."""
@@ -182,8 +187,8 @@ class _Launcher:
         spec = self._build_spec(pod, name)
         with context.enforcer.pin_host_paths(spec, context.engine.sub_path_root) as pinned:
             identifier = self._create(pinned.spec, existing, limitations)
-            if is_first and not self.rank_0.done():
-                self.rank_0.set_result(True)
+            if is_first:
+                self.note_rank_0(True)
             context.logs.follow(identifier, self.record.log_location(name))
             _start(identifier, pinned, context)
         _log.info("container started", container=name, rank=pod.rank, id=identifier[:12])
@@ -280,4 +285,4 @@ def _problem_reason(error: Exception) -> str:
             return HOST_PATH_UNANSWERED
         case StateError():
             return "HostError"
-    return "EngineError"
+    return ENGINE_ERROR

@@ -18,6 +18,9 @@ HOST_PATH_UNANSWERED: Final = "HostPathUnanswered"
 ENGINE_BUSY: Final = "EngineBusy"
 #: Reason of a problem: something that is not the job's uses its network or a volume, which stays.
 STILL_IN_USE: Final = "StillInUse"
+#: Reason of a problem that the engine has, and the condition that tells of it while it lasts.
+ENGINE_ERROR: Final = "EngineError"
+ENGINE_FAILING: Final = "EngineFailing"
 #: Reason of a problem that ends as soon as the image is there, whatever the back-off says.
 IMAGE_UNAVAILABLE: Final = "ImageUnavailable"
 

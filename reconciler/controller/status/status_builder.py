@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.api.faults import Fault
-from reconciler.controller.statemachine.actions import NAME_TAKEN
+from reconciler.controller.statemachine.actions import ENGINE_ERROR, ENGINE_FAILING, NAME_TAKEN
 from reconciler.controller.statemachine.exits import describe_exit_code
 from reconciler.controller.statemachine.failures.failure_policy import LAST_LINES
 from reconciler.controller.statemachine.job_view import (
@@ -142,11 +142,13 @@ def _own_conditions(record: Record) -> list[Condition]:
             Condition(type="UpdateRefused", status="True", reason="FieldImmutable", message=message, at=at)
         )
     problem = record.problem
-    if problem is not None and problem.reason == NAME_TAKEN and not record.finished:
-        at, message = problem.since, problem.message
-        conditions.append(
-            Condition(type="Blocked", status="True", reason=problem.reason, message=message, at=at)
-        )
+    if problem is not None and not record.finished:
+        kind = {NAME_TAKEN: "Blocked", ENGINE_ERROR: ENGINE_FAILING}.get(problem.reason)
+        if kind is not None:
+            at, message = problem.since, problem.message
+            conditions.append(
+                Condition(type=kind, status="True", reason=problem.reason, message=message, at=at)
+            )
     return conditions
 
 

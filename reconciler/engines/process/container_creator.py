@@ -101,7 +101,8 @@ def _choose_address(state: StateFolder, spec: ContainerSpec, network: NetworkSta
     if network is None:
         return ""
     if not spec.address:
-        others = (other for _, other in state.list_containers())
+        on_network = state.list_containers(lambda other: bool(other["network"] == network.name))
+        others = (other for _, other in on_network)
         taken = (other["address"] for other in others if other["network"] == network.name)
         return loopback_addresses.choose_address(network.subnet, taken)
     if not loopback_addresses.is_usable(network.subnet, spec.address):

@@ -95,8 +95,12 @@ class ContainerLifecycle:
     def _check_address(self, spec: Json) -> None:
         if not spec["address"] or spec["shared"]:
             return
-        for home, other in self._state.list_containers():
-            same = (other["network"], other["address"]) == (spec["network"], spec["address"])
+
+        def same_address(other: Json) -> bool:
+            return (other["network"], other["address"]) == (spec["network"], spec["address"])
+
+        for home, other in self._state.list_containers(same_address):
+            same = same_address(other)
             if (
                 same
                 and not other["shared"]

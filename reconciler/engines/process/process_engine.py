@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from reconciler.common.descriptor_limit import may_open_more
 from reconciler.common.liveness import allow_time
@@ -72,7 +72,10 @@ def _map_errors(
                 f"The process engine failed: {error}.", remedy=f"Its state is in {self.root}."
             ) from error
         except ValueError as error:
-            raise EngineError(f"The process engine's state in {self.root} is damaged: {error}.") from error
+            raise EngineError(
+                f"The process engine's state in {self.root} is damaged: {error}.",
+                remedy="Put the file back, or end what still runs there and remove the file's folder.",
+            ) from error
 
     return call
 
@@ -243,7 +246,7 @@ class ProcessEngine:
         """Returns all containers with the labels, running or not."""
         found = (
             self._containers.observe(home, spec)
-            for home, spec in self._state.list_containers()
+            for home, spec in self._state.list_containers(lambda found: has_labels(found["labels"], labels))
             if has_labels(spec["labels"], labels)
         )
         return [state for state in found if state is not None]
@@ -321,14 +324,16 @@ class ProcessEngine:
             raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
         home, spec = self._containers.find(container)
 
-        def has_ended() -> bool:
-            state = self._containers.observe(home, spec)
-            return state is None or state.state == "exited"
-
+        has_ended = functools.partial(self._has_ended, home, spec)
         try:
             return ContainerLog(home / json_files.LOG, follow=follow, tail=tail, has_ended=has_ended)
         except FileNotFoundError:
             raise NotFound(f"There is no container {container}.") from None
+
+    @_map_errors
+    def _has_ended(self, home: Path, spec: dict[str, Any]) -> bool:
+        state = self._containers.observe(home, spec)
+        return state is None or state.state == "exited"
 
     @_map_errors
     def events(self) -> EventStream:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.engines.process import state_checks
 from reconciler.engines.process.supervisor import event_pipes, json_files, process_identity
 from reconciler.engines.protocol import ContainerState, ContainerStateName, ExitFacts
 
@@ -49,7 +50,13 @@ def observe(home: Path, spec: Json, *, listeners: Path) -> ContainerState:
 
 
 def _read_records(home: Path) -> tuple[Json | None, Json | None]:
-    return json_files.read(str(home / json_files.EXIT)), json_files.read(str(home / json_files.RUN))
+    path = home / json_files.RUN
+    return _read_exit(home), state_checks.check_run(json_files.read(str(path)), path)
+
+
+def _read_exit(home: Path) -> Json | None:
+    path = home / json_files.EXIT
+    return state_checks.check_exit(json_files.read(str(path)), path)
 
 
 def _is_supervised(run: Json) -> bool:
@@ -59,9 +66,9 @@ def _is_supervised(run: Json) -> bool:
 def _exit_facts(ended: Json) -> ExitFacts:
     return ExitFacts(
         code=ended["code"],
-        oom_killed=ended.get("oom_killed", False),
+        oom_killed=bool(ended.get("oom_killed")),
         finished_at=ended["finished_at"],
-        error=ended.get("error", ""),
+        error=ended.get("error") or "",
     )
 
 
@@ -79,12 +86,12 @@ def _record_unknown_exit(home: Path, spec: Json, *, listeners: Path) -> tuple[Js
         event_pipes.publish(
             str(listeners), kind="container", action="die", name=spec["name"], labels=spec["labels"]
         )
-    return json_files.read(str(home / json_files.EXIT)) or ended, run
+    return _read_exit(home) or ended, run
 
 
 def kill_leftovers(run: Json | None, container_id: str) -> None:
     """Kills what a container without supervisor left running, in any process group."""
-    if run is not None and process_identity.is_alive(run["main"], run.get("main_identity", "")):
+    if run is not None and process_identity.is_alive(run["main"], run.get("main_identity") or ""):
         process_identity.signal_group(run["main"], signal.SIGKILL)
     for pid in process_identity.find_marked(container_id):
         process_identity.signal_process(pid, signal.SIGKILL)
@@ -98,7 +105,7 @@ def find_run(home: Path) -> Json | None:
 
 def send_signal(run: Json, number: int) -> None:
     """Signals all processes of a container; one that has ended is not an error."""
-    if process_identity.is_alive(run["main"], run["main_identity"]):
+    if process_identity.is_alive(run["main"], run.get("main_identity") or ""):
         process_identity.signal_group(run["main"], number)
 
 

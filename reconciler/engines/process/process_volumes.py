@@ -62,7 +62,8 @@ class Volumes:
             record = self._state.load_volume(name)
             if record is None:
                 return
-            users = sorted(s["name"] for _, s in self._state.list_containers() if name in s["volumes"])
+            found = self._state.list_containers(lambda summary: name in summary["volumes"])
+            users = sorted(s["name"] for _, s in found if name in s["volumes"])
             if users:
                 raise Conflict(f"Volume {name} is used by {', '.join(users)}.", remedy="Remove them first.")
             self._state.remove_volume(record)

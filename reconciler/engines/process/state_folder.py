@@ -21,12 +21,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.engines.process import state_checks
 from reconciler.engines.process.supervisor import event_pipes, json_files
 from reconciler.errors import Conflict, EngineError, StartFailed
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,250}")
 _STALE_AFTER: Final = 3600.0
 _VOLUME: Final = "volume.json"
+#: Of a container: what says which one it is, should its specification be damaged.
+_SUMMARY: Final = "summary.json"
 
 Json = dict[str, Any]
 
@@ -83,17 +86,44 @@ class StateFolder:
             cached = self._specs.get(home)
         if cached is not None and cached[0] == version:
             return cached[1]
-        spec = json_files.read(str(home / json_files.SPEC))
+        path = home / json_files.SPEC
+        spec = state_checks.check_spec(json_files.read(str(path)), path)
         if spec is not None:
             with self._specs_lock:
                 self._specs[home] = (version, spec)
         return spec
 
-    def list_containers(self) -> Iterator[tuple[Path, Json]]:
-        """Yields folder and specification of every container."""
+    def list_containers(
+        self, concerns: Callable[[Json], bool] = lambda _summary: True
+    ) -> Iterator[tuple[Path, Json]]:
+        """Yields folder and specification of every container.
+
+        Args:
+            concerns: whether the caller has to know of a container, by its id, labels, network, address and
+                volumes: one whose specification is damaged keeps nobody else from going on.
+
+        Raises:
+            ValueError: the specification of one that the caller has to know of is damaged.
+        """
         for home in list(self.containers.iterdir()):
-            if not home.name.startswith(".") and (spec := self.load_spec(home)) is not None:
+            if home.name.startswith("."):
+                continue
+            try:
+                spec = self.load_spec(home)
+            except ValueError:
+                if self._concerns(home, concerns):
+                    raise
+                continue
+            if spec is not None:
                 yield home, spec
+
+    def _concerns(self, home: Path, concerns: Callable[[Json], bool]) -> bool:
+        path = home / _SUMMARY
+        try:
+            summary = state_checks.check_summary(json_files.read(str(path)), path)
+        except ValueError:
+            return True
+        return summary is None or concerns(summary)
 
     def find_container(self, container: str) -> tuple[Path, Json] | None:
         """Returns folder and specification of a container by name or id."""
@@ -101,7 +131,8 @@ class StateFolder:
             home = self.containers / container
             if (spec := self.load_spec(home)) is not None:
                 return home, spec
-        return next((found for found in self.list_containers() if found[1]["id"] == container), None)
+        found = self.list_containers(lambda summary: bool(summary["id"] == container))
+        return next((each for each in found if each[1]["id"] == container), None)
 
     def add_container(self, name: str, fill: Callable[[Path, Path], Json]) -> None:
         """Creates a container's folder and gives it its name.
@@ -123,6 +154,8 @@ class StateFolder:
             spec = fill(home, build)
             (build / json_files.LOG).touch(mode=0o600)
             json_files.write(str(build / json_files.SPEC), spec, durable=True)
+            summary = {key: spec[key] for key in ("id", "labels", "network", "address", "volumes")}
+            json_files.write(str(build / _SUMMARY), summary)
             _rename(build, home, f"A container named {name} exists already.")
         except BaseException:
             shutil.rmtree(build, ignore_errors=True)
@@ -138,12 +171,15 @@ class StateFolder:
 
     def load_network(self, name: str) -> Json | None:
         """Returns a network's record."""
-        return json_files.read(str(self.networks / f"{name}.json")) if _NAME.fullmatch(name) else None
+        return self._read_network(self.networks / f"{name}.json") if _NAME.fullmatch(name) else None
+
+    def _read_network(self, path: Path) -> Json | None:
+        return state_checks.check_network(json_files.read(str(path)), path)
 
     def list_networks(self) -> list[Json]:
         """Returns the records of all networks."""
         paths = sorted(self.networks.glob("[!.]*.json"))
-        return [record for path in paths if (record := json_files.read(str(path))) is not None]
+        return [record for path in paths if (record := self._read_network(path)) is not None]
 
     def add_network(self, record: Json) -> Path:
         """Writes a new network's record; returns its path.
@@ -172,12 +208,15 @@ class StateFolder:
 
     def load_volume(self, name: str) -> Json | None:
         """Returns a volume's record."""
-        return json_files.read(str(self.volumes / name / _VOLUME)) if _NAME.fullmatch(name) else None
+        return self._read_volume(self.volumes / name / _VOLUME) if _NAME.fullmatch(name) else None
+
+    def _read_volume(self, path: Path) -> Json | None:
+        return state_checks.check_volume(json_files.read(str(path)), path)
 
     def list_volumes(self) -> list[Json]:
         """Returns the records of all volumes."""
         folders = sorted(self.volumes.glob("[!.]*"))
-        return [record for f in folders if (record := json_files.read(str(f / _VOLUME))) is not None]
+        return [record for f in folders if (record := self._read_volume(f / _VOLUME)) is not None]
 
     def add_volume(self, name: str, labels: Mapping[str, str], *, memory: Path | None) -> None:
         """Creates a volume's folder; its content in the folder ``memory`` where that is given.
@@ -205,7 +244,7 @@ class StateFolder:
     def remove_volume(self, record: Json) -> None:
         """Removes a volume and its content."""
         _remove_folder(self.volumes / record["name"])
-        if record["memory"]:
+        if record.get("memory"):
             shutil.rmtree(record["memory"], ignore_errors=True)
 
 

@@ -80,7 +80,8 @@ class LoopbackNetworks:
             record = self._state.load_network(name)
             if record is None:
                 return None
-            users = sorted(s["name"] for _, s in self._state.list_containers() if s["network"] == name)
+            found = self._state.list_containers(lambda summary: bool(summary["network"] == name))
+            users = sorted(s["name"] for _, s in found if s["network"] == name)
             if users:
                 raise Conflict(f"Network {name} is used by {', '.join(users)}.", remedy="Remove them first.")
             self._state.remove_network(name)

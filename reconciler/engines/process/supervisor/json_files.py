@@ -30,7 +30,7 @@ def read(path: str) -> dict[str, Any] | None:
             value = json.load(file)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} does not hold a JSON object")  # noqa: TRY004  (a fault of the content)
