@@ -11,7 +11,7 @@ to which somebody gives a rank's own name, when the rank is gone and its run ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from reconciler.controller.statemachine.actions import ENGINE_BUSY, NAME_TAKEN, STILL_IN_USE
@@ -58,8 +58,9 @@ def own_containers(
 ) -> tuple[ContainerState, ...]:
     """Returns those that are the job's own; without a plan the names tell that labels stand for."""
     planned = planned_containers(plan) if plan is not None else {}
+    listed = {c.id: c for c in containers}
     known = frozenset(record.container_ids)
-    return tuple(c for c in containers if c.id in known or _is_own(c, planned, record))
+    return tuple(c for c in listed.values() if c.id in known or _is_own(c, planned, record, listed))
 
 
 def is_own_network(network: NetworkState, namespace: str, job: str) -> bool:
@@ -114,13 +115,19 @@ def describe_stray(stray: Stray) -> str:
 
 
 def _is_own(
-    state: ContainerState, planned: Mapping[tuple[str, int, str], ContainerPlan], record: Record
+    state: ContainerState,
+    planned: Mapping[tuple[str, int, str], ContainerPlan],
+    record: Record,
+    listed: Collection[str],
 ) -> bool:
     """Whether a container whose id the record does not know is the job's own."""
     if state.id in record.strays:
         return False
     plan = planned.get(container_identity(state))
     if plan is not None and is_current_run(state, record, plan.name):
-        # The id of a run that was started is saved: another one is a copy that took the name.
-        return state.name == plan.name and not record.container(plan.name).container_id
+        # The id of the run is saved: another one is a copy that took the name. Only what was created and not
+        # started may have been replaced by this daemon (to pin the paths it mounts) before that was saved.
+        known = record.container(plan.name)
+        saved = known.container_id and (known.started_at is not None or known.container_id in listed)
+        return state.name == plan.name and not saved
     return state.name in container_names(state.labels)

@@ -30,16 +30,16 @@ FOREVER = ["sh", "-c", UNTIL_TERM]
 
 @contextlib.contextmanager
 def _running(
-    workspace: Workspace, job: str, *arguments: str, nodes: int = 1, **parts: Any
+    workspace: Workspace, name: str, *arguments: str, nodes: int = 1, **parts: Any
 ) -> Iterator[Flags]:
     """A daemon, and a job whose nodes run until the flag is raised."""
     flags = Flags(workspace)
     script = f"{flags.note('$RANK')}echo here; {flags.wait()}"
     workspace.settings["RESYNC"] = "2"
-    workspace.write("j.yaml", flags.runtime(nodes=nodes, **parts), shell(job, "rt", script))
+    workspace.write("j.yaml", flags.runtime(nodes=nodes, **parts), shell(name, "rt", script))
     with workspace.daemon(*arguments):
         flags.until_noted(nodes)
-        workspace.until_phase(job, "Running")
+        workspace.until_phase(name, "Running")
         yield flags
 
 
@@ -127,9 +127,15 @@ def test_a_clone_of_podmans_own_command_is_left_alone(podman: Workspace) -> None
             text=True,
             check=False,
         )
-        if cloned.returncode != 0:
-            pytest.skip(f"podman container clone: {cloned.stderr.strip()}")
-        clone = cloned.stdout.strip().splitlines()[-1]
+        if cloned.returncode == 0:
+            clone = cloned.stdout.strip().splitlines()[-1]
+        else:
+            # Podman 4.3 panics over the options of some containers: made as the command would.
+            labels = client.api.inspect_container(rank)["Config"]["Labels"]
+            made = client.containers.create(
+                images.reference(), ["true"], name=f"{job}-node-0-clone", labels=labels, network=f"{job}-net"
+            )
+            clone = str(made.id)
         name = client.api.inspect_container(clone)["Name"].lstrip("/")
         eventually(lambda: name in podman.said(job) or _state_of(client, rank) != "running", "seen")
 
