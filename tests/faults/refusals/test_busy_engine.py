@@ -82,18 +82,3 @@ def test_the_address_of_an_init_container_that_has_just_ended_is_no_failure(podm
             podman.until_phase(job, "Complete", "Failed", seconds=180)
 
     assert {job: podman.phase(job) for job in jobs} == dict.fromkeys(jobs, "Complete")
-
-
-def test_a_network_removed_before_the_start_is_no_failure(containers: Workspace) -> None:
-    job, flags = unique("gone"), Flags(containers)
-    script = f"{flags.note('prepare')}{flags.wait()}"
-    containers.write("j.yaml", _prepared(flags, script), shell(job, "rt", "echo trained"))
-    with containers.daemon(), containers.api() as client:
-        flags.until_noted(1)
-        step = f"{job}-prepare"
-        client.api.disconnect_container_from_network(step, f"{job}-net", force=True)
-        client.api.remove_network(f"{job}-net")
-        flags.raise_flag()
-        status = containers.until_phase(job, "Complete", "Failed", seconds=120)
-
-    assert status["phase"] == "Complete"
