@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reconciler.errors import Busy, Conflict, EngineError, EngineUnavailable, NotFound
-from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_JOB, LABEL_RESTART
+from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_JOB, LABEL_RESTART, container_names
 from tests.simulation.faults import Killed, Point, Side, nothing
 from tests.simulation.file_faults import full_disk
 from tests.simulation.invariants import BrokenInvariantError
@@ -356,6 +356,7 @@ class Walk:
             return
         (self.host.settings.state_dir / "records" / "simulated" / "default" / f"{name}.json").unlink()
         self.host.rules.record_taken(f"default/{name}")
+        self._lose_renamed(name, but={n["containerID"] for n in told["status"].get("nodes", ())})
         self.host.kills += 1
         # Losing the record and, before a daemon has looked, the sidecar's place as well is losing both.
         injector, self.host.faults.injector = self.host.faults.injector, nothing
@@ -363,12 +364,21 @@ class Walk:
         self.host.controller.state.load(f"default/{name}")
         self.host.faults.injector = injector
 
+    def _lose_renamed(self, name: str, *, but: Collection[str] = ()) -> None:
+        """Containers whose ids went with the record, and that have another name by now, are nobody's."""
+        for container in self.host.made_containers():
+            renamed = container.name not in container_names(container.labels)
+            if container.labels[LABEL_JOB] == name and renamed and container.id not in but:
+                container.astray = True
+                self.host.rules.taken_by_hand(container)
+
     def lose_both(self, rng: random.Random) -> None:
         """Record and sidecar are gone: only the containers know."""
         if (file := self._file(rng)) is None:
             return
         name = self.host.files[file]["metadata"]["name"]
         settings = self.host.settings
+        self._lose_renamed(name)
         (settings.state_dir / "records" / "simulated" / "default" / f"{name}.json").unlink(missing_ok=True)
         (settings.specs / f"{Path(file).stem}.status.yaml").unlink(missing_ok=True)
         self.host.rules.record_taken(f"default/{name}")

@@ -11,6 +11,7 @@ to which somebody gives a rank's own name, when the rank is gone and its run ove
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
@@ -28,6 +29,8 @@ from reconciler.names import container_names, network_name
 from reconciler.plan.job_plan import ContainerPlan, JobPlan
 from reconciler.state.record import Record
 
+#: Text of a label that may become a uid: it is part of paths and tokens.
+_UID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 #: Reasons of problems that may end when a stray goes.
 _WAIT_FOR_STRAYS: Final = frozenset({STILL_IN_USE, NAME_TAKEN, ENGINE_BUSY})
 
@@ -75,7 +78,7 @@ def take_over(observed: Observed, record: Record) -> Record:
     the object that they say, and goes on with them instead of running twice.
     """
     record = record.replace(unseen=False)
-    started = [c for c in observed.containers if c.state != "created" and run_identity(c)[0]]
+    started = [c for c in observed.containers if c.state != "created" and _UID.fullmatch(run_identity(c)[0])]
     if not started:
         return record
     youngest = max(started, key=lambda c: c.created_at or 0.0)
