@@ -70,6 +70,11 @@ def _networks(client: docker.DockerClient, job: str) -> list[str]:
     return [network["Name"] for network in client.api.networks(filters=label)]
 
 
+def _volumes(client: docker.DockerClient, job: str) -> list[str]:
+    label = {"label": f"{names.LABEL_JOB}={job}"}
+    return [volume["Name"] for volume in client.api.volumes(filters=label)["Volumes"] or ()]
+
+
 def _events(workspace: Workspace, job: str, reason: str) -> list[dict[str, Any]]:
     return [e for e in workspace.status(job).get("events", []) if e["reason"] == reason]
 
@@ -149,14 +154,25 @@ def test_a_clone_of_podmans_own_command_is_left_alone(podman: Workspace) -> None
         eventually(lambda: not _networks(client, job), "the network goes when it is free")
 
 
-def test_a_copy_on_the_jobs_network_keeps_the_network_and_nothing_else(containers: Workspace) -> None:
+def test_a_copy_keeps_the_network_and_volume_it_uses_and_nothing_else(containers: Workspace) -> None:
     job, copy = unique("net"), unique("sits")
+    parts = {
+        "pod": {"volumes": [{"name": "scratch", "emptyDir": {}}]},
+        "container": {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
+    }
     with (
-        _running(containers, job) as flags,
+        _running(containers, job, **parts) as flags,
         containers.api() as client,
         _committed(client, f"{job}-node-0") as image,
     ):
-        client.containers.run(image, entrypoint=FOREVER, name=copy, detach=True, network=f"{job}-net")
+        client.containers.run(
+            image,
+            entrypoint=FOREVER,
+            name=copy,
+            detach=True,
+            network=f"{job}-net",
+            volumes={f"{job}-node-0-scratch": {"bind": "/scratch"}},
+        )
         eventually(lambda: copy in containers.said(job), "the copy is reported")
         flags.raise_flag()
         status = containers.until_phase(job, "Complete")
@@ -166,8 +182,9 @@ def test_a_copy_on_the_jobs_network_keeps_the_network_and_nothing_else(container
         assert _state_of(client, copy) == "running"
         assert not _id_of(containers, f"{job}-node-0")
         assert len(_events(containers, job, "StillInUse")) == 1
+        assert _volumes(client, job) == [f"{job}-node-0-scratch"]
         client.api.remove_container(copy, force=True)
-        eventually(lambda: not _networks(client, job), "the network goes when it is free")
+        eventually(lambda: not _networks(client, job) + _volumes(client, job), "they go when they are free")
 
 
 def test_a_job_is_deleted_and_made_again_while_a_copy_sits_on_its_network(containers: Workspace) -> None:
