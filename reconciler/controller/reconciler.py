@@ -171,6 +171,8 @@ class Reconciler:
         observed = self._observe(plan, record, context)
         if record.unseen:
             record = take_over(observed, record)
+            # The uid is part of the plan, where the manifest asks for it.
+            plan = self._plans.plan(record)
             context = self._engine.context(plan, record)
         refusal = self._engine.policy_refusal(plan, record) if not record.finished else PolicyRefusal()
         record = event_recorder.record_policy_effects(

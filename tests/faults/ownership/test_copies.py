@@ -335,7 +335,9 @@ def test_neither_diff_nor_doctor_wants_a_copy_removed_as_a_leftover(containers: 
 
 def test_record_and_sidecar_lost_the_job_goes_on_with_what_runs(workspace: Workspace) -> None:
     job = unique("lost")
-    with _running(workspace, job) as flags:
+    # What a container was given of the uid must not make it another one.
+    uid_variable = {"name": "JOB_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
+    with _running(workspace, job, container={"env": [uid_variable]}) as flags:
         uid = next(d for d in workspace.documents() if d["kind"] == "TrainJob")["metadata"]["uid"]
     records = workspace.root / "state" / "reconciler" / "records"
     assert records.is_dir()
