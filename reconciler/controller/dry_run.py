@@ -185,6 +185,7 @@ class _DryRun:
         observed = self._observe(plan, record)
         if record.unseen:
             record = take_over(observed, record)
+            plan = build_plan(record)
         changes = self._decide(plan, record, observed, now)
         return [*changes, _refuse_job(key, record.rejected)] if record.rejected else changes
 

@@ -197,6 +197,8 @@ class Reconciler:
         observed = self._observe(plan, record, context)
         if record.unseen:
             record = take_over(observed, record)
+            # The uid is part of the plan, where the manifest asks for it.
+            plan = self._plans.plan(record)
             context = self._engine.context(plan, record)
         try:
             record, refusal = self._check_policy(plan, record, context)

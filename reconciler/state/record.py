@@ -47,7 +47,7 @@ class ContainerRecord(_Frozen):
 
     Attributes:
         restart: number of the desired run; containers labelled lower are out of date.
-        container_id: of that run, once it was started.
+        container_id: of that run, once observed.
         failures: runs that failed in this attempt (they lengthen the back-off).
         result: how the desired run ended; None while it has not.
         start_error: why the engine refused to start the desired run; becomes its result.

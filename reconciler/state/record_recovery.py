@@ -62,6 +62,10 @@ def recover_record(document: Mapping[str, Any]) -> Record | None:
     )
     if record.finished:
         record = record.replace(**_container_fields(status))
+    else:
+        # One that was renamed by hand is known by its id.
+        ids = tuple(n.container_id for n in parse_nodes(status) if n.container_id)
+        record = record.replace(earlier_ids=ids)
     latest = max((created, *(event.at for event in record.events)))
     return record.with_event("Recovered", "The job's record was lost; it was recovered.", now=latest)
 

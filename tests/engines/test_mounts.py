@@ -202,12 +202,10 @@ def test_a_volume_with_other_labels_is_a_conflict(bench: Bench) -> None:
 
 
 def test_a_volume_in_use_is_not_removed(containers: Bench) -> None:
-    from reconciler.errors import EngineError  # noqa: PLC0415
-
     volume = containers.volume()
     containers.create(script="true", mounts=(Mount(kind="volume", source=volume, target="/data"),))
 
-    with pytest.raises(EngineError, match=volume):
+    with pytest.raises(Conflict, match=volume):
         containers.engine.remove_volume(volume)
 
     assert [each.name for each in containers.engine.list_volumes(containers.labels)] == [volume]

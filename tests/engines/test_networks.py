@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reconciler.engines.specs import NetworkSpec
-from reconciler.errors import Conflict, NotFound, StartFailed
+from reconciler.errors import Busy, Conflict, NotFound
 from tests.support.benches import Bench, address
 
 pytestmark = pytest.mark.engine
@@ -84,12 +84,26 @@ def test_ranks_started_at_once_in_any_order_get_their_addresses(bench: Bench) ->
         assert bench.engine.inspect_container(container).address == wanted[suffix]
 
 
-def test_an_address_in_use_fails_the_start_with_a_reason(bench: Bench) -> None:
+def test_a_network_that_containers_are_on_is_not_removed(bench: Bench) -> None:
+    network = bench.network()
+    running = bench.start("a", "sleep 60", network=network.name)
+    bench.awaited(running, "running")
+
+    with pytest.raises(Conflict, match=network.name):
+        bench.engine.remove_network(network.name)
+
+    assert [each.name for each in bench.engine.list_networks(bench.labels)] == [network.name]
+    bench.engine.remove_container(running)
+    bench.engine.remove_network(network.name)
+    assert bench.engine.list_networks(bench.labels) == []
+
+
+def test_an_address_in_use_is_refused_for_the_moment(bench: Bench) -> None:
     network = bench.network()
     first = bench.start("a", "sleep 60", network=network.name, address=address(network))
     bench.awaited(first, "running")
 
-    with pytest.raises(StartFailed, match="in use") as failed:
+    with pytest.raises(Busy, match="in use") as failed:
         bench.start("b", "sleep 60", network=network.name, address=address(network))
 
     assert bench.name("b") in failed.value.message or bench.name("a") in failed.value.message

@@ -40,12 +40,13 @@ def test_a_manifest_removed_while_the_daemon_was_down_is_pruned(containers: Work
 def test_orphans_without_record_or_manifest_are_pruned(containers: Workspace) -> None:
     job = unique("orphan")
     labels = names.job_labels(namespace="default", job=job, uid="u", instance=containers.instance)
+    place = {names.LABEL_STEP: "node", names.LABEL_INDEX: "0", names.LABEL_CONTAINER: "node"}
     with containers.api() as client:
         client.containers.run(
             images.reference(),
             ["sh", "-c", UNTIL_TERM],
             name=f"{job}-node-0",
-            labels=labels,
+            labels=labels | place,
             detach=True,
         )
         client.networks.create(f"{job}-net", labels=labels)

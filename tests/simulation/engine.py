@@ -22,7 +22,15 @@ from reconciler.engines.protocol import (
     VolumeState,
 )
 from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, VolumeSpec
-from reconciler.errors import Conflict, EngineError, EngineUnavailable, ImageError, NotFound, StartFailed
+from reconciler.errors import (
+    Busy,
+    Conflict,
+    EngineError,
+    EngineUnavailable,
+    ImageError,
+    NotFound,
+    StartFailed,
+)
 from tests.simulation.faults import Faults
 from tests.simulation.world import SimulatedContainer, SimulatedNetwork, World
 
@@ -185,10 +193,10 @@ class SimulatedEngine:
             owner = found.spec.share_network_with
             shared = self.world.find(owner) if owner else None
             if owner and (shared is None or not shared.live):
-                raise StartFailed(f"{owner}, whose network is to be shared, does not run.")
+                raise Busy(f"{owner}, whose network is to be shared, does not run.")
             taken = [b for b in self.world.containers.values() if b.live and _same_address(b, found)]
             if taken:
-                raise Conflict(f"The address {found.spec.address} is in use by {taken[0].name}.")
+                raise Busy(f"The address {found.spec.address} is in use by {taken[0].name}.")
             if why := self.refuses(found):
                 raise StartFailed(why)
             self.witness.touches("container", found.name, found.labels)

@@ -115,6 +115,8 @@ class Invariants:
             if (
                 other.id == container.id
                 or not other.live
+                or other.copied
+                or other.astray
                 or other.labels.get(LABEL_INSTANCE) != self._instance
             ):
                 continue
@@ -139,6 +141,9 @@ class Invariants:
     def touches(self, kind: str, name: str, labels: Mapping[str, str]) -> None:
         if labels.get(LABEL_INSTANCE) != self._instance:
             self._break(f"the {kind} {name} is not ours and was touched")
+        found = self._world.find(name) if kind == "container" else None
+        if found is not None and found.copied:
+            self._break(f"the container {name} is a copy and was touched")
 
     def removes(self, container: SimulatedContainer) -> None:
         if container.live:

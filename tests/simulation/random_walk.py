@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.errors import Conflict, EngineError, EngineUnavailable, NotFound
-from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_RESTART
+from reconciler.errors import Busy, Conflict, EngineError, EngineUnavailable, NotFound
+from reconciler.names import LABEL_ATTEMPT, LABEL_INSTANCE, LABEL_JOB, LABEL_RESTART, container_names
 from tests.simulation.faults import Killed, Point, Side, nothing
 from tests.simulation.file_faults import full_disk
 from tests.simulation.invariants import BrokenInvariantError
@@ -112,6 +112,7 @@ class Walk:
                 "timeout",
                 "not-found",
                 "conflict",
+                "busy",
                 "gone",
                 "full",
                 "meanwhile",
@@ -153,6 +154,7 @@ class Walk:
             "timeout": EngineError("timed out: simulated"),
             "not-found": NotFound("404: simulated"),
             "conflict": Conflict("409: simulated"),
+            "busy": Busy("busy: simulated"),
             "gone": EngineUnavailable("gone: simulated"),
         }[armed.kind]
 
@@ -201,7 +203,35 @@ class Walk:
 
     def rename_container(self, rng: random.Random) -> None:
         if (container := self._pick(rng)) is not None:
+            record = self.host.record(container.labels[LABEL_JOB])
+            if record is None or container.id not in record.container_ids:
+                container.astray = True
+                self.host.rules.taken_by_hand(container)
             container.name = f"renamed-{rng.getrandbits(16)}"
+
+    def copy_container(self, rng: random.Random) -> None:
+        """Commit and run, or clone: another container with the same labels, on the same network or not."""
+        world, original = self.host.world, self._pick(rng)
+        if original is None:
+            return
+        network = original.spec.network if rng.random() < 0.5 else ""
+        spec = replace(original.spec, network=network, address="", share_network_with="")
+        name = f"{original.name}-clone" if rng.random() < 0.3 else f"eager-{rng.getrandbits(16)}"
+        if world.find(name) is not None:
+            return
+        number = next(world.ids)
+        copied = SimulatedContainer(
+            f"k{number:06d}", name, spec, world.clock(), dict(original.labels), copied=True
+        )
+        world.containers[copied.id] = copied
+        world.tell("container", "create", name, copied.labels)
+        if rng.random() < 0.7:
+            world.start(copied)
+
+    def copies_leave(self, _rng: random.Random) -> None:
+        for container in [b for b in self.host.owned_containers() if b.copied or b.astray]:
+            self.host.rules.taken_by_hand(container)
+            self.host.world.remove(container)
 
     def remove_network(self, rng: random.Random) -> None:
         mine = [n for n in self.host.world.networks.values() if LABEL_INSTANCE in n.labels]
@@ -326,12 +356,34 @@ class Walk:
             return
         (self.host.settings.state_dir / "records" / "simulated" / "default" / f"{name}.json").unlink()
         self.host.rules.record_taken(f"default/{name}")
+        self._lose_renamed(name, but={n["containerID"] for n in told["status"].get("nodes", ())})
         self.host.kills += 1
         # Losing the record and, before a daemon has looked, the sidecar's place as well is losing both.
         injector, self.host.faults.injector = self.host.faults.injector, nothing
         self.host.start_daemon()
         self.host.controller.state.load(f"default/{name}")
         self.host.faults.injector = injector
+
+    def _lose_renamed(self, name: str, *, but: Collection[str] = ()) -> None:
+        """Containers whose ids went with the record, and that have another name by now, are nobody's."""
+        for container in self.host.made_containers():
+            renamed = container.name not in container_names(container.labels)
+            if container.labels[LABEL_JOB] == name and renamed and container.id not in but:
+                container.astray = True
+                self.host.rules.taken_by_hand(container)
+
+    def lose_both(self, rng: random.Random) -> None:
+        """Record and sidecar are gone: only the containers know."""
+        if (file := self._file(rng)) is None:
+            return
+        name = self.host.files[file]["metadata"]["name"]
+        settings = self.host.settings
+        self._lose_renamed(name)
+        (settings.state_dir / "records" / "simulated" / "default" / f"{name}.json").unlink(missing_ok=True)
+        (settings.specs / f"{Path(file).stem}.status.yaml").unlink(missing_ok=True)
+        self.host.rules.record_taken(f"default/{name}")
+        self.host.kills += 1
+        self.host.start_daemon()
 
     # -- the end
 
@@ -350,6 +402,7 @@ class Walk:
         for container in host.owned_containers():
             host.world.unpause(container)
         self.stranger_leaves(random.Random(0))
+        self.copies_leave(random.Random(0))
         host.scan()
         before = host.passes
         host.run(SETTLE)
@@ -385,6 +438,8 @@ _STEPS: dict[str, tuple[float, Callable[[Walk, random.Random], None]]] = {
     "pause": (0.5, Walk.pause),
     "unpause": (1, Walk.unpause),
     "rename_container": (0.3, Walk.rename_container),
+    "copy_container": (0.6, Walk.copy_container),
+    "copies_leave": (0.3, Walk.copies_leave),
     "remove_network": (0.5, Walk.remove_network),
     "remove_image": (0.3, Walk.remove_image),
     "stranger": (0.3, Walk.stranger),
@@ -400,6 +455,7 @@ _STEPS: dict[str, tuple[float, Callable[[Walk, random.Random], None]]] = {
     "change_runtime": (0.5, Walk.change_runtime),
     "lose_sidecar": (0.3, Walk.lose_sidecar),
     "lose_record": (0.3, Walk.lose_record),
+    "lose_both": (0.2, Walk.lose_both),
 }
 
 

@@ -333,12 +333,16 @@ class SimulatedHost:
         """Containers with this instance's label."""
         return self.world.carrying({LABEL_INSTANCE: INSTANCE})
 
+    def made_containers(self) -> list[SimulatedContainer]:
+        """The same without somebody's copies."""
+        return [container for container in self.owned_containers() if not container.copied]
+
     def check_at_rest(self) -> None:
         """What must hold when everything has come to rest."""
         self.rules.check()
         self.flush()
         wanted = {f"default/{raw['metadata']['name']}" for raw in self.files.values()}
-        for container in self.owned_containers():
+        for container in self.made_containers():
             if job_of(container.labels) not in wanted:
                 raise BrokenInvariantError(f"{container.name} is an orphan")
         for network in self.world.networks.values():
@@ -379,7 +383,7 @@ class SimulatedHost:
             or status["attempt"] != record.attempt
         ):
             raise BrokenInvariantError(f"{name}: record and sidecar differ: {recorded} and {conditions}")
-        containers = [b for b in self.owned_containers() if job_of(b.labels) == record.key]
+        containers = [b for b in self.made_containers() if job_of(b.labels) == record.key]
         if (record.finished and self.settings.auto_remove) or record.suspended:
             if containers:
                 raise BrokenInvariantError(

@@ -1,4 +1,4 @@
-"""Every engine call x {error, time-out after success, 404, 409, 500, engine gone}; the end is as if nothing was.
+"""Every engine call x {error, busy, time-out after success, 404, 409, 500, engine gone}; the end is as if nothing was.
 
 None of these is the container's own failure, so none may count against a job's policy.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import Conflict, EngineError, EngineUnavailable, NotFound
+from reconciler.errors import Busy, Conflict, EngineError, EngineUnavailable, NotFound
 from tests.simulation.faults import Point, Side, once
 from tests.simulation.file_faults import full_disk
 from tests.simulation.scenarios import SCENARIOS, Scenario, differences, undisturbed
@@ -20,6 +20,7 @@ from tests.simulation.simulated_host import simulated_host
 FILES = {"write", "unlink", "rmtree"}
 FAULTS: dict[str, tuple[Side, Callable[[], Exception]]] = {
     "error": ("before", lambda: EngineError("500: simulated")),
+    "busy": ("before", lambda: Busy("busy: simulated")),
     "timed-out-after-success": ("after", lambda: EngineError("timed out: simulated")),
     "not-found": ("before", lambda: NotFound("404: simulated")),
     "conflict": ("before", lambda: Conflict("409: simulated")),

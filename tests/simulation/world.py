@@ -38,7 +38,12 @@ class ContainerBehaviour:
 
 @dataclass
 class SimulatedContainer:
-    """A container."""
+    """A container.
+
+    Attributes:
+        copied: somebody's copy, by commit or clone, with the labels of the original.
+        astray: renamed before its id was on disk: the daemon may or may not know it for its own.
+    """
 
     id: str
     name: str
@@ -52,6 +57,8 @@ class SimulatedContainer:
     ends_at: float | None = None
     left: float = 0.0
     printed: bytes = b""
+    copied: bool = False
+    astray: bool = False
 
     @property
     def live(self) -> bool:

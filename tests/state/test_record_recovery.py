@@ -54,6 +54,13 @@ def test_the_deadline_counts_from_the_resume() -> None:
     assert record.clock_from == CREATED + 60
 
 
+def test_the_ids_of_containers_that_may_have_been_renamed_come_back() -> None:
+    nodes = [{"name": "demo-node-0", "containerID": "a", "state": "running"}, {"name": "demo-node-1"}]
+    record = recover_record({**SIDECAR, "status": {**SIDECAR["status"], "nodes": nodes}})
+    assert record is not None
+    assert record.container_ids == ("a",)
+
+
 def test_finished_steps_do_not_run_again() -> None:
     record = recover_record(SIDECAR)
     assert record is not None

@@ -1,4 +1,4 @@
-"""Checks of what is on the engine: leftovers of ended or deleted jobs, networks without DNS."""
+"""Checks of what is on the engine: leftovers of ended or deleted jobs, copies, networks without DNS."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Final
 from reconciler.cli.doctor.check import Check, fail, ok, warn
 from reconciler.cli.job_lookup import read_snapshot
 from reconciler.config.settings import Settings
+from reconciler.controller.statemachine.ownership import own_containers
 from reconciler.engines.protocol import ContainerState, Engine, NetworkState
 from reconciler.errors import ReconcilerError
 from reconciler.names import LABEL_INSTANCE, LABEL_JOB, job_key_of
 from reconciler.state.phases import FINISHED_PHASES
+from reconciler.state.record import Record
+from reconciler.state.record_store import RecordStore
 
 #: Names that are listed; more make no readable line.
 _MAX_NAMED: Final = 8
@@ -19,13 +22,40 @@ _MAX_NAMED: Final = 8
 
 def leftover_checks(engine: Engine, settings: Settings) -> Iterator[Check]:
     """Checks whether what this folder's instance has on the engine should be there."""
-    containers = engine.list_containers({LABEL_INSTANCE: settings.instance})
+    listed = engine.list_containers({LABEL_INSTANCE: settings.instance})
     networks = engine.list_networks({LABEL_INSTANCE: settings.instance})
     program = "" if engine.name == "process" else engine.name
+    containers = _own_containers(listed, settings)
+    ids = {container.id for container in containers}
     yield _check_own(containers, networks, settings, program)
     if program:
+        yield _check_copies([c for c in listed if c.id not in ids], program)
         yield _check_unowned(engine, program)
         yield _check_dns(networks, program)
+
+
+def _own_containers(listed: Sequence[ContainerState], settings: Settings) -> list[ContainerState]:
+    """Returns what the folder's jobs have made, by their records and by names; labels alone are copied."""
+    records = RecordStore.of(settings)
+    jobs: dict[str, list[ContainerState]] = {}
+    for container in listed:
+        jobs.setdefault(job_key_of(container.labels), []).append(container)
+    own: list[ContainerState] = []
+    for key, containers in jobs.items():
+        namespace, _, name = key.partition("/")
+        record = records.load(key) or Record(namespace=namespace, name=name, uid="", created_at=0.0)
+        own += own_containers(containers, None, record)
+    return own
+
+
+def _check_copies(strays: Sequence[ContainerState], program: str) -> Check:
+    """Checks for containers with the labels of this folder's jobs that no job has made."""
+    name = "copies of containers"
+    if not strays:
+        return ok(name, "none carries the labels of this folder's jobs")
+    names = [container.name for container in strays]
+    detail = f"{_join(names)}: they carry the labels of this folder's jobs, and none made them; left alone"
+    return warn(name, detail, f"when they are not needed any more: {program} rm -f {' '.join(names)}")
 
 
 def _check_own(

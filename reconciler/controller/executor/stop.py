@@ -15,6 +15,7 @@ import structlog
 
 from reconciler.controller.executor.execution_context import ExecutionContext, log_location_of
 from reconciler.controller.statemachine.actions import ActionResult, DumpStacks, Remove, Stop
+from reconciler.controller.statemachine.observation import container_identity
 from reconciler.engines.protocol import ContainerState
 from reconciler.errors import EngineError, NotFound, StateError
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
@@ -125,6 +126,8 @@ def _keep_log(state: ContainerState, context: ExecutionContext) -> None:
 
 
 def _find_planned(plan: JobPlan | None, state: ContainerState) -> tuple[PodPlan | None, ContainerPlan | None]:
+    """The place in the plan that its labels name: it may have been renamed by hand."""
     pods = plan.pods if plan is not None else ()
-    found = ((pod, c) for pod in pods for c in pod.containers if c.name == state.name)
-    return next(found, (None, None))
+    places = (((pod.step, pod.index, c.container), pod, c) for pod in pods for c in pod.containers)
+    identity = container_identity(state)
+    return next(((pod, c) for place, pod, c in places if place == identity), (None, None))

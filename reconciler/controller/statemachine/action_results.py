@@ -51,8 +51,10 @@ def _apply_admission(record: Record, result: ActionResult, now: float) -> Record
 
 def _apply_stop(record: Record, state: ContainerState, now: float) -> Record:
     """Keeps how a container ended that was stopped because its job had: the engine soon forgets it."""
-    known = record.containers.get(state.name)
-    current = is_current_run(state, record, state.name)
+    by_id = (name for name, known in record.containers.items() if known.container_id == state.id)
+    name = next(by_id, state.name)  # it may have been renamed by hand
+    known = record.containers.get(name)
+    current = is_current_run(state, record, name)
     if known is None or not current or known.result is not None or not record.finished:
         return record
     code = state.exit.code if state.exit is not None else None
@@ -62,4 +64,4 @@ def _apply_stop(record: Record, state: ContainerState, now: float) -> Record:
         message=f"stopped with the job: {describe_exit_code(code)}",
         finished_at=(state.exit.finished_at if state.exit is not None else None) or now,
     )
-    return record.with_container(state.name, result=result, last_result=result)
+    return record.with_container(name, result=result, last_result=result)

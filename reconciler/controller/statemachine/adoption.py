@@ -51,14 +51,21 @@ def adopt_containers(plan: JobPlan, observed: Observed, record: Record) -> Recor
 
 
 def _devices_of(plan: JobPlan, states: Iterable[ContainerState]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Reads devices per pod and class from the labels ``<class>=<index>,...``."""
+    """Reads devices per pod and class from the labels ``<class>=<index>,...``.
+
+    Of classes that a container does not ask for, an image committed from another container has the label.
+    """
     pods = {(pod.step, pod.index): pod.name for pod in plan.pods}
+    planned = planned_containers(plan)
     found: dict[str, dict[str, set[str]]] = {}
     for state in states:
         pod = pods.get(container_identity(state)[:2])
-        if pod is None:
+        container = planned.get(container_identity(state))
+        if pod is None or container is None:
             continue
         for entry in filter(None, state.labels.get(LABEL_DEVICES, "").split(",")):
             device_class, _, index = entry.rpartition("=")
+            if device_class not in container.resources.devices:
+                continue
             found.setdefault(pod, {}).setdefault(device_class, set()).add(index)
     return {pod: {k: tuple(sorted(v)) for k, v in classes.items()} for pod, classes in found.items()}

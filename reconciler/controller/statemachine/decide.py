@@ -24,8 +24,8 @@ from reconciler.controller.statemachine.actions import (
 )
 from reconciler.controller.statemachine.adoption import adopt_containers
 from reconciler.controller.statemachine.attempts import restart_gang
-from reconciler.controller.statemachine.deadlines import expired_step, job_deadline, next_deadline
 from reconciler.controller.statemachine.exits import observe_exits
+from reconciler.controller.statemachine.failures.deadlines import expired_step, job_deadline, next_deadline
 from reconciler.controller.statemachine.failures.failure_policy import (
     apply_failure_policy,
     fail_job,

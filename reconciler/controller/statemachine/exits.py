@@ -57,8 +57,7 @@ def _record_container(record: Record, view: ContainerView) -> Record:
     if state is None:
         return record
     changes: dict[str, object] = {}
-    # One that was only created may be made anew under the same name.
-    if state.state != "created" and state.id != view.record.container_id:
+    if state.id != view.record.container_id:
         changes["container_id"] = state.id
     if state.address and state.address != view.record.ip:
         changes["ip"] = state.address

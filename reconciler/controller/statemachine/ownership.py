@@ -11,7 +11,8 @@ to which somebody gives a rank's own name, when the rank is gone and its run ove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from reconciler.controller.statemachine.actions import ENGINE_BUSY, NAME_TAKEN, STILL_IN_USE
@@ -28,6 +29,8 @@ from reconciler.names import container_names, network_name
 from reconciler.plan.job_plan import ContainerPlan, JobPlan
 from reconciler.state.record import Record
 
+#: Text of a label that may become a uid: it is part of paths and tokens.
+_UID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 #: Reasons of problems that may end when a stray goes.
 _WAIT_FOR_STRAYS: Final = frozenset({STILL_IN_USE, NAME_TAKEN, ENGINE_BUSY})
 
@@ -58,8 +61,9 @@ def own_containers(
 ) -> tuple[ContainerState, ...]:
     """Returns those that are the job's own; without a plan the names tell that labels stand for."""
     planned = planned_containers(plan) if plan is not None else {}
+    listed = {c.id: c for c in containers}
     known = frozenset(record.container_ids)
-    return tuple(c for c in containers if c.id in known or _is_own(c, planned, record))
+    return tuple(c for c in listed.values() if c.id in known or _is_own(c, planned, record, listed))
 
 
 def is_own_network(network: NetworkState, namespace: str, job: str) -> bool:
@@ -74,7 +78,7 @@ def take_over(observed: Observed, record: Record) -> Record:
     the object that they say, and goes on with them instead of running twice.
     """
     record = record.replace(unseen=False)
-    started = [c for c in observed.containers if c.state != "created" and run_identity(c)[0]]
+    started = [c for c in observed.containers if c.state != "created" and _UID.fullmatch(run_identity(c)[0])]
     if not started:
         return record
     youngest = max(started, key=lambda c: c.created_at or 0.0)
@@ -115,13 +119,19 @@ def describe_stray(stray: Stray) -> str:
 
 
 def _is_own(
-    state: ContainerState, planned: Mapping[tuple[str, int, str], ContainerPlan], record: Record
+    state: ContainerState,
+    planned: Mapping[tuple[str, int, str], ContainerPlan],
+    record: Record,
+    listed: Collection[str],
 ) -> bool:
     """Whether a container whose id the record does not know is the job's own."""
     if state.id in record.strays:
         return False
     plan = planned.get(container_identity(state))
     if plan is not None and is_current_run(state, record, plan.name):
-        # The id of a run that was started is saved: another one is a copy that took the name.
-        return state.name == plan.name and not record.container(plan.name).container_id
+        # The id of the run is saved: another one is a copy that took the name. Only what was created and not
+        # started may have been replaced by this daemon (to pin the paths it mounts) before that was saved.
+        known = record.container(plan.name)
+        saved = known.container_id and (known.started_at is not None or known.container_id in listed)
+        return state.name == plan.name and not saved
     return state.name in container_names(state.labels)

@@ -45,6 +45,12 @@ BUSY_ERRORS: Final[Sequence[ErrorPattern]] = (
         "is being removed",
     ),
     _pattern(
+        r"cannot join network of a non running container|some dependencies of container|"
+        r"dependenc\w+ .*not (?:started|running)",
+        "shares the network of a container that does not run",
+        "It starts when that container does: see why it ended with `reconciler logs`.",
+    ),
+    _pattern(
         r"xtables lock|iptables.*exit status 4|dump interrupted|results may be incomplete|exchange full|"
         r"netavark: .*(?:locked|busy|temporarily|timed out)|"
         r"failed to create endpoint .*(?:link not found|no such device|file exists)",
@@ -117,12 +123,6 @@ START_ERRORS: Final[Sequence[ErrorPattern]] = (
         r"open executable|exec format error",
         "has a command that this machine cannot run",
         "Check that the image is built for this machine's architecture.",
-    ),
-    _pattern(
-        r"cannot join network of a non running container|some dependencies of container|"
-        r"dependenc\w+ .*not (?:started|running)",
-        "shares the network of a container that does not run",
-        "It starts when that container does: see why it ended with `reconciler logs`.",
     ),
     _pattern(
         r"rlimit",

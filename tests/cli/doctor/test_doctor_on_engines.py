@@ -20,7 +20,14 @@ from reconciler.engines.docker.docker_engine import DockerEngine
 from reconciler.engines.podman.podman_engine import PodmanEngine
 from reconciler.engines.protocol import Engine
 from reconciler.engines.specs import ContainerSpec, NetworkSpec
-from reconciler.names import LABEL_INSTANCE, LABEL_JOB, LABEL_NAMESPACE
+from reconciler.names import (
+    LABEL_CONTAINER,
+    LABEL_INDEX,
+    LABEL_INSTANCE,
+    LABEL_JOB,
+    LABEL_NAMESPACE,
+    LABEL_STEP,
+)
 from tests.cli.samples import trainjob, write
 from tests.support import engines, images, registry
 
@@ -80,10 +87,13 @@ def left(engine: Engine, instance: str) -> Iterator[dict[str, str]]:
         engine.remove_network(network.name)
 
 
-def container(engine: Engine, labels: dict[str, str]) -> str:
-    name = f"rt-{uuid.uuid4().hex[:8]}"
+def container(engine: Engine, labels: dict[str, str], name: str = "") -> str:
+    """A container of the job, under a name of its own or another."""
+    step = f"step{uuid.uuid4().hex[:8]}"
+    name = name or f"{labels[LABEL_JOB]}-{step}"
+    own = {LABEL_STEP: step, LABEL_INDEX: "0", LABEL_CONTAINER: "main"}
     engine.create_container(
-        ContainerSpec(name=name, image=images.reference(), labels=labels, entrypoint=("true",))
+        ContainerSpec(name=name, image=images.reference(), labels=labels | own, entrypoint=("true",))
     )
     return name
 
@@ -96,6 +106,16 @@ def test_container_without_a_manifest(engine, doctor, left):
     assert found["status"] == "warn"
     assert name in found["detail"]
     assert f"{engine.name} rm -f {name}" in found["remedy"]
+
+
+def test_a_copy_of_a_container_is_told_from_a_leftover(engine, doctor, left):
+    copy = container(engine, left, name=f"eager-{uuid.uuid4().hex[:8]}")
+
+    found = doctor()
+
+    assert found["containers of this folder"]["status"] == "ok"
+    assert found["copies of containers"]["status"] == "warn"
+    assert f"{engine.name} rm -f {copy}" in found["copies of containers"]["remedy"]
 
 
 def test_container_of_an_ended_job(engine, doctor, left, specs):

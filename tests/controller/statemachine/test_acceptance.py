@@ -181,6 +181,17 @@ def test_recreate_starts_the_job_anew_with_another_uid(accepted: Record, where: 
     assert changed.job["spec"]["trainer"] == {"numNodes": 4}
 
 
+def test_a_rerun_knows_the_containers_of_the_life_before_by_their_ids(accepted: Record) -> None:
+    lived = accepted.with_container("demo-node-0", container_id="a").replace(
+        earlier_ids=("b",), strays=("c",)
+    )
+
+    again = accept_manifest(lived, desired(annotations={ANNOTATION_RERUN: "1"}), uid="u2", now=20.0)
+
+    assert (again.uid, again.containers, again.unseen) == ("u2", {}, False)
+    assert (again.container_ids, again.strays) == (("b", "a"), ("c",))
+
+
 def test_a_rerun_token_is_honoured_once(accepted: Record) -> None:
     changed_manifest = desired(annotations={ANNOTATION_RERUN: "t1"})
     again = accept_manifest(accepted, changed_manifest, uid="u2", now=20.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.controller.statemachine.actions import ENGINE_BUSY
 from reconciler.controller.statemachine.attempts import (
     CONTAINER_BACKOFF,
     GANG_BACKOFF,
@@ -43,6 +44,19 @@ def test_the_same_problem_is_one_event_and_tried_less_and_less_often() -> None:
 def test_a_problem_reported_before_its_retry_is_no_further_try() -> None:
     blocked = record_problem(blank(), "ImageUnavailable", "no", now=100.0)
     assert record_problem(blocked, "ImageUnavailable", "no", now=100.5) == blocked
+
+
+def test_a_busy_engine_is_tried_again_soon_and_is_one_event_whatever_it_says() -> None:
+    blocked, waits, now = blank(), [], 100.0
+    for number in range(12):
+        blocked = record_problem(blocked, ENGINE_BUSY, f"taken by container {number}", now=now)
+        assert blocked.problem is not None
+        assert blocked.problem.message == f"taken by container {number}"
+        waits.append(round(blocked.problem.retry_at - now, 3))
+        now = blocked.problem.retry_at
+    assert waits[:4] == [0.2, 0.4, 0.8, 1.6]
+    assert waits[-1] == PROBLEM_LIMIT
+    assert [e.reason for e in blocked.events] == [ENGINE_BUSY]
 
 
 def test_another_problem_starts_its_back_off_anew() -> None:

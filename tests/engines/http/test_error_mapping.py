@@ -76,6 +76,8 @@ def test_a_failed_start_is_explained(detail: str, expected: str) -> None:
         ("driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated",
          "a port of the host"),
         ("listen tcp4 0.0.0.0:80: bind: address already in use", "a port of the host"),
+        ("cannot join network of a non running container: 9f1", "network of a container that does not run"),
+        ("some dependencies of container 2fd7 are not started: 9f1", "network of a container that does not run"),
         ("container is marked for removal and cannot be started", "being removed"),
         ("removal of container 2fd7 is already in progress", "being removed"),
         ("iptables failed: Another app is currently holding the xtables lock; waiting (1s) for it to exit",

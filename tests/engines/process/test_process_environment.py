@@ -15,7 +15,7 @@ from reconciler.engines.process.networks import loopback_addresses
 from reconciler.engines.process.process_engine import ProcessEngine
 from reconciler.engines.process.supervisor import cgroup_limits
 from reconciler.engines.specs import ContainerSpec, Mount, NetworkSpec, Security, VolumeSpec
-from reconciler.errors import Conflict, EngineError, NotFound, StartFailed
+from reconciler.errors import Busy, Conflict, EngineError, NotFound, StartFailed
 
 
 def second(network, number=2):
@@ -102,12 +102,12 @@ def test_an_address_outside_the_subnet_is_refused(bench, address):
         bench.create("true", network="job-net", address=address)
 
 
-def test_an_address_in_use_fails_at_start(bench):
+def test_an_address_in_use_is_refused_for_the_moment(bench):
     network = bench.network()
     bench.start("sleep", "60", name="one", network=network.name, address=second(network))
     bench.create("true", name="two", network=network.name, address=second(network))
 
-    with pytest.raises(StartFailed, match="in use by one"):
+    with pytest.raises(Busy, match="in use by one"):
         bench.engine.start_container("two")
 
 
