@@ -1,23 +1,38 @@
 """Records on disk: one JSON file per job, ``<state>/records/<instance>/<namespace>/<name>.json``.
 
 What can go wrong: a record from a newer version (unknown fields are ignored, never an error), a torn write
-(atomic writes make that impossible short of a broken disk: then the record counts as lost), a full disk
-(``StateError``, the job waits: nothing is started that could not be remembered).
+(atomic writes make that impossible short of a broken disk), a record in another's place
+(:mod:`reconciler.state.record_check`): each counts as lost, and the daemon moves its file aside. A full disk
+is a ``StateError``: the job waits, nothing is started that could not be remembered.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
-
-from pydantic import ValidationError
+from typing import Final, Self
 
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
-from reconciler.state.atomic_files import read_if_exists, write_atomically
+from reconciler.state.atomic_files import read_if_exists, state_error, write_atomically
 from reconciler.state.record import Record
+from reconciler.state.record_check import check_record
+
+#: Follows the name of a file that was moved aside, before the time in milliseconds.
+LOST_SUFFIX: Final = ".lost-"
+#: Beside the record's fields: the instance that it belongs to. Earlier versions wrote none.
+_INSTANCE: Final = "instance"
+
+
+class UnusableRecord(StateError):  # noqa: N818  (a state of it)
+    """A record is there and cannot be the one of its key; ``reason`` is for a sentence."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"The record {path} cannot be used: {reason}.")
+        self.reason = reason
 
 
 class RecordStore:
@@ -25,29 +40,64 @@ class RecordStore:
 
     Args:
         root: ``<state>/records/<instance>``; made when the first record is written.
+        clock: seconds since the epoch.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._root = root
+        self._clock = clock
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, *, clock: Callable[[], float] = time.time) -> Self:
         """The records of the instance that the settings name."""
-        return cls(settings.state_dir / "records" / settings.instance)
+        return cls(settings.state_dir / "records" / settings.instance, clock=clock)
 
     def load(self, key: str) -> Record | None:
-        """The record, or None when there is none or it cannot be used (broken disk, foreign format).
+        """The record, or None when there is none or it cannot be used.
 
         Raises:
             StateError: the file is there and cannot be read.
         """
-        data = read_if_exists(self._path(key))
+        try:
+            return self.read(key)
+        except UnusableRecord:
+            return None
+
+    def read(self, key: str) -> Record | None:
+        """The record, or None when there is none.
+
+        Raises:
+            UnusableRecord: it cannot be the one of this key (broken disk, foreign format, another's record).
+            StateError: the file is there and cannot be read.
+        """
+        path = self._path(key)
+        data = read_if_exists(path)
         if data is None:
             return None
         try:
-            return Record.model_validate_json(data)
-        except ValidationError:
-            return None
+            record = Record.model_validate_json(data)
+            instance = json.loads(data).get(_INSTANCE, self._root.name)
+        except (ValueError, RecursionError):
+            raise UnusableRecord(path, "it has no record's content") from None
+        if instance != self._root.name:
+            raise UnusableRecord(path, f"it belongs to the instance {instance!r}")
+        if reason := check_record(key, record, now=self._clock()):
+            raise UnusableRecord(path, reason)
+        return record
+
+    def set_aside(self, key: str) -> Path:
+        """Renames a record that cannot be used, so that nothing is lost; returns its new path.
+
+        Raises:
+            StateError: the system refuses.
+        """
+        path = self._path(key)
+        aside = path.with_name(f"{path.name}{LOST_SUFFIX}{time.time_ns() // 1_000_000}")
+        try:
+            path.rename(aside)
+        except OSError as error:
+            raise state_error("rename", path, error) from error
+        return aside
 
     def save(self, record: Record) -> None:
         """Write the record durably.
@@ -60,7 +110,11 @@ class RecordStore:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise StateError(f"Cannot make the folder {path.parent}: {error.strerror}.") from error
-        write_atomically(path, record.model_dump_json(exclude_defaults=True).encode(), mode=0o600)
+        data = record.model_dump_json(exclude_defaults=True)
+        # The instance first: the record's own fields are never few, so a comma follows.
+        write_atomically(
+            path, f'{{"{_INSTANCE}":{json.dumps(self._root.name)},{data[1:]}'.encode(), mode=0o600
+        )
 
     def delete(self, key: str) -> None:
         """Delete a job's record; one that is not there is no error."""

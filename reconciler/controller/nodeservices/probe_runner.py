@@ -16,7 +16,6 @@ from contextlib import suppress
 
 import structlog
 
-from reconciler.controller.nodeservices.http_probe import OUT_OF_REACH, ProbeFailed, probe_http
 from reconciler.controller.statemachine.observation import (
     Observed,
     ProbeResults,
@@ -24,14 +23,19 @@ from reconciler.controller.statemachine.observation import (
     planned_containers,
 )
 from reconciler.engines.protocol import ContainerState, Engine
-from reconciler.errors import EngineError
+from reconciler.errors import EngineError, ReconcilerError
 from reconciler.plan.expansion import HOST
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, ProbePlan
 
 #: State of a listening socket in ``/proc/net/tcp``.
 TCP_LISTEN = "0A"
+OUT_OF_REACH = "the container's network is out of reach of this host"
 
 _log = structlog.get_logger(__name__)
+
+
+class ProbeFailed(ReconcilerError):  # noqa: N818  (an answer, as a rule)
+    """A probe did not succeed; says why."""
 
 
 class ProbeRunner:
@@ -176,6 +180,8 @@ class ProbeRunner:
         elif plan.http_port is not None:
             if not probe.address:
                 raise ProbeFailed(OUT_OF_REACH)
+            from reconciler.controller.nodeservices.http_probe import probe_http  # noqa: PLC0415  (h11)
+
             probe_http(plan, probe.address, source=probe.source)
         elif (port := plan.tcp_port or plan.grpc_port) is not None and not self._probe_tcp(
             probe, port, plan.timeout

@@ -11,6 +11,7 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -127,17 +128,17 @@ class Server:
                 _log.debug("accept failed", reason=str(error))
                 await asyncio.sleep(ACCEPT_RETRY_DELAY)
                 continue
-            if not self._connections.make_room(peer[0]):
+            if not self._connections.make_room(peer[0], listener):
                 accepted.close()
                 continue
-            client = Client(peer[0])
+            client = Client(peer[0], listener)
             self._connections.add(loop.create_task(self._serve(accepted, client, peer[1], listener)), client)
 
     async def _serve(self, accepted: socket.socket, client: Client, port: int, listener: Listener) -> None:
         from reconciler.server.asgi.http_connection import HttpConnection  # noqa: PLC0415  (h11, Starlette)
 
         writer: asyncio.StreamWriter | None = None
-        ended = False
+        began, ended = time.monotonic(), False
         try:
             reader, writer = await self._open_streams(accepted, listener.tls)
             scope = {
@@ -145,9 +146,10 @@ class Server:
                 "server": (listener.address, listener.port),
                 "scheme": "https" if listener.tls else "http",
             }
+            seconds = self._limits.read - (time.monotonic() - began)
             await HttpConnection(
                 reader, writer, app=listener.app, scope=scope, limits=self._limits, client=client
-            ).serve()
+            ).serve(seconds)
             ended = True
         except (OSError, EOFError) as error:
             _log.debug("connection lost", peer=client.peer, reason=str(error))
