@@ -39,8 +39,8 @@ from reconciler.sources.folder.catalog import Catalog, JobEntry
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
 from reconciler.sources.runtimes.available_runtimes import load_available_runtimes
 from reconciler.state.record import Record
-from reconciler.state.record_recovery import recover_record
 from reconciler.state.record_store import RecordStore
+from reconciler.state.recovery.record_recovery import recover_record
 from reconciler.state.sidecar_files import document_key, load_documents, sidecar_path
 
 #: Decisions over one job in a row: admission, pulls and launches need three.

@@ -2,8 +2,8 @@
 
 What can go wrong: a record from a newer version (unknown fields are ignored, never an error), a torn write
 (atomic writes make that impossible short of a broken disk), a record in another's place
-(:mod:`reconciler.state.record_check`): each counts as lost, and the daemon moves its file aside. A full disk
-is a ``StateError``: the job waits, nothing is started that could not be remembered.
+(:mod:`reconciler.state.recovery.record_check`): each counts as lost, and the daemon moves its file aside. A
+full disk is a ``StateError``: the job waits, nothing is started that could not be remembered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.config.settings import Settings
 from reconciler.errors import StateError
 from reconciler.state.atomic_files import read_if_exists, state_error, write_atomically
 from reconciler.state.record import Record
-from reconciler.state.record_check import check_record
+from reconciler.state.recovery.record_check import check_record
 
 #: Follows the name of a file that was moved aside, before the time in milliseconds.
 LOST_SUFFIX: Final = ".lost-"

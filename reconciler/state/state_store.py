@@ -14,8 +14,8 @@ from reconciler.api.faults import Fault
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
 from reconciler.state.record import Record
-from reconciler.state.record_recovery import recover_record
 from reconciler.state.record_store import RecordStore, UnusableRecord
+from reconciler.state.recovery.record_recovery import recover_record
 from reconciler.state.sidecar_files import document_key, orphaned_sidecars, sidecar_path
 from reconciler.state.sidecar_writer import SidecarWriter
 from reconciler.state.status_documents import invalid_document, pending_document

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import h11
 
-from reconciler.controller.nodeservices.probe_runner import OUT_OF_REACH, ProbeFailed
+from reconciler.controller.nodeservices.probe_failure import OUT_OF_REACH, ProbeFailed
 from reconciler.plan.job_plan import ProbePlan
 
 #: Bytes of an answer's body that are read; the rest is of no use.

@@ -16,6 +16,7 @@ from contextlib import suppress
 
 import structlog
 
+from reconciler.controller.nodeservices.probe_failure import OUT_OF_REACH, ProbeFailed
 from reconciler.controller.statemachine.observation import (
     Observed,
     ProbeResults,
@@ -23,19 +24,14 @@ from reconciler.controller.statemachine.observation import (
     planned_containers,
 )
 from reconciler.engines.protocol import ContainerState, Engine
-from reconciler.errors import EngineError, ReconcilerError
+from reconciler.errors import EngineError
 from reconciler.plan.expansion import HOST
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan, ProbePlan
 
 #: State of a listening socket in ``/proc/net/tcp``.
 TCP_LISTEN = "0A"
-OUT_OF_REACH = "the container's network is out of reach of this host"
 
 _log = structlog.get_logger(__name__)
-
-
-class ProbeFailed(ReconcilerError):  # noqa: N818  (an answer, as a rule)
-    """A probe did not succeed; says why."""
 
 
 class ProbeRunner:

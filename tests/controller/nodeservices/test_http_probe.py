@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler.controller.nodeservices.http_probe import probe_http
-from reconciler.controller.nodeservices.probe_runner import OUT_OF_REACH, ProbeFailed
+from reconciler.controller.nodeservices.probe_failure import OUT_OF_REACH, ProbeFailed
 from reconciler.plan.job_plan import ProbePlan
 from reconciler.server.certificate_authority import CertificateAuthority
 

@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from reconciler.state.record import Condition, ContainerRecord, ExitRecord, Failure, Record
-from reconciler.state.record_check import LARGEST_COUNT, check_record
 from reconciler.state.record_events import EVENTS_KEPT, EventRecord
+from reconciler.state.recovery.record_check import LARGEST_COUNT, check_record
 from reconciler.state.sidecar_reader import NodeStatus, mappings_in, parse_nodes
 from reconciler.state.timestamps import parse_time
 

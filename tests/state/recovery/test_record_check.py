@@ -15,8 +15,8 @@ from reconciler.state.record import (
     Record,
     Timeline,
 )
-from reconciler.state.record_check import check_record
 from reconciler.state.record_events import EventRecord
+from reconciler.state.recovery.record_check import check_record
 
 NOW = 1_800_000_000.0
 JOB = {"kind": "TrainJob", "metadata": {"name": "demo"}, "spec": {}}
