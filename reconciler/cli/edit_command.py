@@ -14,6 +14,7 @@ import click
 
 from reconciler.cli import shared_options
 from reconciler.cli.job_lookup import open_reader
+from reconciler.cli.output.console import echo
 from reconciler.client.manifests.manifest_editor import ObjectRef
 from reconciler.errors import ReconcilerError
 from reconciler.state.sidecar_files import sidecar_path
@@ -62,7 +63,7 @@ def _edit_jobs(
         snapshot = reader.snapshot()
         job = snapshot.find(name, namespace)
         ref = _find_object(job, snapshot, settings)
-        click.echo(f"{job.name}: {edit(job, ref)} ({ref.file})")
+        echo(f"{job.name}: {edit(job, ref)} ({ref.file})")
 
 
 def _from_repository(job: Job, settings: Settings, commit: str) -> ReconcilerError:

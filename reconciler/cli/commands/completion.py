@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from reconciler.cli.output.console import echo
+
 EPILOG = """\b
 Example:
   eval "$(reconciler completion bash)"                              # in ~/.bashrc
@@ -20,4 +22,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None  # noqa: S101  (the three are click's own)
     root = ctx.find_root().command
-    click.echo(found(root, {}, "reconciler", "_RECONCILER_COMPLETE").source())
+    echo(found(root, {}, "reconciler", "_RECONCILER_COMPLETE").source())
