@@ -109,7 +109,15 @@ PARTLY: Final[Mapping[str, Mapping[str, str]]] = {
         "hostPort": "nothing is published on the host",
         "protocol": "informational",
     },
-    "HTTPGetAction": {"httpHeaders": "not sent", "host": "always the container itself"},
+    "GRPCAction": {
+        "port": "whether it takes connections is checked, with a warning",
+        "service": "not asked for",
+    },
+    "HTTPGetAction": {
+        "host": "always the container itself, with a warning",
+        "httpHeaders": "as the kubelet sends them; `Host` changes the header, not the address",
+    },
+    "TCPSocketAction": {"host": "always the container itself, with a warning"},
     "LifecycleHandler": {
         "httpGet": "in probes; before a stop only `exec` and `sleep` are run, with a warning",
         "tcpSocket": "in probes; before a stop only `exec` and `sleep` are run, with a warning",

@@ -14,6 +14,7 @@ import click
 
 from reconciler.cli import shared_options
 from reconciler.cli.job_lookup import open_reader
+from reconciler.cli.output.console import echo
 from reconciler.client.manifests.manifest_editor import ObjectRef
 from reconciler.errors import ReconcilerError
 from reconciler.state.sidecar_files import sidecar_path
@@ -76,10 +77,10 @@ def _edit_jobs(
             and job.entry is None
             and _fault_of_file(job, snapshot, settings) is None
         ):
-            click.echo(f"{job.name}: {without_manifest(job, settings)}")
+            echo(f"{job.name}: {without_manifest(job, settings)}")
             continue
         ref = _find_object(job, snapshot, settings)
-        click.echo(f"{job.name}: {edit(job, ref, settings)} ({ref.file})")
+        echo(f"{job.name}: {edit(job, ref, settings)} ({ref.file})")
 
 
 def _from_repository(job: Job, settings: Settings, commit: str) -> ReconcilerError:

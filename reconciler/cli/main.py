@@ -16,7 +16,6 @@ from typing import Any, Final, NoReturn
 import click
 
 from reconciler import __version__
-from reconciler.common.sanitize import sanitize_text
 from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import ConfigError, ReconcilerError
 
@@ -158,9 +157,11 @@ def report_error(error: BaseException) -> int:
 
 
 def _print_error(message: str, remedy: str = "") -> None:
-    click.secho(f"Error: {sanitize_text(message.rstrip())}", fg="red", err=True)
+    from reconciler.cli.output.console import echo  # noqa: PLC0415  (not where all goes well)
+
+    echo(f"Error: {message.rstrip()}", fg="red", err=True)
     if remedy:
-        click.echo(sanitize_text(remedy), err=True)
+        echo(remedy, err=True)
 
 
 def _usage_hint(error: click.ClickException) -> str:

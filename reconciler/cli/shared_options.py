@@ -151,6 +151,7 @@ def complete_job(ctx: click.Context, _param: click.Parameter, incomplete: str) -
     from click.shell_completion import CompletionItem  # noqa: PLC0415  (only a completion needs these)
 
     from reconciler.cli.job_lookup import read_snapshot  # noqa: PLC0415
+    from reconciler.common.sanitize import is_safe  # noqa: PLC0415
     from reconciler.errors import ReconcilerError  # noqa: PLC0415
 
     try:
@@ -158,7 +159,8 @@ def complete_job(ctx: click.Context, _param: click.Parameter, incomplete: str) -
         names = [job.short_name for job in read_snapshot(settings).jobs]
     except ReconcilerError:
         return []  # a completion has nowhere to complain
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    # A shell puts what is chosen into its line; no job that runs has such a name.
+    return [CompletionItem(name) for name in names if name.startswith(incomplete) and is_safe(name)]
 
 
 #: ``JOB`` or ``NAMESPACE/JOB``; one or more of them. Both are completed from the folder's manifests.

@@ -15,12 +15,13 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, Final, Literal
 
-from reconciler.common.sanitize import sanitize_text
+from reconciler.common.sanitize import sanitize_line, sanitize_text
 
 #: Keys that contain one of these have their values masked.
 SECRET_KEYS: Final = ("password", "token", "secret", "authorization", "auth", "credential", "private_key")
 MASK: Final = "****"
 _ORDER: Final = ("namespace", "job", "rank", "container", "reconcile_id")
+_SEVERAL_LINES: Final = ("exception", "stack")
 _QUIET_LIBRARIES: Final = ("urllib3", "docker", "podman", "watchdog", "requests", "asyncio")
 
 
@@ -84,8 +85,13 @@ def _renderers(log_format: Literal["console", "json"] | None) -> list[Any]:
     drop = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if resolve_format(log_format) == "json":
         return [drop, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
-    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=36, sort_keys=False)
-    return [drop, sanitize_values, console]
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        pad_event_to=36,
+        sort_keys=False,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [drop, structlog.processors.format_exc_info, sanitize_values, console]
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -97,10 +103,13 @@ def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 
 
 def sanitize_values(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replaces control characters, which could steer the terminal (JSON escapes them anyway)."""
+    """Replaces what could steer the terminal, or pass for another line (JSON escapes all of it anyway).
+
+    Values that are no text are rendered as Python writes them, which escapes as well.
+    """
     for key, value in event.items():
         if isinstance(value, str):
-            event[key] = sanitize_text(value)
+            event[key] = sanitize_text(value) if key in _SEVERAL_LINES else sanitize_line(value)
     return event
 
 

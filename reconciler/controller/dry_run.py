@@ -41,8 +41,8 @@ from reconciler.sources.folder.catalog import Catalog, JobEntry, describe_guard
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
 from reconciler.sources.runtimes.available_runtimes import load_available_runtimes
 from reconciler.state.record import Record
-from reconciler.state.record_recovery import recover_record
 from reconciler.state.record_store import RecordStore
+from reconciler.state.recovery.record_recovery import recover_record
 from reconciler.state.requests.removal_requests import RemovalRequests
 from reconciler.state.sidecar_files import document_key, load_documents, sidecar_path
 

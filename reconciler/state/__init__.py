@@ -6,7 +6,7 @@ What belongs here: data that a restarted daemon must find again, and the only co
   writes the sidecars that show them.
 * :mod:`~reconciler.state.record` has a job's record, :mod:`~reconciler.state.record_events` the events in it
   and how many are kept (``EVENTS_KEPT``), :mod:`~reconciler.state.record_store` its file,
-  :mod:`~reconciler.state.record_recovery` how a lost one is made from the sidecar.
+  :mod:`~reconciler.state.recovery.record_recovery` how a lost one is made from the sidecar.
 * :mod:`~reconciler.state.sidecar_files` says where sidecars are, :mod:`~reconciler.state.sidecar_writer`
   writes them, :mod:`~reconciler.state.sidecar_reader` reads them for commands and clients,
   :mod:`~reconciler.state.status_documents` has the documents that need no engine,

@@ -1,7 +1,7 @@
 """A job's record: what must outlive its containers, and nothing that the engine can be asked for.
 
 Pure data, stored by :mod:`reconciler.state.record_store`. The status sidecar is its view; either one is
-enough (:mod:`reconciler.state.record_recovery`). Field names are on disk: a renamed field is a lost one.
+enough (:mod:`reconciler.state.recovery.record_recovery`). Field names are on disk: a renamed field is lost.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from reconciler.config.settings import Settings
 from reconciler.errors import StateError
 from reconciler.state.kept_logs.log_folders import claim_folder, retire_folder
 from reconciler.state.record import Record
-from reconciler.state.record_recovery import recover_record
-from reconciler.state.record_store import RecordStore
+from reconciler.state.record_store import RecordStore, UnusableRecord
+from reconciler.state.recovery.record_recovery import recover_record
 from reconciler.state.requests.removal_requests import RemovalRequests
 from reconciler.state.sidecar_files import document_key, orphaned_sidecars, sidecar_path
 from reconciler.state.sidecar_writer import SidecarWriter
@@ -51,7 +51,7 @@ class StateStore:
     ) -> None:
         self._specs = settings.specs.absolute()
         self._status_dir = settings.status_dir.absolute() if settings.status_dir else None
-        self._records = RecordStore.of(settings)
+        self._records = RecordStore.of(settings, clock=clock)
         self._removals = RemovalRequests.of(settings)
         self._sidecars = SidecarWriter(clock=time.monotonic, on_error=on_write_failure)
         self._locate = locate
@@ -62,6 +62,10 @@ class StateStore:
         self._claimed: dict[str, str] = {}
         self._lock = threading.Lock()
         self._cache: dict[str, Record] = {}
+        #: Every job that a record was loaded or saved of, by its uid.
+        self._keys_by_uid: dict[str, str] = {}
+        #: Why a job's record was lost, and where it lies now.
+        self._lost: dict[str, str] = {}
         #: The sidecar that each object's status was written to last.
         self._paths: dict[str, Path] = {}
         self._phases: dict[str, str] = {}
@@ -73,10 +77,13 @@ class StateStore:
         with self._lock:
             if key in self._cache:
                 return self._cache[key]
-        record = self._records.load(key)
+        record, why_lost = self._read(key), self._lost.get(key, "")
         if record is None and (file := self._locate(key)) is not None:
             document = self._sidecars.document(self._sidecar(file), _job_document(key))
-            record = recover_record(document) if document is not None else None
+            record = recover_record(document, why=why_lost) if document is not None else None
+            if record is not None and self._is_of_another(record):
+                _log.warning("sidecar ignored", job=key, reason="its uid is that of another job")
+                record = None
             if record is not None:
                 record = record.replace(file=file)
                 try:
@@ -87,6 +94,26 @@ class StateStore:
         if record is not None:
             self._remember(record)
         return record
+
+    def _read(self, key: str) -> Record | None:
+        """The record of this key; one that cannot be it is moved aside, and counts as lost.
+
+        Raises:
+            StateError: it cannot be read, or not be moved: the job waits, nothing is done without it.
+        """
+        try:
+            return self._records.read(key)
+        except UnusableRecord as error:
+            aside = self._records.set_aside(key)
+            with self._lock:
+                self._lost[key] = f"{error.reason}; it lies at {aside} now"
+            _log.warning("record lost", job=key, reason=error.reason, file=str(aside))
+            return None
+
+    def _is_of_another(self, record: Record) -> bool:
+        """Whether another job has its uid: then the sidecar that it is recovered from is a copy."""
+        with self._lock:
+            return self._keys_by_uid.get(record.uid, record.key) != record.key
 
     def save(self, record: Record) -> None:
         """Write the record durably.
@@ -142,6 +169,9 @@ class StateStore:
             self._claimed.pop(record.key, None)
             self._cache.pop(record.key, None)
             self._phases.pop(record.key, None)
+            self._lost.pop(record.key, None)
+            if self._keys_by_uid.get(record.uid) == record.key:
+                del self._keys_by_uid[record.uid]
 
     def keys(self) -> list[str]:
         """Keys of all records.
@@ -317,6 +347,7 @@ class StateStore:
     def _remember(self, record: Record) -> None:
         """Cache it, unless it is over: nothing asks for those, and a thousand of them are megabytes."""
         with self._lock:
+            self._keys_by_uid[record.uid] = record.key
             if record.finished and record.cleaned:
                 self._cache.pop(record.key, None)
             else:

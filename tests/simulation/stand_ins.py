@@ -20,7 +20,7 @@ from reconciler.controller.statemachine.observation import (
 )
 from reconciler.engines.protocol import RegistryAuth
 from reconciler.errors import EngineError, NotFound
-from reconciler.plan.job_plan import JobPlan
+from reconciler.plan.job_plan import JobPlan, PodPlan
 from reconciler.state.kept_logs.log_paths import LogLocation
 from tests.simulation.engine import SimulatedEngine
 
@@ -137,7 +137,9 @@ class SimulatedImagePuller:
 class SimulatedProbeRunner:
     """A container is ready when it has run for as long as its probe's initial delay."""
 
-    def __init__(self, engine: SimulatedEngine, *, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, engine: SimulatedEngine, *, reaches: Callable[[PodPlan], bool], on_change: Callable[[str], None]
+    ) -> None:
         self._world = engine.world
         #: When a probe's delay ends, and the job that it is of.
         self.wakes: list[tuple[float, str]] = []

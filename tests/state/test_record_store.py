@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.errors import StateError
 from reconciler.state.record import ExitRecord, Record
-from reconciler.state.record_store import RecordStore
+from reconciler.state.record_store import RecordStore, UnusableRecord
 
 
 def record(name: str = "demo", namespace: str = "default") -> Record:
@@ -87,3 +87,34 @@ def test_records_that_cannot_be_listed_are_an_error_and_not_none(tmp_path: Path)
 
     with pytest.raises(StateError, match="Cannot list"):
         list(RecordStore(folder).keys())
+
+
+def test_a_record_in_anothers_place_cannot_be_used_and_is_kept(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.save(record("a"))
+    (tmp_path / "default" / "a.json").rename(tmp_path / "default" / "b.json")
+
+    with pytest.raises(UnusableRecord, match="it is the record of 'default/a'"):
+        store.read("default/b")
+
+    assert store.load("default/b") is None
+    aside = store.set_aside("default/b")
+    assert RecordStore(tmp_path).read("default/b") is None
+    assert list(store.keys()) == []
+    assert b'"name":"a"' in aside.read_bytes()
+
+
+def test_a_record_of_another_instance_cannot_be_used(tmp_path: Path) -> None:
+    RecordStore(tmp_path / "one").save(record())
+    (tmp_path / "one").rename(tmp_path / "two")
+
+    with pytest.raises(UnusableRecord, match="belongs to the instance 'one'"):
+        RecordStore(tmp_path / "two").read("default/demo")
+
+
+def test_records_of_earlier_versions_name_no_instance_and_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "default" / "demo.json"
+    path.parent.mkdir()
+    path.write_text(record().model_dump_json(exclude_defaults=True))
+
+    assert RecordStore(tmp_path).read("default/demo") == record()

@@ -8,8 +8,7 @@ from typing import Final
 import click
 
 from reconciler.cli import shared_options
-from reconciler.cli.output.console import print_data
-from reconciler.common.sanitize import sanitize_text
+from reconciler.cli.output.console import echo, print_data
 from reconciler.config.logging_setup import configure_logging
 from reconciler.config.settings import Settings
 
@@ -44,7 +43,7 @@ def diff(*, form: str, settings: Settings) -> int:
         job = f" ({change.job})" if change.job else ""
         reason = f": {change.reason}" if change.reason else ""
         verb = "" if sign in "+-" else f"{change.verb} "
-        click.secho(sanitize_text(f"{sign} {verb}{change.kind} {change.name}{job}{reason}"), fg=color)
+        echo(f"{sign} {verb}{change.kind} {change.name}{job}{reason}", fg=color)
     if not changes:
-        click.echo("Nothing to do.", err=True)
+        echo("Nothing to do.", err=True)
     return 1 if changes else 0

@@ -13,6 +13,7 @@ import click
 
 from reconciler.cli import shared_options
 from reconciler.cli.output.console import print_block, print_data
+from reconciler.common.sanitize import sanitize_text
 
 if TYPE_CHECKING:
     from reconciler.cli.doctor.check import Check
@@ -58,7 +59,7 @@ def _print_checks(checks: Iterable[Check]) -> None:
     grid.add_column(overflow="fold")
     for check in checks:
         mark, style = _MARKS[check.status]
-        grid.add_row(Text(mark, style=style), check.name, Text(check.detail))
+        grid.add_row(Text(mark, style=style), check.name, Text(sanitize_text(check.detail)))
         if check.remedy:
-            grid.add_row("", "", Text(f"→ {check.remedy}", style=style))
+            grid.add_row("", "", Text(f"→ {sanitize_text(check.remedy)}", style=style))
     print_block(grid)

@@ -16,7 +16,7 @@ import click
 
 from reconciler.cli import shared_options
 from reconciler.cli.job_lookup import open_reader
-from reconciler.cli.output.console import open_console, print_data, print_note
+from reconciler.cli.output.console import echo, open_console, print_data, print_note
 from reconciler.cli.output.host_table import build_usage, host_object, host_rows, read_capacity, waiting_rows
 from reconciler.cli.output.job_table import job_rows
 from reconciler.cli.output.node_table import node_rows
@@ -206,7 +206,7 @@ def _changed_objects_printer(query: _Query) -> Callable[[Snapshot], None]:
         for item in objects:
             if item not in shown:
                 if query.form == "yaml":
-                    click.echo("---")
+                    echo("---")
                 print_data(item, query.form)
         sys.stdout.flush()
         shown = objects

@@ -15,6 +15,7 @@ from typing import Final
 import click
 
 from reconciler.cli import shared_options
+from reconciler.cli.output.console import echo
 from reconciler.cli.service import unit_files
 from reconciler.cli.service.service_manager import ServiceManager
 from reconciler.config.settings import Settings, load_settings
@@ -81,9 +82,9 @@ def install(
             manager.systemctl("restart", unit)
             _print_step(f"Started {unit}", f"systemctl --user stop {quote(unit)} (jobs go on)")
         else:
-            click.echo(f"Start it with: systemctl --user start {quote(unit)}")
+            echo(f"Start it with: systemctl --user start {quote(unit)}")
     if not manager.is_lingering():
-        click.echo(
+        echo(
             f"It runs while {manager.user} has a session, and jobs of rootless Podman with it; "
             "--linger (or `loginctl enable-linger`) has it run from boot on."
         )
@@ -117,9 +118,9 @@ def uninstall(*, folders: tuple[Path, ...]) -> None:
     manager.systemctl("daemon-reload")
     if any(_state(manager, unit) == "failed" for unit in found):
         manager.systemctl("reset-failed", *found)
-    click.echo("Containers of running jobs go on; records and logs stay, a new install goes on with them.")
+    echo("Containers of running jobs go on; records and logs stay, a new install goes on with them.")
     if manager.is_lingering():
-        click.echo(f"Lingering stays on: loginctl disable-linger {manager.user}")
+        echo(f"Lingering stays on: loginctl disable-linger {manager.user}")
 
 
 @systemd.command()
@@ -134,10 +135,10 @@ def status(*, lines: int) -> int:
     installed = _list_installed(manager)
     for number, (unit, folder) in enumerate(installed):
         if number:
-            click.echo()
+            echo()
         _print_status(manager, unit, folder, lines)
     if not installed:
-        click.echo("No service is installed: `reconciler systemd install --specs DIR --now`.")
+        echo("No service is installed: `reconciler systemd install --specs DIR --now`.")
     running = [unit for unit, _ in installed if _state(manager, unit) == "active"]
     return 0 if installed and len(running) == len(installed) else 1
 
@@ -190,7 +191,7 @@ def _check_run_options(run_options: tuple[str, ...]) -> Settings:
 
 def _enable_linger(manager: ServiceManager) -> None:
     if manager.is_lingering():
-        click.echo(f"Lingering is on for {manager.user} already.")
+        echo(f"Lingering is on for {manager.user} already.")
         return
     manager.enable_linger()
     _print_step(f"Enabled lingering for {manager.user}", f"loginctl disable-linger {manager.user}")
@@ -208,7 +209,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _print_step(text: str, undo: str = "") -> None:
-    click.echo(f"{text}. Undo: {undo}" if undo else f"{text}.")
+    echo(f"{text}. Undo: {undo}" if undo else f"{text}.")
 
 
 def _list_installed(manager: ServiceManager) -> list[tuple[str, str]]:
@@ -231,7 +232,7 @@ def _print_status(manager: ServiceManager, unit: str, folder: str, lines: int) -
         unit, "ActiveState", "SubState", "Result", "MainPID", "NRestarts", "StatusText", "WatchdogUSec",
         "WatchdogTimestampMonotonic", "UnitFileState", "ActiveEnterTimestamp", "NeedDaemonReload",
     )  # fmt: skip
-    click.echo(f"{unit}  {folder}")
+    echo(f"{unit}  {folder}")
     state = f"{now['ActiveState']} ({now['SubState']})"
     if now["ActiveState"] == "active":
         state += f" since {now['ActiveEnterTimestamp']}, pid {now['MainPID']}"
@@ -246,9 +247,9 @@ def _print_status(manager: ServiceManager, unit: str, folder: str, lines: int) -
     if now["NeedDaemonReload"] == "yes":
         rows["units"] = "changed on disk: systemctl --user daemon-reload"
     for name, text in rows.items():
-        click.echo(f"  {name:<9}{text}")
+        echo(f"  {name:<9}{text}")
     for line in manager.journal(unit, lines):
-        click.echo(f"  | {line}")
+        echo(f"  | {line}")
 
 
 def _describe_watchdog(interval: str, last: str) -> str:

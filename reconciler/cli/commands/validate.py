@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import shared_options
-from reconciler.cli.output.console import print_data
+from reconciler.cli.output.console import echo, print_data
 from reconciler.cli.output.fault_list import fault_data, print_faults
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _report(faults: Sequence[Fault], form: str, *, what: str, more: str = "") ->
     if form == "text":
         print_faults(faults)
         verdict = _count(errors, "error") if errors else "valid"
-        click.secho(f"{what}: {verdict}{more}", err=True, fg="red" if errors else "green")
+        echo(f"{what}: {verdict}{more}", err=True, fg="red" if errors else "green")
     else:
         print_data(fault_data(faults), form)
     return 1 if errors else 0

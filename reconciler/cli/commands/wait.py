@@ -16,6 +16,7 @@ import click
 
 from reconciler.cli import shared_options
 from reconciler.cli.job_lookup import open_reader, run_time
+from reconciler.cli.output.console import echo
 from reconciler.cli.output.live_progress import StatusLine
 from reconciler.client.client_errors import JobNotFound
 from reconciler.client.jobs.folder_watcher import FolderWatcher
@@ -91,7 +92,7 @@ def wait(job: str, *, goal: str, timeout: float | None, namespace: str | None, s
 
     with FolderWatcher([settings.specs, root]) as watcher, StatusLine() as line:
         outcome = await_outcome(watcher, line)
-    click.echo(outcome.message, err=outcome.status != 0)
+    echo(outcome.message, err=outcome.status != 0)
     return outcome.status
 
 

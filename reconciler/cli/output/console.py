@@ -1,7 +1,9 @@
-"""Where commands print: consoles, colours of phases, and data for scripts.
+"""Where commands print: the one place through which text of others reaches a terminal, and data for scripts.
 
 Standard output carries the answer and nothing else; all other messages go to standard error. JSON and YAML
-never carry colour and are never wrapped.
+never carry colour and are never wrapped. Everything but data is sanitized here, also into a pipe, whose other
+end may be a terminal; ruff forbids ``click.echo`` elsewhere. Tables and texts of rich are sanitized where
+they are built, logs of containers where they are written (:mod:`reconciler.cli.commands.logs`).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.common.sanitize import sanitize_text
+from reconciler.common.sanitize import escape_json, is_safe, sanitize_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -33,6 +35,29 @@ PHASE_STYLES: Final[Mapping[str, str]] = {
     "Invalid": "red",
     "Terminating": "magenta",
 }
+
+
+class Styled(str):
+    """Text that has been sanitized, and then styled: its escape sequences are this program's own."""
+
+    __slots__ = ()
+
+
+def styled(text: str, *, fg: str | None = None, bold: bool = False) -> Styled:
+    """Returns a part of a line for :func:`echo`, sanitized and in a colour."""
+    return Styled(click.style(sanitize_text(text), fg=fg, bold=bold or None))
+
+
+def echo(*parts: str, err: bool = False, fg: str | None = None) -> None:
+    """Prints a line; its parts may be of anybody.
+
+    Args:
+        parts: of the line; each is sanitized, unless :func:`styled` has done it.
+        err: on standard error.
+        fg: colour of the parts without a style of their own.
+    """
+    own = (part if isinstance(part, Styled) else styled(part, fg=fg) for part in parts)
+    click.echo("".join(own), err=err)
 
 
 def open_console(*, stderr: bool = False) -> Console:
@@ -57,17 +82,24 @@ def print_block(block: RenderableType) -> None:
 
 def print_note(message: str) -> None:
     """Prints a message beside the answer, on standard error."""
-    click.secho(sanitize_text(message), err=True, fg="yellow")
+    echo(message, err=True, fg="yellow")
 
 
 def print_data(data: Any, form: str) -> None:
-    """Prints data as ``json`` or ``yaml`` on standard output."""
+    """Prints data as ``json`` or ``yaml`` on standard output; what could steer a terminal is escaped."""
     if form == "json":
-        click.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+        click.echo(escape_json(json.dumps(data, indent=2, default=str, ensure_ascii=False)))
         return
     import yaml  # noqa: PLC0415  (not for --help)
 
     plain = json.loads(json.dumps(data, default=str))  # tuples, mappings of other types
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump(plain, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    options: dict[str, Any] = {"sort_keys": False, "width": 1_000_000}
+    try:
+        text = yaml.dump(plain, Dumper=dumper, allow_unicode=True, **options)
+    except UnicodeEncodeError:  # a surrogate, which libyaml cannot write
+        text = ""
+    if not text or not is_safe(text):
+        # With every character beyond ASCII escaped, as YAML has no form for some of them.
+        text = yaml.dump(plain, Dumper=yaml.SafeDumper, allow_unicode=False, **options)
     click.echo(text, nl=False)

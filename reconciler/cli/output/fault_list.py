@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
-from reconciler.common.sanitize import sanitize_text
+from reconciler.cli.output.console import echo, styled
 
 if TYPE_CHECKING:
     from reconciler.api import Fault
@@ -24,7 +22,7 @@ def fault_data(faults: Sequence[Fault]) -> dict[str, list[dict[str, object]]]:
 def print_faults(faults: Sequence[Fault]) -> None:
     """Prints ``file:line: path: message`` for each fault on standard output."""
     for fault in faults:
-        place = click.style(f"{sanitize_text(fault.file)}:{fault.line}:", bold=True)
+        place = styled(f"{fault.file}:{fault.line}:", bold=True)
         path = f" {fault.path}:" if fault.path else ""
-        warning = click.style(" warning:", fg="yellow") if fault.severity == "warning" else ""
-        click.echo(f"{place}{warning}{sanitize_text(path)} {sanitize_text(fault.message)}")
+        warning = styled(" warning:", fg="yellow") if fault.severity == "warning" else ""
+        echo(place, warning, f"{path} {fault.message}")

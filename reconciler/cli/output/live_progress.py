@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-import click
-
 from reconciler.cli.job_lookup import reported_progress
-from reconciler.cli.output.console import open_console
+from reconciler.cli.output.console import echo, open_console, styled
 from reconciler.cli.output.job_table import job_rows
 from reconciler.cli.output.tables import build_table
 from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.jobs.progress_display import Progress
+from reconciler.common.sanitize import sanitize_line
 from reconciler.config.settings import Settings
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader
@@ -53,7 +52,9 @@ class StatusLine:
         if progress is None:
             return
         left = progress.seconds_left_at(time.time()) if self.terminal else progress.seconds_left
-        text = f"{job.name}: {job.phase}  {progress.render(bar=self.terminal, seconds_left=left)}"
+        text = sanitize_line(
+            f"{job.name}: {job.phase}  {progress.render(bar=self.terminal, seconds_left=left)}"
+        )
         if text == self._printed:
             return
         if self.terminal:
@@ -100,10 +101,10 @@ class ProgressLines:
             kind="TrainJob", namespace=namespace, name=name, file=Path(), written_at=0.0, raw=document
         )
         job = Job(namespace, name, None, status)
-        text = f"{click.style(key, bold=True)}: {job.phase}"
+        text = f": {job.phase}"
         if job.phase == "Running" and job.nodes_total is not None:
             text += f" ({job.nodes_ready}/{job.nodes_total} nodes ready)"
-        click.echo(text + (f": {job.message}" if job.message else ""), err=True)
+        echo(styled(key, bold=True), text, f": {job.message}" if job.message else "", err=True)
 
     def _run(self) -> None:
         while not self._stop.wait(LINE_INTERVAL):
@@ -115,7 +116,7 @@ class ProgressLines:
         text = progress.render(bar=False, seconds_left=progress.seconds_left) if progress is not None else ""
         if text and self._printed.setdefault(key, "") != text:
             self._printed[key] = text
-            click.echo(f"{click.style(key, bold=True)}: {text}", err=True)
+            echo(styled(key, bold=True), f": {text}", err=True)
 
 
 class LiveTable:

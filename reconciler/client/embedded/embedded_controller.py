@@ -25,6 +25,7 @@ from typing import Any, Final
 from reconciler.client.client_errors import InvalidRequest, NoEngine
 from reconciler.client.embedded.controller_logging import configure_controller_logging
 from reconciler.common.mappings import mapping_at
+from reconciler.common.sanitize import sanitize_line
 from reconciler.config.settings import Settings
 from reconciler.errors import EngineUnavailable, ReconcilerError, StateError
 from reconciler.names import ANNOTATION_SUBMITTED_BY
@@ -202,7 +203,9 @@ class EmbeddedController:
                 return
             if not printed and time.monotonic() - changed_at > 1:
                 printed = True
-                sys.stderr.write(f"Waiting for {names} to start (Ctrl-C leaves it as it is).\n")
+                sys.stderr.write(
+                    f"Waiting for {sanitize_line(names)} to start (Ctrl-C leaves it as it is).\n"
+                )
             self._stop.wait(0.05)
 
 

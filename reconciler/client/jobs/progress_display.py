@@ -107,7 +107,7 @@ class ProgressBar:
         rendered = ""
         if progress is not None:
             rendered = progress.render(bar=self._terminal, seconds_left=progress.seconds_left)
-        text = f"{job.name}: {job.phase or job.status}" + (f"  {rendered}" if rendered else "")
+        text = sanitize_line(f"{job.name}: {job.phase or job.status}" + (f"  {rendered}" if rendered else ""))
         ended = job.status in {"Complete", "Failed"}
         with self._lock:
             if text == self._last_text:

@@ -4,6 +4,8 @@ As the kubelet's: certificates are not verified, 200 to 399 is a success, at mos
 redirect to the same host (at any port) is followed, one to another host is a success and not followed. No
 name is resolved and no proxy asked: every connection goes to the address that was given. What can go wrong
 is the container, which may answer anything or nothing; each is a :class:`ProbeFailed` with the reason.
+
+Imports h11: import this module only where a container has such a probe.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import h11
 
-from reconciler.errors import ReconcilerError
+from reconciler.controller.nodeservices.probe_failure import OUT_OF_REACH, ProbeFailed
 from reconciler.plan.job_plan import ProbePlan
 
 #: Bytes of an answer's body that are read; the rest is of no use.
@@ -27,7 +29,6 @@ MAX_REDIRECTS: Final = 10
 _CHUNK: Final = 16_384
 _PORTS: Final = {"http": 80, "https": 443}
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-OUT_OF_REACH: Final = "the container's network is out of reach of this host"
 #: What the request says by itself.
 _OWN_HEADERS: Final = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "trailer", "upgrade"}
@@ -36,10 +37,6 @@ _OWN_HEADERS: Final = frozenset(
 _SAFE: Final = "/?%:@!$&'()*+,;=-._~"
 #: Scripts leave the lines of probes out of their access logs by the kubelet's name.
 _USER_AGENT: Final = b"kube-probe/reconciler"
-
-
-class ProbeFailed(ReconcilerError):  # noqa: N818  (an answer, as a rule)
-    """A probe did not succeed; says why."""
 
 
 def probe_http(plan: ProbePlan, address: str, *, source: str) -> None:

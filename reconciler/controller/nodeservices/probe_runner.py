@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import structlog
 
-from reconciler.controller.nodeservices.http_probe import OUT_OF_REACH, ProbeFailed, probe_http
+from reconciler.controller.nodeservices.probe_failure import OUT_OF_REACH, ProbeFailed
 from reconciler.controller.statemachine.observation import (
     Observed,
     ProbeResults,
@@ -176,6 +176,8 @@ class ProbeRunner:
         elif plan.http_port is not None:
             if not probe.address:
                 raise ProbeFailed(OUT_OF_REACH)
+            from reconciler.controller.nodeservices.http_probe import probe_http  # noqa: PLC0415  (h11)
+
             probe_http(plan, probe.address, source=probe.source)
         elif (port := plan.tcp_port or plan.grpc_port) is not None and not self._probe_tcp(
             probe, port, plan.timeout

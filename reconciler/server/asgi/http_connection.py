@@ -40,7 +40,7 @@ class HttpConnection:
     Args:
         app: answers the requests.
         scope: what the ASGI scopes of all requests share: ``client``, ``server``, ``scheme``.
-        client: is marked idle while the connection only waits for its next request.
+        client: is told what the connection is at.
     """
 
     def __init__(
@@ -61,27 +61,34 @@ class HttpConnection:
         self._client = client
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head)
 
-    async def serve(self) -> None:
-        """Answers requests until the client leaves, breaks a limit or asks for the end."""
-        wait = self._limits.read
-        while await self._wait_for_request(wait):
-            exchange = _Exchange(self._reader, self._writer, self._http, self._limits)
+    async def serve(self, seconds: float) -> None:
+        """Answers requests until the client leaves, breaks a limit or asks for the end.
+
+        Args:
+            seconds: that the client may take for its first request.
+        """
+        began = time.monotonic()
+        came = await self._wait_for_request(seconds)
+        left = seconds - (time.monotonic() - began)
+        while came:
+            self._client.set_receiving()
+            exchange = _Exchange(
+                self._reader, self._writer, self._http, self._limits, client=self._client, seconds=left
+            )
             if not await exchange.run(self._app, self._scope):
                 return
-            wait = self._limits.idle
+            came, left = await self._wait_for_request(self._limits.idle), self._limits.read
 
     async def _wait_for_request(self, seconds: float) -> bool:
         """Whether a byte of the next request comes in time."""
         if self._http.trailing_data[0]:
             return True
-        self._client.set_idle(idle=True)
+        self._client.set_idle()
         try:
             async with asyncio.timeout(seconds):
                 data = await self._reader.read(CHUNK)
         except TimeoutError:
             return False
-        finally:
-            self._client.set_idle(idle=False)
         if data:
             self._http.receive_data(data)
         return bool(data)
@@ -96,12 +103,16 @@ class _Exchange:
         writer: asyncio.StreamWriter,
         http: h11.Connection,
         limits: ConnectionLimits,
+        *,
+        client: Client,
+        seconds: float,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._http = http
         self._limits = limits
-        self._seconds_left = limits.read
+        self._client = client
+        self._seconds_left = seconds
         self._body_left = limits.body
         self._pending: Any = h11.NEED_DATA  # the event that came with the request's head
         self._method = b""
@@ -220,6 +231,9 @@ class _Exchange:
         except h11.RemoteProtocolError as error:
             code = 431 if error.error_status_hint == 431 else 400
             raise HTTPException(code) from error
+        finally:
+            if self._http.their_state not in _UNREAD:
+                self._client.set_answering()
 
     async def _read_more(self) -> None:
         try:
@@ -251,12 +265,27 @@ class _Exchange:
         return False
 
     async def _linger(self) -> None:
-        """Reads on for a moment: closed at once, the kernel would discard the answer with the request."""
-        with suppress(TimeoutError):
+        """Reads the rest of a refused request: closed before, the kernel would discard the answer with it.
+
+        A client of plain HTTP sees the end at once; with TLS only closing shows it.
+        """
+        self._client.set_idle()
+        with suppress(TimeoutError, OSError):
+            if self._writer.can_write_eof():
+                self._writer.write_eof()
             async with asyncio.timeout(self._limits.linger):
                 left = MAX_DISCARDED
-                while left > 0 and (data := await self._reader.read(CHUNK)):
+                while left > 0 and not self._is_read() and (data := await self._reader.read(CHUNK)):
                     left -= len(data)
+                    with suppress(h11.RemoteProtocolError):
+                        self._http.receive_data(data)
+
+    def _is_read(self) -> bool:
+        """Whether the refused request is here to its end; where it is malformed, nobody knows."""
+        with suppress(h11.RemoteProtocolError):
+            while self._http.their_state is h11.SEND_BODY and self._http.next_event() is not h11.NEED_DATA:
+                pass
+        return self._http.their_state not in _UNREAD
 
 
 def _request_scope(request: h11.Request) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import errno
 import socket
 import ssl
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -131,10 +132,10 @@ class Server:
                 await asyncio.sleep(ACCEPT_RETRY_DELAY)
                 continue
             self._refusal_logged = False
-            if not self._connections.make_room(peer[0]):
+            if not self._connections.make_room(peer[0], listener):
                 accepted.close()
                 continue
-            client = Client(peer[0])
+            client = Client(peer[0], listener)
             self._connections.add(loop.create_task(self._serve(accepted, client, peer[1], listener)), client)
 
     def _log_refusal(self, error: OSError) -> None:
@@ -149,7 +150,7 @@ class Server:
         from reconciler.server.asgi.http_connection import HttpConnection  # noqa: PLC0415  (h11, Starlette)
 
         writer: asyncio.StreamWriter | None = None
-        ended = False
+        began, ended = time.monotonic(), False
         try:
             reader, writer = await self._open_streams(accepted, listener.tls)
             scope = {
@@ -157,9 +158,10 @@ class Server:
                 "server": (listener.address, listener.port),
                 "scheme": "https" if listener.tls else "http",
             }
+            seconds = self._limits.read - (time.monotonic() - began)
             await HttpConnection(
                 reader, writer, app=listener.app, scope=scope, limits=self._limits, client=client
-            ).serve()
+            ).serve(seconds)
             ended = True
         except (OSError, EOFError) as error:
             _log.debug("connection lost", peer=client.peer, reason=str(error))

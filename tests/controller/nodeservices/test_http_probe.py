@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.controller.nodeservices.http_probe import OUT_OF_REACH, ProbeFailed, probe_http
+from reconciler.controller.nodeservices.http_probe import probe_http
+from reconciler.controller.nodeservices.probe_failure import OUT_OF_REACH, ProbeFailed
 from reconciler.plan.job_plan import ProbePlan
 from reconciler.server.certificate_authority import CertificateAuthority
 
@@ -62,7 +63,7 @@ class Server:
                         break
                     request += piece
                 self.requests.append(request)
-                path = request.split(b" ")[1].decode() if b" " in request else ""
+                path = request.split(b" ")[1].decode("latin-1") if b" " in request else ""
                 self._answers[path if path in self._answers else "*"](connection, request)
 
     def close(self) -> None:
@@ -263,7 +264,7 @@ def test_certificates_are_not_verified(tmp_path: Path) -> None:
 
 def test_https_to_a_server_without_tls_fails() -> None:
     with serving({"*": says(OK)}) as server, pytest.raises(ProbeFailed):
-        probe(server.port, http_scheme="HTTPS", timeout=5.0)
+        probe(server.port, http_scheme="HTTPS", timeout=1.0)
 
 
 def test_an_address_beyond_this_hosts_networks_is_out_of_reach() -> None:

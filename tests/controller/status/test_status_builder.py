@@ -12,7 +12,7 @@ from reconciler.controller.statemachine.observation import Observed
 from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.names import RUNTIME_NOT_SUPPORTED
 from reconciler.state.record import Problem, Record
-from reconciler.state.record_recovery import recover_record
+from reconciler.state.recovery.record_recovery import recover_record
 from reconciler.state.status_documents import invalid_document
 from reconciler.state.timestamps import format_time
 from tests.controller.timelines import node, simulate

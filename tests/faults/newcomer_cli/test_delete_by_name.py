@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import MakeWorkspace
-from tests.faults.newcomer_cli.jobs import marked, names, processes, until_gone, until_runs, write_runtime
+from tests.faults.newcomer_cli.jobs import marked, names, processes, until_gone, until_runs
 from tests.support.manifests import runtime
 from tests.support.workspaces import Workspace, eventually
 

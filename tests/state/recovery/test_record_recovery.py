@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.state.record_recovery import recover_record
+from reconciler.state.recovery.record_recovery import recover_record
 
 SIDECAR: dict[str, Any] = yaml.safe_load("""
 apiVersion: trainer.kubeflow.org/v1alpha1

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from reconciler.state.record import Condition, ContainerRecord, ExitRecord, Failure, Record
 from reconciler.state.record_events import EVENTS_KEPT, EventRecord
+from reconciler.state.recovery.record_check import LARGEST_COUNT, check_record
 from reconciler.state.sidecar_reader import NodeStatus, mappings_in, parse_nodes
 from reconciler.state.timestamps import parse_time
 
@@ -18,11 +19,15 @@ from reconciler.state.timestamps import parse_time
 RECORDED_CONDITIONS: Final = frozenset({"Suspended", "Complete", "Failed"})
 
 
-def recover_record(document: Mapping[str, Any]) -> Record | None:
-    """The record that a sidecar's document is a view of; None when it says too little.
+def recover_record(document: Mapping[str, Any], *, why: str = "") -> Record | None:
+    """The record that a sidecar's document is a view of; None when it says too little, or what cannot be.
 
     The accepted manifest and the runtime's revision are not in it: they are taken from the folder again. What
     the containers' labels know is taken from them (:mod:`reconciler.controller.statemachine.adoption`).
+
+    Args:
+        document: of the job's sidecar.
+        why: why the record was lost, where that is known.
     """
     metadata, status = document.get("metadata"), document.get("status")
     if not isinstance(metadata, Mapping) or not isinstance(status, Mapping):
@@ -66,8 +71,11 @@ def recover_record(document: Mapping[str, Any]) -> Record | None:
         # One that was renamed by hand is known by its id.
         ids = tuple(n.container_id for n in parse_nodes(status) if n.container_id)
         record = record.replace(earlier_ids=ids)
+    if check_record(record.key, record, now=created):
+        return None
     latest = max((created, *(event.at for event in record.events)))
-    return record.with_event("Recovered", "The job's record was lost; it was recovered.", now=latest)
+    reason = f" ({why})" if why else ""
+    return record.with_event("Recovered", f"The job's record was lost{reason}; it was recovered.", now=latest)
 
 
 def _container_fields(status: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,12 +116,12 @@ def _devices(text: str) -> dict[str, tuple[str, ...]]:
 def _failure(raw: Any) -> Failure | None:
     if not isinstance(raw, Mapping) or not raw.get("step") or not raw.get("container"):
         return None
-    rank, code, log = raw.get("rank"), raw.get("exitCode"), raw.get("log")
+    rank, code, log = _whole(raw.get("rank"), -1), raw.get("exitCode"), raw.get("log")
     return Failure(
         attempt=_whole(raw.get("attempt"), 0),
         step=str(raw.get("step")),
         container=str(raw.get("container")),
-        rank=rank if isinstance(rank, int) else None,
+        rank=rank if rank >= 0 else None,
         code=code if isinstance(code, int) else None,
         reason=str(raw.get("reason") or ""),
         message=str(raw.get("message") or ""),
@@ -152,4 +160,5 @@ def _condition(raw: Mapping[str, Any]) -> Condition:
 
 
 def _whole(value: Any, default: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value <= LARGEST_COUNT else default
