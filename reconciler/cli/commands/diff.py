@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from reconciler.cli import shared_options
+from reconciler.cli.option_groups import GroupedCommand
 from reconciler.cli.output.console import print_data
 from reconciler.common.sanitize import sanitize_text
 from reconciler.config.logging_setup import configure_logging
@@ -27,7 +28,7 @@ _SIGNS: Final = {
 }
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @shared_options.output_option("text", "json", "yaml", default="text")
 @shared_options.settings_options(*shared_options.ALL_OPTIONS)
 def diff(*, form: str, settings: Settings) -> int:

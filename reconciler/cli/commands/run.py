@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from reconciler.cli import shared_options
+from reconciler.cli.option_groups import GroupedCommand
 from reconciler.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _apply_environment_file(
     return file
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.option("--once", is_flag=True, help="Converge as far as can be done now, then stop.")
 @click.option("--wait", is_flag=True, help="Stop when every job has ended; 1 if any Failed or is Invalid.")
 @click.option(

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from reconciler.sources.folder.catalog import Catalog, JobEntry
     from reconciler.state.sidecar_reader import NodeStatus
 
+#: What may stand before a job's name and a slash besides its namespace.
+KIND_WORDS: Final = frozenset(
+    {"job", "jobs", "trainjob", "trainjobs", "tj", "trainjobs.trainer.kubeflow.org"}
+)
 NO_STATUS: Final = "No status yet: no daemon has seen it (reconciler run)."
 #: A sidecar may go while the record stays (``git clean``); a daemon writes it again.
 STATUS_LOST: Final = (
@@ -157,7 +161,7 @@ class Snapshot:
     problems: tuple[UnreadableSidecar, ...]
 
     def find(self, text: str, namespace: str | None = None) -> Job:
-        """Returns the job that ``text`` names: ``NAME``, ``NAMESPACE/NAME`` or ``trainjob/NAME``.
+        """Returns the job that ``text`` names: ``NAME``, ``NAMESPACE/NAME``, ``job/NAME``.
 
         Without a namespace: the one in ``default``, else the only one of the name.
 
@@ -166,7 +170,7 @@ class Snapshot:
         """
         head, slash, tail = text.rpartition("/")
         name = tail if slash else text
-        if slash and head.lower() not in {"trainjob", "trainjobs"}:
+        if slash and (head.lower() not in KIND_WORDS or any(j.namespace == head for j in self.jobs)):
             namespace = head
         found = [j for j in self.jobs if j.name == name and (namespace is None or j.namespace == namespace)]
         if len(found) > 1:

@@ -21,6 +21,8 @@ from reconciler.errors import EngineError
 
 _READ = 65536
 _HEADER = struct.Struct(">BxxxL")
+#: "101 Switching Protocols": the connection goes on as bytes in both directions.
+_UPGRADED = 101
 
 T = TypeVar("T")
 
@@ -38,6 +40,9 @@ class RawStream:
     def __init__(self, response: Any, release: Callable[[], None]) -> None:
         self._response = response
         self._body: http.client.HTTPResponse = response.raw._fp  # noqa: SLF001  (see read)
+        if response.status_code == _UPGRADED:
+            # To http.client such a response has no body; here it is all that comes until the end.
+            self._body.length = None
         self._release = release
         self._lock = threading.Lock()
         self._closed = False
@@ -59,6 +64,19 @@ class RawStream:
                 return b""
             raise EngineError(f"The stream from the engine broke: {error}.") from error
 
+    def send(self, data: bytes) -> None:
+        """Sends bytes over an upgraded connection; one that the other side has ended takes none."""
+        with contextlib.suppress(OSError, AttributeError):
+            self._socket().sendall(data)
+
+    def end_input(self) -> None:
+        """Tells the other side of an upgraded connection that nothing more is sent."""
+        with contextlib.suppress(OSError, AttributeError):
+            self._socket().shutdown(socket.SHUT_WR)
+
+    def _socket(self) -> socket.socket:
+        return self._body.fp.raw._sock  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
     def close(self) -> None:
         """Ends the reading, from any thread."""
         with self._lock:
@@ -66,7 +84,7 @@ class RawStream:
                 return
             self._closed = True
         with contextlib.suppress(OSError, AttributeError, ValueError):
-            self._body.fp.raw._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]  # noqa: SLF001
+            self._socket().shutdown(socket.SHUT_RDWR)
         # The body itself is left to the reader (finish): its buffer's lock may be held in read.
         self._release()
 
@@ -94,11 +112,17 @@ class ItemStream(Generic[T]):
 
 def iter_frames(stream: RawStream, *, tty: bool = False) -> Iterator[bytes]:
     """Yields the pieces of a multiplexed body, stdout and stderr as they came; of a tty, the raw bytes."""
+    for _, piece in iter_labelled_frames(stream, tty=tty):
+        yield piece
+
+
+def iter_labelled_frames(stream: RawStream, *, tty: bool = False) -> Iterator[tuple[int, bytes]]:
+    """Yields the same with the number of the stream: 1 standard output, 2 standard error."""
     buffer = bytearray()
     try:
         while data := stream.read():
             if tty:
-                yield data
+                yield 1, data
                 continue
             buffer += data
             yield from _whole_frames(buffer)
@@ -106,16 +130,16 @@ def iter_frames(stream: RawStream, *, tty: bool = False) -> Iterator[bytes]:
         stream.finish()
 
 
-def _whole_frames(buffer: bytearray) -> Iterator[bytes]:
+def _whole_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
     while len(buffer) >= _HEADER.size:
-        _, size = _HEADER.unpack_from(buffer)
+        number, size = _HEADER.unpack_from(buffer)
         end = _HEADER.size + size
         if len(buffer) < end:
             return
         piece = bytes(buffer[_HEADER.size : end])
         del buffer[:end]
         if piece:
-            yield piece
+            yield number, piece
 
 
 def iter_json_lines(stream: RawStream) -> Iterator[dict[str, Any]]:
