@@ -35,9 +35,11 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "plan": "Show the networks and containers that manifests ask for.",
     },
     "Look at jobs": {
-        "get": "List jobs, runtimes or nodes.",
+        "get": "List jobs, runtimes, nodes or events.",
         "describe": "Show all that is known about one job.",
+        "events": "Print what has happened to jobs.",
         "logs": "Print a job's logs.",
+        "exec": "Run a command in a job's container.",
         "wait": "Wait until a job has ended, or has reached a phase.",
     },
     "Change jobs (by their manifest)": {
@@ -49,8 +51,14 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Other": {
         "systemd": "Run the daemon as a service of this user.",
         "completion": "Print the completion script for bash, zsh or fish.",
+        "version": "Print the version.",
     },
 }
+#: Modules of commands that are not ``commands/NAME.py``, and functions that cannot have a command's name.
+MODULES: Final[Mapping[str, str]] = {
+    name: f"edits.{name}" for name in ("suspend", "resume", "rerun", "delete")
+}
+FUNCTIONS: Final[Mapping[str, str]] = {"exec": "exec_command"}
 COMMANDS: Final = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
 
 EXAMPLE = """\b
@@ -71,7 +79,8 @@ class LazyGroup(click.Group):
         """Imports and returns a command; None when there is none of the name."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"reconciler.cli.commands.{cmd_name}"), cmd_name)
+        module = importlib.import_module(f"reconciler.cli.commands.{MODULES.get(cmd_name, cmd_name)}")
+        command = getattr(module, FUNCTIONS.get(cmd_name, cmd_name))
         assert isinstance(command, click.Command)  # noqa: S101  (COMMANDS is ours)
         return command
 

@@ -7,7 +7,9 @@ take as a flag still comes from variables and ``reconciler.yaml``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,6 +20,7 @@ from reconciler.common.durations import parse_duration
 from reconciler.common.suggestions import did_you_mean
 from reconciler.config.options import Option
 from reconciler.config.settings import OPTION, OPTIONS, load_settings
+from reconciler.state.timestamps import parse_time
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -28,6 +31,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 FOLDER_OPTIONS: Final = ("specs", "status_dir", "log_dir", "state_dir", "runtime_sources")
 ENGINE_OPTIONS: Final = ("engine", "container_host")
 ALL_OPTIONS: Final = tuple(option.name for option in OPTIONS)
+#: Begins a form of the output that is a template.
+JSONPATH: Final = "jsonpath="
+#: Words for a job that may stand before its name, as kubectl has them.
+JOB_WORDS: Final = frozenset({"job", "jobs", "trainjob", "trainjobs", "tj"})
 #: Key of the click context's ``meta`` under which commands find a function that loads the settings again.
 LOAD_SETTINGS: Final = "reconciler.load_settings"
 
@@ -87,17 +94,43 @@ def _click_option(option: Option, *, hidden: bool) -> Callable[[Any], Any]:
     )
 
 
-def output_option(*forms: str, default: str) -> Callable[[F], F]:
-    """``-o FORM``: one of the forms that the command has."""
+def output_option(*forms: str, default: str, jsonpath: bool = False) -> Callable[[F], F]:
+    """``-o FORM``: one of the forms that the command has; with ``jsonpath`` also a template."""
     return click.option(
         "-o",
         "--output",
         "form",
-        type=click.Choice(forms, case_sensitive=False),
+        type=_Form(forms) if jsonpath else click.Choice(forms, case_sensitive=False),
         default=default,
         show_default=True,
         help="Form of the output.",
     )
+
+
+class _Form(click.ParamType[str]):
+    """One of some forms, in any letter case, or ``jsonpath=TEMPLATE``."""
+
+    name = "form"
+
+    def __init__(self, forms: Sequence[str]) -> None:
+        self._forms = click.Choice(forms, case_sensitive=False)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  (click's signature)
+        """The forms in the help."""
+        return f"[{'|'.join((*self._forms.choices, JSONPATH + 'TEMPLATE'))}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the form; a template as it was given."""
+        text = str(value)
+        if not text.startswith(JSONPATH):
+            return self._forms.convert(value, param, ctx)
+        from reconciler.common.jsonpath import Template, TemplateError  # noqa: PLC0415  (most need none)
+
+        try:
+            Template(text.removeprefix(JSONPATH))
+        except TemplateError as error:
+            self.fail(f"the template {text.removeprefix(JSONPATH)!r} is wrong: {error}.", param, ctx)
+        return text
 
 
 class Word(click.ParamType[str]):
@@ -112,6 +145,10 @@ class Word(click.ParamType[str]):
         self.name = name
         self._words = list(aliases)
         self._known = {a.lower(): word for word, others in aliases.items() for a in (word, *others)}
+
+    def knows(self, text: str) -> bool:
+        """Whether it is one of the words."""
+        return text.lower() in self._known
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Returns the word in its own spelling."""
@@ -146,6 +183,25 @@ class Duration(click.ParamType[float]):
             self.fail(f"{value!r} {error}.", param, ctx)
 
 
+class Since(click.ParamType[float]):
+    """``30s``, ``5m`` ago, or a time (``2026-01-31T12:00:00Z``), as seconds since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Returns the seconds since the epoch."""
+        if isinstance(value, float):
+            return value
+        with contextlib.suppress(ValueError):
+            return time.time() - parse_duration(value)
+        moment = parse_time(value)
+        if moment is None:
+            self.fail(
+                f"{value!r} is neither a duration (30s, 5m) nor a time (2026-01-31T12:00:00Z).", param, ctx
+            )
+        return moment
+
+
 def complete_job(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Returns the names of jobs that begin with what was typed."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415  (only a completion needs these)
@@ -163,11 +219,34 @@ def complete_job(ctx: click.Context, _param: click.Parameter, incomplete: str) -
     return [CompletionItem(name) for name in names if name.startswith(incomplete) and is_safe(name)]
 
 
-#: ``JOB`` or ``NAMESPACE/JOB``; one or more of them. Both are completed from the folder's manifests.
-job_argument: Final = click.argument("job", metavar="JOB", shell_complete=complete_job)
+def without_kind(words: tuple[str, ...]) -> tuple[str, ...]:
+    """``job demo`` is ``demo``, as in ``kubectl describe job demo``."""
+    return words[1:] if len(words) > 1 and words[0].lower() in JOB_WORDS else words
+
+
+def _one_job(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> str:
+    names = without_kind(words)
+    if len(names) > 1:
+        raise click.UsageError(f"Name one job, not {len(names)}: {', '.join(names)}.")
+    return names[0]
+
+
+def _several_jobs(
+    _context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]
+) -> tuple[str, ...]:
+    return without_kind(words)
+
+
+#: ``JOB``, ``NAMESPACE/JOB``, ``job JOB`` or ``job/JOB``; one or more of them. Completed from the manifests.
+job_argument: Final = click.argument(
+    "job", nargs=-1, required=True, metavar="JOB", callback=_one_job, shell_complete=complete_job
+)
 jobs_argument: Final = click.argument(
-    "jobs", nargs=-1, required=True, metavar="JOB...", shell_complete=complete_job
+    "jobs", nargs=-1, required=True, metavar="JOB...", callback=_several_jobs, shell_complete=complete_job
 )
 namespace_option: Final = click.option(
     "-n", "--namespace", metavar="NAME", default=None, help="Only this namespace; default: any."
+)
+all_namespaces_option: Final = click.option(
+    "-A", "--all-namespaces", is_flag=True, help="All namespaces, each in a column of its own."
 )

@@ -44,7 +44,8 @@ from reconciler.state.record import Record
 from reconciler.state.record_store import RecordStore
 from reconciler.state.recovery.record_recovery import recover_record
 from reconciler.state.requests.removal_requests import RemovalRequests
-from reconciler.state.sidecar_files import document_key, load_documents, sidecar_path
+from reconciler.state.sidecar_files import document_key, load_documents, sidecar_path, sidecar_root
+from reconciler.state.sidecar_reader import shows_guard
 
 #: Decisions over one job in a row: admission, pulls and launches need three.
 MAX_ROUNDS: Final = 6
@@ -89,6 +90,7 @@ def dry_run(settings: Settings) -> list[Change]:
         sidecars=settings.status_dir,
         allow_empty=settings.allow_empty,
         removed_by_name=lambda: removals.keys_for(records.load),
+        is_guarded=lambda: shows_guard(sidecar_root(settings.specs, settings.status_dir)),
     )
     require_specs_folder(settings)
     engine = connect(settings)

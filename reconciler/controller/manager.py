@@ -40,6 +40,8 @@ from reconciler.sources.git.git_sync import GitSync
 from reconciler.sources.runtimes.available_runtimes import RuntimeRefresher
 from reconciler.sources.runtimes.remote_runtimes import RemoteSources
 from reconciler.state.locks import hold_daemon_locks
+from reconciler.state.sidecar_files import sidecar_root
+from reconciler.state.sidecar_reader import shows_guard
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -159,6 +161,7 @@ class Manager:
             allow_empty=settings.allow_empty,
             sidecars=settings.status_dir,
             removed_by_name=controller.state.requested_removals,
+            is_guarded=lambda: shows_guard(sidecar_root(settings.specs, settings.status_dir)),
         )
         self._git = self._sync_git() if settings.git is not None else None
         self._controller = controller
@@ -293,7 +296,7 @@ class Manager:
 
     def _follow_removals(self) -> None:
         if self._controller.state.removals_changed():
-            self._rescan.set()
+            self._rescan_now()
 
     def _obey_signals(self) -> None:
         if self._flags.rescan:
@@ -417,8 +420,7 @@ class Manager:
         """Fetch the repository, or read the folder, without waiting until it is time."""
         if self._git is not None:
             self._git.sync_soon()
-        else:
-            self._rescan.set()
+        self._rescan.set()
 
     def _sync_git(self) -> GitSync:
         return GitSync(

@@ -141,6 +141,34 @@ class LogStream(Protocol):
         """Ends the iteration, from any thread."""
 
 
+class ExecSession(Protocol):
+    """A command that runs in a container, for a person who is there.
+
+    Iterating gives its output as it comes: whether it is standard error's, and the bytes.
+    """
+
+    def __iter__(self) -> Iterator[tuple[bool, bytes]]: ...
+
+    def send(self, data: bytes) -> None:
+        """Sends input, from any thread; a command that has ended takes none."""
+
+    def close_input(self) -> None:
+        """Ends the input, from any thread."""
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Sets the size of the command's terminal, from any thread."""
+
+    def exit_code(self) -> int:
+        """Returns the command's exit status, once its output has ended.
+
+        Raises:
+            EngineError: the engine does not know it.
+        """
+
+    def close(self) -> None:
+        """Ends the session, from any thread."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PullProgress:
     """Progress of a pull: bytes so far and in total (0 unknown), and the engine's message."""
@@ -275,6 +303,36 @@ class Engine(Protocol):
 
         Raises:
             EngineError: the command could not be run, or took longer than ``timeout`` seconds.
+        """
+
+    def exec_session(
+        self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool
+    ) -> ExecSession:
+        """Runs a command in the container, with input and output, for as long as it takes.
+
+        Args:
+            container: its name or id.
+            command: the program and its arguments.
+            tty: give it a terminal; its output is then one stream.
+            stdin: give it input.
+
+        Raises:
+            NotFound: the container is gone.
+            EngineError: it does not run, or the command could not be run.
+        """
+
+    def dated_logs(self, container: str, *, since: float | None, follow: bool, tail: int | None) -> LogStream:
+        """Returns the container's output with the time of each line (RFC 3339, a blank) before it.
+
+        Args:
+            container: its name or id.
+            since: only what was printed since then, seconds since the epoch; None: all of it.
+            follow: go on until the container has exited.
+            tail: only so many last lines; None: all.
+
+        Raises:
+            NotFound: the container is gone.
+            EngineError: this engine keeps no times.
         """
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:

@@ -3,8 +3,8 @@
 What can go wrong: a record from a newer version (unknown fields are ignored, never an error), a torn write
 (atomic writes make that impossible short of a broken disk), a record in another's place
 (:mod:`reconciler.state.recovery.record_check`): each counts as lost, and the daemon moves its file aside. A
-full disk is a ``StateError``: the job waits, nothing is started that could not be remembered. A manifest whose
-object has a name that is none (``../x``, or 300 letters) is rejected, and has no record.
+full disk is a ``StateError``: the job waits, nothing is started that could not be remembered. A manifest
+whose object has a name that is none (``../x``, or 300 letters) is rejected, and has no record.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from reconciler.engines.protocol import (
     EngineEvent,
     EngineInfo,
     EventStream,
+    ExecSession,
     LogStream,
     NetworkState,
     PullProgress,
@@ -240,6 +241,14 @@ class SimulatedEngine:
             if not found.live:
                 raise EngineError(f"{found.name} does not run.")
             return 0, " ".join(command).encode()
+
+    def exec_session(
+        self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool
+    ) -> ExecSession:
+        raise EngineError("Nobody sits before a simulation.")
+
+    def dated_logs(self, container: str, *, since: float | None, follow: bool, tail: int | None) -> LogStream:
+        raise EngineError("A simulation keeps no times.")
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
         with self.faults.point("logs", container):

@@ -14,6 +14,7 @@ import click
 from reconciler.cli import shared_options
 from reconciler.cli.job_lookup import read_snapshot, reported_progress, run_time
 from reconciler.cli.output.console import PHASE_STYLES, print_block
+from reconciler.cli.output.event_table import event_rows, job_events
 from reconciler.cli.output.node_table import node_rows
 from reconciler.cli.output.tables import Fields, Row, build_table
 from reconciler.client.jobs.log_selection import find_log_folder
@@ -21,7 +22,6 @@ from reconciler.common.durations import format_duration
 from reconciler.common.mappings import mapping_at
 from reconciler.common.sanitize import sanitize_text
 from reconciler.state.sidecar_reader import mappings_in
-from reconciler.state.timestamps import parse_time
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,6 +36,7 @@ INDENT: Final = 2
 EPILOG = """\b
 Example:
   reconciler describe demo
+  reconciler describe job demo
   reconciler describe team-a/demo"""
 
 
@@ -65,8 +66,8 @@ def _page(job: Job, settings: Settings, *, now: float) -> Iterator[RenderableTyp
         yield from _section("Nodes", build_table(nodes, whole=True, indent=INDENT))
     if faults := "\n".join(_faults(job)):
         yield from _section("Faults", _lines(faults))
-    if status is not None and status.events:
-        yield from _section("Events", build_table(_event_rows(status, now), whole=True, indent=INDENT))
+    if events := event_rows(job_events([job]), now=now, with_job=False):
+        yield from _section("Events", build_table(events, whole=True, indent=INDENT))
     yield from _section("Logs", _lines(str(find_log_folder(job, settings.log_dir))))
 
 
@@ -169,22 +170,6 @@ def _faults(job: Job) -> Iterable[str]:
     return dict.fromkeys([*lines.values(), *(f"warning: {fault}" for fault in warnings)])
 
 
-def _event_rows(status: ObjectStatus, now: float) -> list[Row]:
-    rows = []
-    for event in status.events:
-        at = parse_time(event.get("time"))
-        count = event.get("count")
-        times = f" (x{count})" if isinstance(count, int) and count > 1 else ""
-        cells = {
-            "AGE": f"{format_duration(None if at is None else now - at)}{times}",
-            "TYPE": str(event.get("type", "")),
-            "REASON": str(event.get("reason", "")),
-            "MESSAGE": str(event.get("message", "")),
-        }
-        rows.append(Row(cells=cells, styles={"TYPE": "yellow" if event.get("type") == "Warning" else ""}))
-    return rows
-
-
 def _section(title: str, body: RenderableType) -> Iterator[RenderableType]:
     from rich.text import Text  # noqa: PLC0415  (not for --help)
 
@@ -198,11 +183,12 @@ def _fields(fields: Mapping[str, str], *, indent: int = INDENT) -> RenderableTyp
 
 
 def _lines(text: str) -> RenderableType:
-    from rich.text import Text  # noqa: PLC0415  (not for --help)
+    from rich.console import Group  # noqa: PLC0415  (not for --help)
+    from rich.text import Text  # noqa: PLC0415
 
     # A plain text of ours may hold [brackets], which are no markup; a path is not broken.
     indented = textwrap.indent(sanitize_text(text), " " * INDENT)
-    return Text(indented, no_wrap=True, overflow="ignore")
+    return Group(Text(indented, no_wrap=True, overflow="ignore"))  # a text alone would be wrapped again
 
 
 def _format_time(seconds: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from reconciler.cli import shared_options
+from reconciler.cli.option_groups import GroupedCommand
 from reconciler.cli.output.console import echo, print_data
 from reconciler.config.logging_setup import configure_logging
 from reconciler.config.settings import Settings
@@ -26,7 +27,7 @@ _SIGNS: Final = {
 }
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @shared_options.output_option("text", "json", "yaml", default="text")
 @shared_options.settings_options(*shared_options.ALL_OPTIONS)
 def diff(*, form: str, settings: Settings) -> int:

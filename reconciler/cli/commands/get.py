@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -17,12 +17,14 @@ import click
 from reconciler.cli import shared_options
 from reconciler.cli.job_lookup import open_reader
 from reconciler.cli.output.console import echo, open_console, print_data, print_note
+from reconciler.cli.output.event_table import event_objects, event_rows, job_events
 from reconciler.cli.output.host_table import build_usage, host_object, host_rows, read_capacity, waiting_rows
 from reconciler.cli.output.job_table import job_rows
 from reconciler.cli.output.node_table import node_rows
 from reconciler.cli.output.runtime_table import runtime_rows
 from reconciler.cli.output.source_table import source_row
 from reconciler.cli.output.tables import build_table, print_table
+from reconciler.cli.resource_words import ResourceWords, parse_resources
 from reconciler.client.jobs.folder_watcher import POLL_INTERVAL, FolderWatcher
 from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import ReconcilerError
@@ -37,52 +39,59 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Example:
-  reconciler get jobs
+  reconciler get                   # jobs
   reconciler get jobs --watch
   reconciler get jobs demo -o json | jq .status.phase
+  reconciler get job/demo -o jsonpath='{.status.phase}'
   reconciler get nodes demo -o wide
   reconciler get runtimes
   reconciler get host
   reconciler get source            # of a daemon that follows a repository"""
 
-#: Kinds, and further words that users may type for each.
-_KINDS: Final = {
-    "jobs": ("job", "trainjobs", "trainjob", "tj"),
-    "runtimes": ("runtime", "clustertrainingruntimes", "trainingruntimes"),
-    "nodes": ("node", "pods", "pod"),
-    "host": ("capacity", "queue"),
-    "source": ("sources", "git", "gitrepository", "gitrepositories"),
-}
-_DATA_FORMS: Final = frozenset({"json", "yaml"})
+_TABLE_FORMS: Final = frozenset({"table", "wide"})
+#: How ``-o name`` has an object of each kind, before its name.
+_NAME_PREFIXES: Final = {"jobs": "trainjob.trainer.kubeflow.org/", "nodes": "pod/"}
 
 
-@click.command(epilog=EPILOG)
-@click.argument("kind", type=shared_options.Word("kind", _KINDS), metavar="jobs|runtimes|nodes|host|source")
-@click.argument("name", required=False, metavar="[NAME]", shell_complete=shared_options.complete_job)
-@shared_options.output_option("table", "wide", "yaml", "json", default="table")
+@click.command(epilog=EPILOG, params=[ResourceWords()])
+@shared_options.output_option("table", "wide", "yaml", "json", "name", default="table", jsonpath=True)
 @click.option("-w", "--watch", is_flag=True, help="Go on, and show every change.")
 @shared_options.namespace_option
+@shared_options.all_namespaces_option
 @shared_options.settings_options(*shared_options.FOLDER_OPTIONS)
 def get(
-    kind: str, name: str | None, *, form: str, watch: bool, namespace: str | None, settings: Settings
+    words: tuple[str, ...],
+    *,
+    form: str,
+    watch: bool,
+    namespace: str | None,
+    all_namespaces: bool,
+    settings: Settings,
 ) -> None:
-    """List jobs, runtimes or nodes (of the job NAME, or of all).
+    """List jobs, runtimes, nodes or events (of the jobs NAME, or of all); alone: jobs.
 
     `host`: the host's capacity, and who waits for it; `source`: the followed repository, and its revision.
     """
-    if kind == "source":
+    asked = parse_resources(words)
+    if asked.kind == "source":
         _print_source(settings, form=form)
         return
     reader = open_reader(settings)
     snapshot = reader.snapshot()
     for problem in snapshot.problems:
         print_note(f"warning: {problem.message}")
-    query = _Query(kind=kind, name=name, namespace=namespace, form=form)
-    if kind == "host":
+    query = _Query(
+        kind=asked.kind,
+        names=asked.names,
+        namespace=None if all_namespaces else namespace,
+        all_namespaces=all_namespaces,
+        form=form,
+    )
+    if asked.kind == "host":
         show = _host_printer(settings, form=form)
     elif not watch:
         show = query.print_all
-    elif form in _DATA_FORMS:
+    elif form not in _TABLE_FORMS:
         show = _changed_objects_printer(query)
     elif not (console := open_console()).is_terminal:
         show = _changed_rows_printer(query)
@@ -111,21 +120,35 @@ class _Query:
     """The arguments, applied to snapshots: jobs, nodes or runtimes as rows of a table or as objects."""
 
     kind: str
-    name: str | None
+    names: tuple[str, ...]
     namespace: str | None
+    all_namespaces: bool
     form: str
 
     def print_all(self, snapshot: Snapshot) -> None:
         """Prints everything that the query selects."""
-        if self.form in _DATA_FORMS:
+        if self.form not in _TABLE_FORMS:
             objects = self.objects(snapshot)
-            single = self.name is not None and self.kind != "nodes"
+            single = len(self.names) == 1 and self.kind in {"jobs", "runtimes"}
             listed = {"apiVersion": "v1", "kind": "List", "items": objects}
-            print_data(objects[0] if single else listed, self.form)
+            self.print_object(objects[0] if single else listed)
         elif rows := self.rows(snapshot):
             print_table(rows, whole=self.form == "wide")
         else:
             print_note(f"There are no {self.kind} here.")
+
+    def print_object(self, data: Mapping[str, Any]) -> None:
+        """Prints an object, or a List, in the form that was asked for."""
+        if self.form == "name":
+            for item in data["items"] if data.get("kind") == "List" else [data]:
+                echo(self._name_of(item))
+        else:
+            print_data(data, self.form)
+
+    def _name_of(self, item: Mapping[str, Any]) -> str:
+        metadata = item.get("metadata") or {}
+        prefix = _NAME_PREFIXES.get(self.kind, f"{str(item.get('kind', '')).lower()}.trainer.kubeflow.org/")
+        return f"{prefix}{metadata.get('name') or item.get('name') or item.get('reason', '')}"
 
     def rows(self, snapshot: Snapshot) -> list[Row]:
         """Returns the lines of the table; progress is drawn as bars on a terminal."""
@@ -134,8 +157,18 @@ class _Query:
             return runtime_rows(snapshot.catalog, self._runtimes(snapshot), wide=wide)
         jobs = self._jobs(snapshot)
         if self.kind == "jobs":
-            return job_rows(jobs, now=time.time(), wide=wide, bars=open_console().is_terminal)
-        return [row for job in jobs for row in node_rows(job, wide=wide, with_job=self.name is None)]
+            return job_rows(
+                jobs,
+                now=time.time(),
+                wide=wide,
+                bars=open_console().is_terminal,
+                namespaces=self.all_namespaces,
+            )
+        with_job = len(self.names) != 1
+        if self.kind == "events":
+            events = job_events(jobs)
+            return event_rows(events, now=time.time(), with_job=with_job, namespaces=self.all_namespaces)
+        return [row for job in jobs for row in node_rows(job, wide=wide, with_job=with_job)]
 
     def table(self, snapshot: Snapshot) -> FittedTable:
         """Returns the rows as a table."""
@@ -145,6 +178,8 @@ class _Query:
         """Returns the objects for scripts."""
         if self.kind == "jobs":
             return [job.as_object() for job in self._jobs(snapshot)]
+        if self.kind == "events":
+            return event_objects(job_events(self._jobs(snapshot)))
         if self.kind == "nodes":
             return [node for job in self._jobs(snapshot) for node in _node_objects(job)]
         catalog = snapshot.catalog
@@ -154,23 +189,23 @@ class _Query:
         return [dict(document.raw) for document in documents]
 
     def _jobs(self, snapshot: Snapshot) -> Sequence[Job]:
-        if self.name is not None:
-            return [snapshot.find(self.name, self.namespace)]
+        if self.names:
+            return [snapshot.find(name, self.namespace) for name in dict.fromkeys(self.names)]
         return [j for j in snapshot.jobs if self.namespace in (None, j.namespace)]
 
     def _runtimes(self, snapshot: Snapshot) -> list[RuntimeKey]:
         keys = sorted({*snapshot.catalog.runtimes, *snapshot.catalog.fallback_runtimes})
         keys = [k for k in keys if self.namespace in (None, k[1])]
-        if self.name is None:
-            return keys
-        found = [key for key in keys if key[2] == self.name]
-        if not found:
-            names = sorted({key[2] for key in keys})
-            remedy = f"There are: {', '.join(names)}." if names else "There is no runtime at all."
-            raise ReconcilerError(
-                f"There is no runtime {self.name}{did_you_mean(self.name, names)}.", remedy=remedy
-            )
-        return found
+        return [key for name in self.names for key in _runtimes_called(name, keys)] if self.names else keys
+
+
+def _runtimes_called(name: str, keys: Sequence[RuntimeKey]) -> list[RuntimeKey]:
+    found = [key for key in keys if key[2] == name]
+    if not found:
+        names = sorted({key[2] for key in keys})
+        remedy = f"There are: {', '.join(names)}." if names else "There is no runtime at all."
+        raise ReconcilerError(f"There is no runtime {name}{did_you_mean(name, names)}.", remedy=remedy)
+    return found
 
 
 def _node_objects(job: Job) -> list[dict[str, Any]]:
@@ -207,7 +242,7 @@ def _changed_objects_printer(query: _Query) -> Callable[[Snapshot], None]:
             if item not in shown:
                 if query.form == "yaml":
                     echo("---")
-                print_data(item, query.form)
+                query.print_object(item)
         sys.stdout.flush()
         shown = objects
 
@@ -227,7 +262,7 @@ def _host_printer(settings: Settings, *, form: str) -> Callable[[Snapshot], None
         before, shown = shown, host_object(usage)
         if shown == before:
             return
-        if form in _DATA_FORMS:
+        if form not in _TABLE_FORMS:
             print_data(shown, form)
         else:
             print_table(host_rows(usage), whole=True)
@@ -242,7 +277,7 @@ def _print_source(settings: Settings, *, form: str) -> None:
     from reconciler.sources.git.repository_status import read_repository_status  # noqa: PLC0415  (imports the models)
 
     document = read_repository_status(settings)
-    if form in _DATA_FORMS:
+    if form not in _TABLE_FORMS:
         print_data(document, form)
     else:
         print_table([source_row(document, wide=form == "wide")], whole=True)

@@ -12,16 +12,18 @@ from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
 from reconciler.cli import shared_options
+from reconciler.cli.job_engine import connect_to_engine_of
 from reconciler.cli.job_lookup import open_reader
 from reconciler.cli.output.console import print_note
+from reconciler.cli.output.dated_output import DatedOutput, print_dated
 from reconciler.client.client_errors import JobNotFound
 from reconciler.client.jobs.file_tail import FileTail
-from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader, parse_job_name
+from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader
 from reconciler.client.jobs.log_selection import (
     LogSelection,
     find_log_folder,
@@ -29,7 +31,6 @@ from reconciler.client.jobs.log_selection import (
     list_attempts,
     select_log_files,
 )
-from reconciler.common.mappings import mapping_at
 from reconciler.common.sanitize import sanitize_output
 from reconciler.config.settings import Settings
 from reconciler.errors import EngineUnavailable, NotFound, ReconcilerError, StateError
@@ -37,6 +38,9 @@ from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.state.kept_logs.log_folders import find_former_folders, owned_folder, read_owner
 from reconciler.state.kept_logs.log_paths import job_log_folder
 from reconciler.state.timestamps import format_time
+
+if TYPE_CHECKING:
+    from reconciler.engines.protocol import LogStream
 
 #: Seconds between two reads of growing files, and between two reads of the job.
 READ_INTERVAL: Final = 0.1
@@ -50,6 +54,7 @@ Example:
   reconciler logs demo                    # rank 0
   reconciler logs demo --node 2 --tail 50
   reconciler logs demo --all -f           # every container, each line with its rank
+  reconciler logs demo --since 10m --timestamps
   reconciler logs demo --step dataset-initializer"""
 
 
@@ -61,6 +66,17 @@ Example:
 @click.option("-c", "--container", metavar="NAME", help="The container of this full name.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended, across restarts.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="LINES", help="Begin with the last lines.")
+@click.option(
+    "--since",
+    type=shared_options.Since(),
+    metavar="TIME",
+    help="Only what was printed in the last 30s, 5m, 2h, or since 2026-01-31T12:00:00Z.",
+)
+@click.option(
+    "--timestamps",
+    is_flag=True,
+    help="Begin each line with its time (as --since: while the container is there).",
+)
 @click.option("--attempt", type=click.IntRange(min=0), metavar="NUMBER", help="Default: the latest.")
 @shared_options.namespace_option
 @shared_options.settings_options(
@@ -76,6 +92,8 @@ def logs(
     follow: bool,
     tail: int | None,
     attempt: int | None,
+    since: float | None,
+    timestamps: bool,
     namespace: str | None,
     settings: Settings,
 ) -> None:
@@ -83,6 +101,10 @@ def logs(
     if sum(x is not None for x in (node, step, container)) + all_containers > 1:
         raise click.UsageError("Give one of --node, --step, --container and --all.")
     reader = open_reader(settings)
+    if attempt is not None and (since is not None or timestamps):
+        raise click.UsageError(
+            "--since and --timestamps are of the containers that there are now: no --attempt."
+        )
     selection = LogSelection(node=node, step=step, container=container, all_containers=all_containers)
     snapshot = reader.snapshot()
     try:
@@ -94,7 +116,10 @@ def logs(
         _print_once(gone, attempt=attempt, tail=tail)
         return
     job_logs = _JobLogs(job=found, selection=selection, settings=settings)
-    if follow:
+    if since is not None or timestamps:
+        dated = DatedOutput(since=since, timestamps=timestamps, follow=follow, tail=tail)
+        print_dated(found, selection, settings, dated)
+    elif follow:
         _Follower(reader, job_logs).run(attempt=attempt, tail=tail)
     else:
         _print_once(job_logs, attempt=attempt, tail=tail)
@@ -146,33 +171,14 @@ class _JobLogs:
         Raises:
             ReconcilerError: it has none either.
         """
-        from reconciler.controller.daemon.engine_connection import connect  # noqa: PLC0415  (imports structlog)
-
         name = self.selection.container_name(self.job)
         if not name or not self.has_started:
             raise self.missing_error()
         try:
-            engine = connect(self._engine_settings())
-        except EngineUnavailable:
+            with connect_to_engine_of(self.job, self.settings) as engine:
+                _copy(engine.logs(name, follow=follow, tail=tail))
+        except (EngineUnavailable, NotFound):
             raise self.missing_error() from None
-        try:
-            # Engines give generators: closing one ends the request.
-            pieces = cast("Generator[bytes, None, None]", engine.logs(name, follow=follow, tail=tail))
-            with closing(pieces):
-                for piece in pieces:
-                    _write(piece)
-                    sys.stdout.flush()
-        except NotFound:
-            raise self.missing_error() from None
-        finally:
-            engine.close()
-
-    def _engine_settings(self) -> Settings:
-        """The settings; where they leave the engine open, with the one that runs the job by its status."""
-        name = mapping_at(self.job.reported, "engine").get("name")
-        if self.settings.engine != "auto" or name not in {"docker", "podman", "process"}:
-            return self.settings
-        return replace(self.settings, engine=name)
 
     def missing_error(self) -> ReconcilerError:
         """Returns the error that there is no log, with what the job does instead."""
@@ -186,11 +192,19 @@ class _JobLogs:
         return ReconcilerError(f"There is no log of {wanted}; {state.rstrip('.')}.", remedy=remedy)
 
 
+def _copy(logs: LogStream) -> None:
+    # Engines give generators: closing one ends the request.
+    with closing(cast("Generator[bytes, None, None]", logs)) as pieces:
+        for piece in pieces:
+            _write(piece)
+            sys.stdout.flush()
+
+
 def _find_gone(
     text: str, namespace: str | None, selection: LogSelection, settings: Settings, snapshot: Snapshot
 ) -> _JobLogs | None:
     """Returns the logs of the job of that name that was deleted last, and says so; None without any."""
-    namespace, name = parse_job_name(text, namespace)
+    namespace, name = snapshot.parse_name(text, namespace)
     if any(job.name == name and namespace in {None, job.namespace} for job in snapshot.jobs):
         return None  # several jobs have the name: that is the user's to say
     folders = find_former_folders(settings.log_dir, name, namespace)

@@ -11,16 +11,21 @@ from reconciler.config.settings import Settings
 
 EPILOG = """\b
 Example:
+  reconciler plan                  # the folder of --specs
   reconciler plan specs/
   reconciler plan specs/ -o json | jq '.jobs[].containers[] | {name, image, env}'"""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="[PATH...]", type=click.Path())
 @shared_options.output_option("yaml", "json", default="yaml")
-@shared_options.settings_options("runtime_sources", "status_dir", accept_all=False)
+@shared_options.settings_options("specs", "runtime_sources", "status_dir", accept_all=False)
 def plan(paths: tuple[str, ...], *, form: str, settings: Settings) -> int:
-    """Show the containers that manifests become; PATHs are files, folders or - and count as one folder."""
+    """Show the containers that manifests become; PATHs are files, folders or - and count as one folder.
+
+    Without PATH: the folder of --specs.
+    """
+    paths = paths or (str(settings.specs),)
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
     from reconciler.cli.manifest_plans import check_policy, merge_faults, plan_jobs, render_jobs  # noqa: PLC0415
     from reconciler.plan.policy.violations import POLICY_VIOLATION  # noqa: PLC0415

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Example:
+  reconciler validate               # the folder of --specs
   reconciler validate specs/
   kubectl get trainjob demo -o yaml | reconciler validate -
   reconciler validate new.yaml --against old.yaml   # also: may this change be made?
@@ -30,7 +31,7 @@ Example:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="[PATH...]", type=click.Path())
 @click.option(
     "--against",
     metavar="OLD",
@@ -39,12 +40,16 @@ Example:
 )
 @shared_options.output_option("text", "json", "yaml", default="text")
 @shared_options.settings_options(
-    "runtime_sources", "git", "git_ref", "git_path", "status_dir", accept_all=False
+    "specs", "runtime_sources", "git", "git_ref", "git_path", "status_dir", accept_all=False
 )
 def validate(paths: tuple[str, ...], *, against: str | None, form: str, settings: Settings) -> int:
-    """Report what is wrong in manifests; PATHs are files, folders or - and count as one folder."""
-    if not paths:
+    """Report what is wrong in manifests; PATHs are files, folders or - and count as one folder.
+
+    Without PATH: the folder of --specs, or with --git what the repository has now.
+    """
+    if not paths and settings.git is not None:
         return _validate_repository(settings, form)
+    paths = paths or (str(settings.specs),)
     from reconciler.cli import manifest_arguments  # noqa: PLC0415  (not for --help: imports the models)
     from reconciler.cli.manifest_plans import check_policy, merge_faults, plan_jobs, render_jobs  # noqa: PLC0415
 
@@ -68,8 +73,6 @@ def _validate_repository(settings: Settings, form: str) -> int:
     from reconciler.cli.manifest_arguments import load_other_runtimes  # noqa: PLC0415  (not for --help)
     from reconciler.sources.git.git_source import GitSource  # noqa: PLC0415
 
-    if settings.git is None:
-        raise click.UsageError("Missing argument 'PATH...' (or --git URL).")
     runtimes = load_other_runtimes(settings.runtime_sources).documents
     with tempfile.TemporaryDirectory(prefix="reconciler-validate-") as folder:
         apart = replace(settings, state_dir=Path(folder))

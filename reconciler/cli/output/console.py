@@ -86,7 +86,19 @@ def print_note(message: str) -> None:
 
 
 def print_data(data: Any, form: str) -> None:
-    """Prints data as ``json`` or ``yaml`` on standard output; what could steer a terminal is escaped."""
+    """Prints data as ``json``, ``yaml`` or by a template (``jsonpath=...``) on standard output.
+
+    What could steer a terminal is escaped.
+    """
+    if form.startswith("jsonpath="):
+        from reconciler.common.jsonpath import Template  # noqa: PLC0415  (most need none)
+
+        plain = json.loads(json.dumps(data, default=str))
+        # Without a newline of its own, as kubectl has it; but a prompt should not follow the answer.
+        text = Template(form.removeprefix("jsonpath=")).render(plain)
+        ends = text.endswith("\n") or not sys.stdout.isatty()
+        click.echo(sanitize_text(text) if sys.stdout.isatty() else text, nl=not ends)
+        return
     if form == "json":
         click.echo(escape_json(json.dumps(data, indent=2, default=str, ensure_ascii=False)))
         return

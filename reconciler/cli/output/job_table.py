@@ -15,7 +15,9 @@ from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.state.phases import FINISHED_PHASES
 
 
-def job_rows(jobs: Sequence[Job], *, now: float, wide: bool, bars: bool) -> list[Row]:
+def job_rows(
+    jobs: Sequence[Job], *, now: float, wide: bool, bars: bool, namespaces: bool = False
+) -> list[Row]:
     """Builds a row for each TrainJob; NAMESPACE, PROGRESS and METRICS only where one of them has any.
 
     Args:
@@ -23,8 +25,9 @@ def job_rows(jobs: Sequence[Job], *, now: float, wide: bool, bars: bool) -> list
         now: seconds since the epoch.
         wide: more columns.
         bars: draw progress as a bar (a terminal).
+        namespaces: also where all are of the default one.
     """
-    namespaces = any(job.namespace != DEFAULT_NAMESPACE for job in jobs)
+    namespaces = namespaces or any(job.namespace != DEFAULT_NAMESPACE for job in jobs)
     progress = [reported_progress(job) for job in jobs]
     rows = []
     for job, reported in zip(jobs, progress, strict=True):

@@ -12,6 +12,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from threading import Event, Lock
 from typing import ClassVar, Final, TypeVar
 
@@ -34,7 +35,8 @@ from reconciler.engines.http.container_json import parse_address, parse_exit, pa
 from reconciler.engines.http.container_verification import Difference, find_differences, raise_if_drifted
 from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.event_stream import parse_event
-from reconciler.engines.http.exec_output import HangingCommands, read_exec_output
+from reconciler.engines.http.exec.exec_output import HangingCommands, read_exec_output
+from reconciler.engines.http.exec.exec_session import HttpExecSession
 from reconciler.engines.http.http_api import CALL_SECONDS, HttpApi
 from reconciler.engines.http.http_objects import WORK_SECONDS, HttpObjects, Json
 from reconciler.engines.http.inspect_cache import InspectCache
@@ -289,6 +291,45 @@ class HttpEngine(HttpObjects):
         if running:
             raise EngineError(f"{command[0]} still runs in {container} since it ran out of time before.")
         self._hanging.remove(container, command)
+
+    def exec_session(
+        self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool
+    ) -> HttpExecSession:
+        """Runs a command in the container, with input and output."""
+        action = f"run {command[0]} in the container {container}"
+        attached = {"AttachStdin": stdin, "AttachStdout": True, "AttachStderr": True, "Tty": tty}
+        body = {**attached, "Cmd": list(command)}
+        with error_mapping.raising_not_found("container", container):
+            created = self._http.call("POST", f"/containers/{container}/exec", action, expect=EXEC, body=body)
+        path = f"/exec/{created['Id']}"
+        stream = self._http.stream(
+            "POST",
+            f"{path}/start",
+            action,
+            body={"Detach": False, "Tty": tty},
+            headers={"Connection": "Upgrade", "Upgrade": "tcp"},
+        )
+
+        def find_exit_code() -> int:
+            code = self._http.call("GET", f"{path}/json", action, expect=EXEC_STATE)["ExitCode"]
+            if code is None:
+                raise EngineError(f"{self._http.engine} does not know the exit status of {command[0]}.")
+            return code
+
+        def resize(columns: int, lines: int) -> None:
+            self._http.call("POST", f"{path}/resize", action, params={"h": lines, "w": columns})
+
+        return HttpExecSession(stream, tty=tty, find_exit_code=find_exit_code, resize_terminal=resize)
+
+    def dated_logs(self, container: str, *, since: float | None, follow: bool, tail: int | None) -> LogStream:
+        """Returns the output with the time of each line before it."""
+        state = self.inspect_container(container)
+        tty = bool((self._inspect(state.id).get("Config") or {}).get("Tty"))
+        params = {"timestamps": "true"}
+        if since is not None:
+            params["since"] = str(int(since))
+        stream = self._read_logs(state, follow=follow, tail=tail, params=params)
+        return ItemStream(stream, partial(iter_frames, tty=tty))
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
         """Returns the container's output from its beginning (or the last ``tail`` lines)."""

@@ -25,6 +25,8 @@ _LAST_STREAM = 3
 #: Bytes of a piece of output: engines send it in lines or less.
 LARGEST_FRAME = 64 << 20
 LONGEST_LINE = 16 << 20
+#: "101 Switching Protocols": the connection goes on as bytes in both directions.
+_UPGRADED = 101
 
 T = TypeVar("T")
 
@@ -40,6 +42,9 @@ class RawStream:
     def __init__(self, response: Any, release: Callable[[], None]) -> None:
         self._response = response
         self._body: http.client.HTTPResponse = response.raw._fp  # noqa: SLF001  (see read)
+        if response.status_code == _UPGRADED:
+            # To http.client such a response has no body; here it is all that comes until the end.
+            self._body.length = None
         self._release = release
         self._lock = threading.Lock()
         self._closed = False
@@ -66,6 +71,19 @@ class RawStream:
         """Whether it was closed on this side."""
         return self._closed
 
+    def send(self, data: bytes) -> None:
+        """Sends bytes over an upgraded connection; one that the other side has ended takes none."""
+        with contextlib.suppress(OSError, AttributeError):
+            self._socket().sendall(data)
+
+    def end_input(self) -> None:
+        """Tells the other side of an upgraded connection that nothing more is sent."""
+        with contextlib.suppress(OSError, AttributeError):
+            self._socket().shutdown(socket.SHUT_WR)
+
+    def _socket(self) -> socket.socket:
+        return self._body.fp.raw._sock  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
     def close(self) -> None:
         """Ends the reading, from any thread."""
         with self._lock:
@@ -73,7 +91,7 @@ class RawStream:
                 return
             self._closed = True
         with contextlib.suppress(OSError, AttributeError, ValueError):
-            self._body.fp.raw._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]  # noqa: SLF001
+            self._socket().shutdown(socket.SHUT_RDWR)
         # The body itself is left to the reader (finish): its buffer's lock may be held in read.
         self._release()
 
@@ -105,11 +123,21 @@ def iter_frames(stream: RawStream, *, tty: bool = False) -> Iterator[bytes]:
     Raises:
         EngineError: the connection broke, or the body is no such one.
     """
+    for _, piece in iter_labelled_frames(stream, tty=tty):
+        yield piece
+
+
+def iter_labelled_frames(stream: RawStream, *, tty: bool = False) -> Iterator[tuple[int, bytes]]:
+    """Yields the same with the number of the stream: 1 standard output, 2 standard error.
+
+    Raises:
+        EngineError: the connection broke, or the body is no such one.
+    """
     buffer = bytearray()
     try:
         while data := stream.read():
             if tty:
-                yield data
+                yield 1, data
                 continue
             buffer += data
             yield from _whole_frames(buffer)
@@ -119,10 +147,10 @@ def iter_frames(stream: RawStream, *, tty: bool = False) -> Iterator[bytes]:
         stream.finish()
 
 
-def _whole_frames(buffer: bytearray) -> Iterator[bytes]:
+def _whole_frames(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
     while len(buffer) >= _HEADER.size:
-        kind, padding, size = _HEADER.unpack_from(buffer)
-        if kind > _LAST_STREAM or padding != _PADDING or size > LARGEST_FRAME:
+        number, padding, size = _HEADER.unpack_from(buffer)
+        if number > _LAST_STREAM or padding != _PADDING or size > LARGEST_FRAME:
             raise EngineError(
                 f"The stream from the engine is not framed as output is: {bytes(buffer[: _HEADER.size])!r}."
             )
@@ -132,7 +160,7 @@ def _whole_frames(buffer: bytearray) -> Iterator[bytes]:
         piece = bytes(buffer[_HEADER.size : end])
         del buffer[:end]
         if piece:
-            yield piece
+            yield number, piece
 
 
 def iter_lines(stream: RawStream) -> Iterator[bytes]:

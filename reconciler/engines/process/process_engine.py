@@ -33,6 +33,7 @@ from reconciler.engines.process.networks import loopback_addresses
 from reconciler.engines.process.networks.loopback_networks import LoopbackNetworks
 from reconciler.engines.process.networks.port_reservations import PortReservations, default_folder
 from reconciler.engines.process.process_events import EventSubscription
+from reconciler.engines.process.process_exec import ProcessExecSession
 from reconciler.engines.process.process_logs import ContainerLog
 from reconciler.engines.process.process_volumes import Volumes
 from reconciler.engines.process.spec_rewriter import SpecRewriter
@@ -311,6 +312,34 @@ class ProcessEngine:
         argv = SpecRewriter(**spec["rewrite"]).rewrite_command(command)
         with allow_time(timeout, f"running {command[0]} in {spec['name']}"):
             return supervisor_launch.execute(home, tuple(argv), timeout=timeout)
+
+    @_map_errors
+    def exec_session(
+        self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool
+    ) -> ProcessExecSession:
+        """Runs a command with the container's environment, working directory and mounts, for a person.
+
+        Raises:
+            NotFound: the container was removed.
+            EngineError: it does not run.
+        """
+        home, spec = self._containers.find(container)
+        if process_status.find_run(home) is None:
+            raise EngineError(f"{spec['name']} is not running, so {command[0]!r} cannot be run in it.")
+        argv = SpecRewriter(**spec["rewrite"]).rewrite_command(command)
+        return supervisor_launch.open_session(home, tuple(argv), tty=tty, stdin=stdin)
+
+    def dated_logs(self, container: str, *, since: float | None, follow: bool, tail: int | None) -> LogStream:
+        """Refuses: processes write their log themselves, and nobody notes when.
+
+        Raises:
+            EngineError: always.
+        """
+        del since, follow, tail
+        raise EngineError(
+            f"The process engine keeps no times of what {container} prints.",
+            remedy="Leave out --since and --timestamps; or run jobs on Podman or Docker, which keep them.",
+        )
 
     @_map_errors
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:

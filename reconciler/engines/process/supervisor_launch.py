@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.common.unicode_text import decode_json
+from reconciler.engines.process.process_exec import ProcessExecSession
 from reconciler.engines.process.supervisor.process_identity import LINUX
 from reconciler.errors import EngineError
 
@@ -90,6 +91,11 @@ def probe_mount_namespaces(state_dir: Path) -> str:
     if done.returncode == 0:
         return ""
     return (done.stderr.strip().splitlines() or ["the kernel refused"])[-1]
+
+
+def open_session(folder: Path, command: tuple[str, ...], *, tty: bool, stdin: bool) -> ProcessExecSession:
+    """Runs a command inside a running container, with input and output, for as long as it takes."""
+    return ProcessExecSession(_command("exec", folder, *command), _environment(), tty=tty, stdin=stdin)
 
 
 def execute(folder: Path, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:

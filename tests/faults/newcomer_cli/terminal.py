@@ -30,7 +30,7 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        return [line.rstrip() for line in self.text.replace("\r\n", "\n").split("\n")]
+        return [line.rstrip() for line in re.split(r"[\r\n]+", self.text)]
 
     def row(self, begin: str) -> str:
         """The first line that begins so."""
@@ -38,13 +38,17 @@ class Screen:
 
 
 def on_terminal(
-    workspace: Workspace, *arguments: str, columns: int = 80, send: bytes = b"", timeout: float = 60
+    workspace: Workspace,
+    *arguments: str,
+    columns: int = 80,
+    typed: tuple[bytes, bytes] | None = None,
+    timeout: float = 60,
 ) -> Screen:
-    """Run ``reconciler ARGUMENTS`` on a terminal to its end; ``send`` is typed at once."""
+    """Run ``reconciler ARGUMENTS`` on a terminal to its end; ``typed``: after which output, and what."""
     environment = {k: v for k, v in workspace.environment.items() if k not in {"COLUMNS", "LINES"}}
     command = [PYTHON, "-m", "reconciler", *arguments]
     return run_on_terminal(command, environment | {"TERM": "xterm-256color"}, workspace.root,
-                           columns=columns, send=send, timeout=timeout)  # fmt: skip
+                           columns=columns, typed=typed, timeout=timeout)  # fmt: skip
 
 
 def run_on_terminal(
@@ -53,8 +57,8 @@ def run_on_terminal(
     folder: Path,
     *,
     columns: int,
-    send: bytes,
-    timeout: float,
+    typed: tuple[bytes, bytes] | None = None,
+    timeout: float = 60,
 ) -> Screen:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -63,8 +67,6 @@ def run_on_terminal(
         start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
     )  # fmt: skip
     os.close(slave)
-    if send:
-        os.write(master, send)
     output, deadline = b"", time.monotonic() + timeout
     try:
         while time.monotonic() < deadline:
@@ -79,6 +81,9 @@ def run_on_terminal(
             if not piece:
                 break
             output += piece
+            if typed is not None and typed[0] in output:
+                os.write(master, typed[1])
+                typed = None
         assert time.monotonic() < deadline, f"{command}: not in {timeout} s:\n{output[-3000:]!r}"
         status = process.wait(timeout=20)
     finally:
