@@ -47,6 +47,8 @@ _IN_USE = re.compile(
     r"container is paused and must be unpaused|running or paused containers cannot be removed without force",
     re.IGNORECASE,
 )
+#: Docker 20.10 and later, Podman.
+_NO_LOG = re.compile(r"logging driver does not support reading|cannot read logs", re.IGNORECASE)
 _NOT_RUNNING = re.compile(
     r"state improper|is not running|is not paused|can only kill running|not running", re.IGNORECASE
 )
@@ -154,6 +156,11 @@ def is_removed(error: ApiError) -> bool:
 def is_in_use(error: ApiError) -> bool:
     """Reports that a removal without force met a container that runs, or is paused."""
     return bool(_IN_USE.search(error.detail))
+
+
+def is_log_unreadable(error: ApiError) -> bool:
+    """Reports that the container's log driver gives nothing back."""
+    return bool(_NO_LOG.search(error.detail))
 
 
 def is_exiting(error: ApiError) -> bool:

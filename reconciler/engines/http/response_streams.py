@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from reconciler.engines.http.polled_body import PolledBody
 from reconciler.errors import EngineError
 
 _READ = 65536
@@ -58,6 +59,13 @@ class RawStream:
             if self._closed:
                 return b""
             raise EngineError(f"The stream from the engine broke: {error}.") from error
+
+    def polled(self) -> PolledBody | None:
+        """Returns the body for reading without waiting, in place of :meth:`read`; None over ssh."""
+        connection = getattr(getattr(self._body.fp, "raw", None), "_sock", None)
+        if not isinstance(connection, socket.socket):
+            return None
+        return PolledBody(self._body, connection)
 
     def close(self) -> None:
         """Ends the reading, from any thread."""

@@ -40,6 +40,7 @@ from reconciler.engines.protocol import (
     ContainerState,
     EngineInfo,
     EventStream,
+    LogSource,
     LogStream,
     NetworkState,
     PullProgress,
@@ -314,6 +315,18 @@ class ProcessEngine:
         Raises:
             NotFound: it was removed.
         """
+        return self._log(container, follow=follow, tail=tail)
+
+    @_map_errors
+    def open_log(self, container: str, *, follow: bool) -> LogSource:
+        """Opens the container's output; with ``follow`` until the container has exited.
+
+        Raises:
+            NotFound: it was removed.
+        """
+        return self._log(container, follow=follow, tail=None)
+
+    def _log(self, container: str, *, follow: bool, tail: int | None) -> ContainerLog:
         home, spec = self._containers.find(container)
 
         def has_ended() -> bool:
