@@ -230,7 +230,9 @@ class Controller:
             case Reject(file=file, faults=faults):
                 self.state.write_invalid_status("TrainJob", key, file, faults)
             case Delete():
-                self._reconciler.delete(key)
+                if not self._reconciler.delete(key):
+                    # It is queued again when the logs are read.
+                    return None
                 self._engine.remove_secrets(key)
         return None
 
@@ -261,8 +263,8 @@ class Controller:
         return record.uid if record is not None else None
 
     def is_idle(self) -> bool:
-        """Whether no pass is due or under way, and no image is being pulled."""
-        return self._queue.idle() and not self._engine.pulls_image()
+        """Whether no pass is due or under way, no image is being pulled and no log read to its end."""
+        return not self._engine.pulls_image() and not self._engine.reads_logs() and self._queue.idle()
 
     def all_ended(self) -> bool:
         """Whether every job of the folder has ended, the removal of its containers included."""

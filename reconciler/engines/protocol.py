@@ -149,11 +149,13 @@ class LogSource(Protocol):
     Attributes:
         exact: a followed source ends only where the log does, and has left nothing out; False: it may miss
             the end, which is read again from the beginning, without following, once the container has exited.
-        poll_seconds: read again after as long, whether or not a change was reported.
     """
 
     exact: bool
-    poll_seconds: float
+
+    @property
+    def poll_seconds(self) -> float:
+        """Seconds after which it is to be read again, whether or not a change was reported."""
 
     def read(self) -> bytes | None:
         """Returns what there is now; None: nothing, and more may come; ``b""``: the end.

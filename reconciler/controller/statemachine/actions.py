@@ -120,6 +120,7 @@ class ActionResult:
         limitations: what the engine does not keep of what was asked for, in sentences.
         progress_unavailable: why the daemon cannot receive a training's progress, as a sentence.
         cleaned: the clean-up is complete.
+        unfinished: the rest of the action, and what comes after it, waits for a log to be read.
     """
 
     started: tuple[Started, ...] = ()
@@ -132,3 +133,4 @@ class ActionResult:
     limitations: tuple[str, ...] = ()
     progress_unavailable: str = ""
     cleaned: bool = False
+    unfinished: bool = False

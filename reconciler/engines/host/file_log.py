@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.engines.host.file_watch import FileWatch
+from reconciler.engines.protocol import LogSource
 from reconciler.errors import EngineError
 
 #: Seconds between polls of a quiet file where the kernel notifies of nothing: soon after the last output,
@@ -55,7 +56,9 @@ class FileLog(ABC):
     @property
     def poll_seconds(self) -> float:
         """Seconds after which it is read again without a change."""
-        return LONGEST_PAUSE_NOTIFIED if self._watch is not None and self._watch.is_notified else LONGEST_PAUSE
+        return (
+            LONGEST_PAUSE_NOTIFIED if self._watch is not None and self._watch.is_notified else LONGEST_PAUSE
+        )
 
     def read(self) -> bytes | None:
         """Returns what there is now; None: nothing, and more may come; ``b""``: the end.
@@ -79,8 +82,9 @@ class FileLog(ABC):
         self._watch = FileWatch(self._path, changed) if self._follow else None
         return None
 
-    def open_rest(self) -> None:
+    def open_rest(self) -> LogSource | None:
         """Returns nothing: the file is read to its end."""
+        return None
 
     def wake(self) -> None:
         """Makes a waiting reader read now, from any thread."""

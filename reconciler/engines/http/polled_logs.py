@@ -1,4 +1,4 @@
-"""A container's output over the API as a :class:`~reconciler.engines.protocol.LogSource`: read without waiting."""
+"""A container's output over the API, read without waiting (a ``LogSource`` of the Protocol)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container's log as a stream: a plain file, read as it grows (:mod:`~reconciler.engines.host.file_log`)."""
+"""A container's log: a plain file, read as it grows (:mod:`~reconciler.engines.host.file_log`)."""
 
 from __future__ import annotations
 
