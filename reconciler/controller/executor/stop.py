@@ -138,8 +138,8 @@ def _stop(plan: JobPlan | None, state: ContainerState, context: ExecutionContext
         try:
             return context.engine.inspect_container(state.id)
         except NotFound:
-            # Gone, and its log with it but for what was read.
-            return replace(state, state="created")
+            # Gone, and its log with it but for what was read; unless the engine is wrong.
+            return replace(state, state="exited", exit=None)
     return state
 
 

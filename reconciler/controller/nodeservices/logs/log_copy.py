@@ -36,8 +36,8 @@ LIMIT: Final = 300.0
 #: Seconds that a followed stream may stay silent after its container has ended; then it is opened anew. The
 #: same for an end of a stream that no pass has seen: then the engine is asked.
 END_PATIENCE: Final = 2.0
-#: Seconds by which an engine's clock may be ahead.
-CLOCK_TOLERANCE: Final = 1.0
+#: Seconds by which an engine may set the time of an end after the end of the output.
+CLOCK_TOLERANCE: Final = 0.25
 #: Times that an engine may say in a row that there is no such container, before it is believed.
 MAX_MISSES: Final = 3
 #: Pieces read of one log before it is another's turn.
@@ -138,7 +138,7 @@ class LogCopy:
 
     def _covers(self, ended_at: float) -> bool:
         """Whether what was read reaches to an end that has become known since."""
-        return ended_at <= self._read_until + CLOCK_TOLERANCE
+        return 0.0 < ended_at <= self._read_until + CLOCK_TOLERANCE
 
     def _restart(self) -> None:
         """Reads again from the beginning, with the next step."""
@@ -282,8 +282,10 @@ class LogCopy:
     def _take_state(self, state: ContainerState, now: float) -> None:
         if state.state == "exited":
             finished_at = (state.exit.finished_at if state.exit else None) or 0.0
-            if not self._covers(finished_at):
+            if not self._covers(finished_at) and self.ended_at is None:
                 self._restart()
+            self._progress_at = now
+            self._set_state("reading")
             self.ended_at = finished_at
         else:
             # The stream ended, the container has not.
