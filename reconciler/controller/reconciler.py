@@ -294,11 +294,20 @@ def _open_progress_endpoints(plan: JobPlan, observed: Observed, context: Executi
 def _logs_of_removed(
     record: Record, containers: Iterable[ContainerState], context: ExecutionContext
 ) -> dict[str, LogState]:
-    """How far the logs are of the attempt's containers that somebody else has removed."""
+    """How far the logs are of the attempt's containers that somebody else has removed.
+
+    What they printed last may still be read: a file that is open outlives its removal.
+    """
     listed = {state.id for state in containers}
-    gone = {c.container_id for c in record.containers.values() if c.container_id not in listed}
-    states = {identifier: context.logs.state(identifier) for identifier in gone}
-    return {identifier: state for identifier, state in states.items() if state is not None}
+    logs: dict[str, LogState] = {}
+    for name, container in record.containers.items():
+        identifier = container.container_id
+        state = context.logs.state(identifier) if identifier not in listed else None
+        if state is not None and state.progress == "following":
+            state = context.logs.finish(identifier, record.log_location(name), ended_at=None)
+        if state is not None:
+            logs[identifier] = state
+    return logs
 
 
 def _last_output(

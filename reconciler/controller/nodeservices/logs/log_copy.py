@@ -99,6 +99,8 @@ class LogCopy:
         self._misses = 0
         self._problem = ""
         self._progress_at = 0.0
+        #: A followed source has ended with the log: nothing is lost if the container is gone.
+        self._reached_end = False
         self._failing_since: float | None = None
         self._bytes_at_failure = -1
 
@@ -132,6 +134,7 @@ class LogCopy:
         if self.ended_at is None and not self.done:
             return
         self.ended_at = None
+        self._reached_end = False
         self._restart()
         self._set_state("following")
         self.due = now
@@ -143,6 +146,8 @@ class LogCopy:
     def _restart(self) -> None:
         """Reads again from the beginning, with the next step."""
         self.close()
+        if self.state.progress == "lost":
+            self._problem = ""
         self._reading += 1
         self._stage = "closed"
         self._delay = FIRST_RETRY
@@ -273,6 +278,7 @@ class LogCopy:
             self.again = True
             return
         self._stage = "ended" if exact else "closed"
+        self._reached_end = exact
         if self.ended_at is not None:
             self.again = True
         else:
@@ -339,23 +345,20 @@ class LogCopy:
 
     def _interrupted(self, error: EngineError, now: float) -> None:
         """The engine failed: it is asked again from the beginning."""
-        ended = self._stage == "ended"
+        gone = False
         if isinstance(error, NotFound):
             self._misses += 1
-            if ended:
-                # Removed meanwhile, and read to its end before.
-                self._complete()
-                return
-        misses = self._misses
-        delay = self._next_delay()
+            gone = self._misses >= MAX_MISSES
         self.close()
         self._reading += 1
         self._stage = "closed"
-        self.due = now + delay
+        self.due = now + self._next_delay()
         self._log.debug("log stream interrupted", reason=str(error))
         if isinstance(error, LogUnreadable):
             self._lose(str(error))
-        elif misses >= MAX_MISSES:
+        elif gone and self._reached_end:
+            self._stage, self.due = "complete", now
+        elif gone:
             self._lose("The container was removed before all of it was read.")
         elif self.ended_at is not None:
             self._count_failure(error, now)

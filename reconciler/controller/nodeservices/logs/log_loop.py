@@ -67,8 +67,12 @@ class LogLoop:
         self._scheduled: dict[LogCopy, float] = {}
         self._order = itertools.count()
 
-    def add(self, copy: LogCopy, change: Callable[[float], None]) -> None:
-        """Has the thread make a change to a log (it is given the time), and then move it on."""
+    def add(self, copy: LogCopy, change: Callable[[float], None]) -> bool:
+        """Has the thread make a change to a log (it is given the time), and then move it on.
+
+        Returns:
+            False where the thread has ended.
+        """
 
         def command() -> None:
             self._copies.add(copy)
@@ -77,7 +81,7 @@ class LogLoop:
             if copy.state != before:
                 self._on_change(copy)
 
-        self._submit(command, copy)
+        return self._submit(command, copy)
 
     def close(self, *, timeout: float) -> None:
         """Ends the thread within ``timeout`` seconds; what is not read yet stays unread."""
@@ -91,16 +95,20 @@ class LogLoop:
 
     # -- from any thread
 
-    def _submit(self, command: Callable[[], None] | None, copy: LogCopy) -> None:
+    def _submit(self, command: Callable[[], None] | None, copy: LogCopy) -> bool:
         with self._lock:
             if self._closing:
-                return
+                return False
             if command is not None:
                 self._commands.append(command)
             self._ready.add(copy)
             if self._thread is None:
                 self._start()
         self._wake()
+        return True
+
+    def _wake_for(self, copy: LogCopy) -> None:
+        self._submit(None, copy)
 
     def _start(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -207,7 +215,8 @@ class LogLoop:
             except Exception:  # noqa: BLE001  (as in _step)
                 _log.exception("internal error", remedy="Please report it.")
                 result = EngineError("An error of this program.")
-            self.add(copy, lambda now: copy.answer(result, now))
+            if not self.add(copy, lambda now: copy.answer(result, now)) and hasattr(result, "close"):
+                result.close()
 
         with suppress(RuntimeError):  # it is being closed
             self._pool.submit(ask)
@@ -221,7 +230,7 @@ class LogLoop:
             self._descriptors.pop(copy, None)
             if source is not None:
                 self._watched[copy] = source
-                descriptor = source.watch(lambda: self._submit(None, copy))
+                descriptor = source.watch(lambda: self._wake_for(copy))
                 if descriptor is not None:
                     self._descriptors[copy] = descriptor
                 copy.again = True
