@@ -15,6 +15,7 @@
         ├── Conflict              the name is taken, or what is to be removed is in use
         ├── NotFound              the container, network, volume or image does not exist
         ├── ImageError            the image cannot be had (registry, tag, credentials, pull policy)
+        ├── LogUnreadable         the engine keeps the container's output where nobody can read it
         ├── StartFailed           the container exists and cannot start (command, device, address, limits)
         └── Drifted               the engine created something else than what was asked for
 
@@ -115,6 +116,10 @@ class ImageError(EngineError):
 
 class StartFailed(EngineError):  # noqa: N818
     """The container exists, but the engine cannot start it (command, device, address, limit)."""
+
+
+class LogUnreadable(EngineError):  # noqa: N818
+    """The engine does not give this container's output, whenever it is asked (its log driver keeps none)."""
 
 
 class Drifted(EngineError):  # noqa: N818

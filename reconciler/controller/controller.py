@@ -300,7 +300,9 @@ class Controller:
                 self.state.write_invalid_status("TrainJob", key, file, faults)
             case Delete():
                 file = record.file if record is not None else ""
-                self._reconciler.delete(key, self._status_context(file))
+                if not self._reconciler.delete(key, self._status_context(file)):
+                    # It is queued again when the logs are read.
+                    return None
                 self._engine.remove_secrets(key)
         return None
 
@@ -349,8 +351,8 @@ class Controller:
         return record.uid if record is not None else None
 
     def is_idle(self) -> bool:
-        """Whether no pass is due or under way, and no image is being pulled."""
-        return self._queue.idle() and not self._engine.pulls_image()
+        """Whether no pass is due or under way, no image is being pulled and no log read to its end."""
+        return not self._engine.pulls_image() and not self._engine.reads_logs() and self._queue.idle()
 
     def all_ended(self) -> bool:
         """Whether every job of the folder has ended, the removal of its containers included.

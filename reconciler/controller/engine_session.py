@@ -128,7 +128,7 @@ class EngineSession:
         self.connected = ConnectedEngine(
             engine=engine,
             info=info,
-            logs=LogCollector(engine, self._settings.log_dir, clock=time.monotonic),
+            logs=LogCollector(engine, self._settings.log_dir, clock=time.monotonic, on_change=self._wake),
             image_puller=ImagePuller(engine, on_change=self._image_changed, clock=self._clock),
             probe_runner=ProbeRunner(engine, reaches=partial(is_pod_reachable, info), on_change=self._wake),
             launch_pool=DaemonThreadPool(LAUNCH_WIDTH, "launch", limit=LAUNCH_LIMIT, share=LAUNCH_WIDTH),
@@ -244,6 +244,10 @@ class EngineSession:
         with self._lock:
             images = list(self._jobs_waiting_for_image)
         return any(self.connected.image_puller.state(image).status == "pulling" for image in images)
+
+    def reads_logs(self) -> bool:
+        """Whether the log of a container that has ended is still being read."""
+        return self.connected is not None and self.connected.logs.is_reading()
 
     def _pull_image(self, record: Record, request: ImageRequest) -> ImageState:
         """Request an image for a job, whose key is queued when the image has changed."""

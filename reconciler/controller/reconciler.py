@@ -20,7 +20,7 @@ from reconciler.controller.clock import Clock, rebase, record_now, to_wall_clock
 from reconciler.controller.enforcement.host_paths import HostPathUnansweredError
 from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.executor.cleanup import clean_up
-from reconciler.controller.executor.execution_context import ExecutionContext, log_location_of
+from reconciler.controller.executor.execution_context import ExecutionContext, observe_logs
 from reconciler.controller.executor.executor import Executor
 from reconciler.controller.executor.redaction import secret_mask
 from reconciler.controller.executor.stop import stop_containers
@@ -36,11 +36,11 @@ from reconciler.controller.statemachine.decide import DecisionOptions, decide
 from reconciler.controller.statemachine.failures.failure_policy import add_log_tail
 from reconciler.controller.statemachine.failures.stall_detection import stall_timeout, stall_timeout_faults
 from reconciler.controller.statemachine.failures.step_failure import STALLED
-from reconciler.controller.statemachine.observation import Observed, PolicyRefusal
+from reconciler.controller.statemachine.observation import LogState, Observed, PolicyRefusal
 from reconciler.controller.statemachine.ownership import observe, own_containers, take_over
 from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.engines.protocol import ContainerState
-from reconciler.errors import PlanError
+from reconciler.errors import PlanError, StateError
 from reconciler.names import job_key
 from reconciler.plan.job_plan import JobPlan
 from reconciler.state.record import Record
@@ -52,8 +52,9 @@ MAX_ROUNDS = 12
 LOG_TAIL_LINES = 20
 #: Changes nothing but the host's capacity, which is in memory: the next round saves and reports it.
 ONLY_ADMIT = (Admit(),)
-#: Seconds for a log reader to come to its end by itself; after that the log is read once from the engine.
-LOG_END_TIMEOUT = 0.5
+#: Seconds that a pass which sees an end waits for the rest of the logs: ordinary ones are read by then, and
+#: those that are not queue their job again.
+LOG_PATIENCE = 0.05
 
 _log = structlog.get_logger(__name__)
 
@@ -132,16 +133,19 @@ class Reconciler:
         record = event_recorder.record_cluster_differences(record, plan.cluster_differences, now=now)
         return self._converge(plan, record, saved, status_context)
 
-    def delete(self, key: str, status_context: StatusContext) -> None:
+    def delete(self, key: str, status_context: StatusContext) -> bool:
         """Remove what a job without manifest has on the engine, its record and its status; logs stay.
 
         While its containers stop, the status says Terminating.
         What carries this folder's labels and has no record (lost, or left by a crash) is removed as well.
 
+        Returns:
+            False while logs are being read first.
+
         Raises:
             EngineUnavailable: no engine answers.
             EngineError: not everything could be removed.
-            StateError: a log could not be kept, or the record not be removed.
+            StateError: a log cannot be written, or the record not be removed.
         """
         known = self._state.load(key)
         self._reports.forget(key)
@@ -153,17 +157,23 @@ class Reconciler:
         if containers:
             if known is not None:
                 self._write_terminating(plan, known, containers, status_context)
-            stop_containers(plan, Remove(containers=containers, why="the manifest was removed"), context)
+            remove = Remove(containers=containers, why="the manifest was removed")
+            if stop_containers(plan, remove, context).unfinished:
+                problems = [log.problem for log in observe_logs(containers, context).values() if log.problem]
+                if problems:
+                    raise StateError(f"{problems[0]} The containers stay until it can.")
+                return False
         left = clean_up(context, claims=True).problem
         self._log_left(key, left[1] if left is not None else "")
         if known is None and not containers:
             self.snapshots.pop(key, None)
-            return
+            return True
         self._state.forget(record)
         self._capacity.remove(record.key)
         self._plans.forget(record.key)
         self.snapshots.pop(record.key, None)
         _log.info("job deleted")
+        return True
 
     def _log_left(self, key: str, left: str) -> None:
         """Say once what of a deleted job strays still use; each relist tries again to remove it."""
@@ -217,10 +227,6 @@ class Reconciler:
             decision = decide(plan, observed, record, self._now(record), self.options)
             requeue_at = decision.requeue_at
             record = self._with_log_tail(plan, decision.record, context)
-            if record.finished and not saved.finished:
-                # Logs are whole by the time the job's end is reported.
-                ended = [state.id for state in observed.containers if state.state == "exited"]
-                context.logs.wait_until_read(ended, timeout=LOG_END_TIMEOUT)
             if decision.actions != ONLY_ADMIT:
                 # The record first: an end that was reported and then forgotten would be an end reversed.
                 before, saved = saved, self._save(record, saved)
@@ -288,9 +294,10 @@ class Reconciler:
         self.snapshots[key] = snapshot(listed, networks)
         observed = observe(listed, networks, plan, record)
         containers = observed.containers
-        for state in containers:
-            if state.state in {"running", "paused"}:
-                context.logs.follow(state.id, log_location_of(state))
+        observe_logs(containers, context)
+        context.logs.wait((state.id for state in containers), timeout=LOG_PATIENCE)
+        logs = observe_logs(containers, context) | _logs_of_removed(record, containers, context)
+        observed = replace(observed, logs=logs)
         watches_stalls = stall_timeout(plan) is not None
         return replace(
             observed,
@@ -308,9 +315,10 @@ class Reconciler:
             # Known since the first try; the condition came after the last one.
             return add_log_tail(record, failure.log)
         location = replace(record.log_location(failure.container), attempt=failure.attempt)
-        # The others wait to be stopped meanwhile. A stalled container runs on: there is no end to wait for.
-        if failure.container_id and failure.reason != STALLED:
-            context.logs.finish(failure.container_id, location, timeout=LOG_END_TIMEOUT)
+        state = context.logs.state(failure.container_id)
+        # A stalled container runs on: there is no end to wait for.
+        if state is not None and state.progress in {"following", "reading"} and failure.reason != STALLED:
+            return record
         mask = secret_mask(plan, context.lookup)
         lines = tuple(mask(line) for line in context.logs.tail(location, LOG_TAIL_LINES))
         return add_log_tail(record, lines or ("(it printed nothing)",))
@@ -335,7 +343,8 @@ class Reconciler:
         status_context: StatusContext,
     ) -> None:
         document = build_status(plan, observed, record, status_context)
-        urgent = before is None or record.finished != before.finished
+        ended, told = record.finished, record.end_pending
+        urgent = before is None or (ended, told) != (before.finished, before.end_pending)
         self._state.write_status(record, document, urgent=urgent)
 
     def _apply_report(self, record: Record) -> Record:
@@ -361,6 +370,25 @@ def _open_progress_endpoints(plan: JobPlan, observed: Observed, context: Executi
     bridged = not any(pod.host_network for pod in plan.pods)
     running = bridged and any(c.state == "running" for c in observed.containers)
     return context.progress_endpoints(observed.network, running).problem
+
+
+def _logs_of_removed(
+    record: Record, containers: Iterable[ContainerState], context: ExecutionContext
+) -> dict[str, LogState]:
+    """How far the logs are of the attempt's containers that somebody else has removed.
+
+    What they printed last may still be read: a file that is open outlives its removal.
+    """
+    listed = {state.id for state in containers}
+    logs: dict[str, LogState] = {}
+    for name, container in record.containers.items():
+        identifier = container.container_id
+        state = context.logs.state(identifier) if identifier not in listed else None
+        if state is not None and state.progress == "following":
+            state = context.logs.finish(identifier, record.log_location(name), ended_at=None)
+        if state is not None:
+            logs[identifier] = state
+    return logs
 
 
 def _last_output(

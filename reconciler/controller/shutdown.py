@@ -32,6 +32,8 @@ from reconciler.state.state_store import StateStore
 
 #: Jobs stopped at a time; their containers share a pool.
 WIDTH: Final = 64
+#: Seconds to wait for the rest of a job's logs; containers whose log is not read then are the next daemon's.
+LOG_PATIENCE: Final = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -58,7 +60,8 @@ def stop_jobs(
                 return
             waiting = suspend_until_next_start(record, clock())
             state.save(waiting)
-            stop_containers(plan, Remove(containers=containers, why="the reconciler stops"), context)
+            remove = Remove(containers=containers, why="the reconciler stops")
+            stop_containers(plan, remove, context, log_patience=LOG_PATIENCE)
             document = build_status(plan, Observed(), waiting, status_context)
             state.write_status(waiting, document, urgent=True)
         except ReconcilerError as error:

@@ -169,6 +169,50 @@ class ExecSession(Protocol):
         """Ends the session, from any thread."""
 
 
+class LogSource(Protocol):
+    """A container's output from its beginning, read without waiting: one thread reads many.
+
+    For one thread at a time, but for what it says of :meth:`watch`.
+
+    Attributes:
+        exact: a followed source ends only where the log does, and has left nothing out; False: it may miss
+            the end, which is read again from the beginning, without following, once the container has exited.
+    """
+
+    exact: bool
+
+    @property
+    def poll_seconds(self) -> float:
+        """Seconds after which it is to be read again, whether or not a change was reported."""
+
+    def read(self) -> bytes | None:
+        """Returns what there is now; None: nothing, and more may come; ``b""``: the end.
+
+        Raises:
+            EngineError: the stream broke.
+        """
+
+    def watch(self, changed: Callable[[], None]) -> int | None:
+        """Reports from now on when there may be more to read; called once, before :meth:`read`.
+
+        Args:
+            changed: called from any thread; it must not wait.
+
+        Returns:
+            A descriptor that becomes readable, in place of the calls; None: ``changed`` is called.
+        """
+
+    def open_rest(self) -> LogSource | None:
+        """Returns what follows the end of a followed source; None where it ended with the log. May wait.
+
+        Raises:
+            NotFound: the container is gone, and its last lines may be missing.
+        """
+
+    def close(self) -> None:
+        """Ends the reading."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PullProgress:
     """Progress of a pull: bytes so far and in total (0 unknown), and the engine's message."""
@@ -343,6 +387,18 @@ class Engine(Protocol):
 
         Raises:
             NotFound: the container is gone.
+        """
+
+    def open_log(self, container: str, *, follow: bool) -> LogSource:
+        """Opens the output of a container that has been started, from its beginning.
+
+        Args:
+            container: its name or id.
+            follow: the source ends when the container has exited; else with what there is.
+
+        Raises:
+            NotFound: the container is gone.
+            LogUnreadable: the engine never gives this container's output.
         """
 
     def image_exists(self, image: str) -> bool:

@@ -136,6 +136,9 @@ class Record(_Frozen):
         rejected_path: the first field that it would have changed.
         rejected_at: when it was refused first, seconds since the epoch.
         refused_under: digest of the policy that refused the job; another policy checks it again.
+        end_pending: it has ended, and this is told when the logs are on disk.
+        log_problem: why a log cannot be written now; "" when all can be.
+        log_problem_since: since when, seconds since the epoch.
         recovered: made from the sidecar or from containers, and not compared with the engine since.
         unseen: new, and the engine was not looked at for it yet.
         earlier_ids: containers of earlier runs, until they are gone: by its id one is known that was renamed.
@@ -196,6 +199,9 @@ class Record(_Frozen):
     rejected_path: str = ""
     rejected_at: float = 0.0
     refused_under: str = ""
+    end_pending: bool = False
+    log_problem: str = ""
+    log_problem_since: float = 0.0
     recovered: bool = False
     unseen: bool = False
     earlier_ids: tuple[str, ...] = ()

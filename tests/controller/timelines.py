@@ -20,7 +20,7 @@ from reconciler.controller.statemachine.actions import (
     Stop,
 )
 from reconciler.controller.statemachine.decide import Decision, DecisionOptions, decide
-from reconciler.controller.statemachine.observation import ImageState, Observed
+from reconciler.controller.statemachine.observation import ImageState, LogState, Observed
 from reconciler.controller.status.status_builder import StatusContext, build_status
 from reconciler.engines.protocol import ContainerState, ExitFacts, NetworkState
 from reconciler.names import (
@@ -132,6 +132,8 @@ class SimulatedJob:
     now: float = 1000.0
     containers: dict[str, ContainerState] = field(default_factory=dict)
     network: NetworkState | None = None
+    #: Name to how far its log is, where it is not whole.
+    logs: dict[str, LogState] = field(default_factory=dict)
     requeue_at: float | None = None
     ever_started: set[str] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
@@ -148,7 +150,9 @@ class SimulatedJob:
         images = {
             c.image: ImageState(image=c.image, status="present") for i in self.plan.pods for c in i.containers
         }
-        return Observed(containers=tuple(self.containers.values()), network=self.network, images=images)
+        there = self.containers
+        logs = {there[name].id: log for name, log in self.logs.items() if name in there}
+        return Observed(containers=tuple(there.values()), network=self.network, images=images, logs=logs)
 
     def decide(self, observed: Observed | None = None, *, now: float | None = None) -> Decision:
         """The decision now, by what the engine lists or what is given, without acting on it."""

@@ -45,7 +45,7 @@ from tests.support.manifests import LOADER
 INSTANCE = "simulated"
 RESYNC = 30.0
 #: Conditions that are told while they hold, and follow from other parts of the record.
-STANDING = frozenset({"UpdateRefused", "Blocked", "EngineFailing"})
+STANDING = frozenset({"UpdateRefused", "Blocked", "EngineFailing", "DiskPressure"})
 #: Passes in a row, without time moving on, that no job needs.
 MAX_PASSES = 300
 
@@ -250,6 +250,7 @@ class SimulatedHost:
         timers = self.controller._queue._timers
         connected = self.connected
         wakes = [when - skew for when, _ in connected.probe_runner.wakes] if connected is not None else []
+        wakes += [when for when, _ in connected.logs.wakes] if connected is not None else []
         ends = self.world.next_end()
         return min(
             [self._resync_at, *wakes, *([timers[0][0] - skew] if timers else []), *([ends] if ends else [])]
@@ -271,7 +272,10 @@ class SimulatedHost:
             now = self.world.clock()
             wakes = connected.probe_runner.wakes
             connected.probe_runner.wakes = [w for w in wakes if w[0] > now]
-            for _, key in (w for w in wakes if w[0] <= now):
+            logs, connected.logs.wakes = connected.logs.wakes, []
+            connected.logs.wakes = [w for w in logs if w[0] > self.world.now]
+            read = [w for w in logs if w[0] <= self.world.now]
+            for _, key in [w for w in wakes if w[0] <= now] + read:
                 self.controller._queue.add(key)
         self.controller.informer.check_clock()
         self.controller.state.flush()

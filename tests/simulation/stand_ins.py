@@ -14,6 +14,7 @@ from typing import Any
 
 from reconciler.controller.statemachine.observation import (
     ImageState,
+    LogState,
     Observed,
     ProbeResults,
     container_identity,
@@ -27,27 +28,63 @@ from tests.simulation.engine import SimulatedEngine
 PULL_SECONDS = 3.0
 PULL_RETRY = 10.0
 LOG_TRIES = 20
+#: Seconds that every third log takes, and until a failed reading is tried again.
+LOG_SECONDS = 2.0
+SLOW_LOGS = 3
+LOG_RETRY = 1.0
 
 
 class SimulatedLogCollector:
-    """Reads a container's log when it is asked to finish it."""
+    """Reads a container's log when it is asked to finish it; some logs take two seconds of the world's time."""
 
-    def __init__(self, engine: SimulatedEngine, log_dir: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        engine: SimulatedEngine,
+        log_dir: Path,
+        *,
+        clock: Callable[[], float],
+        on_change: Callable[[str], None],
+    ) -> None:
         self._engine = engine
         self._log_dir = log_dir
+        #: When a log that takes its time is whole, and the job that it is of.
+        self.wakes: list[tuple[float, str]] = []
+        self._slow: dict[tuple[str, float | None], float] = {}
+        self._states: dict[str, LogState] = {}
 
     def path(self, place: LogLocation) -> Path:
         path = place.path(self._log_dir)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def follow(self, container_id: str, place: LogLocation) -> None:
-        """The real one starts a thread here; ends are all that matters to decisions."""
+    def follow(self, container_id: str, place: LogLocation) -> LogState:
+        """The real one begins to read here; ends are all that matters to decisions."""
+        return LogState("following")
 
-    def wait_until_read(self, containers: object, *, timeout: float) -> None:
+    def wait(self, containers: object, *, timeout: float) -> None:
         """Nobody reads on the side here."""
 
-    def finish(self, container_id: str, place: LogLocation, *, timeout: float) -> bool:
+    def is_reading(self) -> bool:
+        return bool(self.wakes)
+
+    def state(self, container_id: str) -> LogState | None:
+        return self._states.get(container_id)
+
+    def finish(self, container_id: str, place: LogLocation, *, ended_at: float | None) -> LogState:
+        state = self._finish(container_id, place, ended_at)
+        self._states[container_id] = state
+        return state
+
+    def _finish(self, container_id: str, place: LogLocation, ended_at: float | None) -> LogState:
+        now, run = self._engine.world.now, (container_id, ended_at)
+        if run not in self._slow:
+            self._slow[run] = now + LOG_SECONDS if int(container_id[1:]) % SLOW_LOGS == 0 else now
+        if now < self._slow[run] or not self._read(container_id, place):
+            self.wakes.append((max(self._slow[run], now + LOG_RETRY), f"{place.namespace}/{place.job}"))
+            return LogState("reading")
+        return LogState("whole")
+
+    def _read(self, container_id: str, place: LogLocation) -> bool:
         where = (place.namespace, place.job, place.attempt, place.container)
         misses = 0
         for _ in range(LOG_TRIES):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.controller.nodeservices.logs.log_collector import LogCollector
     from reconciler.controller.nodeservices.progress.progress_endpoints import ProgressEndpoints
     from reconciler.controller.statemachine.actions import ImageRequest
-    from reconciler.controller.statemachine.observation import ImageState
+    from reconciler.controller.statemachine.observation import ImageState, LogState
     from reconciler.controller.thread_pool import DaemonThreadPool
     from reconciler.engines.protocol import ContainerState, Engine, NetworkState
     from reconciler.plan.resolver import Lookup
@@ -55,6 +55,19 @@ class ExecutionContext:
     pull_image: Callable[[ImageRequest], ImageState]
     forget_image: Callable[[str], None]
     progress_endpoints: Callable[[NetworkState, bool], ProgressEndpoints]
+
+
+def observe_logs(containers: Iterable[ContainerState], context: ExecutionContext) -> dict[str, LogState]:
+    """Has the containers' logs read, to the end where they have ended; returns how far each is, by id."""
+    logs: dict[str, LogState] = {}
+    for state in containers:
+        location = log_location_of(state)
+        if state.state in {"running", "paused"}:
+            logs[state.id] = context.logs.follow(state.id, location)
+        elif state.state == "exited":
+            ended_at = state.exit.finished_at if state.exit is not None else None
+            logs[state.id] = context.logs.finish(state.id, location, ended_at=ended_at)
+    return logs
 
 
 def log_location_of(state: ContainerState) -> LogLocation:

@@ -80,7 +80,7 @@ class Executor:
             record = apply_action_result(
                 record, result, record_now(record, self._clock) if result.started else now
             )
-            if result.problem is not None:
+            if result.problem is not None or result.unfinished:
                 break
         return record, observed, relist
 

@@ -189,8 +189,8 @@ class _Launcher:
             identifier = self._create(pinned.spec, existing, limitations)
             if is_first:
                 self.note_rank_0(True)
-            context.logs.follow(identifier, self.record.log_location(name))
             _start(identifier, pinned, context)
+        context.logs.follow(identifier, self.record.log_location(name))
         _log.info("container started", container=name, rank=pod.rank, id=identifier[:12])
         return Started(name=name, id=identifier, ip=self.placement.addresses[pod.step, pod.index])
 

@@ -1,5 +1,7 @@
 """Stops and removes containers; no container is removed before its log is on disk to the last line.
 
+Nothing waits here for logs that take their time: the containers stay, and a later pass removes them.
+
 What can go wrong: an engine that answers for some containers and not for others (the rest is stopped, the
 next pass tries again), and a disk without room for a log (its container stays).
 """
@@ -9,20 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
 
-from reconciler.controller.executor.execution_context import ExecutionContext, log_location_of
+from reconciler.controller.executor.execution_context import (
+    ExecutionContext,
+    log_location_of,
+    observe_logs,
+)
 from reconciler.controller.statemachine.actions import ActionResult, DumpStacks, Remove, Stop
-from reconciler.controller.statemachine.observation import container_identity
+from reconciler.controller.statemachine.observation import Observed, container_identity
 from reconciler.engines.protocol import ContainerState
 from reconciler.errors import EngineError, NotFound, StateError
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
 from reconciler.state.atomic_files import write_atomically
 
-#: Seconds to wait for the rest of a log after its container has ended.
-LOG_TIMEOUT = 10.0
+#: Seconds that a pass waits for the rest of the logs of containers that it has stopped.
+LOG_PATIENCE = 0.25
 #: All processes of the container: the launcher is seldom the one that hangs.
 DUMP_SCRIPT = (
     "command -v py-spy >/dev/null || { echo the image has no py-spy; exit 127; }; "
@@ -51,18 +58,36 @@ def dump_stacks(action: DumpStacks, context: ExecutionContext) -> ActionResult:
     return ActionResult()
 
 
-def stop_containers(plan: JobPlan | None, action: Stop | Remove, context: ExecutionContext) -> ActionResult:
+def stop_containers(
+    plan: JobPlan | None,
+    action: Stop | Remove,
+    context: ExecutionContext,
+    *,
+    log_patience: float = LOG_PATIENCE,
+) -> ActionResult:
     """Stop containers side by side; after :class:`Remove` they are gone, their logs kept.
 
     All logs are read before the first container is removed: Podman removes along with a container those that
     share its network.
 
+    Args:
+        plan: of the job, where it is known.
+        action: which containers.
+        context: of the job.
+        log_patience: seconds to wait for the rest of the logs.
+
+    Returns:
+        Which were stopped; ``unfinished`` where they could not be removed yet.
+
     Raises:
         EngineError: not all could be stopped; the others were.
-        StateError: a log cannot be kept: its container stays.
     """
     ended, failure = _side_by_side(context, lambda state: _stop(plan, state, context), action.containers)
     removes = isinstance(action, Remove)
+    if removes and _must_stay(ended, context, log_patience):
+        if failure is not None:
+            raise failure
+        return ActionResult(stopped=tuple(ended), unfinished=True)
     if removes:
         _, removal = _side_by_side(context, lambda state: context.engine.remove_container(state.id), ended)
         failure = failure or removal
@@ -74,6 +99,14 @@ def stop_containers(plan: JobPlan | None, action: Stop | Remove, context: Execut
         why=action.why,
     )
     return ActionResult(stopped=tuple(ended))
+
+
+def _must_stay(ended: list[ContainerState], context: ExecutionContext, patience: float) -> bool:
+    """Whether containers cannot be removed yet: a log is not on disk, or one is still about to end."""
+    if any(state.state not in {"exited", "created"} for state in ended):
+        return True
+    context.logs.wait(observe_logs(ended, context), timeout=patience)
+    return Observed(logs=observe_logs(ended, context)).must_stay(ended)
 
 
 def _side_by_side(
@@ -92,8 +125,7 @@ def _side_by_side(
 
 
 def _stop(plan: JobPlan | None, state: ContainerState, context: ExecutionContext) -> ContainerState:
-    """Stop one container and keep its log; returns how it ended."""
-    ended = state
+    """Stop one container; returns how it ended."""
     if state.state not in {"exited", "created"}:
         pod, container = _find_planned(plan, state)
         if state.state == "paused":
@@ -103,26 +135,12 @@ def _stop(plan: JobPlan | None, state: ContainerState, context: ExecutionContext
             with suppress(EngineError):
                 context.engine.exec(state.id, container.pre_stop, timeout=max(grace, 1.0))
         context.engine.stop_container(state.id, grace)
-        with suppress(NotFound):
-            ended = context.engine.inspect_container(state.id)
-    if state.state != "created":
-        _keep_log(state, context)
-    return ended
-
-
-def _keep_log(state: ContainerState, context: ExecutionContext) -> None:
-    """See that the log is on disk to its last line.
-
-    Raises:
-        StateError: the disk refuses: the container stays, with its log, until there is room.
-    """
-    location = log_location_of(state)
-    if context.logs.finish(state.id, location, timeout=LOG_TIMEOUT):
-        return
-    probe = context.logs.path(location).with_suffix(".probe")
-    write_atomically(probe, b"room?\n" * 1000, mode=0o600)
-    probe.unlink(missing_ok=True)
-    _log.warning("log incomplete", container=state.name)
+        try:
+            return context.engine.inspect_container(state.id)
+        except NotFound:
+            # Gone, and its log with it but for what was read; unless the engine is wrong.
+            return replace(state, state="exited", exit=None)
+    return state
 
 
 def _find_planned(plan: JobPlan | None, state: ContainerState) -> tuple[PodPlan | None, ContainerPlan | None]:

@@ -129,6 +129,7 @@ class ActionResult:
         limitations: what the engine does not keep of what was asked for, in sentences.
         progress_unavailable: why the daemon cannot receive a training's progress, as a sentence.
         cleaned: the clean-up is complete.
+        unfinished: the rest of the action, and what comes after it, waits for a log to be read.
     """
 
     started: tuple[Started, ...] = ()
@@ -141,3 +142,4 @@ class ActionResult:
     limitations: tuple[str, ...] = ()
     progress_unavailable: str = ""
     cleaned: bool = False
+    unfinished: bool = False

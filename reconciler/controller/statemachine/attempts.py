@@ -79,8 +79,10 @@ def restart_gang(record: Record, *, now: float, counted: bool, why: str) -> Reco
 
 
 def finish_job(record: Record, *, now: float) -> Record:
-    """Ends the job, once its condition is set: it holds no resources and waits for nothing."""
-    return record.replace(finished_at=now, clock_from=now, admitted=False, queued="", problem=None)
+    """Ends the job, once its condition is set: it holds no resources; only its logs are waited for."""
+    return record.replace(
+        finished_at=now, clock_from=now, admitted=False, queued="", problem=None, end_pending=True
+    )
 
 
 def record_problem(record: Record, reason: str, message: str, *, now: float) -> Record:

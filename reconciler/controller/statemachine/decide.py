@@ -44,6 +44,7 @@ from reconciler.controller.statemachine.failures.step_failure import (
     describe_first_failure,
 )
 from reconciler.controller.statemachine.job_view import JobView, build_job_view, dependencies_met
+from reconciler.controller.statemachine.kept_logs import hold_end, record_logs
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.controller.statemachine.ownership import record_strays
 from reconciler.controller.statemachine.start_order import select_launches, select_missing_images
@@ -104,6 +105,7 @@ def decide(
     record = record_strays(record, observed, now=now)
     if record.recovered:
         record = adopt_containers(plan, observed, record)
+    record = record_logs(observed, record, now=now)
     if record.finished:
         return _wind_up(plan, observed, record, now, options)
     record, exits = observe_exits(plan, observed, record, now)
@@ -127,6 +129,8 @@ def decide(
 
 def _hold(observed: Observed, record: Record) -> Decision:
     """Removes the containers of a suspended or preempted job; then the preempted one asks to be admitted."""
+    if observed.must_stay(observed.containers):
+        return Decision(record=record)
     if observed.containers:
         why = "suspended" if record.suspended else "preempted"
         return Decision(record=record, actions=(Remove(containers=observed.containers, why=why),))
@@ -173,7 +177,9 @@ def _advance(
     stall = stall_deadline(plan, view, observed.last_output, record)
     requeue_at = _earliest(next_deadline(plan, record), stall)
     actions: list[Action] = []
-    if view.stale:
+    # Whose names they have waits for their logs, and with it its step: rank 0 comes first. The rest goes on.
+    taken = {c.name for c in view.stale} if observed.must_stay(view.stale) else set()
+    if view.stale and not taken:
         actions.append(Remove(containers=view.stale, why="belongs to an earlier run"))
     if superfluous := _superfluous(view):
         actions.append(Stop(containers=superfluous, why="its work is done"))
@@ -181,6 +187,8 @@ def _advance(
         return Decision(record=record, actions=tuple(actions), requeue_at=_earliest(requeue_at, held))
     record = _record_step_starts(view, record, now)
     launches, waits = select_launches(plan, view, now)
+    waiting = {launch.step for launch in launches if not taken.isdisjoint(launch.containers)}
+    launches = tuple(launch for launch in launches if launch.step not in waiting)
     requeue_at = _earliest(requeue_at, *waits)
     if not launches:
         if record.queued or record.problem is not None:
@@ -232,19 +240,22 @@ def _wind_up(
     plan: JobPlan, observed: Observed, record: Record, now: float, options: DecisionOptions
 ) -> Decision:
     """Stops what runs of a finished job; containers and network go by auto-remove or time to live."""
+    record, tell_at = hold_end(plan, observed, record, now)
     expires = record.clock_from + plan.ttl if plan.ttl is not None else None
     if options.auto_remove or (expires is not None and now >= expires):
         if record.cleaned and not observed.containers and observed.network is None:
             return Decision(record=record)
         if not observed.containers and (held := _held_until(record)) > now:
             return Decision(record=record, requeue_at=held)
+        if observed.must_stay(observed.containers):
+            return Decision(record=record)
         actions: tuple[Action, ...] = (CleanUp(),)
         if observed.containers:
             actions = (Remove(containers=observed.containers, why="the job has finished"), CleanUp())
-        return Decision(record=record, actions=actions)
+        return Decision(record=record, actions=actions, requeue_at=tell_at)
     running = tuple(c for c in observed.containers if c.state not in {"exited", "created"})
     stop = (Stop(containers=running, why="the job has finished"),) if running else ()
-    return Decision(record=record, actions=stop, requeue_at=expires)
+    return Decision(record=record, actions=stop, requeue_at=_earliest(expires, tell_at))
 
 
 def _earliest(*times: float | None) -> float | None:

@@ -7,11 +7,14 @@ vanish, the result stays.
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.controller.statemachine.job_view import ContainerView, build_job_view
+from reconciler.controller.statemachine.job_view import ContainerView, JobView, build_job_view
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.engines.protocol import ContainerState
+from reconciler.errors import PlanError
+from reconciler.plan.addresses import plan_addresses
 from reconciler.plan.job_plan import ContainerPlan, JobPlan, PodPlan
 from reconciler.state.record import ExitRecord, Record
 
@@ -35,8 +38,11 @@ def observe_exits(
         The record with ids, addresses, start times and results; and the exits, first one first.
     """
     exits: list[ContainerExit] = []
-    for _, pod, container in build_job_view(plan, observed, record).containers:
-        record = _record_container(record, container)
+    view = build_job_view(plan, observed, record)
+    record = _record_network(record, view, observed)
+    addresses = _planned_addresses(plan, record, view)
+    for _, pod, container in view.containers:
+        record = _record_container(record, container, addresses.get((pod.plan.step, pod.plan.index), ""))
         result = _result_of(container, now)
         if result is not None:
             changes: dict[str, object] = {"result": result, "last_result": result, "start_error": ""}
@@ -52,15 +58,38 @@ def observe_exits(
     return record, tuple(sorted(exits, key=lambda e: e.result.finished_at))
 
 
-def _record_container(record: Record, view: ContainerView) -> Record:
+def _record_network(record: Record, view: JobView, observed: Observed) -> Record:
+    """Keeps the network that the job's containers are on, where the daemon that made it could not."""
+    network = observed.network
+    if network is None or record.network_id or all(c.state is None for _, _, c in view.containers):
+        return record
+    return record.replace(
+        network_id=network.id, subnet=network.subnet, gateway=network.gateway, port=network.port
+    )
+
+
+def _planned_addresses(plan: JobPlan, record: Record, view: JobView) -> Mapping[tuple[str, int], str]:
+    """Returns the pods' addresses where one is not known: engines forget it with a container's end."""
+    there = [(c.state, c.record.ip) for _, _, c in view.containers if c.state is not None]
+    unknown = any(not state.address and not ip for state, ip in there)
+    if not unknown or not record.subnet:
+        return {}
+    try:
+        return plan_addresses(plan, record.subnet, record.gateway)
+    except (PlanError, ValueError):
+        return {}
+
+
+def _record_container(record: Record, view: ContainerView, planned: str) -> Record:
     state = view.state
     if state is None:
         return record
     changes: dict[str, object] = {}
     if state.id != view.record.container_id:
         changes["container_id"] = state.id
-    if state.address and state.address != view.record.ip:
-        changes["ip"] = state.address
+    address = state.address or view.record.ip or planned
+    if address != view.record.ip:
+        changes["ip"] = address
     if state.started_at is not None and view.record.started_at is None:
         changes["started_at"] = state.started_at
     if state.started_at is not None and record.unstarted:

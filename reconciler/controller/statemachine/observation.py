@@ -5,7 +5,7 @@ Also which place in the plan a container has: that of its labels, whatever its n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +60,24 @@ class ProbeResults:
     ready: frozenset[str] = frozenset()
 
 
+LogProgress = Literal["following", "reading", "whole", "late", "lost"]
+
+
+@dataclass(frozen=True)
+class LogState:
+    """How far the kept log of a container is.
+
+    Attributes:
+        progress: ``following``: the container has not ended; ``reading``: it has, and the rest is being read;
+            ``whole``: all is on disk; ``late``: the disk has refused it for too long to wait for, and it is
+            read when there is room; ``lost``: the engine does not give the rest.
+        problem: why it cannot be written now, or why it is lost, as a sentence; "" for no problem.
+    """
+
+    progress: LogProgress
+    problem: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stray:
     """A container or network with a job's labels that is not the job's own.
@@ -87,6 +105,7 @@ class Observed:
         last_output: container id to when it last printed something, seconds since the epoch; only for
             jobs that are watched for stalls.
         refusal: why the policy refuses to start anything of the job.
+        logs: container id to how far its kept log is; one that is not there is whole.
     """
 
     containers: tuple[ContainerState, ...] = ()
@@ -97,6 +116,17 @@ class Observed:
     probes: ProbeResults = field(default_factory=ProbeResults)
     last_output: Mapping[str, float] = field(default_factory=dict)
     refusal: PolicyRefusal = field(default_factory=PolicyRefusal)
+    logs: Mapping[str, LogState] = field(default_factory=dict)
+
+    def must_stay(self, containers: Iterable[ContainerState]) -> bool:
+        """Whether containers cannot go yet, though all have ended, because the log of one is not on disk.
+
+        None of them can: an engine removes with a container those that share its network.
+        """
+        containers = tuple(containers)
+        if any(c.state not in {"exited", "created"} for c in containers):
+            return False
+        return any(c.id in self.logs and self.logs[c.id].progress in {"reading", "late"} for c in containers)
 
 
 def planned_containers(plan: JobPlan) -> dict[tuple[str, int, str], ContainerPlan]:

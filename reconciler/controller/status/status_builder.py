@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from reconciler.api.faults import Fault
 from reconciler.controller.statemachine.actions import ENGINE_ERROR, ENGINE_FAILING, NAME_TAKEN
@@ -28,8 +28,14 @@ from reconciler.controller.status.restart_message import describe_restarts
 from reconciler.plan.job_plan import JobPlan
 from reconciler.state.phases import TERMINATING
 from reconciler.state.record import Condition, Failure, Record
+from reconciler.state.record_events import EventRecord
 from reconciler.state.status_documents import error_entries, status_document
 from reconciler.state.timestamps import format_time
+
+#: The conditions of an end.
+_ENDS: Final = ("Failed", "Complete")
+#: What a table says of a job whose end is told as soon as its logs are on disk.
+_ENDED: Final = "It has ended; its logs are being completed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +93,7 @@ def build_status(
         status["trainerStatus"] = record.trainer_status
     if record.started_at is not None:
         status["startTime"] = format_time(record.started_at)
-    if record.finished_at is not None:
+    if record.finished_at is not None and not record.end_pending:
         status["completionTime"] = format_time(record.finished_at)
     if record.rerun:
         status["rerun"] = record.rerun
@@ -108,6 +114,7 @@ def build_status(
         {"time": format_time(e.at), "type": e.type, "reason": e.reason, "message": e.message}
         | ({"count": e.count} if e.count > 1 else {})
         for e in record.events
+        if not (record.end_pending and _tells_end(record, e))
     ]
     document = status_document("TrainJob", record.namespace, record.name, status, record=record)
     if context.terminating_since is not None:
@@ -127,8 +134,15 @@ def _conditions(record: Record, context: StatusContext) -> list[dict[str, Any]]:
             "lastTransitionTime": format_time(c.at),
         }
         for c in (*record.conditions, *_own_conditions(record), *own)
+        if not (record.end_pending and c.type in _ENDS)
     ]
     return shown + [dict(c) for c in context.conditions if not record.finished]
+
+
+def _tells_end(record: Record, event: EventRecord) -> bool:
+    """Whether the event says how the job has ended."""
+    reasons = {c.reason for c in record.conditions if c.type in _ENDS and c.status == "True"}
+    return event.reason in reasons and record.finished_at is not None and event.at >= record.finished_at
 
 
 def _own_conditions(record: Record) -> list[Condition]:
@@ -142,6 +156,11 @@ def _own_conditions(record: Record) -> list[Condition]:
         at, message = record.rejected_at, record.rejected
         conditions.append(
             Condition(type="UpdateRefused", status="True", reason="FieldImmutable", message=message, at=at)
+        )
+    if record.log_problem:
+        at, message = record.log_problem_since, record.log_problem
+        conditions.append(
+            Condition(type="DiskPressure", status="True", reason="LogWriteFailed", message=message, at=at)
         )
     problem = record.problem
     if problem is not None and not record.finished:
@@ -171,6 +190,8 @@ def _guard_condition(context: StatusContext) -> tuple[Condition, ...]:
 
 def _phase(plan: JobPlan | None, view: JobView | None, observed: Observed | None, record: Record) -> str:
     """Returns one word for where the job is."""
+    if record.end_pending:
+        return "Running"
     if record.is_true("Failed"):
         return "Failed"
     if record.is_true("Complete"):
@@ -210,7 +231,14 @@ def _message(
     """Returns one line for a table: how the job ended, or what keeps it from going on."""
     if context.terminating_since is not None:
         return "Its manifest was removed; its containers are being stopped."
-    for kind in ("Failed", "Complete"):
+    if record.end_pending:
+        reading = sorted(
+            c.name
+            for c in (observed.containers if observed is not None else ())
+            if c.state not in {"exited", "created"} or _is_reading(observed, c.id)
+        )
+        return f"It has ended; its logs are being completed ({', '.join(reading)})." if reading else _ENDED
+    for kind in _ENDS:
         condition = record.condition(kind)
         if condition is not None and condition.status == "True":
             return condition.message.partition(f"{LAST_LINES}\n")[0]
@@ -227,6 +255,11 @@ def _message(
     if record.suspended:
         return ""
     return describe_restarts(plan, view, record)
+
+
+def _is_reading(observed: Observed | None, container: str) -> bool:
+    log = observed.logs.get(container) if observed is not None else None
+    return log is not None and log.progress == "reading"
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

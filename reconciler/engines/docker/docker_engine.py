@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from reconciler.engines.docker import docker_answers
 from reconciler.engines.docker.docker_api import DockerApi
 from reconciler.engines.docker.docker_create_body import docker_create_body
-from reconciler.engines.docker.docker_logs import FollowedLogs
+from reconciler.engines.docker.docker_logs import FollowedLog, FollowedLogs, MissingLines, RestOfLog
 from reconciler.engines.docker.docker_responses import parse_info, parse_name, parse_network
 from reconciler.engines.host import image_references, socket_owner, sub_paths, subnet_pool
 from reconciler.engines.http import error_mapping
@@ -24,15 +24,18 @@ from reconciler.engines.http.calls.object_answers import (
 from reconciler.engines.http.container_json import parse_address, parse_state, parse_time
 from reconciler.engines.http.container_verification import Difference
 from reconciler.engines.http.error_mapping import ApiError
+from reconciler.engines.http.http_api import CALL_SECONDS
 from reconciler.engines.http.http_engine import HttpEngine, auth_header
 from reconciler.engines.http.http_objects import WORK_SECONDS, Json
 from reconciler.engines.http.inspect_cache import InspectCache
+from reconciler.engines.http.polled_logs import PolledLog, PumpedLog
 from reconciler.engines.http.response_streams import ItemStream, RawStream, iter_frames
 from reconciler.engines.protocol import (
     ContainerState,
     EngineEvent,
     EngineInfo,
     ExitFacts,
+    LogSource,
     LogStream,
     NetworkState,
     PullProgress,
@@ -40,7 +43,7 @@ from reconciler.engines.protocol import (
 )
 from reconciler.engines.spec_validation import validate_text
 from reconciler.engines.specs import ContainerSpec, NetworkSpec, VolumeSpec
-from reconciler.errors import NotFound
+from reconciler.errors import EngineError, NotFound
 
 #: Volume sub-paths came with this API version (Docker 26).
 _SUB_PATHS: Final = (1, 45)
@@ -227,6 +230,31 @@ class DockerEngine(HttpEngine):
                 raise
 
         return FollowedLogs(self._read_logs(container, follow=True, tail=tail, params=timed), open_rest)
+
+    def _open_log(self, inspected: Json, *, follow: bool) -> LogSource:
+        container = str(inspected["Id"])
+        tty = bool((inspected.get("Config") or {}).get("Tty"))
+        timed = follow and not tty
+
+        def open_stream(since: str = "") -> RawStream:
+            params = ({"timestamps": "true"} if timed else {}) | ({"since": since} if since else {})
+            name = str(inspected.get("Name") or container).removeprefix("/")
+            goes_on = follow and not since
+            return self._stream_logs(container, name, follow=goes_on, params=params, seconds=CALL_SECONDS)
+
+        def open_rest(missing: MissingLines, since: str) -> RestOfLog:
+            stream = open_stream(since)
+            if (body := stream.polled()) is None:
+                raise EngineError("Docker's socket cannot be polled any more.")
+            return RestOfLog(stream, body, missing)
+
+        stream = open_stream()
+        body = stream.polled()
+        if body is None:
+            stream.finish()
+            timed = False
+            return PumpedLog(open_stream, tty=tty)
+        return FollowedLog(stream, body, open_rest) if timed else PolledLog(stream, body, tty=tty)
 
     # --- images
 

@@ -17,12 +17,16 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from reconciler.engines.http.container_json import parse_time
+from reconciler.engines.http.polled_body import PolledBody
+from reconciler.engines.http.polled_logs import PolledLog
 from reconciler.engines.http.response_streams import RawStream, iter_frames
 
 #: Seconds before the newest line that are read again.
 WINDOW: Final = 0.5
 #: Lines remembered at most; more of them within the window make it shorter.
 REMEMBERED: Final = 20_000
+#: Length of a time: Docker gives nine digits of the second, always.
+_TIME: Final = len("2026-11-23T10:00:00.000000000Z")
 #: Length of a time up to its second, which is longer than the window.
 _SECOND: Final = len("2026-11-23T10:00:00")
 
@@ -52,20 +56,17 @@ class FollowedLogs:
         recent = RecentLines()
         first = b""
         for frame in iter_frames(self._stream):
-            recent.add(frame)
+            recent.add([frame])
             first = first or recent.newest
             yield frame.partition(b" ")[2]
         if self._closed:
             return
-        rest = self._open_rest(_since(recent.newest, WINDOW))
+        rest = self._open_rest(recent.since())
         if rest is None or not self._replace(rest):
             return
-        floor, seen = recent.floor, recent.count()
+        missing = MissingLines(recent, first)
         for frame in iter_frames(rest):
-            key = _key(frame)
-            if seen[key] > 0:
-                seen[key] -= 1
-            elif _time(frame) > floor and _time(frame) >= first:
+            if missing.is_new(frame):
                 yield frame.partition(b" ")[2]
 
     def _replace(self, stream: RawStream) -> bool:
@@ -79,33 +80,101 @@ class FollowedLogs:
 
 
 class RecentLines:
-    """The lines of the last moments: their times and hashes, because a line may have 16 KiB."""
+    """The lines of the last moments, in the batches that they came in."""
 
     def __init__(self) -> None:
         self.newest = b""
-        self._lines: deque[tuple[bytes, int]] = deque(maxlen=REMEMBERED)
+        #: Batches with the time of their newest line.
+        self._batches: deque[tuple[bytes, list[bytes]]] = deque()
+        self._size = 0
+        self._dropped = False
 
-    def add(self, frame: bytes) -> None:
-        """Remembers a line, and forgets lines that cannot be read again: all before the last whole second."""
-        time, passed = _time(frame), self.newest[:_SECOND]
+    def add(self, lines: list[bytes]) -> None:
+        """Remembers lines, and forgets those that cannot be read again: all before the last whole second."""
+        time, passed = _time(max(lines)), self.newest[:_SECOND]
         if time[:_SECOND] > passed:
-            while self._lines and self._lines[0][0][:_SECOND] < passed:
-                self._lines.popleft()
+            while self._batches and self._batches[0][0][:_SECOND] < passed:
+                self._size -= len(self._batches.popleft()[1])
         self.newest = max(self.newest, time)
-        self._lines.append(_key(frame))
+        self._batches.append((time, lines))
+        self._size += len(lines)
+        while self._size > REMEMBERED and len(self._batches) > 1:
+            self._size -= len(self._batches.popleft()[1])
+            self._dropped = True
 
     @property
     def floor(self) -> bytes:
-        """The time of the oldest line, where older ones were dropped: all before it was read already."""
-        return self._lines[0][0] if len(self._lines) == REMEMBERED else b""
+        """The time of the oldest line, where later ones were dropped: all before it was read already."""
+        return _time(self._batches[0][1][0]) if self._dropped else b""
 
-    def count(self) -> Counter[tuple[bytes, int]]:
+    def count(self) -> Counter[bytes]:
         """Returns how often each line is remembered."""
-        return Counter(self._lines)
+        return Counter(line for _, lines in self._batches for line in lines)
+
+    def since(self) -> str:
+        """Returns the time to read the rest from, as Docker's ``since``."""
+        return _since(self.newest, WINDOW)
 
 
-def _key(frame: bytes) -> tuple[bytes, int]:
-    return _time(frame), hash(frame)
+class MissingLines:
+    """Tells which lines of the rest the follower has not read.
+
+    Args:
+        recent: the lines that it read last.
+        first: the time of the first line that it read.
+    """
+
+    def __init__(self, recent: RecentLines, first: bytes) -> None:
+        self._floor = recent.floor
+        self._seen = recent.count()
+        self._first = first
+
+    def is_new(self, line: bytes) -> bool:
+        """Whether the line was not read; each is asked about once, in order."""
+        if self._seen and self._seen[line] > 0:
+            self._seen[line] -= 1
+            return False
+        return _time(line) > self._floor and _time(line) >= self._first
+
+
+class FollowedLog(PolledLog):
+    """The same, read without waiting (a :class:`~reconciler.engines.protocol.LogSource`)."""
+
+    exact = True
+
+    def __init__(
+        self, stream: RawStream, body: PolledBody, open_rest: Callable[[MissingLines, str], RestOfLog | None]
+    ) -> None:
+        super().__init__(stream, body)
+        self._recent = RecentLines()
+        self._open_rest = open_rest
+
+    def _text(self, frames: list[bytes]) -> bytes:
+        if frames:
+            self._recent.add(frames)
+        return b"".join([_without_time(frame) for frame in frames])
+
+    def open_rest(self) -> RestOfLog | None:
+        """Returns what was missed at the end."""
+        # Empty: the beginning of the log is the first line's time.
+        return self._open_rest(MissingLines(self._recent, b""), self._recent.since())
+
+
+class RestOfLog(PolledLog):
+    """The end of a log, without the lines that were read before."""
+
+    exact = True
+
+    def __init__(self, stream: RawStream, body: PolledBody, missing: MissingLines) -> None:
+        super().__init__(stream, body)
+        self._missing = missing
+
+    def _text(self, frames: list[bytes]) -> bytes:
+        return b"".join([_without_time(frame) for frame in frames if self._missing.is_new(frame)])
+
+
+def _without_time(frame: bytes) -> bytes:
+    return frame[_TIME + 1 :] if frame[_TIME : _TIME + 1] == b" " else frame.partition(b" ")[2]
 
 
 def _time(frame: bytes) -> bytes:

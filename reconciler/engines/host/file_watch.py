@@ -15,6 +15,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -32,15 +33,32 @@ _EVENT: Final = struct.Struct("iIII")
 _PAUSE: Final = 0.02
 
 
+class _Signal(threading.Event):
+    """An event that also calls back when it is set."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_change = on_change
+
+    def set(self) -> None:
+        super().set()
+        self._on_change()
+
+
 class FileWatch:
     """Watches one file for changes (or one folder for new names), for one waiting thread.
+
+    Args:
+        path: of the file or folder.
+        on_change: called at each change and each :meth:`wake`, in any thread, and must not wait; for a
+            thread that waits for many files at once.
 
     Attributes:
         is_notified: the kernel notifies of changes; where it does not, wait a little and poll.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._changed = threading.Event()
+    def __init__(self, path: Path, on_change: Callable[[], None] | None = None) -> None:
+        self._changed = _Signal(on_change) if on_change is not None else threading.Event()
         self._watch = _shared().add(path, self._changed)
         self.is_notified = self._watch is not None
 

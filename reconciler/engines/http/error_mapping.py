@@ -65,6 +65,8 @@ _USED = re.compile(
     r"has active endpoints|network is being used|has associated containers|volume is (?:in use|being used)",
     re.IGNORECASE,
 )
+#: Docker 20.10 and later, Podman.
+_NO_LOG = re.compile(r"logging driver does not support reading|cannot read logs", re.IGNORECASE)
 _NOT_RUNNING = re.compile(
     r"state improper|is not running|is not paused|can only kill running|not running", re.IGNORECASE
 )
@@ -190,6 +192,11 @@ def in_use_conflict(kind: str, name: str, error: ApiError) -> Conflict | None:
     if not _USED.search(error.detail):
         return None
     return Conflict(f"The {kind} {name} is in use ({error.engine}: {error.detail.rstrip('. ')}).")
+
+
+def is_log_unreadable(error: ApiError) -> bool:
+    """Reports that the container's log driver gives nothing back."""
+    return bool(_NO_LOG.search(error.detail))
 
 
 def is_exiting(error: ApiError) -> bool:

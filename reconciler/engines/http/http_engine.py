@@ -49,12 +49,13 @@ from reconciler.engines.protocol import (
     EngineEvent,
     EventStream,
     ExitFacts,
+    LogSource,
     LogStream,
     PullProgress,
     RegistryAuth,
 )
 from reconciler.engines.specs import ContainerSpec, Mount
-from reconciler.errors import Conflict, Drifted, EngineError
+from reconciler.errors import Conflict, Drifted, EngineError, LogUnreadable
 from reconciler.plan.pod.device_variables import list_hidden
 
 #: Seconds without a byte from the registry after which a pull fails.
@@ -358,23 +359,41 @@ class HttpEngine(HttpObjects):
     def _is_created(self, container: str) -> bool:
         return self.inspect_container(container).state == "created"
 
+    def open_log(self, container: str, *, follow: bool) -> LogSource:
+        """Opens the output of a container that has been started, from its beginning."""
+        if follow and not may_open_more():
+            raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
+        inspected = self._inspect(container)
+        if parse_state(str((inspected.get("State") or {}).get("Status") or "")) == "created":
+            raise EngineError(f"The container {container} has not been started.")
+        return self._open_log(inspected, follow=follow)
+
+    @abstractmethod
+    def _open_log(self, inspected: Json, *, follow: bool) -> LogSource:
+        """Opens the output of an inspected container."""
+
     def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
         return ItemStream(self._read_logs(container, follow=follow, tail=tail), iter_frames)
 
     def _read_logs(
         self, container: ContainerState, *, follow: bool, tail: int | None, params: Json | None = None
     ) -> RawStream:
-        query = {
-            "stdout": "true",
-            "stderr": "true",
-            "follow": "true" if follow else "false",
-            **(params or {}),
-        }
-        if tail is not None:
-            query["tail"] = str(tail)
-        path, action = f"/containers/{container.id}/logs", f"read the output of {container.name}"
-        with error_mapping.raising_not_found("container", container.name):
-            return self._http.stream("GET", path, action, params=query)
+        query = dict(params or {}) | ({"tail": str(tail)} if tail is not None else {})
+        return self._stream_logs(container.id, container.name, follow=follow, params=query)
+
+    def _stream_logs(
+        self, container: str, name: str, *, follow: bool, params: Json, seconds: float | None = None
+    ) -> RawStream:
+        """Opens the output; ``seconds`` without a byte of the response end it."""
+        query = {"stdout": "true", "stderr": "true", "follow": "true" if follow else "false", **params}
+        path, action = f"/containers/{container}/logs", f"read the output of {name}"
+        try:
+            with error_mapping.raising_not_found("container", name):
+                return self._http.stream("GET", path, action, params=query, seconds=seconds)
+        except ApiError as error:
+            if error_mapping.is_log_unreadable(error):
+                raise LogUnreadable(str(error)) from error
+            raise
 
     def events(self) -> EventStream:
         """Follows events of containers and networks from now on; ends when the connection breaks."""

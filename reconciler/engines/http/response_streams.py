@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from reconciler.engines.http.polled_body import PolledBody
 from reconciler.errors import EngineError
 
 _READ = 65536
@@ -83,6 +84,13 @@ class RawStream:
 
     def _socket(self) -> socket.socket:
         return self._body.fp.raw._sock  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+    def polled(self) -> PolledBody | None:
+        """Returns the body for reading without waiting, in place of :meth:`read`; None over ssh."""
+        connection = getattr(getattr(self._body.fp, "raw", None), "_sock", None)
+        if not isinstance(connection, socket.socket):
+            return None
+        return PolledBody(self._body, connection)
 
     def close(self) -> None:
         """Ends the reading, from any thread."""

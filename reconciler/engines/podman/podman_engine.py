@@ -23,6 +23,7 @@ from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.http_engine import HttpEngine, auth_header
 from reconciler.engines.http.http_objects import WORK_SECONDS, Json
 from reconciler.engines.http.inspect_cache import InspectCache
+from reconciler.engines.http.polled_logs import PumpedLog
 from reconciler.engines.podman import podman_answers, rootless_limits
 from reconciler.engines.podman.conmon_exits import ConmonExitWatcher
 from reconciler.engines.podman.podman_api import PodmanApi
@@ -35,6 +36,7 @@ from reconciler.engines.protocol import (
     EngineInfo,
     EventStream,
     ExitFacts,
+    LogSource,
     LogStream,
     NetworkState,
     PullProgress,
@@ -255,13 +257,29 @@ class PodmanEngine(HttpEngine):
 
     def _open_logs(self, container: ContainerState, *, follow: bool, tail: int | None) -> LogStream:
         inspected = self._inspect(container.id)
+        file = self._open_log_file(inspected, follow=follow, tail=tail)
+        return file or super()._open_logs(container, follow=follow, tail=tail)
+
+    def _open_log(self, inspected: Json, *, follow: bool) -> LogSource:
+        if (file := self._open_log_file(inspected, follow=follow)) is not None:
+            return file
+        container, name = str(inspected["Id"]), str(inspected.get("Name") or "")
+        # Podman answers with the first line, which may be hours away: a thread waits for it.
+        return PumpedLog(lambda: self._stream_logs(container, name, follow=follow, params={}))
+
+    def _open_log_file(
+        self, inspected: Json, *, follow: bool, tail: int | None = None
+    ) -> LogFileStream | None:
         file = find_log_file(inspected)
         if file is None:
-            return super()._open_logs(container, follow=follow, tail=tail)
+            return None
         labels = inspected["Config"].get("Labels") or {}
-        event = EngineEvent(kind="container", action="die", name=container.name, labels=labels)
+        event = EngineEvent(
+            kind="container", action="die", name=inspected["Name"].removeprefix("/"), labels=labels
+        )
         logs = LogFileStream(file, follow=follow, tail=tail)
-        self._exit_watcher.watch(file, event, logs.wake)
+        if follow:
+            self._exit_watcher.watch(file, event, logs.wake)
         return logs
 
     def events(self) -> EventStream:

@@ -12,22 +12,16 @@ line that goes on. conmon exits only when everything is written.
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from reconciler.engines.host.file_watch import FileWatch
+from reconciler.engines.host.file_log import FileLog
 from reconciler.engines.http.container_json import parse_state
 
 _READ: Final = 1 << 20
-#: Seconds between polls of a quiet file: soon after the last output, then longer; where the kernel notifies
-#: of changes, only as a safety net.
-_SHORTEST_PAUSE: Final = 0.03
-_LONGEST_PAUSE: Final = 0.25
-_LONGEST_PAUSE_NOTIFIED: Final = 10.0
 _EXIT_DIR_OPTION: Final = b"--exit-dir"
 
 
@@ -94,72 +88,49 @@ def find_log_file(inspected: Mapping[str, Any]) -> LogFile | None:
     return file if readable else None
 
 
-class LogFileStream:
-    """The output in a log file (a :class:`~reconciler.engines.protocol.LogStream`)."""
+class LogFileStream(FileLog):
+    """The output in a log file (a :class:`~reconciler.engines.protocol.LogStream` and a ``LogSource``)."""
 
-    def __init__(self, file: LogFile, *, follow: bool, tail: int | None) -> None:
-        self._file = file
-        self._follow = follow
+    def __init__(self, file: LogFile, *, follow: bool, tail: int | None = None) -> None:
+        super().__init__(file.path, follow=follow)
+        self._log = file
         self._tail = tail
-        self._closed = threading.Event()
-        self._watch: FileWatch | None = None
+        self._file: BinaryIO | None = None
+        self._rest = b""
 
-    def close(self) -> None:
-        """Ends the iteration, from any thread."""
-        self._closed.set()
-        self.wake()
+    def _take(self) -> bytes:
+        if self._file is None:
+            self._file = self._log.path.open("rb")
+            if self._tail is not None and (lines := _last_lines(self._file, self._tail)):
+                return lines
+        while True:
+            while data := self._file.read(_READ):
+                text, self._rest = decode(self._rest + data)
+                if text:
+                    return text
+            if (successor := self._successor(self._file)) is None:
+                return b""
+            # What was written between the last read and the change.
+            text, _ = decode(self._rest + self._file.read())
+            self._file.close()
+            self._file, self._rest = successor, b""
+            self._watch_again()
+            if text:
+                return text
 
-    def wake(self) -> None:
-        """Makes a waiting reader read now, from any thread."""
-        if (watch := self._watch) is not None:
-            watch.wake()
+    def _may_grow(self) -> bool:
+        return self._log.is_written()
 
-    def __iter__(self) -> Iterator[bytes]:
-        file: BinaryIO = self._file.path.open("rb")
-        watch = self._watch = FileWatch(self._file.path) if self._follow else None
-        try:
-            if self._tail is not None:
-                yield from _last_lines(file, self._tail)
-            rest = b""
-            pause = _SHORTEST_PAUSE
-            while not self._closed.is_set():
-                if watch is not None:
-                    watch.clear()
-                    if self._closed.is_set():
-                        return
-                # Asked before reading: what was written before the exit is read after it.
-                more = self._follow and self._file.is_written()
-                data = file.read(_READ)
-                if data:
-                    pause = _SHORTEST_PAUSE
-                    text, rest = decode(rest + data)
-                    if text:
-                        yield text
-                elif (successor := self._successor(file)) is not None:
-                    # What was written between the last read and the change.
-                    yield decode(rest + file.read())[0]
-                    file.close()
-                    file, rest = successor, b""
-                    if watch is not None:
-                        watch.close()
-                        watch = self._watch = FileWatch(self._file.path)
-                elif watch is None or not more:
-                    return
-                elif watch.wait(pause):
-                    pause = _SHORTEST_PAUSE
-                else:
-                    pause = min(pause * 1.5, _LONGEST_PAUSE_NOTIFIED if watch.is_notified else _LONGEST_PAUSE)
-        finally:
-            file.close()
-            if watch is not None:
-                watch.close()
+    def _release(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def _successor(self, file: BinaryIO) -> BinaryIO | None:
         """Opens the file that replaced this one: conmon begins again at containers.conf's `log_size_max`."""
         try:
-            if self._file.path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            if self._log.path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 return None
-            return self._file.path.open("rb")
+            return self._log.path.open("rb")
         except OSError:
             return None  # the container was removed
 
@@ -177,8 +148,8 @@ def _text(line: bytes) -> bytes:
     return parts[3] if parts[2].startswith(b"P") else parts[3] + b"\n"
 
 
-def _last_lines(file: BinaryIO, count: int) -> Iterator[bytes]:
-    """Yields the last lines of the file; a line in pieces counts as one."""
+def _last_lines(file: BinaryIO, count: int) -> bytes:
+    """Returns the last lines of the file; a line in pieces counts as one."""
     lines: deque[bytes] = deque(maxlen=max(count, 0))
     pieces = b""
     position = 0
@@ -193,4 +164,4 @@ def _last_lines(file: BinaryIO, count: int) -> Iterator[bytes]:
     if pieces:
         lines.append(pieces)
     file.seek(position)
-    yield b"".join(lines)
+    return b"".join(lines)

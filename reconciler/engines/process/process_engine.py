@@ -43,6 +43,7 @@ from reconciler.engines.protocol import (
     ContainerState,
     EngineInfo,
     EventStream,
+    LogSource,
     LogStream,
     NetworkState,
     PullProgress,
@@ -349,6 +350,19 @@ class ProcessEngine:
             NotFound: it was removed.
             EngineError: too many files are open to follow a further one.
         """
+        return self._log(container, follow=follow, tail=tail)
+
+    @_map_errors
+    def open_log(self, container: str, *, follow: bool) -> LogSource:
+        """Opens the container's output; with ``follow`` until the container has exited.
+
+        Raises:
+            NotFound: it was removed.
+            EngineError: too many files are open to follow a further one.
+        """
+        return self._log(container, follow=follow, tail=None)
+
+    def _log(self, container: str, *, follow: bool, tail: int | None) -> ContainerLog:
         if follow and not may_open_more():
             raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
         home, spec = self._containers.find(container)

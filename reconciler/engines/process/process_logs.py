@@ -1,25 +1,19 @@
-"""A container's log as a stream: a plain file, read as it grows, that another thread may close.
-
-The kernel notifies of changes; where it does not, the file is polled every 50 ms.
-"""
+"""A container's log: a plain file, read as it grows (:mod:`~reconciler.engines.host.file_log`)."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from reconciler.engines.host.file_watch import FileWatch
+from reconciler.engines.host.file_log import FileLog
 
-_POLL: Final = 0.05
-#: Seconds between polls where the kernel notifies of changes: an exit need not change the file.
-_MAX_POLL: Final = 2.0
-_CHUNK: Final = 64 * 1024
+_CHUNK: Final = 256 * 1024
 
 
-class ContainerLog:
+class ContainerLog(FileLog):
     """Bytes of a log file from its beginning, or from its last ``tail`` lines.
 
     Args:
@@ -29,55 +23,32 @@ class ContainerLog:
         has_ended: whether nothing will be written any more.
     """
 
+    #: An exit need not change the file.
+    longest_pause = 2.0
+
     def __init__(self, path: Path, *, follow: bool, tail: int | None, has_ended: Callable[[], bool]) -> None:
         self._fd = os.open(path, os.O_RDONLY)
+        super().__init__(path, follow=follow)
         self._has_ended = has_ended
-        self._watch = FileWatch(path) if follow else None
-        self._closed = threading.Event()
         self._lock = threading.Lock()
         if tail is not None:
             os.lseek(self._fd, _find_tail(self._fd, tail), os.SEEK_SET)
 
-    def __iter__(self) -> Iterator[bytes]:
-        watch = self._watch
-        last = watch is None
-        pause = _POLL
-        try:
-            while not self._closed.is_set():
-                if watch is not None:
-                    watch.clear()
-                    if self._closed.is_set():
-                        return
-                if data := os.read(self._fd, _CHUNK):
-                    pause = _POLL
-                    yield data
-                elif last or watch is None:
-                    return
-                elif os.fstat(self._fd).st_nlink == 0 or self._has_ended():
-                    last = True  # what was written before the end is still to be read
-                elif watch.wait(pause) or not watch.is_notified:
-                    pause = _POLL
-                else:
-                    pause = min(pause * 1.5, _MAX_POLL)
-        finally:
-            self._release()
+    def _take(self) -> bytes:
+        return os.read(self._fd, _CHUNK)
+
+    def _may_grow(self) -> bool:
+        return os.fstat(self._fd).st_nlink > 0 and not self._has_ended()
 
     def _release(self) -> None:
         with self._lock:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
-                if self._watch is not None:
-                    self._watch.close()
-
-    def close(self) -> None:
-        """Ends the iteration, from any thread."""
-        self._closed.set()
-        if self._watch is not None:
-            self._watch.wake()
 
     def __del__(self) -> None:
-        self._release()
+        if hasattr(self, "_lock"):
+            self._release()
 
 
 def _find_tail(fd: int, lines: int) -> int:

@@ -73,7 +73,7 @@ def test_lines_that_cannot_be_read_again_are_forgotten() -> None:
 
     for second in range(60):
         for number in range(100):
-            recent.add(f"2026-11-23T10:00:{second:02}.{number:09d}Z line\n".encode())
+            recent.add([f"2026-11-23T10:00:{second:02}.{number:09d}Z line\n".encode()])
 
     assert recent.count().total() == 200, "the last two seconds: the window reaches into the one before"
 

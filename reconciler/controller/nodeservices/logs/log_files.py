@@ -1,9 +1,10 @@
 """The kept log file of a container: how it is written, continued, and read at its end.
 
-A file is always a prefix of the log that the engine has (see :mod:`.log_reader`). The runs of one container
+A file is always a prefix of the log that the engine has (see :mod:`.log_copy`). The runs of one container
 in an attempt follow one another in the file; where each begins is kept beside it, in
 ``.<container>.log.json``: ``[[container id, first byte], ...]``. A run ends where the next begins, so the
-index does not change while a log grows, and a crash at any point leaves file and index true.
+index does not change while a log grows, and a crash at any point leaves file and index true. A run that is
+whole is followed by an entry ``[<container id>@<end>, size]``: the next daemon need not read it again.
 """
 
 from __future__ import annotations
@@ -68,11 +69,37 @@ class LogFile:
         """
         os.close(self._open())
 
-    def writer(self, *, complete: bool) -> LogWriter:
-        """Returns a writer that continues at the file's end.
+    def is_whole(self, ended_at: float) -> bool:
+        """Returns whether the run that ended then (seconds since the epoch) is on disk to its end."""
+        mark = self._end_mark(ended_at)
+        return any(run == mark and end <= self.size() for run, end in self._load_index()) and self._exists()
 
-        Args:
-            complete: see :class:`LogWriter`.
+    def mark_whole(self, ended_at: float) -> None:
+        """Remembers that the run that ended then is on disk to its end.
+
+        Raises:
+            StateError: the index cannot be written.
+        """
+        mark = self._end_mark(ended_at)
+        runs = [(run, base) for run, base in self._load_index() if run != mark]
+        after = [number for number, (run, _) in enumerate(runs) if run == self._id]
+        if after and after[-1] + 1 < len(runs):
+            runs.insert(after[-1] + 1, (mark, runs[after[-1] + 1][1]))
+        else:
+            runs.append((mark, self.size()))
+        self._save_index(runs)
+
+    def _end_mark(self, ended_at: float) -> str:
+        return f"{self._id}@{ended_at!r}"
+
+    def _exists(self) -> bool:
+        try:
+            return self.path.is_file()
+        except OSError:
+            return False
+
+    def writer(self) -> LogWriter:
+        """Returns a writer that continues at the file's end.
 
         Raises:
             OSError: the file cannot be opened (no space, no permission).
@@ -84,7 +111,7 @@ class LogFile:
         except BaseException:
             os.close(fd)
             raise
-        return LogWriter(fd, base, end, complete=complete)
+        return LogWriter(fd, base, end)
 
     def _open(self) -> int:
         folder = prepare_folder(self._location, self._log_dir)
@@ -99,6 +126,10 @@ class LogFile:
         """Returns where this run's bytes begin and end; adds the run to the index where it is new."""
         size = os.fstat(fd).st_size
         runs = self._load_index()
+        if runs and runs[-1][0].startswith(f"{self._id}@"):
+            # It was whole, and runs again, or somebody has cut the file.
+            del runs[-1]
+            self._save_index(runs)
         for position, (run, base) in enumerate(runs):
             if run == self._id and base <= size:
                 # Another run follows: this one cannot grow, whatever more its log has.
@@ -106,8 +137,11 @@ class LogFile:
         if size and os.pread(fd, 1, size - 1) != b"\n":
             size += os.write(fd, b"\n")
         runs = [*(run for run in runs if run[0] != self._id and run[1] <= size), (self._id, size)]
-        write_atomically(self._index, json.dumps(runs).encode(), mode=FILE_MODE, durable=False)
+        self._save_index(runs)
         return size, size
+
+    def _save_index(self, runs: list[tuple[str, int]]) -> None:
+        write_atomically(self._index, json.dumps(runs).encode(), mode=FILE_MODE, durable=False)
 
     def _load_index(self) -> list[tuple[str, int]]:
         """Returns container ids and where each one's bytes begin, in order; empty when lost or damaged."""
@@ -129,49 +163,62 @@ class LogWriter:
         fd: the open file; :meth:`close` closes it.
         base: where the run's bytes begin.
         end: where they end so far.
-        complete: the log was followed to its end: a beginning that differs has been rotated away since, and
-            nothing is missing.
     """
 
-    def __init__(self, fd: int, base: int, end: int, *, complete: bool) -> None:
-        self._complete = complete
+    def __init__(self, fd: int, base: int, end: int) -> None:
         self._fd = fd
         self._base = base
         self._skip = end - base
         self._compare = 0 if self._skip == sys.maxsize else min(self._skip, COMPARED_BYTES)
         self._head = b""
+        self._unwritten = b""
 
     def feed(self, chunk: bytes) -> None:
         """Takes the next bytes of the stream.
 
         Raises:
-            OSError: the write failed; what was written of the chunk stays.
+            OSError: the write failed; nothing is lost: :meth:`drain` goes on with it.
         """
         if self._compare:
             self._head += chunk
             if len(self._head) < self._compare:
                 return
             chunk = self._check_head()
-        self._write_new(chunk)
+        self._add_new(chunk)
+        self.drain()
+
+    def drain(self) -> None:
+        """Writes what could not be written before.
+
+        Raises:
+            OSError: the write failed.
+        """
+        view = memoryview(self._unwritten)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        finally:
+            self._unwritten = bytes(view)
 
     def end(self) -> None:
         """Takes the stream's end: writes what is held back, and syncs the file to disk.
 
         Raises:
-            OSError: the write failed.
+            OSError: a write failed; to be called again.
         """
         if self._head:
-            self._write_new(self._check_head())
+            self._add_new(self._check_head())
+        self.drain()
         os.fsync(self._fd)
 
     def close(self) -> None:
         """Closes the file."""
         os.close(self._fd)
 
-    def _write_new(self, chunk: bytes) -> None:
+    def _add_new(self, chunk: bytes) -> None:
         skipped = min(self._skip, len(chunk))
         self._skip -= skipped
-        self._write(chunk[skipped:])
+        self._unwritten += chunk[skipped:]
 
     def _check_head(self) -> bytes:
         """Compares the held back first bytes with the file's, and returns them."""
@@ -179,9 +226,8 @@ class LogWriter:
         kept = os.pread(self._fd, self._compare, self._base)
         self._compare = 0
         if head[: len(kept)] != kept[: len(head)] and not self._continues_after_marker(head):
-            self._skip = sys.maxsize if self._complete else 0
-            if not self._complete:
-                self._write(ROTATED)
+            self._skip = 0
+            self._unwritten += ROTATED
         return head
 
     def _continues_after_marker(self, head: bytes) -> bool:
@@ -195,11 +241,6 @@ class LogWriter:
             return False
         self._skip = len(after)
         return True
-
-    def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
 
 
 def tail(path: Path, lines: int) -> list[str]:

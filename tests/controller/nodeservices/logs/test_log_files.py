@@ -15,7 +15,7 @@ CUTS = st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 1500)), max_size=
 
 def read_to(file, log, end, step):
     """Feeds the log from its beginning up to ``end``, ``step`` bytes at a time."""
-    writer = file.writer(complete=False)
+    writer = file.writer()
     for start in range(0, min(end, len(log)), step):
         writer.feed(log[start : min(start + step, end)])
     if end >= len(log):
