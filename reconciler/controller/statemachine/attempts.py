@@ -17,6 +17,8 @@ BACKOFF_LIMIT: Final = 360.0
 PROBLEM_BACKOFF: Final = 1.0
 #: A busy engine: after 0.2 s, 0.4 s, 0.8 s, ...; mostly it is another container's end that is under way.
 BUSY_BACKOFF: Final = 0.2
+#: Seconds before its time at which a problem is due: two clocks that are added up round.
+ROUNDING: Final = 0.00001
 PROBLEM_LIMIT: Final = 60.0
 #: A gang restart waits 1 s, 2 s, 4 s, ... 6 min (this project's; JobSet has none).
 GANG_BACKOFF: Final = 1.0
@@ -93,7 +95,7 @@ def record_problem(record: Record, reason: str, message: str, *, now: float) -> 
     old = record.problem
     busy = reason == ENGINE_BUSY
     same = old is not None and old.reason == reason and (busy or old.message == message)
-    if old is not None and same and now < old.retry_at:
+    if old is not None and same and now < old.retry_at - ROUNDING:
         # Asked again before its time (an image the puller waits for): that was no further try.
         return record
     count = old.count + 1 if old is not None and same else 1

@@ -23,7 +23,7 @@ from reconciler.controller.statemachine.actions import (
     Stop,
 )
 from reconciler.controller.statemachine.adoption import adopt_containers
-from reconciler.controller.statemachine.attempts import restart_gang
+from reconciler.controller.statemachine.attempts import ROUNDING, restart_gang
 from reconciler.controller.statemachine.exits import observe_exits
 from reconciler.controller.statemachine.failures.deadlines import expired_step, job_deadline, next_deadline
 from reconciler.controller.statemachine.failures.failure_policy import (
@@ -199,7 +199,7 @@ def _advance(
         return _wind_up(plan, observed, refuse_job(record, observed.refusal, now=now), now, options)
     if not record.admitted:
         return Decision(record=record, actions=(*actions, Admit()), requeue_at=requeue_at)
-    if (held := _held_until(record)) > now:
+    if (held := _held_until(record)) > now + ROUNDING:
         return Decision(record=record, actions=tuple(actions), requeue_at=_earliest(requeue_at, held))
     actions.append(EnsureNetwork())
     if images := select_missing_images(plan, launches, observed, pull_policy=options.pull_policy):
@@ -245,7 +245,7 @@ def _wind_up(
     if options.auto_remove or (expires is not None and now >= expires):
         if record.cleaned and not observed.containers and observed.network is None:
             return Decision(record=record)
-        if not observed.containers and (held := _held_until(record)) > now:
+        if not observed.containers and (held := _held_until(record)) > now + ROUNDING:
             return Decision(record=record, requeue_at=held)
         if observed.must_stay(observed.containers):
             return Decision(record=record)
