@@ -16,6 +16,7 @@ from reconciler.config.settings import Settings
 from reconciler.controller.clock import HostClock, rebase
 from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.enforcement.enforcer import PolicyEnforcer
+from reconciler.controller.enforcement.host_paths import HostPathUnansweredError
 from reconciler.controller.plan_cache import build_plan
 from reconciler.controller.statemachine.acceptance import DesiredJob, accept_manifest, pin_runtime
 from reconciler.controller.statemachine.actions import (
@@ -156,7 +157,11 @@ class _DryRun:
             plan = build_plan(record)
         except PlanError as error:
             return [_refuse_job(key, str(error))]
-        changes = self._decide(plan, record, self._observe(plan, record), now)
+        try:
+            observed = self._observe(plan, record)
+        except HostPathUnansweredError as error:
+            return [Change(verb="wait", kind="job", name=desired.name, job=key, reason=str(error))]
+        changes = self._decide(plan, record, observed, now)
         return [*changes, _refuse_job(key, record.rejected)] if record.rejected else changes
 
     def _observe(self, plan: JobPlan, record: Record) -> Observed:
