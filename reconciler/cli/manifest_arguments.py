@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -12,8 +13,9 @@ from typing import Final
 from reconciler import api  # its names import the models when they are first used
 from reconciler.api import Document
 from reconciler.api.faults import Fault
+from reconciler.common.host_looks import LOOKS, ResolvedPath, UnansweredError
 from reconciler.common.mappings import mapping_at
-from reconciler.common.path_presence import is_absent, is_folder
+from reconciler.common.path_presence import is_absent
 from reconciler.common.regular_files import LARGE_FILE, read_regular_file
 from reconciler.common.unicode_text import escape_bytes
 from reconciler.sources.folder.manifest_files import is_inside, list_manifest_files
@@ -132,16 +134,19 @@ def _list_files(paths: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]
     files: list[str] = []
     missing: list[tuple[str, str]] = []
     for path in paths:
-        if path != STDIN and is_folder(path):
+        found = LOOKS.resolve([path])[0] if path != STDIN else ResolvedPath(real=path)
+        if isinstance(found.error, UnansweredError):
+            missing.append((path, f"it cannot be read: {found.error.strerror}"))
+        elif found.facts is not None and stat.S_ISDIR(found.facts.st_mode):
             layout = list_manifest_files(path.rstrip("/") or "/")
             files += layout.files
             missing += layout.unreadable.items()
             if layout.state != "ok" and not layout.unreadable:
                 missing.append((path, layout.reason))
-        elif path != STDIN and is_absent(path):
-            missing.append((path, "there is no such file or folder"))
-        else:
+        elif path == STDIN or path.startswith(PIPES) or not is_absent(path):
             files.append(path)
+        else:
+            missing.append((path, "there is no such file or folder"))
     return list(dict.fromkeys(files)), missing
 
 
@@ -158,4 +163,4 @@ def _read_bytes(path: str) -> bytes:
     if path.startswith(PIPES):
         with Path(path).open("rb") as file:
             return file.read(LARGE_FILE)
-    return read_regular_file(path, limit=LARGE_FILE)
+    return LOOKS.run(path, lambda _: read_regular_file(path, limit=LARGE_FILE))

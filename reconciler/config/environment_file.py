@@ -97,6 +97,8 @@ class EnvironmentFile:
             if not equals or not _NAME.fullmatch(name):
                 raise ConfigError(f"{place}: this line is not of the form NAME=value.")
             values[name] = _unquote(value.strip(), place)
+            if "\0" in value:
+                raise ConfigError(f"{place}: the value of {name} holds a zero byte.")
             lines[name] = number
         return values, lines
 

@@ -93,6 +93,8 @@ def _read_entries(path: Path) -> Iterable[tuple[str, int, yaml.Node, Any]]:
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or "it cannot be read"
         raise ConfigError(f"{path}:{line}: this is not YAML: {problem}.") from None
+    except RecursionError:
+        raise ConfigError(f"{path}:1: this is not YAML: it is nested too deeply.") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path} cannot be read: {reason}.") from None

@@ -16,6 +16,7 @@ from reconciler.config.settings import Settings
 from reconciler.controller.clock import HostClock, rebase
 from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.enforcement.enforcer import PolicyEnforcer
+from reconciler.controller.enforcement.host_paths import HostPathUnansweredError
 from reconciler.controller.engine_session import has_started
 from reconciler.controller.plan_cache import build_plan
 from reconciler.controller.statemachine.acceptance import DesiredJob, accept_manifest, pin_runtime
@@ -184,7 +185,10 @@ class _DryRun:
             plan = build_plan(record)
         except PlanError as error:
             return [_refuse_job(key, str(error))]
-        observed = self._observe(plan, record)
+        try:
+            observed = self._observe(plan, record)
+        except HostPathUnansweredError as error:
+            return [Change(verb="wait", kind="job", name=desired.name, job=key, reason=str(error))]
         if record.unseen:
             record = take_over(observed, record)
             plan = build_plan(record)

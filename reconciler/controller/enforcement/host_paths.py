@@ -56,14 +56,16 @@ def resolve_host_paths(settings: Settings, policy: Policy, socket: str) -> HostP
         own["the engine's socket"] = Path(address.removeprefix("unix://"))
     named = [(each.path, each.read_only) for each in policy.host_paths] + load_client_grants(settings.grants)
     config = [] if settings.config_file is None else [settings.config_file]
-    found = LOOKS.resolve([str(path) for path in (*own.values(), Path.home(), *config)])
+    found = LOOKS.resolve([str(path) for path in (*own.values(), *config)])
     real = [_require_answer(each).real for each in found]
     protected = dict(zip(own, real, strict=False))
-    manifests, home = protected.pop(""), real[len(own)]
+    manifests = protected.pop("")
     config_file = real[-1] if config else ""
-    allowed = zip(LOOKS.resolve([path for path, _ in named]), named, strict=True)
+    # The home folder is only compared, and what is allowed there is allowed when it answers again.
+    home, *others = LOOKS.resolve([str(Path.home()), *(path for path, _ in named)])
+    allowed = zip(others, named, strict=True)
     return HostPaths(
-        workspace=_workspace(config_file, manifests, home),
+        workspace=_workspace(config_file, manifests, home.real),
         manifests=manifests,
         config=config_file,
         protected=protected,

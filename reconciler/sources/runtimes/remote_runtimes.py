@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from reconciler.api.faults import Fault
+from reconciler.common.host_looks import LOOKS, Step, UnansweredError
 from reconciler.common.os_errors import describe_os_error
-from reconciler.common.path_presence import is_folder
 from reconciler.common.regular_files import LARGE_FILE, read_regular_file
 from reconciler.common.unicode_text import decode_json
 from reconciler.common.xdg_folders import xdg_folder
 from reconciler.errors import ReconcilerError
 from reconciler.sources.folder.catalog import RUNTIME_KINDS
 from reconciler.sources.folder.manifest_files import list_manifest_files
+from reconciler.sources.folder.manifest_reader import unreadable_fault
 from reconciler.sources.runtimes.http_cache import CachedFetcher, FetchedFile, FetchError
 from reconciler.state.sidecar_files import MANIFEST_SUFFIXES
 
@@ -217,10 +220,16 @@ def _path_of(source: str) -> Path:
 
 
 def _from_disk(path: Path) -> Iterator[LoadedFile]:
-    from reconciler.api import load  # noqa: PLC0415
+    from reconciler.api import LoadedFile, load  # noqa: PLC0415
 
-    if is_folder(path):
+    found = LOOKS.resolve([str(path)])[0]
+    if isinstance(found.error, UnansweredError):
+        raise FetchError(f"{path} cannot be read: {found.error.strerror}.")
+    if found.facts is not None and stat.S_ISDIR(found.facts.st_mode):
         listing = list_manifest_files(str(path))
+        if listing.unreadable:
+            name, reason = next(iter(listing.unreadable.items()))
+            yield LoadedFile(faults=(unreadable_fault(name, reason),))
         files = [Path(name) for name in listing.files]
         if not files:
             raise FetchError(f"{path} holds no YAML or JSON file.")
@@ -228,10 +237,14 @@ def _from_disk(path: Path) -> Iterator[LoadedFile]:
         files = [path]
     for file in files:
         try:
-            data = read_regular_file(file, limit=LARGE_FILE)
+            data = LOOKS.run(str(file), partial(_read, file))
         except OSError as error:
             raise FetchError(f"{file} cannot be read: {error.strerror}.") from error
         yield load(data, str(file))
+
+
+def _read(file: Path, _step: Step) -> bytes:
+    return read_regular_file(file, limit=LARGE_FILE)
 
 
 def _parse_listing(source: str, listing: bytes) -> list[str]:
