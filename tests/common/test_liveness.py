@@ -119,3 +119,23 @@ def test_a_step_without_limit_is_never_overdue(clock: Clock, liveness: Liveness)
     with liveness.track("the pass"), allow_time(NO_LIMIT, "the rest of a log"):
         clock.now += 1e9
         assert liveness.overdue() == []
+
+
+def test_a_step_that_takes_longer_than_usual_is_named_with_what_it_is_for() -> None:
+    now = [0.0]
+    liveness = Liveness(clock=lambda: now[0])
+
+    with liveness.track("the pass over default/demo", about="default/demo"):
+        with allow_time(60.0, "a call of Podman to list containers", slow_after=10.0):
+            now[0] = 9.0
+            assert liveness.slow() == []
+            now[0] = 11.0
+            (slow,) = liveness.slow()
+            assert liveness.overdue() == []
+        assert liveness.slow() == []
+
+    assert (slow.about, slow.name, slow.seconds) == (
+        "default/demo",
+        "a call of Podman to list containers",
+        11.0,
+    )

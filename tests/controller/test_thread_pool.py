@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from reconciler.common.liveness import Liveness
 from reconciler.controller.thread_pool import DaemonThreadPool
 
 
@@ -68,3 +69,45 @@ def test_a_busy_pool_does_not_keep_the_program_from_ending() -> None:
     done = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
 
     assert done.returncode == 0
+
+
+def test_tasks_that_wait_make_room_for_others() -> None:
+    pool = DaemonThreadPool(2, "test", limit=8, patience=0.05)
+    gate = threading.Event()
+    hanging = [pool.submit(gate.wait, 30) for _ in range(4)]
+
+    assert pool.submit(lambda: 7).result(timeout=10) == 7
+
+    gate.set()
+    assert all(future.result(timeout=10) for future in hanging)
+
+
+def test_one_subject_has_its_share_however_many_of_its_tasks_hang() -> None:
+    pool = DaemonThreadPool(4, "test", limit=6, share=3, patience=0.05)
+    liveness, gate = Liveness(), threading.Event()
+    with liveness.track("a pass", about="default/hung"):
+        hanging = [pool.submit(gate.wait, 30) for _ in range(10)]
+
+    with liveness.track("a pass", about="default/other"):
+        others = [pool.submit(lambda number=number: number) for number in range(5)]
+        assert [future.result(timeout=10) for future in others] == [0, 1, 2, 3, 4]
+
+    assert sum(future.running() for future in hanging) == 3
+    gate.set()
+    assert all(future.result(timeout=10) for future in hanging)
+
+
+def test_subjects_take_turns() -> None:
+    pool = DaemonThreadPool(1, "test")
+    liveness, gate, order = Liveness(), threading.Event(), list[str]()
+    first = pool.submit(gate.wait, 30)
+    futures = []
+    for subject, tasks in (("many", 3), ("few", 1)):
+        with liveness.track("a pass", about=subject):
+            futures += [pool.submit(order.append, subject) for _ in range(tasks)]
+
+    gate.set()
+    for future in (first, *futures):
+        future.result(timeout=10)
+
+    assert order == ["many", "few", "many", "many"]

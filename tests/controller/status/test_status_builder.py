@@ -168,16 +168,17 @@ def test_a_refused_change_and_faults_of_the_file_are_errors_beside_the_status() 
     ]
 
 
-def test_a_taken_name_is_a_condition_while_it_lasts() -> None:
+@pytest.mark.parametrize(("kind", "reason"), [("Blocked", "NameTaken"), ("EngineFailing", "EngineError")])
+def test_what_blocks_a_job_is_a_condition_while_it_lasts(kind: str, reason: str) -> None:
     job = simulate(NODE)
-    problem = Problem(reason="NameTaken", message="demo-net belongs to somebody else", since=60.0)
+    problem = Problem(reason=reason, message="demo-net belongs to somebody else", since=60.0)
     held = job.record.model_copy(update={"problem": problem})
     status = build_status(job.plan, job.observed(), held, StatusContext())["status"]
     assert status["conditions"] == [
         {
-            "type": "Blocked",
+            "type": kind,
             "status": "True",
-            "reason": "NameTaken",
+            "reason": reason,
             "message": "demo-net belongs to somebody else",
             "lastTransitionTime": "1970-01-01T00:01:00.000Z",
         }

@@ -137,7 +137,7 @@ def _describe(error: ErrorDetails, body: bytes) -> str:
         return f"it is no JSON, or none that can be read; it begins with {quote(body)}"
     if error["type"] == "missing":
         return f"{field} is missing"
-    expected = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    expected = error["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
     expected = expected[0].lower() + expected[1:]
     if not expected.startswith("should"):
         expected = f"is wrong ({expected})"
