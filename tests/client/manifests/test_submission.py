@@ -227,3 +227,33 @@ def test_importing_the_client_imports_neither_pydantic_nor_yaml() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def _runtime_named(container: str) -> Any:
+    """A runtime whose step trains in a container of that name, without the trainer's label."""
+    pod = {"containers": [{"name": container, "image": "any"}]}
+    steps = [{"name": "node", "template": {"spec": {"template": {"spec": pod}}}}]
+    raw = {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "ClusterTrainingRuntime",
+        "metadata": {"name": "own", "labels": {"trainer.kubeflow.org/framework": "torch"}},
+        "spec": {"mlPolicy": {"numNodes": 1, "torch": {}}, "template": {"spec": {"replicatedJobs": steps}}},
+    }
+    return load(yaml.safe_dump(raw).encode(), "own.yaml").documents[0]
+
+
+def test_a_function_that_no_container_would_run_is_refused() -> None:
+    document, other = _runtime_named("node"), _runtime_named("main")
+    submission = build_submission(
+        runtime=parse_runtime(document.raw),
+        document=document,
+        initializer=None,
+        trainer=CustomTrainer(func=train),
+        options=None,
+        namespace="default",
+        config=CONFIG,
+    )
+
+    assert render_checked(submission, file="job.yaml", runtimes=[document])
+    with pytest.raises(InvalidRequest, match="no container 'node'"):
+        render_checked(submission, file="job.yaml", runtimes=[other])

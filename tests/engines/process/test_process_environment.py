@@ -460,12 +460,34 @@ def test_a_missing_device_is_refused(bench):
         bench.create("true", devices={"nvidia.com/gpu": ("99",)})
 
 
-def test_only_assigned_devices_are_visible(state_dir, bench_of, tmp_path, monkeypatch):
+@pytest.fixture
+def four_gpus(tmp_path, monkeypatch):
+    """A machine with four NVIDIA GPUs, as far as ``nvidia-smi`` says."""
     smi = tmp_path / "bin" / "nvidia-smi"
     smi.parent.mkdir()
     smi.write_text("#!/bin/sh\nprintf '0\\n1\\n2\\n3\\n'\n")
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", f"{smi.parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize(
+    ("choice", "visible"),
+    [("0", "1"), ("1", "3"), ("1,0", "3,1"), ("2", ""), ("", ""), ("-1", ""), ("all", "1,3")],
+)
+def test_a_manifest_chooses_among_the_assigned_devices_only(state_dir, bench_of, choice, visible):
+    bench = bench_of(ProcessEngine(state_dir))
+
+    shown = bench.run(
+        "sh", "-c", "echo $CUDA_VISIBLE_DEVICES", devices={"nvidia.com/gpu": ("1", "3")},
+        env={"CUDA_VISIBLE_DEVICES": choice},
+    )  # fmt: skip
+
+    assert shown == f"{visible}\n"
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_only_assigned_devices_are_visible(state_dir, bench_of):
     bench = bench_of(ProcessEngine(state_dir))
 
     inventory = bench.engine.devices()

@@ -407,3 +407,12 @@ def test_github_enterprise_by_its_usual_variables():
     assert (github.api, github.raw) == ("https://git.example/api/v3", "https://git.example/raw")
     assert set(github.headers) == {"git.example"}
     assert GitHub.from_environment({}) == GitHub()
+
+
+@pytest.mark.parametrize("name", ["plain", "flux-distributed", "mpi-distributed"])
+def test_our_own_runtimes_give_up_after_one_retry(name):
+    (document,) = (d for d in load_builtin_runtimes() if d.name == name)
+
+    steps = document.raw["spec"]["template"]["spec"]["replicatedJobs"]
+
+    assert {step["template"]["spec"].get("backoffLimit") for step in steps} == {1}
