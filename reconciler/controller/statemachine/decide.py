@@ -43,12 +43,12 @@ from reconciler.controller.statemachine.failures.step_failure import (
     StepFailure,
     describe_first_failure,
 )
+from reconciler.controller.statemachine.job_end.kept_logs import hold_end, record_logs
+from reconciler.controller.statemachine.job_end.success_policy import apply_success_policy
 from reconciler.controller.statemachine.job_view import JobView, build_job_view, dependencies_met
-from reconciler.controller.statemachine.kept_logs import hold_end, record_logs
 from reconciler.controller.statemachine.observation import Observed
 from reconciler.controller.statemachine.ownership import record_strays
 from reconciler.controller.statemachine.start_order import select_launches, select_missing_images
-from reconciler.controller.statemachine.success_policy import apply_success_policy
 from reconciler.controller.statemachine.suspension import apply_preemption, apply_suspension
 from reconciler.engines.protocol import ContainerState
 from reconciler.names import ANNOTATION_RESTART_SCOPE

@@ -28,7 +28,7 @@ from reconciler.engines.http.http_api import CALL_SECONDS
 from reconciler.engines.http.http_engine import HttpEngine, auth_header
 from reconciler.engines.http.http_objects import WORK_SECONDS, Json
 from reconciler.engines.http.inspect_cache import InspectCache
-from reconciler.engines.http.polled_logs import PolledLog, PumpedLog
+from reconciler.engines.http.polled_logs.log_sources import PolledLog, PumpedLog
 from reconciler.engines.http.response_streams import ItemStream, RawStream, iter_frames
 from reconciler.engines.protocol import (
     ContainerState,

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from reconciler.engines.http.container_json import parse_time
-from reconciler.engines.http.polled_body import PolledBody
-from reconciler.engines.http.polled_logs import PolledLog
+from reconciler.engines.http.polled_logs.log_sources import PolledLog
+from reconciler.engines.http.polled_logs.polled_body import PolledBody
 from reconciler.engines.http.response_streams import RawStream, iter_frames
 
 #: Seconds before the newest line that are read again.

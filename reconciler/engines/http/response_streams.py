@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from reconciler.engines.http.polled_body import PolledBody
+from reconciler.engines.http.polled_logs.polled_body import PolledBody
 from reconciler.errors import EngineError
 
 _READ = 65536

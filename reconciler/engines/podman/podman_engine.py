@@ -23,7 +23,7 @@ from reconciler.engines.http.error_mapping import ApiError
 from reconciler.engines.http.http_engine import HttpEngine, auth_header
 from reconciler.engines.http.http_objects import WORK_SECONDS, Json
 from reconciler.engines.http.inspect_cache import InspectCache
-from reconciler.engines.http.polled_logs import PumpedLog
+from reconciler.engines.http.polled_logs.log_sources import PumpedLog
 from reconciler.engines.podman import podman_answers, rootless_limits
 from reconciler.engines.podman.conmon_exits import ConmonExitWatcher
 from reconciler.engines.podman.podman_api import PodmanApi

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from reconciler.engines.http.polled_body import PolledBody
+from reconciler.engines.http.polled_logs.polled_body import PolledBody
 from reconciler.engines.http.response_streams import RawStream, iter_frames
 from reconciler.errors import EngineError
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.controller.statemachine.decide import DecisionOptions
-from reconciler.controller.statemachine.kept_logs import STOP_LIMIT
+from reconciler.controller.statemachine.job_end.kept_logs import STOP_LIMIT
 from reconciler.controller.statemachine.observation import LogState
 from tests.controller.timelines import SimulatedJob, node, simulate
 
