@@ -48,7 +48,7 @@ def test_a_folder_that_is_closed_while_its_job_ends_shows_the_end_when_it_is_ope
         folder.chmod(0)
         try:
             flags.raise_flag()
-            eventually(lambda: "status write failed" in daemon.text(), "the log says it")
+            eventually(lambda: "Permission denied" in daemon.text(), "the log says it")
             # Another round over everything finds the folder closed.
             run_another(ordinary)
         finally:
