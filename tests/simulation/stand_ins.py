@@ -68,7 +68,10 @@ class SimulatedLogCollector:
         return bool(self.wakes)
 
     def state(self, container_id: str) -> LogState | None:
-        return self._states.get(container_id)
+        state = self._states.get(container_id)
+        if state is not None and state.progress == "reading" and not self._engine.world.find(container_id):
+            return LogState("lost", "It was removed.")
+        return state
 
     def finish(self, container_id: str, place: LogLocation, *, ended_at: float | None) -> LogState:
         state = self._finish(container_id, place, ended_at)
