@@ -22,6 +22,7 @@ import fcntl
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ from reconciler.errors import StateError
 from reconciler.state.atomic_files import state_error
 from reconciler.state.state_directory import prepare_state_directory
 
+#: Seconds after which a lock that somebody has is somebody's indeed, and not only looked at.
+LOCK_PATIENCE: Final = 0.1
 _LOCKED: Final = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 #: Connections of those that ask for the holder; they stay in the queue, because nothing accepts them.
 _BACKLOG: Final = 64
@@ -81,7 +84,7 @@ def lock_file(path: Path, *, command: str) -> Iterator[None]:
         raise state_error("open the lock", path, error) from error
     with os.fdopen(fd, "r+b"):
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_patiently(fd)
         except OSError as error:
             if error.errno in _LOCKED:
                 who = describe_holder(path) or "another process"
@@ -103,6 +106,24 @@ def lock_file(path: Path, *, command: str) -> Iterator[None]:
                 os.ftruncate(fd, 0)
 
 
+def _lock_patiently(fd: int) -> None:
+    """Takes the lock; who only looks (:func:`find_holder`) has it for less than the patience.
+
+    Raises:
+        OSError: another process holds it.
+    """
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _LOCKED or time.monotonic() >= deadline:
+                raise
+            time.sleep(LOCK_PATIENCE / 10)
+        else:
+            return
+
+
 def describe_holder(path: Path) -> str:
     """Who holds a lock file (``pid 12, "reconciler run", since ...``); "" when it does not say."""
     try:
@@ -110,6 +131,29 @@ def describe_holder(path: Path) -> str:
     except OSError:
         return ""
     return f'pid {lines[0]}, "{lines[2]}", since {lines[1]}' if len(lines) >= 3 else ""
+
+
+def find_holder(path: Path) -> str:
+    """Who holds a lock file now; "" where nobody does, whatever its text says of a process that was killed.
+
+    A lock that is free is taken for a moment, so this is asked only of one whose process is gone, or may be
+    another's by now: a daemon that starts in that moment tries again.
+    """
+    described = describe_holder(path)
+    if not described:
+        return ""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return described
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return described if error.errno in _LOCKED else ""
+    else:
+        return ""
+    finally:
+        os.close(fd)
 
 
 @contextmanager

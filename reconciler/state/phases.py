@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from reconciler.state.record import Record
 
 #: The phase of a job that ``spec.suspend`` has stopped; one that was preempted is Queued.
 SUSPENDED: Final = "Suspended"
@@ -25,3 +28,16 @@ PHASES: Final = (
 FINISHED_PHASES: Final = frozenset({"Complete", "Failed"})
 #: The same, and the phase of a manifest that cannot be used.
 ENDED_PHASES: Final = FINISHED_PHASES | {"Invalid"}
+
+
+def phase_of(record: Record) -> str:
+    """Returns the phase as far as a record alone knows it: whether a container still runs, only the engine does."""
+    for phase in ("Failed", "Complete"):
+        if record.is_true(phase):
+            return phase
+    if record.suspended:
+        return SUSPENDED
+    if record.queued:
+        return "Queued"
+    running = any(c.container_id and c.result is None for c in record.containers.values())
+    return "Running" if running else "Pending"

@@ -23,6 +23,7 @@ EPILOG = """\b
 Example:
   reconciler run --specs specs/                    # until stopped
   reconciler run --specs specs/ --wait             # until every job has ended
+  reconciler run --specs specs/ --wait --logs      # ... and show what they print
   reconciler run --specs specs/ --once             # one look, for cron and scripts
   reconciler run --engine podman --runtime-source github://kubeflow/trainer
 
@@ -49,6 +50,9 @@ def _apply_environment_file(
 @click.option("--once", is_flag=True, help="Converge as far as can be done now, then stop.")
 @click.option("--wait", is_flag=True, help="Stop when every job has ended; 1 if any Failed or is Invalid.")
 @click.option(
+    "--logs", "show_logs", is_flag=True, help="With --wait: print what the jobs print, by container."
+)
+@click.option(
     "--env-file",
     "environment_file",
     metavar="FILE",
@@ -56,7 +60,14 @@ def _apply_environment_file(
     help="Take variables (NAME=value lines) from this file, now and at SIGHUP; -FILE need not be there.",
 )
 @shared_options.settings_options(*shared_options.ALL_OPTIONS)
-def run(*, once: bool, wait: bool, environment_file: EnvironmentFile | None, settings: Settings) -> int:
+def run(
+    *,
+    once: bool,
+    wait: bool,
+    show_logs: bool,
+    environment_file: EnvironmentFile | None,
+    settings: Settings,
+) -> int:
     """Run the jobs of a folder of manifests, and keep what runs equal to what they say.
 
     SIGHUP reads reconciler.yaml and --env-file again; SIGTERM ends, and jobs go on.
@@ -69,9 +80,15 @@ def run(*, once: bool, wait: bool, environment_file: EnvironmentFile | None, set
 
     if once and wait:
         raise ConfigError("--once and --wait exclude each other.", remedy="Give one of them.")
+    if show_logs and not wait:
+        raise ConfigError(
+            "--logs goes with --wait.",
+            remedy="With a daemon: reconciler logs JOB --all -f, in another terminal.",
+        )
     mode: Literal["forever", "once", "wait"] = "once" if once else "wait" if wait else "forever"
     form = logging_setup.resolve_format(settings.log_format)
-    table = mode == "wait" and form == "console" and sys.stderr.isatty()
+    # A table is drawn over what is printed: lines instead, where the jobs' output is shown.
+    table = mode == "wait" and not show_logs and form == "console" and sys.stderr.isatty()
     # Under a table that shows how the jobs go, the log adds only warnings and errors.
     level = "warning" if table and settings.log_level == "info" else settings.log_level
     logging_setup.configure_logging(log_format=form, level=level)
@@ -81,10 +98,11 @@ def run(*, once: bool, wait: bool, environment_file: EnvironmentFile | None, set
         load = click.get_current_context().meta[shared_options.LOAD_SETTINGS]
         notifier, reload = sd_notify.from_environment(), partial(_reload, load, environment_file)
         _exit_now(serve(settings, mode=mode, notifier=notifier, reload=reload))
+    from reconciler.cli.output.live_logs import LiveLogs  # noqa: PLC0415
     from reconciler.cli.output.live_progress import LiveTable, ProgressLines  # noqa: PLC0415  (not for a daemon)
 
     display = LiveTable(settings) if table else ProgressLines(settings) if form == "console" else None
-    with display or contextlib.nullcontext():
+    with display or contextlib.nullcontext(), LiveLogs(settings) if show_logs else contextlib.nullcontext():
         return serve(settings, mode=mode, on_phase=display.on_phase if display is not None else None)
 
 

@@ -12,7 +12,7 @@ from reconciler.cli.job_lookup import read_snapshot
 from reconciler.cli.machine import Machine
 from reconciler.config.settings import Settings
 from reconciler.errors import ReconcilerError
-from reconciler.state.locks import daemon_lock_path, describe_holder
+from reconciler.state.locks import daemon_lock_path, find_holder
 
 GIB: Final = 1024**3
 #: Bytes free below which a pull may fail, and below which it fails.
@@ -26,7 +26,7 @@ def folder_checks(settings: Settings, machine: Machine) -> Iterator[Check]:
     yield _check_writable("status files", settings.status_dir or settings.specs, "--status-dir")
     yield _check_writable("records", settings.state_dir, "--state-dir")
     yield _check_writable("logs", settings.log_dir, "--log-dir")
-    yield ok("daemon", describe_holder(daemon_lock_path(settings)) or "none works on this folder now")
+    yield ok("daemon", find_holder(daemon_lock_path(settings)) or "none works on this folder now")
     yield check_space("disk for logs and records", settings.state_dir, machine)
 
 

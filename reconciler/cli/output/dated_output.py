@@ -57,9 +57,11 @@ def print_dated(job: Job, selection: LogSelection, settings: Settings, wanted: D
         raise click.UsageError("With --since or --timestamps, -f follows one container: give --node.")
     try:
         with connect_to_engine_of(job, settings) as engine:
-            for name, label in chosen.items():
+            for container, (name, label) in chosen.items():
                 try:
-                    logs = engine.dated_logs(name, since=wanted.since, follow=wanted.follow, tail=wanted.tail)
+                    logs = engine.dated_logs(
+                        container, since=wanted.since, follow=wanted.follow, tail=wanted.tail
+                    )
                     _print(logs, label if len(chosen) > 1 else "", wanted)
                 except NotFound:
                     raise _without_times(job, name, "its container is removed") from None

@@ -77,6 +77,8 @@ class ProgressLines:
         self._reader = SidecarReader(sidecar_root(settings.specs, settings.status_dir))
         self._stop = threading.Event()
         self._printed: dict[str, str] = {}
+        #: By job, the last sentence on its restarts.
+        self._said: dict[str, str] = {}
         self._thread = threading.Thread(target=self._run, name="progress-lines", daemon=True)
 
     def __enter__(self) -> Self:
@@ -103,12 +105,22 @@ class ProgressLines:
         text = f"{click.style(key, bold=True)}: {job.phase}"
         if job.phase == "Running" and job.nodes_total is not None:
             text += f" ({job.nodes_ready}/{job.nodes_total} nodes ready)"
+        self._said[key] = job.message
         click.echo(text + (f": {job.message}" if job.message else ""), err=True)
 
     def _run(self) -> None:
         while not self._stop.wait(LINE_INTERVAL):
             for key, found in sorted(self._reader.read().jobs().items()):
                 self._print_report(key, found.status)
+                self._print_restart(key, found)
+
+    def _print_restart(self, key: str, status: ObjectStatus) -> None:
+        """Prints which try comes next, or runs, of a container that is restarted while the phase stays."""
+        message = status.message
+        restarts = status.phase in {"Running", "Restarting"} and status.status.get("failure")
+        if restarts and message and self._said.setdefault(key, "") != message:
+            self._said[key] = message
+            click.echo(f"{click.style(key, bold=True)}: {status.phase}: {message}", err=True)
 
     def _print_report(self, key: str, status: Mapping[str, Any]) -> None:
         progress = Progress.parse(status.get("trainerStatus"))

@@ -17,7 +17,7 @@ from reconciler.common.mappings import mapping_at
 from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import NotAFolder, ReconcilerError, StateError
 from reconciler.names import API_VERSION, DEFAULT_NAMESPACE, job_key
-from reconciler.state.phases import FINISHED_PHASES, TERMINATING
+from reconciler.state.phases import FINISHED_PHASES, TERMINATING, phase_of
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader, UnreadableSidecar
 
@@ -47,6 +47,7 @@ class Job:
         entry: its manifest; None when only a sidecar is left.
         status: its sidecar; None when there is none yet.
         note: what is to be said of it besides, where a half is missing; "" for most.
+        recorded_phase: by the daemon's record, where the sidecar is lost; "" otherwise.
     """
 
     namespace: str
@@ -54,6 +55,7 @@ class Job:
     entry: JobEntry | None
     status: ObjectStatus | None
     note: str = ""
+    recorded_phase: str = ""
 
     @property
     def key(self) -> str:
@@ -95,9 +97,11 @@ class Job:
 
     @property
     def phase(self) -> str:
-        """The sidecar's; without one, Invalid or Pending by the manifest's faults."""
+        """The sidecar's; without one, that of the daemon's record; else Invalid or Pending by the manifest."""
         if self.status is not None and self.status.phase:
             return self.status.phase
+        if self.recorded_phase:
+            return self.recorded_phase
         return "Invalid" if self.entry is not None and self.entry.rejections else "Pending"
 
     @property
@@ -237,13 +241,15 @@ class SnapshotReader:
         statuses = self._sidecars.read()
         sidecars = statuses.jobs()
         jobs = []
-        for key in sorted({*catalog.jobs, *sidecars}):
+        for key in sorted({*catalog.jobs, *sidecars, *self._recorded_keys()}):
             namespace, _, name = key.partition("/")
-            entry, status = catalog.jobs.get(key), sidecars.get(key)
-            job = Job(namespace, name, entry, status)
-            jobs.append(
-                replace(job, note=self._note(job, catalog)) if entry is None or status is None else job
-            )
+            job = Job(namespace, name, catalog.jobs.get(key), sidecars.get(key))
+            if job.status is None:
+                phase = self._recorded_phase(key)
+                job = replace(job, recorded_phase=phase, note=STATUS_LOST if phase else "")
+            if job.entry is None:
+                job = replace(job, note=self._note_without_manifest(job, catalog))
+            jobs.append(job)
         return Snapshot(catalog=catalog, jobs=tuple(jobs), problems=statuses.problems)
 
     def _requested_removals(self) -> frozenset[str]:
@@ -252,24 +258,33 @@ class SnapshotReader:
 
         return frozenset(request.key for request in RemovalRequests.of(self._settings).read())
 
-    def _note(self, job: Job, catalog: Catalog) -> str:
-        """What is to be said of a job without manifest, or without status."""
+    def _note_without_manifest(self, job: Job, catalog: Catalog) -> str:
         from reconciler.sources.folder.catalog import describe_guard  # noqa: PLC0415  (not for --help)
 
-        if job.status is None:
-            return STATUS_LOST if self._has_record(job.key) else ""
         if job.phase in FINISHED_PHASES or job.phase == TERMINATING:
             return ""
         if job.key in catalog.removed_by_name or self._settings.allow_empty:
             return MANIFEST_REMOVED
         guard = describe_guard(catalog.state, self._specs, job.short_name)
         # A daemon that saw the manifests go knows more than the folder as it is now.
-        return guard or ("" if job.status.condition("ManifestMissing") else MANIFEST_REMOVED)
+        known = job.status is not None and job.status.condition("ManifestMissing")
+        return guard or ("" if known else MANIFEST_REMOVED)
 
-    def _has_record(self, key: str) -> bool:
+    def _recorded_keys(self) -> list[str]:
+        """Keys of the jobs that a daemon has worked on; also without manifest and status they may run."""
         from reconciler.state.record_store import RecordStore  # noqa: PLC0415  (imports pydantic)
 
         try:
-            return RecordStore.of(self._settings).load(key) is not None
+            return list(RecordStore.of(self._settings).keys())
+        except OSError:
+            return []  # another user's daemon
+
+    def _recorded_phase(self, key: str) -> str:
+        """The phase of a job whose sidecar is lost (``git clean``), as far as its record knows; "" without one."""
+        from reconciler.state.record_store import RecordStore  # noqa: PLC0415  (imports pydantic)
+
+        try:
+            record = RecordStore.of(self._settings).load(key)
         except StateError:
-            return False  # another user's daemon
+            return ""  # another user's daemon
+        return phase_of(record) if record is not None else ""

@@ -38,7 +38,10 @@ class Screen:
 
 
 def on_terminal(
-    workspace: Workspace, *arguments: str, columns: int = 80, typed: tuple[bytes, bytes] | None = None,
+    workspace: Workspace,
+    *arguments: str,
+    columns: int = 80,
+    typed: tuple[bytes, bytes] | None = None,
     timeout: float = 60,
 ) -> Screen:
     """Run ``reconciler ARGUMENTS`` on a terminal to its end; ``typed``: after which output, and what."""
