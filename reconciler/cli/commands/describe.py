@@ -183,11 +183,12 @@ def _fields(fields: Mapping[str, str], *, indent: int = INDENT) -> RenderableTyp
 
 
 def _lines(text: str) -> RenderableType:
-    from rich.text import Text  # noqa: PLC0415  (not for --help)
+    from rich.console import Group  # noqa: PLC0415  (not for --help)
+    from rich.text import Text  # noqa: PLC0415
 
     # A plain text of ours may hold [brackets], which are no markup; a path is not broken.
     indented = textwrap.indent(sanitize_text(text), " " * INDENT)
-    return Text(indented, no_wrap=True, overflow="ignore")
+    return Group(Text(indented, no_wrap=True, overflow="ignore"))  # a text alone would be wrapped again
 
 
 def _format_time(seconds: float | None) -> str:
