@@ -7,6 +7,7 @@ stopped, on a checkout, in a pipeline that commits the change.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def edit_command(
         @shared_options.namespace_option
         @shared_options.settings_options("specs", "status_dir", "state_dir")
         def command(jobs: tuple[str, ...], *, namespace: str | None, settings: Settings) -> None:
-            _edit_jobs(jobs, namespace, settings, edit, commit, without_manifest)
+            _edit_jobs(jobs, namespace, settings, _Editing(edit, commit, without_manifest))
 
         epilog = "\b\nExample:\n" + "\n".join(f"  {line}" for line in examples)
         return click.command(edit.__name__, help=edit.__doc__, epilog=epilog)(command)
@@ -52,34 +53,33 @@ def edit_command(
     return decorate
 
 
-def _edit_jobs(
-    names: Sequence[str],
-    namespace: str | None,
-    settings: Settings,
-    edit: Edit,
-    commit: str,
-    without_manifest: WithoutManifest | None,
-) -> None:
+@dataclass(frozen=True)
+class _Editing:
+    """What a command does; see :func:`edit_command`."""
+
+    edit: Edit
+    commit: str
+    without_manifest: WithoutManifest | None
+
+
+def _edit_jobs(names: Sequence[str], namespace: str | None, settings: Settings, command: _Editing) -> None:
     """Edits the manifest of each job; a job that is missing leaves all unchanged."""
     reader = open_reader(settings)
     snapshot = reader.snapshot()
     for name in names:
         job = snapshot.find(name, namespace)
         if settings.git is not None and job.entry is not None:
-            raise _from_repository(job, settings, commit)
+            raise _from_repository(job, settings, command.commit)
     for name in names:
         # Read again: the edit before may have moved the job in its file.
         snapshot = reader.snapshot()
         job = snapshot.find(name, namespace)
-        if (
-            without_manifest is not None
-            and job.entry is None
-            and _fault_of_file(job, snapshot, settings) is None
-        ):
-            click.echo(f"{job.name}: {without_manifest(job, settings)}")
+        gone = job.entry is None and _fault_of_file(job, snapshot, settings) is None
+        if gone and command.without_manifest is not None:
+            click.echo(f"{job.name}: {command.without_manifest(job, settings)}")
             continue
         ref = _find_object(job, snapshot, settings)
-        click.echo(f"{job.name}: {edit(job, ref, settings)} ({ref.file})")
+        click.echo(f"{job.name}: {command.edit(job, ref, settings)} ({ref.file})")
 
 
 def _from_repository(job: Job, settings: Settings, commit: str) -> ReconcilerError:

@@ -12,12 +12,14 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Folders": ("specs", "status_dir", "log_dir", "state_dir", "runtime_sources"),
     "Engine": ("engine", "container_host", "pull_policy", "address_pool"),
     "Jobs": (
-        "auto_remove", "restart_scope", "update_policy", "max_jobs", "preempt", "allow_empty", "stop_jobs_on_exit",
+        "auto_remove", "restart_scope", "update_policy", "max_jobs", "preempt", "allow_empty",
+        "stop_jobs_on_exit",
     ),
     "Daemon": ("resync", "instance", "log_format", "log_level", "config_file", "environment_file"),
     "Git repository": (
         "git", "git_ref", "git_path", "git_interval", "git_verify", "git_allowed_signers", "git_gpg_keys",
-        "git_ssh_key", "git_known_hosts", "git_token_file", "git_user", "git_webhook", "git_webhook_secret_file",
+        "git_ssh_key", "git_known_hosts", "git_token_file", "git_user", "git_webhook",
+        "git_webhook_secret_file",
     ),
 }  # fmt: skip
 

@@ -1,8 +1,9 @@
 """kubectl's JSONPath templates (``-o jsonpath='{.items[*].metadata.name}'``): parsed and filled. Pure.
 
-The language is client-go's ``util/jsonpath``: text with expressions in braces, ``{range ...}{end}``, quoted text,
-fields with escaped dots, indexes, slices, unions, wildcards, recursive descent and filters. What is missing in the
-data prints nothing, as with kubectl. A template without braces that begins like a path is taken for one.
+The language is client-go's ``util/jsonpath``: text with expressions in braces, ``{range ...}{end}``, quoted
+text, fields with escaped dots, indexes, slices, unions, wildcards, recursive descent and filters. What is
+missing in the data prints nothing, as with kubectl. A template without braces that begins like a path is
+taken for one.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ from reconciler.state.record import Record
 from reconciler.state.record_recovery import recover_record
 from reconciler.state.record_store import RecordStore
 from reconciler.state.requests.removal_requests import RemovalRequests
-from reconciler.state.sidecar_files import document_key, load_documents, sidecar_path
+from reconciler.state.sidecar_files import document_key, load_documents, sidecar_path, sidecar_root
+from reconciler.state.sidecar_reader import shows_guard
 
 #: Decisions over one job in a row: admission, pulls and launches need three.
 MAX_ROUNDS: Final = 6
@@ -86,6 +87,7 @@ def dry_run(settings: Settings) -> list[Change]:
         clock=time.time,
         allow_empty=settings.allow_empty,
         removed_by_name=lambda: removals.keys_for(records.load),
+        is_guarded=lambda: shows_guard(sidecar_root(settings.specs, settings.status_dir)),
     )
     require_specs_folder(settings)
     engine = connect(settings)

@@ -33,6 +33,8 @@ from reconciler.sources.git.git_sync import GitSync
 from reconciler.sources.runtimes.available_runtimes import RuntimeRefresher
 from reconciler.sources.runtimes.remote_runtimes import RemoteSources
 from reconciler.state.locks import hold_daemon_locks
+from reconciler.state.sidecar_files import sidecar_root
+from reconciler.state.sidecar_reader import shows_guard
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -142,6 +144,7 @@ class Manager:
             clock=time.time,
             allow_empty=settings.allow_empty,
             removed_by_name=controller.state.requested_removals,
+            is_guarded=lambda: shows_guard(sidecar_root(settings.specs, settings.status_dir)),
         )
         self._git = self._sync_git() if settings.git is not None else None
         self._controller = controller

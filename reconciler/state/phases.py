@@ -31,7 +31,7 @@ ENDED_PHASES: Final = FINISHED_PHASES | {"Invalid"}
 
 
 def phase_of(record: Record) -> str:
-    """Returns the phase as far as a record alone knows it: whether a container still runs, only the engine does."""
+    """Returns the phase as far as a record knows it: whether a container still runs, only the engine does."""
     for phase in ("Failed", "Complete"):
         if record.is_true(phase):
             return phase

@@ -207,6 +207,12 @@ class SidecarReader:
         return SidecarStatuses(objects=objects, problems=tuple(problems))
 
 
+def shows_guard(root: Path) -> bool:
+    """Whether a status below a folder says that its job goes on without its manifest."""
+    jobs = SidecarReader(root).read().jobs().values()
+    return any(status.condition("ManifestMissing") is not None for status in jobs)
+
+
 def read_sidecar(path: Path) -> list[ObjectStatus]:
     """The documents of one sidecar.
 

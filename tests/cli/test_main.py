@@ -118,7 +118,7 @@ def test_misspelt_command_is_answered_with_the_nearest(cli):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["get"], "Missing argument"),
+        (["describe"], "Missing argument"),
         (["get", "cows"], "not one of jobs, runtimes, nodes"),
         (["run", "--engine", "dokcer"], "--engine"),
         (["run", "--resync", "soon"], "'soon' is not a duration"),

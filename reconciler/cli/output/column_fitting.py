@@ -1,7 +1,8 @@
 """Which columns of a table stand side by side in a terminal's width, and how wide each is. Pure.
 
-Columns have a priority and, where they are free text, a minimum below which they say nothing. Text shrinks first,
-the least important to its minimum; where that is not enough, the least important columns give way as a whole.
+Columns have a priority and, where they are free text, a minimum below which they say nothing. Text shrinks
+first, the least important to its minimum; where that is not enough, the least important columns give way as a
+whole.
 """
 
 from __future__ import annotations

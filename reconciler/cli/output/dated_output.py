@@ -1,7 +1,8 @@
 """What containers print with the time of each line: ``logs --since`` and ``--timestamps``.
 
-Kept logs have no times: they are what was printed, byte for byte. Engines know them as long as a container is there,
-so it is the engine that is asked; where it has the container no more, an error says so instead of guessing.
+Kept logs have no times: they are what was printed, byte for byte. Engines know them as long as a container is
+there, so it is the engine that is asked; where it has the container no more, an error says so instead of
+guessing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What jobs print while ``run --wait --logs`` works: every line with its container's name, as compose has it.
 
-Read from the kept logs, which this process's own daemon writes: what was printed before is not repeated. What fails
-here (a reader that has gone) must not end the daemon: only a thread ends.
+Read from the kept logs, which this process's own daemon writes: what was printed before is not repeated. What
+fails here (a reader that has gone) must not end the daemon: only a thread ends.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ALL: Final = LogSelection(all_containers=True)
 
 
 class LiveLogs:
-    """Prints on standard output what all jobs print, as long as the context lasts, and the rest at its end."""
+    """Prints on standard output what all jobs print while the context lasts, and the rest at its end."""
 
     def __init__(self, settings: Settings) -> None:
         self._log_dir = settings.log_dir
@@ -73,7 +73,7 @@ class LiveLogs:
         sys.stdout.flush()
 
     def _open_new(self, *, seen_before: bool) -> None:
-        """Opens the files of each job's latest attempt; of those that were there before, only what is added."""
+        """Opens the files of each job's latest attempt; of those there before, only what is added."""
         for status in self._reader.read().jobs().values():
             job = Job(status.namespace, status.name, None, status)
             folder = find_log_folder(job, self._log_dir)

@@ -1,8 +1,8 @@
 """Rows, and tables of them for terminals and pipes alike; the columns stand in the ``*_table`` modules.
 
-Into a pipe a table is as wide as its text, and nothing is cut. On a terminal every line has room for what is most
-important (:data:`COLUMNS`): long text is cut (lists) or wrapped (pages), and columns for which no room is left are
-named below the table (lists), or stand below their row (pages, ``-o wide``).
+Into a pipe a table is as wide as its text, and nothing is cut. On a terminal every line has room for what is
+most important (:data:`COLUMNS`): long text is cut (lists) or wrapped (pages), and columns for which no room
+is left are named below the table (lists), or stand below their row (pages, ``-o wide``).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from reconciler.errors import NotAFolder, ReconcilerError, StateError
 from reconciler.names import API_VERSION, DEFAULT_NAMESPACE, job_key
 from reconciler.state.phases import FINISHED_PHASES, TERMINATING, phase_of
 from reconciler.state.sidecar_files import sidecar_root
-from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader, UnreadableSidecar
+from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader, UnreadableSidecar, shows_guard
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -97,7 +97,7 @@ class Job:
 
     @property
     def phase(self) -> str:
-        """The sidecar's; without one, that of the daemon's record; else Invalid or Pending by the manifest."""
+        """The sidecar's; without one, the daemon's record's; else Invalid or Pending by the manifest."""
         if self.status is not None and self.status.phase:
             return self.status.phase
         if self.recorded_phase:
@@ -209,7 +209,10 @@ class SnapshotReader:
                 settings.runtime_sources, clock=time.time, offline=True
             ).documents
         self._folder = FolderSource(
-            settings.specs, fallback_runtimes=runtimes, removed_by_name=self._requested_removals
+            settings.specs,
+            fallback_runtimes=runtimes,
+            removed_by_name=self._requested_removals,
+            is_guarded=lambda: shows_guard(sidecar_root(settings.specs, settings.status_dir)),
         )
         self._sidecars = SidecarReader(sidecar_root(settings.specs, settings.status_dir))
         self._settings = settings
@@ -280,7 +283,7 @@ class SnapshotReader:
             return []  # another user's daemon
 
     def _recorded_phase(self, key: str) -> str:
-        """The phase of a job whose sidecar is lost (``git clean``), as far as its record knows; "" without one."""
+        """The phase of a job whose sidecar is lost (``git clean``), by its record; "" without one."""
         from reconciler.state.record_store import RecordStore  # noqa: PLC0415  (imports pydantic)
 
         try:

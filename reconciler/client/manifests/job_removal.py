@@ -1,9 +1,9 @@
 """Removes jobs that a person names: the edit of the manifest, and the request that goes before it.
 
-``reconciler delete`` and ``delete_job()`` use it. The request (:mod:`reconciler.state.requests`) tells the daemon
-that an emptied folder is no accident; the daemon, running now or started later, does the rest. What can go
-wrong: a state folder of another user's takes no request. The manifest is removed all the same, and the caller
-is told.
+``reconciler delete`` and ``delete_job()`` use it. The request (:mod:`reconciler.state.requests`) tells the
+daemon that an emptied folder is no accident; the daemon, running now or started later, does the rest. What
+can go wrong: a state folder of another user's takes no request. The manifest is removed all the same, and the
+caller is told.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def request_removal(job: Job, settings: Settings, *, warn: Callable[[str], None]
     except (StateError, OSError) as error:
         warn(
             f"The daemon of the folder cannot be told that {job.short_name} is to be removed ({error}). "
-            "Where that leaves no manifest in the folder, it takes it for an accident and goes on with the job: "
-            "then run it with --allow-empty."
+            "Where that leaves no manifest in the folder, it takes it for an accident and goes on with the "
+            "job: then run it with --allow-empty."
         )
         return False
     return True

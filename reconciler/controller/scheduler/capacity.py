@@ -117,7 +117,8 @@ class HostCapacity:
                 allocation, woken = Allocation(share=share, devices=devices), moved
             else:
                 victims = self._select_victims(request, capacity) if self._preempt else ()
-                # A job that lost its place (a rerun is younger) leaves it to one that nothing else would wake.
+                # A job that lost its place (a rerun is younger) leaves it to one that nothing else would
+                # wake.
                 woken = tuple(dict.fromkeys((*victims, *decision.admitted, *moved)))
                 allocation = Allocation(share=share, waiting=decision.waiting[key])
         self._enqueue_all(woken)

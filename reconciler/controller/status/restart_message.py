@@ -1,4 +1,4 @@
-"""The sentence for a job that is restarted: which try of how many, when the next one comes, and what failed. Pure."""
+"""The sentence for a job that is restarted: which try of how many, when the next comes, what failed. Pure."""
 
 from __future__ import annotations
 

@@ -42,9 +42,11 @@ class StatusContext:
         source: where the manifest came from: revision and path (a git repository); empty otherwise.
         conditions: further ones, of the repository; shown until the job has ended, because the status of a
             job that has ended is not written again.
-        manifest_missing: why the job goes on without its manifest (the whole folder is gone); "" where it has one.
+        manifest_missing: why the job goes on without its manifest (the whole folder is gone); "" where it has
+            one.
         manifest_missing_since: seconds since the epoch.
-        terminating_since: when the removal of what the job has began, seconds since the epoch; None: it stays.
+        terminating_since: when the removal of what the job has began, seconds since the epoch; None: it
+            stays.
     """
 
     engine: tuple[str, str] = ("", "")

@@ -90,8 +90,8 @@ class Catalog:
             changed in a way that looks half-done: nothing that came from them may be pruned.
         state: of the folder; anything but ``ok`` prunes nothing. ``empty``: there is not a file in it
             and it is not known to be the folder whose files were removed (a file system not mounted).
-        removed_by_name: keys of jobs that a person asked to be removed: one of them that is not in ``jobs`` was
-            removed, whatever the folder looks like.
+        removed_by_name: keys of jobs that a person asked to be removed: one of them that is not in ``jobs``
+            was removed, whatever the folder looks like.
         rescan_at: end of the earliest grace period of a file, seconds since the epoch: scan again then. None
             when no file is waited for. A watcher calls back by itself.
     """

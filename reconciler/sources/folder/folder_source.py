@@ -44,6 +44,8 @@ class FolderSource:
         allow_empty: believe a folder without a file, also one that is not known from before.
         removed_by_name: returns the keys of jobs that a person asked to be removed: their manifests count as
             removed where there is no file at all.
+        is_guarded: returns whether the statuses say that jobs go on without their manifests: then a folder
+            without a file is not believed, however few are left of them.
     """
 
     def __init__(
@@ -54,9 +56,11 @@ class FolderSource:
         clock: Callable[[], float] = time.time,
         allow_empty: bool = False,
         removed_by_name: Callable[[], frozenset[str]] = frozenset,
+        is_guarded: Callable[[], bool] = bool,
     ) -> None:
         self.root = root
         self._removed_by_name = removed_by_name
+        self._is_guarded = is_guarded
         self._allow_empty = allow_empty
         self._fallback_runtimes = tuple(fallback_runtimes)
         self._clock = clock
@@ -122,13 +126,17 @@ class FolderSource:
             return listing.state
         if listing.files or listing.unreadable or self._allow_empty:
             return "ok"
-        if listing.identity == self._identity:
+        known = listing.identity == self._identity
+        if known:
             lost = sum(file.signature is not None for file in self._files.values())
         else:
             # Known from before only by the sidecars left there, of jobs whose manifests have gone since.
             lost = listing.sidecars or MASS_REMOVAL
+        if lost >= MASS_REMOVAL:
+            return "empty"
         # Jobs that are removed by name meanwhile make the loss of the others no smaller.
-        return "empty" if lost >= MASS_REMOVAL or (lost and self._was_empty) else "ok"
+        guarded = lost and ((known and self._was_empty) or self._is_guarded())
+        return "empty" if guarded else "ok"
 
     def _read_changes(self, listing: FolderListing, now: float, *, grace: bool) -> None:
         came_back = self._was_empty and listing.files

@@ -1,9 +1,9 @@
 """Requests to remove a job by name: ``reconciler delete`` and ``delete_job()`` leave one beside their edit.
 
-A folder that has lost all of its manifests is not believed (an unmounted disk, a failed checkout), so a person
-who deletes the last jobs one by one has to be told from an accident: by a request for each, written before the
-manifest is edited. It names an object, not a name: the uid, or what was there when the person asked. The
-daemon carries it out only while no manifest defines the job, and withdraws it then.
+A folder that has lost all of its manifests is not believed (an unmounted disk, a failed checkout), so a
+person who deletes the last jobs one by one has to be told from an accident: by a request for each, written
+before the manifest is edited. It names an object, not a name: the uid, or what was there when the person
+asked. The daemon carries it out only while no manifest defines the job, and withdraws it then.
 
 What can go wrong: the command is killed between request and edit, or the manifest comes back. Such a request
 is void after a minute (:meth:`RemovalRequests.withdraw_void`).
@@ -65,7 +65,7 @@ class RemovalRequest:
         return job_key(self.namespace, self.name)
 
     def is_for(self, record: Recorded | None) -> bool:
-        """Whether this object was meant: it has the uid, or existed when it was asked for (a rerun changes it).
+        """Whether this object was meant: it has the uid, or existed then (a rerun changes the uid).
 
         A job without a record has only what its labels are on; that is meant, too.
         """

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import MakeWorkspace
-from tests.faults.newcomer_cli.jobs import marked, names, processes, until_gone, until_runs, write_runtime
+from tests.faults.newcomer_cli.jobs import marked, names, processes, until_gone, until_runs
 from tests.support.manifests import runtime
 from tests.support.workspaces import Workspace, eventually
 
@@ -17,9 +16,9 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
-def place(make_workspace: MakeWorkspace) -> Iterator[Workspace]:
+def place(make_workspace: MakeWorkspace) -> Workspace:
     """A workspace of processes."""
-    yield make_workspace("process")
+    return make_workspace("process")
 
 
 def start(place: Workspace, count: int = 2) -> list[str]:
@@ -146,7 +145,16 @@ def test_one_deleted_by_name_goes_and_the_accident_of_the_others_is_guarded(plac
     with place.daemon():
         until_gone(place, jobs[0])
         eventually(lambda: "ManifestMissing" in str(place.status(jobs[1])), "the status says it")
-        assert all(processes(name) for name in jobs[1:])
+        assert place.cli("delete", jobs[1]).returncode == 0
+        until_gone(place, jobs[1])
+
+    # A last one alone is no accident; the last of several that were guarded is still one.
+    with place.daemon("--resync", "1") as daemon:
+        eventually(lambda: "manifests missing" in daemon.text(), "the folder is looked at")
+        eventually(lambda: "ManifestMissing" in str(place.status(jobs[2])), "the status says it")
+        assert processes(jobs[2])
+        assert place.cli("delete", jobs[2]).returncode == 0
+        until_gone(place, jobs[2])
 
 
 def test_manifests_that_come_back_void_the_request(place: Workspace) -> None:

@@ -66,7 +66,8 @@ def assert_columns(screen: Screen, columns: int, *wanted: str) -> None:
 
 
 def assert_page(place: Workspace, page: Screen, columns: int) -> None:
-    rank = next(line for line in page.lines if line.lstrip().startswith("0 "))
+    table = page.text.partition("Nodes:")[2].splitlines()
+    rank = next(line for line in table if line.lstrip().startswith("0 "))
     assert rank.split()[:3] == ["0", "fails-node-0", "exited"]
     for word in ("RANK", "STATE", "TYPE", "REASON"):
         assert word in page.text

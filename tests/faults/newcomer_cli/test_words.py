@@ -96,7 +96,14 @@ def test_exec_runs_in_the_rank(make_workspace: MakeWorkspace, engine: str) -> No
             check=False,
         )  # fmt: skip
         typed = on_terminal(
-            place, "exec", "-it", job, "--", "sh", typed=(b"# ", b"test -t 0 && stty size; exit 5\r"), columns=90
+            place,
+            "exec",
+            "-it",
+            job,
+            "--",
+            "sh",
+            typed=(b"# ", b"test -t 0 && stty size; exit 5\r"),
+            columns=90,
         )
         missing = place.cli("exec", job, "--node", "9", "--", "true")
 

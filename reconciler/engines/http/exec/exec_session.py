@@ -1,4 +1,4 @@
-"""A person's command inside a container: input, output and the terminal's size over one upgraded connection."""
+"""A person's command inside a container: input, output and terminal size over one upgraded connection."""
 
 from __future__ import annotations
 
