@@ -68,18 +68,33 @@ def _edit_jobs(names: Sequence[str], namespace: str | None, settings: Settings, 
     snapshot = reader.snapshot()
     for name in names:
         job = snapshot.find(name, namespace)
-        if settings.git is not None and job.entry is not None:
+        if settings.git is not None and job.entry is not None and not _confirms(command, settings):
             raise _from_repository(job, settings, command.commit)
     for name in names:
         # Read again: the edit before may have moved the job in its file.
         snapshot = reader.snapshot()
         job = snapshot.find(name, namespace)
         gone = job.entry is None and _fault_of_file(job, snapshot, settings) is None
+        gone = gone or settings.git is not None  # its newest commit has no manifest, see _confirms
         if gone and command.without_manifest is not None:
             click.echo(f"{job.name}: {command.without_manifest(job, settings)}")
             continue
         ref = _find_object(job, snapshot, settings)
         click.echo(f"{job.name}: {command.edit(job, ref, settings)} ({ref.file})")
+
+
+def _confirms(command: _Editing, settings: Settings) -> bool:
+    """Whether the command confirms what the repository says already: that there is no manifest any more."""
+    from reconciler.sources.git.repository_status import read_repository_status  # noqa: PLC0415  (imports yaml)
+
+    if command.without_manifest is None:
+        return False
+    try:
+        status = read_repository_status(settings).get("status") or {}
+    except ReconcilerError:
+        return False
+    reasons = {c.get("reason") for c in status.get("conditions") or () if c.get("type") == "Ready"}
+    return bool(reasons & {"EmptyFolder", "PathNotFound"})
 
 
 def _from_repository(job: Job, settings: Settings, commit: str) -> ReconcilerError:

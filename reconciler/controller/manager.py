@@ -222,7 +222,7 @@ class Manager:
                 self._flags.rescan = False
                 self._rescan_now()
             if self._controller.state.removals_changed():
-                self._rescan.set()
+                self._rescan_now()
             if self._rescan.wait(wait):
                 self._rescan.clear()
                 self._scan()
@@ -349,8 +349,7 @@ class Manager:
         """Fetch the repository, or read the folder, without waiting until it is time."""
         if self._git is not None:
             self._git.sync_soon()
-        else:
-            self._rescan.set()
+        self._rescan.set()
 
     def _sync_git(self) -> GitSync:
         return GitSync(

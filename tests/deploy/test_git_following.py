@@ -168,6 +168,30 @@ def test_an_emptied_folder_removes_jobs_only_where_that_is_confirmed(
         eventually(lambda: workspace.source()["revision"] == emptied, "the emptied revision in force")
 
 
+def test_an_emptied_folder_is_believed_where_its_jobs_are_deleted_by_name(
+    repository: Repository, follow: Follow
+) -> None:
+    workspace = follow(repository.url)
+    job = unique("named")
+    started(repository, workspace, job)
+    with workspace.daemon():
+        workspace.until_phase(job, "Running")
+        refused = workspace.cli("delete", job)
+        repository.remove("specs")
+        repository.put("specs/README.md", "no manifests any more")
+        emptied = repository.commit()
+        until_source(workspace, job, "False", "EmptyFolder")
+
+        asked = workspace.cli("delete", job)
+
+        eventually(lambda: not workspace.status(job), "the job is gone")
+        eventually(lambda: workspace.source()["revision"] == emptied, "the emptied revision in force")
+
+    assert refused.returncode == 1
+    assert "Commit its removal" in refused.stderr
+    assert asked.returncode == 0, asked.stderr
+
+
 def test_a_signal_looks_at_once(repository: Repository, follow: Follow) -> None:
     workspace = follow(repository.url, INTERVAL="1h")
     first, second = unique("first"), unique("second")

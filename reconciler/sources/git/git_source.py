@@ -25,6 +25,8 @@ from reconciler.sources.git.git_command import GitCommand
 from reconciler.sources.git.git_credentials import load_credentials
 from reconciler.sources.git.git_errors import GitError
 from reconciler.sources.git.mirror import GitMirror
+from reconciler.state.record_store import RecordStore
+from reconciler.state.requests.removal_requests import RemovalRequests
 
 if TYPE_CHECKING:
     from reconciler.api import Document
@@ -182,7 +184,7 @@ class GitSource:
         )
         if self._checkouts.is_current(commit):
             return good
-        checkout = self._checkouts.create(mirror, commit, allow_missing=self._settings.allow_empty)
+        checkout = self._checkouts.create(mirror, commit, allow_missing=self._may_be_empty())
         attempted = self.state
         try:
             self._validate(checkout, commit)
@@ -219,13 +221,14 @@ class GitSource:
         Raises:
             GitError: there is nothing in it, or something is wrong with it.
         """
-        if not checkout.files and not self._settings.allow_empty:
+        if not checkout.files and not self._may_be_empty():
             where = self._settings.git_path or "the repository"
             raise GitError(
                 f"The commit {commit[:12]} leaves no manifest in {where}; that would remove every job, so it "
                 "is not taken at its word.",
                 reason="EmptyFolder",
-                remedy="If it is meant, run with --allow-empty; else mend the repository or --path.",
+                remedy="If it is meant, say so for each job (reconciler delete JOB...), or run with "
+                "--allow-empty; else mend the repository or --path.",
             )
         faults = self._faults(checkout)
         errors = [f for f in faults if f.severity == "error" and f.reason != RUNTIME_NOT_FOUND]
@@ -237,6 +240,17 @@ class GitSource:
                 reason="InvalidManifests",
                 faults=errors,
             )
+
+    def _may_be_empty(self) -> bool:
+        """Whether a commit without manifests is believed: by the settings, or each job was deleted by name."""
+        if self._settings.allow_empty:
+            return True
+        records = RecordStore.of(self._settings)
+        asked = RemovalRequests.of(self._settings).keys_for(records.load)
+        if not asked:
+            return False
+        in_force = FolderSource(self._settings.specs, fallback_runtimes=self._runtimes()).scan(grace=False)
+        return in_force.state == "ok" and asked >= in_force.jobs.keys()
 
     def _faults(self, checkout: Checkout) -> list[Fault]:
         """The faults of a checkout, with files named from the repository's top."""
