@@ -242,7 +242,7 @@ class GitSource:
             )
 
     def _may_be_empty(self) -> bool:
-        """Whether a commit without manifests is believed: by the settings, or each job was deleted by name."""
+        """Whether a commit without manifests is believed: by settings, or each job was deleted by name."""
         if self._settings.allow_empty:
             return True
         records = RecordStore.of(self._settings)

@@ -30,7 +30,7 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        return [line.rstrip() for line in self.text.replace("\r\n", "\n").split("\n")]
+        return [line.rstrip() for line in re.split(r"[\r\n]+", self.text)]
 
     def row(self, begin: str) -> str:
         """The first line that begins so."""
