@@ -55,7 +55,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "version": "Print the version.",
     },
 }
-#: Commands whose function cannot have their name.
+#: Modules of commands that are not ``commands/NAME.py``, and functions that cannot have a command's name.
+MODULES: Final[Mapping[str, str]] = {
+    name: f"edits.{name}" for name in ("suspend", "resume", "rerun", "delete")
+}
 FUNCTIONS: Final[Mapping[str, str]] = {"exec": "exec_command"}
 COMMANDS: Final = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
 
@@ -77,9 +80,8 @@ class LazyGroup(click.Group):
         """Imports and returns a command; None when there is none of the name."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(
-            importlib.import_module(f"reconciler.cli.commands.{cmd_name}"), FUNCTIONS.get(cmd_name, cmd_name)
-        )
+        module = importlib.import_module(f"reconciler.cli.commands.{MODULES.get(cmd_name, cmd_name)}")
+        command = getattr(module, FUNCTIONS.get(cmd_name, cmd_name))
         assert isinstance(command, click.Command)  # noqa: S101  (COMMANDS is ours)
         return command
 

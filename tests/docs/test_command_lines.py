@@ -41,7 +41,9 @@ def complaint(arguments: list[str]) -> str:
     inner = click.Context(command, info_name=arguments[0], parent=context)
     known = {flag for p in command.get_params(inner) for flag in (*p.opts, *p.secondary_opts)}
     given = [word.partition("=")[0] for word in arguments[1:] if re.match(r"--?[a-z]", word)]
-    wrong = [flag for flag in given if flag not in known]
+    wrong = [
+        flag for flag in given if flag not in known and not {f"-{letter}" for letter in flag[1:]} <= known
+    ]
     return f"unknown option {', '.join(wrong)} of {arguments[0]}" if wrong else ""
 
 

@@ -99,6 +99,7 @@ def test_watch_redraws_what_fits(place: Workspace) -> None:
 
     screen = on_terminal(place, "run", "--wait", columns=80, timeout=90)
 
-    assert screen.status == 1
+    assert screen.status == 1, screen.text
     rows = [line for line in screen.lines if line.startswith("fails ")]
+    assert rows, screen.text
     assert rows[-1].split()[1] == "Failed"
