@@ -69,13 +69,13 @@ def events(
             for job, event in job_events(selected, kind=kind or "")
             if (key := f"{job.key} {dict(event)}") not in seen and not seen.add(key)  # type: ignore[func-returns-value]
         ]
-        if form != "table":
+        if form != "table" and (new or not watch):
             print_data({"apiVersion": "v1", "kind": "List", "items": event_objects(new)}, form)
-        elif new:
+        elif form == "table" and new:
             rows = event_rows(new, now=time.time(), with_job=len(names) != 1, namespaces=all_namespaces)
             print_table(rows, header=header, whole=True)
             header = False
-        elif header and not watch:
+        elif form == "table" and header and not watch:
             print_note("There are no events here.")
         sys.stdout.flush()
 

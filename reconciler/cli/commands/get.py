@@ -73,6 +73,8 @@ def get(
     `host`: the host's capacity, and who waits for it; `source`: the followed repository, and its revision.
     """
     asked = parse_resources(words)
+    if form == "name" and asked.kind in {"host", "source"}:
+        raise click.UsageError(f"-o name is for lists; {asked.kind} has -o table, json and yaml.")
     if asked.kind == "source":
         _print_source(settings, form=form)
         return

@@ -230,9 +230,11 @@ class SnapshotReader:
                 remedy="A daemon does that: reconciler run; `reconciler get source` says how it goes.",
             )
         if catalog.state == "missing":
+            going_on = ", ".join(self._recorded_keys())
             raise ReconcilerError(
                 f"The folder of manifests {self._specs} is not there.",
-                remedy="Name another with --specs, or make it.",
+                remedy="Name another with --specs, or make it."
+                + (f" Jobs go on without it: {going_on}." if going_on else ""),
             )
         if catalog.state == "unreadable" and not self._specs.is_dir():
             raise NotAFolder(str(self._specs))

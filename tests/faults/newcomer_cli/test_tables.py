@@ -96,6 +96,7 @@ def test_other_tables_fit_into_80_columns(place: Workspace) -> None:
 def test_watch_redraws_what_fits(place: Workspace) -> None:
     """The table of ``run --wait`` and of ``get --watch`` is the same one, drawn over."""
     (place.specs / "runs.yaml").unlink()
+    place.settings["LOG_FORMAT"] = "console"
 
     screen = on_terminal(place, "run", "--wait", columns=80, timeout=90)
 
