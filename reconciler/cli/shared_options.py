@@ -124,7 +124,7 @@ class _Form(click.ParamType[str]):
         text = str(value)
         if not text.startswith(JSONPATH):
             return self._forms.convert(value, param, ctx)
-        from reconciler.common.jsonpath import Template, TemplateError  # noqa: PLC0415  (most need none)
+        from reconciler.cli.jsonpath import Template, TemplateError  # noqa: PLC0415  (most need none)
 
         try:
             Template(text.removeprefix(JSONPATH))

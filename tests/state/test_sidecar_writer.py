@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from reconciler.errors import StateError
+from reconciler.state import sidecar_writer
 from reconciler.state.sidecar_files import document_key, load_documents
 from reconciler.state.sidecar_writer import (
     LAST_RETRY,
@@ -230,11 +231,16 @@ def test_the_text_is_plain_yaml_in_the_order_given(tmp_path: Path) -> None:
     assert path.read_text().startswith("kind: TrainJob")
 
 
-def test_a_write_that_fails_is_told_once_and_tried_again_less_and_less_often(tmp_path: Path) -> None:
+def test_a_write_that_fails_is_told_once_and_tried_again_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sidecars, clock, errors = writer()
     path = tmp_path / "a.status.yaml"
-    path.mkdir()  # a folder in its place
-    (path / "inside").touch()
+
+    def fail(path: Path, data: bytes) -> None:
+        raise StateError(f"Cannot write {path}: No space left on device.")
+
+    monkeypatch.setattr(sidecar_writer, "write_atomically", fail)
     put(sidecars, path, "a", "Running", urgent=True)
     waits = []
     for _ in range(10):
@@ -246,8 +252,7 @@ def test_a_write_that_fails_is_told_once_and_tried_again_less_and_less_often(tmp
     assert waits == sorted(waits)
     assert waits[-1] == LAST_RETRY
 
-    (path / "inside").unlink()
-    path.rmdir()
+    monkeypatch.undo()
     clock.now += LAST_RETRY
     assert sidecars.flush() is None
     assert phases(path) == {"a": "Running"}

@@ -91,7 +91,7 @@ def print_data(data: Any, form: str) -> None:
     What could steer a terminal is escaped.
     """
     if form.startswith("jsonpath="):
-        from reconciler.common.jsonpath import Template  # noqa: PLC0415  (most need none)
+        from reconciler.cli.jsonpath import Template  # noqa: PLC0415  (most need none)
 
         plain = json.loads(json.dumps(data, default=str))
         # Without a newline of its own, as kubectl has it; but a prompt should not follow the answer.

@@ -3,7 +3,7 @@
 What belongs here: :mod:`process_engine` (the engine: import :class:`ProcessEngine` from it), what it creates
 from a container's specification (:mod:`container_creator`, :mod:`launch_spec`, :mod:`volume_layout`,
 :mod:`spec_rewriter`, :mod:`limitations`), what it does with containers (:mod:`lifecycle`,
-:mod:`process_status`, :mod:`process_logs`, :mod:`process_events`), its state on disk (:mod:`state_folder`,
+:mod:`process_status`, :mod:`streams`), its state on disk (:mod:`state_folder`,
 :mod:`process_volumes`, :mod:`networks`) and :mod:`supervisor`, which runs beside each container.
 
 Never imports: other engines, :mod:`reconciler.controller`.

@@ -32,12 +32,12 @@ from reconciler.engines.process.limitations import list_limitations
 from reconciler.engines.process.networks import loopback_addresses
 from reconciler.engines.process.networks.loopback_networks import LoopbackNetworks
 from reconciler.engines.process.networks.port_reservations import PortReservations, default_folder
-from reconciler.engines.process.process_events import EventSubscription
 from reconciler.engines.process.process_exec import ProcessExecSession
-from reconciler.engines.process.process_logs import ContainerLog
 from reconciler.engines.process.process_volumes import Volumes
 from reconciler.engines.process.spec_rewriter import SpecRewriter
 from reconciler.engines.process.state_folder import StateFolder, has_labels
+from reconciler.engines.process.streams.process_events import EventSubscription
+from reconciler.engines.process.streams.process_logs import ContainerLog
 from reconciler.engines.process.supervisor import cgroup_limits, json_files
 from reconciler.engines.protocol import (
     ContainerState,

@@ -14,12 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
 
+from reconciler.common.regular_files import read_regular_file
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
 from reconciler.names import job_key
@@ -165,11 +165,7 @@ class RemovalRequests:
 
 def _read(path: Path) -> RemovalRequest | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(fd, "rb") as file:  # noqa: PTH123  (a descriptor, not a path)
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return None
-            data = json.loads(file.read(MAX_SIZE))
+        data = json.loads(read_regular_file(path, limit=MAX_SIZE, follow_links=False))
         return RemovalRequest(
             namespace=str(data["namespace"]),
             name=str(data["name"]),

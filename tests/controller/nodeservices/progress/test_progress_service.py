@@ -353,7 +353,7 @@ def test_pods_on_the_host_network_report_to_the_loopback(harness: Harness) -> No
 
 
 def test_job_that_does_not_report_opens_nothing(harness: Harness) -> None:
-    plan = full_plan_of(trainjob(name="demo"), runtime(step("node", container(), role="")))
+    plan = full_plan_of(trainjob(name="demo"), runtime(step("work", container(), role="")))
 
     assert harness.service.open_endpoints(plan, NETWORK, PROCESS, running=False) == ProgressEndpoints()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.common.jsonpath import Template, TemplateError
+from reconciler.cli.jsonpath import Template, TemplateError
 
 DATA = {
     "kind": "List",
