@@ -111,7 +111,9 @@ class Reconciler:
         record = self._apply_report(rebase(record, timeline, now=now))
         if record == old and record.finished and record.cleaned and self._state.status_is_current(record):
             return None
-        self._state.claim_logs(record, old)
+        if old is not None:
+            # Whose containers those of a new one are is seen first.
+            self._state.claim_logs(record, old)
         if old is not None and old.file and old.file != record.file:
             self._state.remove_outdated_sidecar(old)
         record = pin_runtime(record, desired, status_context.faults, now=now)
@@ -207,6 +209,7 @@ class Reconciler:
         observed = self._observe(plan, record, context)
         if record.unseen:
             record = take_over(observed, record)
+            self._state.claim_logs(record, None)
             # The uid is part of the plan, where the manifest asks for it.
             plan = self._plans.plan(record)
             context = self._engine.context(plan, record)

@@ -78,6 +78,18 @@ def test_an_object_that_was_displaced_finds_its_logs_again(tmp_path: Path) -> No
     assert owned_folder(tmp_path / "ns" / "demo", "") == tmp_path / "ns" / "demo."
 
 
+def test_an_object_whose_folder_made_room_takes_it_back_when_it_is_free(tmp_path: Path) -> None:
+    first = _location("aaaa1111-x")
+    _write(tmp_path, first, "a")
+    _write(tmp_path, _location("bbbb2222-x"), "b")
+    retire_folder(tmp_path, "ns", "demo", "bbbb2222-x", now=5.0)
+
+    claim_folder(tmp_path, "ns", "demo", "aaaa1111-x", created_at=1.0, continues="")
+
+    assert log_path_of(first, tmp_path) == first.path(tmp_path)
+    assert first.path(tmp_path).read_text() == "a"
+
+
 def test_a_rerun_goes_on_in_the_folder_of_what_it_continues(tmp_path: Path) -> None:
     _write(tmp_path, _location("aaaa1111-x"), "a")
 

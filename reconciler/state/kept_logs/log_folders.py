@@ -108,7 +108,10 @@ def claim_folder(
         StateError: the marker cannot be written.
     """
     folder = job_log_folder(log_dir, namespace, job)
-    if folder.is_symlink() or not folder.is_dir():
+    if folder.is_symlink():
+        return
+    if not folder.is_dir():
+        _take_back(folder, uid)
         return
     owner = read_owner(folder)
     if owner is None:
@@ -189,6 +192,15 @@ def _write_owner(folder: Path, owner: FolderOwner) -> None:
     if owner.deleted_at is not None:
         raw["deletedAt"] = owner.deleted_at
     write_atomically(folder / MARKER, json.dumps(raw).encode() + b"\n", mode=FILE_MODE, durable=False)
+
+
+def _take_back(folder: Path, uid: str) -> None:
+    """Gives an object's folder its first name again, where it made room for another object that has gone."""
+    former = former_log_folder(folder, uid)
+    owner = read_owner(former)
+    if owner is not None and uid in owner.uids and not former.is_symlink():
+        former.rename(folder)
+        _write_owner(folder, FolderOwner(uids=owner.uids))
 
 
 def _rename_away(folder: Path, uid: str) -> None:

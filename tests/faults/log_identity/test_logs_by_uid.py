@@ -161,6 +161,26 @@ def test_a_job_that_no_daemon_has_seen_is_not_shown_another_ones_logs(processes:
     assert shown.stdout == ""
 
 
+def test_a_job_that_is_known_by_its_containers_alone_keeps_its_log(processes: Workspace) -> None:
+    job = unique("both")
+    flags = Flags(processes)
+    processes.write("j.yaml", flags.runtime(), shell(job, "rt", f"echo before; {flags.wait()} echo after"))
+    with processes.daemon() as daemon:
+        processes.until_phase(job, "Running")
+        eventually(lambda: "before" in processes.log(job, 0), "the first line is kept")
+        daemon.kill()
+    next((processes.root / "state" / "reconciler" / "records").rglob(f"{job}.json")).unlink()
+    next(processes.specs.glob("*.status.yaml")).unlink()
+
+    with processes.daemon():
+        processes.until_phase(job, "Running")
+        flags.raise_flag()
+        processes.until_phase(job, "Complete")
+
+    assert processes.cli("logs", job).stdout == "before\nafter\n"
+    assert (_logs(processes) / job / "0" / f"{job}-node-0.log").read_text() == "before\nafter\n"
+
+
 def test_two_folders_with_one_log_dir_keep_their_logs_apart(
     make_workspace: MakeWorkspace, tmp_path: Path
 ) -> None:
