@@ -145,7 +145,10 @@ class LogLoop:
             ready |= self._ready
             self._ready = set()
         for command in commands:
-            command()
+            try:
+                command()
+            except Exception:  # noqa: BLE001  (the boundary of one log, as in _step)
+                _log.exception("internal error", remedy="Please report it.")
         ready |= self._due(self._clock())
         return {copy for copy in ready if self._step(copy)}
 
@@ -194,6 +197,8 @@ class LogLoop:
             if call is not None:
                 self._call(copy, call)
             self._watch(copy)
+            if copy.state != before:
+                self._on_change(copy)
         except Exception:  # noqa: BLE001  (see below)
             # The boundary of one log: without it all others would end with it.
             _log.exception("internal error", remedy="Please report it.")
@@ -201,8 +206,6 @@ class LogLoop:
         self._schedule(copy)
         if copy.done:
             self._copies.discard(copy)
-        if copy.state != before:
-            self._on_change(copy)
         return copy.again
 
     def _call(self, copy: LogCopy, call: Call) -> None:
