@@ -19,7 +19,7 @@ from reconciler.common.path_presence import is_absent
 from reconciler.common.regular_files import LARGE_FILE, read_regular_file
 from reconciler.common.unicode_text import escape_bytes
 from reconciler.sources.folder.manifest_files import is_inside, list_manifest_files
-from reconciler.sources.folder.manifest_reader import refuse_objects
+from reconciler.sources.folder.manifest_reader import describe_read_error, refuse_objects
 from reconciler.sources.runtimes.remote_runtimes import LoadedRuntimes
 from reconciler.state.sidecar_files import status_file_problem
 
@@ -71,7 +71,7 @@ def read_manifests(paths: Sequence[str], *, status_dir: Path | None = None) -> M
         try:
             text = _read_bytes(path)
         except OSError as error:
-            message = f"the file cannot be read: {error.strerror or error}"
+            message = f"the file cannot be read: {describe_read_error(error)}"
             unreadable.append(Fault(file=escape_bytes(path), line=0, path="", message=message))
             continue
         loaded = api.load(text, STDIN_NAME if path == STDIN else escape_bytes(path))

@@ -7,6 +7,7 @@ error of this program, which is the file's fault alone.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from dataclasses import dataclass, replace
@@ -71,7 +72,7 @@ def read_manifest(
     try:
         data, facts = LOOKS.run(file.path, lambda _: _read(file.path))
     except OSError as error:
-        return _unreadable(file, error.strerror or str(error)), file.signature
+        return _unreadable(file, describe_read_error(error)), file.signature
     digest = hashlib.blake2b(data, digest_size=16).digest()
     if digest == known.digest:
         return known, signature_of(facts)
@@ -98,6 +99,12 @@ def refuse_objects(loaded: LoadedFile, path: str, reason: str) -> LoadedFile:
 def _read(path: str) -> tuple[bytes, os.stat_result]:
     with open_regular_stream(path) as opened:
         return read_stream(opened, limit=LARGE_FILE), os.fstat(opened.fileno())
+
+
+def describe_read_error(error: OSError) -> str:
+    """Why a manifest cannot be read, with what to do about one that is too large."""
+    reason = error.strerror or str(error)
+    return f"{reason}: split it" if error.errno == errno.EFBIG else reason
 
 
 def unreadable_fault(path: str, reason: str) -> Fault:
