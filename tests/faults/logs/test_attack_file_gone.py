@@ -81,3 +81,20 @@ def test_moved_log_is_left_as_it_is(processes: Workspace) -> None:
 
     moved = next((processes.root / "state" / "reconciler" / "moved").glob("0/*.log"))
     assert moved.read_text().endswith("\n2000\n")
+
+
+def test_container_removed_while_no_daemon_ran_leaves_a_word_about_its_log(containers: Workspace) -> None:
+    job = unique("removed")
+    containers.write("runtime.yaml", runtime("plain", IMAGE))
+    containers.write("job.yaml", shell(job, "plain", "echo first; sleep 600"))
+    with containers.daemon() as daemon:
+        containers.until_phase(job, "Running", seconds=120)
+        daemon.kill()
+    (container,) = containers.containers(job)
+    with containers.api() as client:
+        client.api.remove_container(container["Id"], force=True)
+
+    with containers.daemon():
+        containers.until_phase(job, "Failed", seconds=120)
+
+        assert "LogIncomplete" in containers.said(job)

@@ -75,6 +75,10 @@ class LogFile:
         mark = self._end_mark(ended_at)
         return any(run == mark and end <= self.size() for run, end in self._load_index()) and self._exists()
 
+    def was_whole(self) -> bool:
+        """Returns whether a run of the container, whenever it ended, was put on disk to its end."""
+        return any(run.startswith(f"{self._id}@") for run, _ in self._load_index())
+
     def mark_whole(self, ended_at: float) -> None:
         """Remembers that the run that ended then is on disk to its end.
 
