@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from reconciler import __version__
+from reconciler.cli.standard_streams import open_closed_streams
 from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import ConfigError, ReconcilerError
 
@@ -180,4 +181,5 @@ def _usage_hint(error: click.ClickException) -> str:
 
 def main() -> None:
     """Entry point of the ``reconciler`` script."""
+    open_closed_streams()
     app.main()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from reconciler.common.durations import parse_duration
+from reconciler.common.host_looks import LOOKS, UnansweredError
 from reconciler.common.suggestions import did_you_mean
 from reconciler.config.options import Option
 from reconciler.config.settings import OPTION, OPTIONS, load_settings
@@ -63,7 +65,7 @@ def settings_options(*names: str, accept_all: bool = True) -> Callable[[F], F]:
         return click.option(  # type: ignore[no-any-return]
             "--config",
             "config_file",
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=AnsweringPath(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="Read settings from this file instead of reconciler.yaml.",
         )(decorated)
@@ -79,7 +81,7 @@ def _click_option(option: Option, *, hidden: bool) -> Callable[[Any], Any]:
         return click.option(flags, option.name, default=None, help=text, hidden=hidden)
     kind: Any = click.Choice(option.choices, case_sensitive=False) if option.choices else str
     if option.metavar == "DIR":
-        kind = click.Path(path_type=str)
+        kind = AnsweringPath(path_type=str)
     # Choices in their own spelling: click shows what it compares, which is lower case.
     choices = f"[{'|'.join(option.choices)}]" if option.choices else None
     return click.option(
@@ -105,6 +107,19 @@ def output_option(*forms: str, default: str, jsonpath: bool = False) -> Callable
         show_default=True,
         help="Form of the output.",
     )
+
+
+class AnsweringPath(click.Path):
+    """A path whose file system is asked first, in a thread of its own: one that never answers is a fault."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Converts as click does, once the path has answered."""
+        found = LOOKS.resolve([os.fsdecode(value)])[0]
+        if isinstance(found.error, UnansweredError):
+            self.fail(
+                f"{os.fsdecode(value)}: {found.error.strerror}. Mount it again, or name another.", param, ctx
+            )
+        return super().convert(value, param, ctx)
 
 
 class _Form(click.ParamType[str]):

@@ -15,6 +15,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.common.host_looks import LOOKS
 from reconciler.common.regular_files import read_regular_text
 from reconciler.errors import ConfigError
 
@@ -77,7 +78,7 @@ class EnvironmentFile:
 
     def _read(self) -> tuple[dict[str, str], dict[str, int]]:
         try:
-            text = read_regular_text(self.path)
+            text = LOOKS.run(str(self.path), lambda _: read_regular_text(self.path))
         except FileNotFoundError:
             if self.optional:
                 return {}, {}

@@ -16,6 +16,7 @@ from collections.abc import MutableMapping
 from typing import Any, Final, Literal
 
 from reconciler.common.sanitize import sanitize_line, sanitize_text
+from reconciler.config.log_stream import LogStream
 
 #: Keys that contain one of these have their values masked.
 SECRET_KEYS: Final = ("password", "token", "secret", "authorization", "auth", "credential", "private_key")
@@ -23,16 +24,6 @@ MASK: Final = "****"
 _ORDER: Final = ("namespace", "job", "rank", "container", "reconcile_id")
 _SEVERAL_LINES: Final = ("exception", "stack")
 _QUIET_LIBRARIES: Final = ("urllib3", "docker", "podman", "watchdog", "requests", "asyncio")
-
-
-class _CurrentStderr:
-    """Writes to ``sys.stderr`` as it is at the time (a live table replaces it)."""
-
-    def write(self, text: str) -> int:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
 
 
 def resolve_format(log_format: Literal["console", "json"] | None) -> Literal["console", "json"]:
@@ -64,7 +55,7 @@ def configure_logging(*, log_format: Literal["console", "json"] | None, level: s
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(_CurrentStderr())
+    handler = logging.StreamHandler(LogStream())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(log_format))
     )

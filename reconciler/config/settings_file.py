@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.common.host_looks import LOOKS
 from reconciler.common.regular_files import read_regular_text
 from reconciler.common.suggestions import did_you_mean
 from reconciler.common.xdg_folders import xdg_folder
@@ -78,7 +79,7 @@ def _read_entries(path: Path) -> Iterable[tuple[str, int, yaml.Node, Any]]:
     import yaml  # noqa: PLC0415  (most commands run without a file)
 
     try:
-        loader = yaml.SafeLoader(read_regular_text(path))
+        loader = yaml.SafeLoader(LOOKS.run(str(path), lambda _: read_regular_text(path)))
         root = loader.get_single_node()
         if root is None:
             return

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -375,13 +375,18 @@ def _open_progress_endpoints(plan: JobPlan, observed: Observed, context: Executi
     return context.progress_endpoints(observed.network, running).problem
 
 
+_REMOVED_UNREAD: Final = LogState("lost", "The container was removed while no daemon read it.")
+
+
 def _logs_of_removed(
     record: Record, containers: Iterable[ContainerState], context: ExecutionContext
 ) -> dict[str, LogState]:
     """How far the logs are of the attempt's containers that somebody else has removed.
 
-    What they printed last may still be read: a file that is open outlives its removal.
+    What they printed last may still be read: a file that is open outlives its removal. What went while no
+    daemon read it is lost, unless an earlier one has read all of it.
     """
+    told = record.finished and not record.end_pending
     listed = {state.id for state in containers}
     logs: dict[str, LogState] = {}
     for name, container in record.containers.items():
@@ -389,6 +394,9 @@ def _logs_of_removed(
         state = context.logs.state(identifier) if identifier not in listed else None
         if state is not None and state.progress == "following":
             state = context.logs.finish(identifier, record.log_location(name), ended_at=None)
+        if state is None and identifier not in listed and container.started_at is not None and not told:
+            whole = context.logs.was_completed(identifier, record.log_location(name))
+            state = None if whole else _REMOVED_UNREAD
         if state is not None:
             logs[identifier] = state
     return logs

@@ -72,10 +72,10 @@ def sidecar_root(specs: Path, status_dir: Path | None) -> Path:
     return status_dir or specs
 
 
-def list_sidecars(root: Path) -> Iterator[Path]:
-    """Paths of all sidecars below a folder, sorted; symlinked folders are followed once.
+def list_sidecars(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
+    """Paths of all sidecars below a folder, sorted; symlinked folders are followed once, if at all.
 
-    What cannot be listed is left out.
+    What cannot be listed, or does not answer, is left out.
     """
     seen: set[tuple[int, int]] = set()
     pending = [str(root)]
@@ -89,6 +89,8 @@ def list_sidecars(root: Path) -> Iterator[Path]:
             continue
         seen.add(identity)
         yield from (Path(folder, name) for name in files)
+        if not follow_links:
+            links = []
         for link, found in zip(links, LOOKS.resolve(links), strict=True):
             if found.facts is not None and stat.S_ISDIR(found.facts.st_mode):
                 folders.append(link)
@@ -118,14 +120,8 @@ def _list_folder(folder: str, _step: Step) -> tuple[tuple[int, int], list[str], 
 def orphaned_sidecars(*, specs: Path, status_dir: Path | None) -> list[Path]:
     """Sidecars written by this project whose manifest is certainly not there any more."""
     root = sidecar_root(specs, status_dir)
-    found = (
-        Path(folder, name)
-        for folder, _, files in os.walk(root)
-        for name in files
-        if name.endswith(SIDECAR_SUFFIX)
-    )
     orphans = []
-    for path in sorted(found):
+    for path in sorted(list_sidecars(root, follow_links=False)):
         stem = specs / path.relative_to(root).parent / path.name.removesuffix(SIDECAR_SUFFIX)
         # A link counts, wherever it points to: that may not answer.
         if not all(is_absent(f"{stem}{ending}") for ending in ("", *MANIFEST_SUFFIXES)):

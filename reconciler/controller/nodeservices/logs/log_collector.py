@@ -108,6 +108,10 @@ class LogCollector:
         self._loop.add(copy, lambda now: copy.note_end(ended_at, now))
         return LogState("reading", copy.state.problem)
 
+    def was_completed(self, container_id: str, location: LogLocation) -> bool:
+        """Returns whether a daemon has put the log of a container on disk to its end; looks at the disk."""
+        return LogFile(location, self._log_dir, container_id).was_whole()
+
     def state(self, container_id: str) -> LogState | None:
         """Returns how far a log is that was asked for; None for others."""
         with self._changed:

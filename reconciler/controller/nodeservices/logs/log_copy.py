@@ -5,7 +5,8 @@ The rule that makes this safe: an engine's log starts at the container's beginni
 the next reading counts the bytes on disk, skips as many and continues; nothing is lost or doubled.
 
 What can go wrong: an engine that rotates its logs drops the beginning (Docker's ``max-size``), and skipping
-would then be wrong. :class:`~.log_files.LogWriter` detects it by comparing the first bytes. A disk without
+would then be wrong. :class:`~.log_files.LogWriter` detects it by comparing the first bytes. Somebody who
+removes, replaces or cuts the file while it is written: it is written again from the beginning. A disk without
 room: what was read is held, and nothing more is read, until it takes it; the engine has the rest.
 """
 
@@ -42,6 +43,11 @@ CLOCK_TOLERANCE: Final = 0.25
 MAX_MISSES: Final = 3
 #: Pieces read of one log before it is another's turn.
 TURN: Final = 16
+#: Seconds between looks at whether a file that is written to is still in its place.
+PLACE_CHECK: Final = 5.0
+#: Times that a log is written again because its file has gone; after that its size alone counts, for file
+#: systems on which a file's identity changes.
+MAX_REWRITES: Final = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -97,6 +103,8 @@ class LogCopy:
         self._read_until = 0.0
         self._delay = FIRST_RETRY
         self._misses = 0
+        self._rewrites = 0
+        self._place_due = 0.0
         self._problem = ""
         self._progress_at = 0.0
         #: A followed source has ended with the log: nothing is lost if the container is gone.
@@ -232,6 +240,10 @@ class LogCopy:
     def _read(self, now: float) -> Call | None:
         source = self.source
         assert source is not None  # noqa: S101  (for mypy)
+        if self._writer is not None and now >= self._place_due:
+            if self._has_lost_file(self._writer):
+                return None
+            self._place_due = now + PLACE_CHECK
         for _ in range(TURN):
             data = source.read()
             if data is None:
@@ -310,8 +322,13 @@ class LogCopy:
         """Puts the end on disk for good."""
         if self._writer is not None:
             self._writer.end()
+            if self._has_lost_file(self._writer):
+                return
             self._writer.close()
             self._writer = None
+        elif self._bytes_read and not self._file.size():
+            self._lose("Its file was removed, and the engine does not have it any more.")
+            return
         else:
             # The container printed nothing: the empty file says so, at the path that the status names.
             self._file.touch()
@@ -331,6 +348,21 @@ class LogCopy:
             self._writer.feed(held)
         else:
             self._writer.drain()
+
+    def _has_lost_file(self, writer: LogWriter) -> bool:
+        """Whether somebody has removed, replaced or cut the file; then all is read and written again."""
+        path = self._file.path
+        if writer.is_intact(path):
+            return False
+        if self._rewrites >= MAX_REWRITES and self._file.size() >= writer.least:
+            return False
+        self._log.warning("log written again", reason="The file was removed, replaced or cut.")
+        self._rewrites += 1
+        writer.discard_cut(path)
+        self._restart()
+        self._reached_end = False
+        self.again = True
+        return True
 
     def _note_output(self, size: int, now: float) -> None:
         self._position += size

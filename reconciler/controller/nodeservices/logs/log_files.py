@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +74,10 @@ class LogFile:
         """Returns whether the run that ended then (seconds since the epoch) is on disk to its end."""
         mark = self._end_mark(ended_at)
         return any(run == mark and end <= self.size() for run, end in self._load_index()) and self._exists()
+
+    def was_whole(self) -> bool:
+        """Returns whether a run of the container, whenever it ended, was put on disk to its end."""
+        return any(run.startswith(f"{self._id}@") for run, _ in self._load_index())
 
     def mark_whole(self, ended_at: float) -> None:
         """Remembers that the run that ended then is on disk to its end.
@@ -163,6 +168,9 @@ class LogWriter:
         fd: the open file; :meth:`close` closes it.
         base: where the run's bytes begin.
         end: where they end so far.
+
+    Attributes:
+        least: what the file has at least, in bytes, of all runs.
     """
 
     def __init__(self, fd: int, base: int, end: int) -> None:
@@ -172,6 +180,7 @@ class LogWriter:
         self._compare = 0 if self._skip == sys.maxsize else min(self._skip, COMPARED_BYTES)
         self._head = b""
         self._unwritten = b""
+        self.least = 0 if self._skip == sys.maxsize else end
 
     def feed(self, chunk: bytes) -> None:
         """Takes the next bytes of the stream.
@@ -196,7 +205,9 @@ class LogWriter:
         view = memoryview(self._unwritten)
         try:
             while view:
-                view = view[os.write(self._fd, view) :]
+                written = os.write(self._fd, view)
+                self.least += written
+                view = view[written:]
         finally:
             self._unwritten = bytes(view)
 
@@ -210,6 +221,32 @@ class LogWriter:
             self._add_new(self._check_head())
         self.drain()
         os.fsync(self._fd)
+
+    def is_intact(self, path: Path) -> bool:
+        """Returns whether ``path`` still is this file, with all that was written to it.
+
+        Raises:
+            OSError: it cannot be looked at.
+        """
+        here = os.fstat(self._fd)
+        try:
+            there = path.stat(follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return os.path.samestat(here, there) and here.st_size >= self.least
+
+    def discard_cut(self, path: Path) -> None:
+        """Drops this run's bytes where somebody has cut the file: what was added since has a gap before it.
+
+        A file that was moved away is somebody's copy, and stays as it is.
+
+        Raises:
+            OSError: the file cannot be changed.
+        """
+        here = os.fstat(self._fd)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(here, path.stat(follow_symlinks=False)) and here.st_size > self._base:
+                os.ftruncate(self._fd, self._base)
 
     def close(self) -> None:
         """Closes the file."""
