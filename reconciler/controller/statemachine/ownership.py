@@ -3,8 +3,8 @@
 Labels prove nothing: `docker commit` and `podman container clone` copy them, and people debug so. Own is the
 container that the record names by its id; before that is saved, the one with the planned name and this run's
 labels; and what an earlier run, attempt or object of the job left under a name of ours, unless another stands
-under the planned name of its place. Everything else that carries the labels is a stray: never adopted, stopped
-or removed, neither probed nor read, and reported once.
+under the planned name of its place. Everything else that carries the labels is a stray: never adopted,
+stopped or removed, neither probed nor read, and reported once.
 
 What can go wrong: a container that is renamed by hand before its id is saved is taken for a stray. And a copy
 to which somebody gives a rank's own name, when the rank is gone and its run over, is taken for a leftover.
