@@ -18,6 +18,7 @@ from reconciler.controller.daemon.engine_connection import connect
 from reconciler.controller.enforcement.enforcer import PolicyEnforcer
 from reconciler.controller.enforcement.host_paths import HostPathUnansweredError
 from reconciler.controller.engine_session import has_started
+from reconciler.controller.missing_containers import confirm_missing
 from reconciler.controller.plan_cache import build_plan
 from reconciler.controller.statemachine.acceptance import DesiredJob, accept_manifest, pin_runtime
 from reconciler.controller.statemachine.actions import (
@@ -201,6 +202,7 @@ class _DryRun:
         if not record.finished:
             refusal = self._enforcer.check(plan, record, self._engine.image_user)
         containers, networks = self._engine.list_containers(selector), self._engine.list_networks(selector)
+        confirm_missing(self._engine, containers, record)
         return replace(observe(containers, networks, plan, record), refusal=refusal)
 
     def _decide(self, plan: JobPlan, record: Record, observed: Observed, now: float) -> list[Change]:

@@ -24,6 +24,7 @@ from reconciler.controller.executor.execution_context import ExecutionContext, o
 from reconciler.controller.executor.executor import Executor
 from reconciler.controller.executor.redaction import secret_mask
 from reconciler.controller.executor.stop import stop_containers
+from reconciler.controller.missing_containers import confirm_missing
 from reconciler.controller.nodeservices.progress.progress_reports import ProgressReports
 from reconciler.controller.plan_cache import PlanCache
 from reconciler.controller.relist import Snapshot, snapshot
@@ -293,6 +294,7 @@ class Reconciler:
         """List the job on the engine; it succeeds as a whole or raises."""
         key = job_key(plan.namespace, plan.name)
         listed = context.engine.list_containers(context.selector)
+        confirm_missing(context.engine, listed, record)
         networks = context.engine.list_networks(context.selector)
         self.snapshots[key] = snapshot(listed, networks)
         observed = observe(listed, networks, plan, record)

@@ -19,6 +19,7 @@ import structlog
 
 from reconciler.controller.engine_session import EngineSession
 from reconciler.controller.executor.stop import stop_containers
+from reconciler.controller.missing_containers import confirm_missing
 from reconciler.controller.plan_cache import PlanCache
 from reconciler.controller.statemachine.actions import Remove
 from reconciler.controller.statemachine.observation import Observed
@@ -55,7 +56,9 @@ def stop_jobs(
         plan = plans.plan_if_valid(record)
         try:
             context = engine.context(plan, record)
-            containers = own_containers(context.engine.list_containers(context.selector), plan, record)
+            listed = context.engine.list_containers(context.selector)
+            confirm_missing(context.engine, listed, record)
+            containers = own_containers(listed, plan, record)
             if all(c.state == "exited" for c in containers):
                 return
             waiting = suspend_until_next_start(record, clock())

@@ -307,6 +307,18 @@ class Engine(Protocol):
             Drifted: the engine created something else (the container is removed again).
         """
 
+    def verify_container(self, container: str, spec: ContainerSpec) -> None:
+        """Verifies a container whose create was not answered, as a create does.
+
+        Args:
+            container: its id.
+            spec: what it was to be created from.
+
+        Raises:
+            NotFound: the container, or a volume, is gone.
+            Drifted: it is not as specified; it is left as it is.
+        """
+
     def sub_path_root(self, mount: Mount) -> str | None:
         """Returns the volume's folder on this host where the engine mounts ``sub_path`` as a path below it.
 

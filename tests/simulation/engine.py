@@ -186,6 +186,10 @@ class SimulatedEngine:
             self.world.tell("container", "create", container.name, container.labels)
             return container.id
 
+    def verify_container(self, container: str, spec: ContainerSpec) -> None:
+        with self.faults.point("verify_container", container):
+            self._container(container)
+
     def start_container(self, container: str) -> None:
         with self.faults.point("start_container", container):
             found = self._container(container)

@@ -212,12 +212,12 @@ class _Launcher:
         """The container's id: created now, or found as a crash has left it."""
         engine = self.context.engine
         pins_paths = any(mount.root for mount in spec.mounts)
-        if existing is not None and not pins_paths:
+        if existing is not None and not pins_paths and self._is_as_specified(existing, spec):
             return existing
         if existing is not None:
-            # The daemon that pinned its paths is gone. Its start may have been under way when that daemon
-            # ended, and come through since the listing: it may have ended by now, or start between these two
-            # calls.
+            # The daemon that pinned its paths is gone, or it is not what was asked for. Its start may have
+            # been under way when that daemon ended, and come through since the listing: it may have ended by
+            # now, or start between these two calls.
             if engine.inspect_container(existing).state != "created":
                 raise Busy(f"The container {spec.name} has been started meanwhile.")
             engine.remove_container(existing, force=False)
@@ -226,14 +226,22 @@ class _Launcher:
             return engine.create_container(spec)
         except Conflict:
             identifier = self._adopt(spec.name)
-            if pins_paths:
+            if pins_paths or not self._is_as_specified(identifier, spec):
                 engine.remove_container(identifier, force=False)
-                message = f"The container {spec.name} is created again, to pin the paths that it mounts."
-                raise Busy(message) from None
+                why = "to pin the paths that it mounts" if pins_paths else "as it is not what was asked for"
+                raise Busy(f"The container {spec.name} is created again, {why}.") from None
             return identifier
         except NotFound:
             self.context.forget_image(spec.image)
             raise
+
+    def _is_as_specified(self, container: str, spec: ContainerSpec) -> bool:
+        """Whether what an unanswered create has left is what was asked for; nobody has looked yet."""
+        try:
+            self.context.engine.verify_container(container, spec)
+        except Drifted:
+            return False
+        return True
 
     def _adopt(self, name: str) -> str:
         """The id of the container that has the name, where a create timed out after it worked."""

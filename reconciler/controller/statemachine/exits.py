@@ -107,7 +107,8 @@ def _result_of(view: ContainerView, now: float) -> ExitRecord | None:
         return ExitRecord(code=128, reason="StartError", message=message, finished_at=now)
     if view.state is not None:
         return _exit_record(view.state, now) if view.state.state == "exited" else None
-    if not view.record.container_id:
+    if not view.record.container_id or view.record.started_at is None:
+        # Nothing has run. This daemon itself removes what it cannot start for the moment, and makes it again.
         return None
     message = f"The container {view.plan.name} was removed by somebody else while it was wanted."
     return ExitRecord(code=None, reason="Removed", message=message, finished_at=now)

@@ -2,8 +2,9 @@
 
 Labels prove nothing: `docker commit` and `podman container clone` copy them, and people debug so. Own is the
 container that the record names by its id; before that is saved, the one with the planned name and this run's
-labels; and what an earlier run, attempt or object of the job left under a name of ours. Everything else that
-carries the labels is a stray: never adopted, stopped or removed, neither probed nor read, and reported once.
+labels; and what an earlier run, attempt or object of the job left under a name of ours, unless another stands
+under the planned name of its place. Everything else that carries the labels is a stray: never adopted,
+stopped or removed, neither probed nor read, and reported once.
 
 What can go wrong: a container that is renamed by hand before its id is saved is taken for a stray. And a copy
 to which somebody gives a rank's own name, when the rank is gone and its run over, is taken for a leftover.
@@ -63,7 +64,14 @@ def own_containers(
     planned = planned_containers(plan) if plan is not None else {}
     listed = {c.id: c for c in containers}
     known = frozenset(record.container_ids)
-    return tuple(c for c in listed.values() if c.id in known or _is_own(c, planned, record, listed))
+    in_place = {
+        key for c in listed.values() if (p := planned.get(key := container_identity(c))) and c.name == p.name
+    }
+    return tuple(
+        c
+        for c in listed.values()
+        if c.id in known or (_is_own(c, planned, record, listed) and not _is_beside(c, planned, in_place))
+    )
 
 
 def is_own_network(network: NetworkState, namespace: str, job: str) -> bool:
@@ -135,3 +143,16 @@ def _is_own(
         saved = known.container_id and (known.started_at is not None or known.container_id in listed)
         return state.name == plan.name and not saved
     return state.name in container_names(state.labels)
+
+
+def _is_beside(
+    state: ContainerState,
+    planned: Mapping[tuple[str, int, str], ContainerPlan],
+    in_place: Collection[tuple[str, int, str]],
+) -> bool:
+    """Whether another container has the planned name of its place: then one with a like name is a copy.
+
+    Whatever attempt its labels say, which somebody may have edited.
+    """
+    key = container_identity(state)
+    return key in in_place and state.name != planned[key].name

@@ -175,6 +175,7 @@ class DockerEngine(HttpEngine):
             volume = self._http.call("POST", "/volumes/create", action, expect=VOLUME, body=body)
         except ApiError as error:
             raise error_mapping.create_object_error("volume", spec.name, error) from error
+        self._check_created_volume(spec.name, volume)
         if not spec.matches(volume.get("Labels")):
             raise error_mapping.name_conflict("Docker", "volume", spec.name)
         if spec.tmpfs_size is None:
@@ -189,7 +190,7 @@ class DockerEngine(HttpEngine):
         if spec.network and not spec.share_network_with and not spec.host_network:
             # Docker would notice a missing network only at start.
             self.inspect_network(spec.network)
-        body = docker_create_body(spec, with_cdi=bool(spec.devices) and self._resolves_cdi)
+        body = self._create_body(spec)
         try:
             created = self._http.call(
                 "POST",
@@ -202,7 +203,14 @@ class DockerEngine(HttpEngine):
             )
         except ApiError as error:
             raise error_mapping.create_error(error, name=spec.name, image=spec.image) from error
-        return self._confirm_create(spec, created, lambda found: _docker_differences(spec, body, found))
+        return self._confirm_create(spec, created)
+
+    def _differences(self, spec: ContainerSpec, inspected: ContainerAnswer) -> Iterator[Difference]:
+        yield from super()._differences(spec, inspected)
+        yield from _docker_differences(spec, self._create_body(spec), inspected)
+
+    def _create_body(self, spec: ContainerSpec) -> dict[str, Any]:
+        return docker_create_body(spec, with_cdi=bool(spec.devices) and self._resolves_cdi)
 
     def _supports_sub_paths(self) -> bool:
         return self._api.version >= _SUB_PATHS

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Event, Lock
@@ -38,7 +38,7 @@ from reconciler.engines.http.event_stream import parse_event
 from reconciler.engines.http.exec.exec_output import HangingCommands, read_exec_output
 from reconciler.engines.http.exec.exec_session import HttpExecSession
 from reconciler.engines.http.http_api import CALL_SECONDS, HttpApi
-from reconciler.engines.http.http_objects import WORK_SECONDS, HttpObjects, Json
+from reconciler.engines.http.http_objects import WORK_SECONDS, HttpObjects, Json, has_labels
 from reconciler.engines.http.inspect_cache import InspectCache
 from reconciler.engines.http.log_streams import DeferredLogs, StartNotifier
 from reconciler.engines.http.pull_progress import follow_pull
@@ -136,22 +136,29 @@ class HttpEngine(HttpObjects):
 
     # --- creating
 
-    def _confirm_create(
-        self,
-        spec: ContainerSpec,
-        created: CreatedAnswer,
-        more_differences: Callable[[ContainerAnswer], Iterable[Difference]] = lambda _inspected: (),
-    ) -> str:
+    def verify_container(self, container: str, spec: ContainerSpec) -> None:
+        """Verifies a container whose create was not answered, as a create does."""
+        inspected = self._inspect(container)
+        raise_if_drifted(spec.name, [*self._differences(self._resolve_mounts(spec), inspected)])
+        self._starts.add_created(container, spec.name)
+
+    def _differences(self, spec: ContainerSpec, inspected: ContainerAnswer) -> Iterator[Difference]:
+        """Yields what differs between a resolved specification and an inspect before the start."""
+        return find_differences(spec, inspected)
+
+    def _confirm_create(self, spec: ContainerSpec, created: CreatedAnswer) -> str:
         """Verifies a created container and returns its id.
 
         Raises:
+            WrongAnswer: the id is another container's, which is left alone.
             Drifted: it is not as specified; it has been removed again.
         """
         container = created["Id"]
+        inspected = self._inspect(container)
+        name, labels = inspected["Name"].removeprefix("/"), inspected["Config"].get("Labels")
+        self._check_created("container", spec.name, name, has_labels=has_labels(labels, spec.labels))
         try:
-            inspected = self._inspect(container)
-            differences = [*find_differences(spec, inspected), *more_differences(inspected)]
-            raise_if_drifted(spec.name, differences, created.get("Warnings") or ())
+            raise_if_drifted(spec.name, [*self._differences(spec, inspected)], created.get("Warnings") or ())
         except Drifted:
             self.remove_container(container)
             raise

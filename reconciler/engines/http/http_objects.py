@@ -6,6 +6,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Any, ClassVar, Final, TypeVar
 
 from reconciler.engines.http import error_mapping
@@ -56,7 +57,7 @@ class HttpObjects(ABC):
         params, action = {"all": "true", "filters": _label_filter(labels)}, "list containers"
         states = []
         for item in self._get("/containers/json", action, self._containers_answer, params):
-            if not _has_labels(item.get("Labels"), labels):
+            if not has_labels(item.get("Labels"), labels):
                 if labels and not any((item.get("Labels") or {}).get(key) == labels[key] for key in labels):
                     # Asked for by its labels: what it says of them, or of all else, is not so.
                     problem = f"the container {item['Id'][:12]} has none of the labels that were asked for"
@@ -98,7 +99,7 @@ class HttpObjects(ABC):
         if isinstance(listed, dict):
             listed = listed["Volumes"]  # Docker's
         states = [parse(item) for item in listed or ()]
-        return [state for state in states if _has_labels(state.labels, labels)]
+        return [state for state in states if has_labels(state.labels, labels)]
 
     @staticmethod
     @abstractmethod
@@ -136,6 +137,19 @@ class HttpObjects(ABC):
         if not any(name == asked or name.startswith(asked) for name in names):
             problem = f"it is about the {kind} {names[-1]}"
             raise WrongAnswer(self._http.engine, f"inspect the {kind} {asked}", problem)
+
+    def _check_created(self, kind: str, asked: str, name: str, *, has_labels: bool = True) -> None:
+        """Checks that a create's answer names what was asked for: anything else is somebody's, and stays."""
+        if name != asked or not has_labels:
+            problem = f"it names the {kind} {name}" + ("" if has_labels else ", without the labels asked for")
+            raise WrongAnswer(self._http.engine, f"create the {kind} {asked}", problem)
+
+    def _check_created_volume(self, asked: str, volume: VolumeAnswer) -> None:
+        """Checks that a created volume and its folder are that volume's: the folder's mode is changed."""
+        self._check_created("volume", asked, volume["Name"])
+        if PurePath(volume["Mountpoint"]).parent.name != asked:
+            problem = f"its folder {volume['Mountpoint']} is not that volume's"
+            raise WrongAnswer(self._http.engine, f"create the volume {asked}", problem)
 
     def _get(self, path: str, action: str, shape: Shape[T], params: Json | None = None) -> T:
         """Sends a GET, again where it met a process that was just exiting."""
@@ -182,7 +196,7 @@ class HttpObjects(ABC):
                     raise error
 
 
-def _has_labels(labels: Mapping[str, str] | None, wanted: Mapping[str, str]) -> bool:
+def has_labels(labels: Mapping[str, str] | None, wanted: Mapping[str, str]) -> bool:
     """Reports whether all the wanted labels are there (engines differ in how they join filters)."""
     return all((labels or {}).get(key) == value for key, value in wanted.items())
 

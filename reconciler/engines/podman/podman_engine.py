@@ -142,7 +142,7 @@ class PodmanEngine(HttpEngine):
     def _create_network(self, body: Mapping[str, Any]) -> NetworkState:
         name = str(body["name"])
         try:
-            return parse_network(
+            created = parse_network(
                 self._http.call(
                     "POST",
                     "/networks/create",
@@ -155,6 +155,8 @@ class PodmanEngine(HttpEngine):
             if "subnet" in error.detail:
                 raise
             raise error_mapping.create_object_error("network", name, error) from error
+        self._check_created("network", name, created.name)
+        return created
 
     def create_volume(self, spec: VolumeSpec) -> None:
         """Creates a volume; one that exists with the same labels is no error."""
@@ -169,6 +171,7 @@ class PodmanEngine(HttpEngine):
             if isinstance(failure, Conflict) and spec.matches(self._inspect_volume(spec.name).get("Labels")):
                 return
             raise failure from error
+        self._check_created_volume(spec.name, created)
         if spec.tmpfs_size is None:
             sub_paths.make_world_writable(created["Mountpoint"])
 
@@ -195,11 +198,23 @@ class PodmanEngine(HttpEngine):
         body = podman_create_body(spec, inventory=inventory, rootless=privileges.rootless)
         body |= rootless_limits.user_namespace(spec, privileges)
         container = self._confirm_create(spec, self._create(spec, body))
+        self._note_devices(container, spec.name, body)
+        return container
+
+    def verify_container(self, container: str, spec: ContainerSpec) -> None:
+        """Verifies a container whose create was not answered; its devices when it starts, as a create's."""
+        privileges = self._privileges
+        supported = rootless_limits.without_unsupported_limits(spec, privileges)
+        super().verify_container(container, supported)
+        inventory = cdi.read_inventory() if spec.devices else []
+        body = podman_create_body(supported, inventory=inventory, rootless=privileges.rootless)
+        self._note_devices(container, spec.name, body)
+
+    def _note_devices(self, container: str, name: str, body: Json) -> None:
         if body["devices"]:
             paths = tuple(device["path"] for device in body["devices"])
-            for key in (container, spec.name):
+            for key in (container, name):
                 self._requested_devices.put(key, paths)
-        return container
 
     def _create(self, spec: ContainerSpec, body: dict[str, Any]) -> CreatedAnswer:
         path, action = "/containers/create", f"create the container {spec.name}"

@@ -279,6 +279,9 @@ class ProcessEngine:
         self._state.publish("container", "create", spec.name, spec.labels)
         return container_id
 
+    def verify_container(self, container: str, spec: ContainerSpec) -> None:
+        """Does nothing: a container's folder appears as a whole, with all that was specified."""
+
     @_map_errors
     def start_container(self, container: str) -> None:
         """See :meth:`ContainerLifecycle.start`."""

@@ -47,6 +47,18 @@ def test_a_container_that_vanished_has_failed() -> None:
     assert (last.code, last.reason) == (None, "Removed")
 
 
+def test_a_container_that_vanished_before_its_start_is_created_again() -> None:
+    job = SimulatedJob.accepted(plan_of({"steps": [node(1, backoffLimit=0)]}))
+    job.converge()
+    name = "demo-node-0"
+    known = job.record.with_container(name, container_id="gone", started_at=None)
+
+    record, exits = observe_exits(job.plan, replace(job.observed(), containers=()), known, job.now)
+
+    assert exits == ()
+    assert record.container(name).result is None
+
+
 def test_a_result_outlives_its_container() -> None:
     job = running_job(containers=2)
     job.exit("demo-node-0", 0)

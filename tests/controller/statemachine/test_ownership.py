@@ -100,6 +100,13 @@ def test_what_another_run_left_under_a_name_of_ours_is_own(labels: dict[str, str
     assert own(started(demo_node_0="a"), container("b", "eager_tesla", **labels)) == []
 
 
+@pytest.mark.parametrize("labels", [{}, {"attempt": "7"}, {"uid": "u0"}])
+def test_a_copy_with_a_like_name_is_not_own_beside_the_one_in_place(labels: dict[str, str]) -> None:
+    copy = container("b", "demo-node-0-main", at=2.0, **labels)
+
+    assert own(record(), container("a"), copy) == ["a"]
+
+
 def test_a_name_of_a_larger_job_of_before_is_a_name_of_ours() -> None:
     left = container("c", "demo-node-5", index="5", uid="u0")
 

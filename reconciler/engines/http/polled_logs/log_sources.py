@@ -9,10 +9,14 @@ from collections.abc import Callable
 from typing import Final
 
 from reconciler.engines.http.polled_logs.polled_body import PolledBody
-from reconciler.engines.http.response_streams import RawStream, iter_frames
+from reconciler.engines.http.response_streams import LARGEST_FRAME, RawStream, iter_labelled_frames
 from reconciler.errors import EngineError
 
-_HEADER: Final = struct.Struct(">BxxxL")
+#: The number of the stream and three bytes of nothing, as one word; and the size.
+_HEADER: Final = struct.Struct(">LL")
+#: Input, output and error output. Under 3 the engine says that it could not read the log to its end.
+_OUTPUT: Final = frozenset({0, 1 << 24, 2 << 24})
+_ENGINE_ERROR: Final = 3 << 24
 #: A connection that says nothing is looked at after as many seconds.
 _POLL_SECONDS: Final = 60.0
 #: Pieces of output that a thread of :class:`PumpedLog` reads ahead.
@@ -38,13 +42,21 @@ class PolledLog:
         self._buffer = bytearray()
 
     def read(self) -> bytes | None:
-        """Returns what there is now; None: nothing, and more may come; ``b""``: the end."""
+        """Returns what there is now; None: nothing, and more may come; ``b""``: the end.
+
+        Raises:
+            EngineError: the connection broke, what comes is no output, or the engine could not read it all.
+        """
         while data := self._body.read():
             if self._tty:
                 return data
             self._buffer += data
             if text := self._text(_whole_frames(self._buffer)):
                 return text
+        if self._buffer:
+            _whole_frames(self._buffer)
+        if self._buffer and data is not None:
+            raise EngineError("The stream from the engine ended in the middle of a piece of output.")
         return data
 
     def _text(self, frames: list[bytes]) -> bytes:
@@ -64,18 +76,37 @@ class PolledLog:
 
 
 def _whole_frames(buffer: bytearray) -> list[bytes]:
-    """Takes the whole frames from the buffer; they may be a million."""
+    """Takes the whole frames from the buffer; they may be a million.
+
+    What comes before a frame that is none is given first, and that one by the next call.
+    """
     frames: list[bytes] = []
     append, header, length, position = frames.append, _HEADER.unpack_from, len(buffer), 0
     data = bytes(buffer)
     while position + 8 <= length:
-        end = position + 8 + header(data, position)[1]
+        number, size = header(data, position)
+        end = position + 8 + size
+        if number not in _OUTPUT or size > LARGEST_FRAME:
+            if not frames:
+                raise _no_output(data[position:end])
+            break
         if end > length:
             break
         append(data[position + 8 : end])
         position = end
     del buffer[:position]
     return frames
+
+
+def _no_output(frame: bytes) -> EngineError:
+    header, text = frame[: _HEADER.size], frame[_HEADER.size :]
+    if _HEADER.unpack(header)[0] == _ENGINE_ERROR:
+        return _unreadable(text)
+    return EngineError(f"The stream from the engine is not framed as output is: {header!r}.")
+
+
+def _unreadable(text: bytes) -> EngineError:
+    return EngineError(f"The engine could not read the output: {text.decode(errors='replace').strip()}")
 
 
 class PumpedLog:
@@ -140,9 +171,10 @@ class PumpedLog:
                 self._stream = stream
             if self._closed.is_set():
                 stream.close()
-            for piece in iter_frames(stream, tty=self._tty):
-                if piece:
-                    self._put(piece)
+            for number, piece in iter_labelled_frames(stream, tty=self._tty):
+                if number << 24 == _ENGINE_ERROR:
+                    raise _unreadable(piece)
+                self._put(piece)
         except EngineError as error:
             self._put(error)
         else:
