@@ -18,6 +18,7 @@ from reconciler.cli.job_lookup import open_reader
 from reconciler.cli.output.console import echo
 from reconciler.client.manifests.manifest_editor import ObjectRef
 from reconciler.errors import ReconcilerError
+from reconciler.state.phases import FINISHED_PHASES
 from reconciler.state.sidecar_files import sidecar_path
 
 if TYPE_CHECKING:
@@ -117,10 +118,22 @@ def _find_object(job: Job, snapshot: Snapshot, settings: Settings) -> ObjectRef:
             remedy="Correct the file first (or remove it, and with it all it defines); "
             "until then its jobs go on as they were.",
         )
+    if guard := _guard(job, snapshot, settings):
+        raise ReconcilerError(f"There is no manifest of {job.name} to change.", remedy=guard)
     raise ReconcilerError(
         f"The manifest of {job.name} is gone already; only its status is left.",
         remedy="A running daemon removes it.",
     )
+
+
+def _guard(job: Job, snapshot: Snapshot, settings: Settings) -> str:
+    """Why the daemon keeps a job without its manifest; "" where it removes what is left of it."""
+    from reconciler.sources.folder.catalog import describe_guard  # noqa: PLC0415  (not for --help)
+
+    if settings.allow_empty or job.key in snapshot.catalog.removed_by_name:
+        return ""
+    ended = job.phase in FINISHED_PHASES
+    return describe_guard(snapshot.catalog.state, settings.specs, job.short_name, ended=ended)
 
 
 def _fault_of_file(job: Job, snapshot: Snapshot, settings: Settings) -> Fault | None:

@@ -362,9 +362,17 @@ class Controller:
         return all(phase in ENDED_PHASES or phase == SUSPENDED for phase in self._managed_phases())
 
     def all_complete(self) -> bool:
-        """Whether every job of the folder that is not suspended is Complete, and no file is broken."""
-        broken = any(manifest_faults(self.informer.catalog))
-        return not broken and all(phase in {"Complete", SUSPENDED} for phase in self._managed_phases())
+        """Whether every job of the folder that is not suspended is Complete, and no file is broken.
+
+        A folder whose manifests have all gone keeps its jobs, so they count by their records.
+        """
+        catalog = self.informer.catalog
+        phases = self._managed_phases()
+        if catalog.state != "ok":
+            kept = set(self.state.keys()) - set(catalog.jobs)
+            phases += [self.state.phase(key) for key in kept]
+        good = all(phase in {"Complete", SUSPENDED} for phase in phases)
+        return good and not any(manifest_faults(catalog))
 
     def suspended_jobs(self) -> list[str]:
         """Keys of the folder's suspended jobs."""

@@ -80,7 +80,9 @@ class StateStore:
         record, why_lost = self._read(key), self._lost.get(key, "")
         if record is None and (file := self._locate(key)) is not None:
             document = self._sidecars.document(self._sidecar(file), _job_document(key))
-            record = recover_record(document, why=why_lost) if document is not None else None
+            record = None
+            if document is not None:
+                record = recover_record(document, why=why_lost, now=self._clock())
             if record is not None and self._is_of_another(record):
                 _log.warning("sidecar ignored", job=key, reason="its uid is that of another job")
                 record = None

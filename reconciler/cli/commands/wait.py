@@ -113,7 +113,8 @@ def find_outcome(job: Job, goal: str, *, now: float, settings: Settings) -> Outc
         now: seconds since the epoch.
         settings: say where the job's record is.
     """
-    if goal == "delete" or job.status is None or _is_outdated(job, now=now, settings=settings):
+    known = job.status is not None or job.recorded_phase
+    if goal == "delete" or not known or _is_outdated(job, now=now, settings=settings):
         return None
     phase = job.phase
     if phase == goal or (goal == "Finished" and phase in FINISHED_PHASES):
@@ -157,13 +158,15 @@ def _is_outdated(job: Job, *, now: float, settings: Settings) -> bool:
 def _is_rerun_pending(job: Job, settings: Settings) -> bool:
     """Whether the manifest asks for a rerun that the daemon has not begun."""
     wanted = mapping_at(job.manifest, "metadata", "annotations").get(ANNOTATION_RERUN)
-    if not wanted or job.status is None:
+    if not wanted:
         return False
     begun = job.reported.get("rerun")
     if begun is None:
         begun = _recorded_rerun(job, settings)
     if begun is not None:
         return str(begun) != str(wanted)
+    if job.status is None:
+        return True  # the record, all that is left, knows of no rerun
     asked, ended = parse_time(wanted), job.status.finished_at
     return asked is not None and ended is not None and ended < int(asked)
 

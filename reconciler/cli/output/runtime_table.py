@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.api.framework_names import find_framework
@@ -26,9 +27,17 @@ def runtime_rows(catalog: Catalog, keys: Iterable[RuntimeKey], *, wide: bool) ->
             "NAME": name,
             "FRAMEWORK": find_framework(document.raw),
             "NODES": str(mapping_at(document.raw, "spec", "mlPolicy").get("numNodes") or 1),
-            "SOURCE": "folder" if own else "built-in",
+            "SOURCE": "folder" if own else _outside_source(document.file),
         }
         if wide:
             cells["FILE"] = f"{document.file}:{document.line}"
         rows.append(Row(cells=cells))
     return rows
+
+
+def _outside_source(file: str) -> str:
+    """Whether a runtime from outside the folder came with this program, or by ``--runtime-source``."""
+    from reconciler.sources.runtimes.builtin_runtimes import builtin_folder  # noqa: PLC0415  (not for --help)
+
+    folder = builtin_folder()
+    return "built-in" if folder is not None and Path(file).is_relative_to(folder) else "runtime-source"

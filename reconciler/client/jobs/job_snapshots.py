@@ -277,11 +277,13 @@ class SnapshotReader:
     def _note_without_manifest(self, job: Job, catalog: Catalog) -> str:
         from reconciler.sources.folder.catalog import describe_guard  # noqa: PLC0415  (not for --help)
 
-        if job.phase in FINISHED_PHASES or job.phase == TERMINATING:
-            return ""
+        told = job.status is not None
+        if told and (job.phase in FINISHED_PHASES or job.phase == TERMINATING):
+            return ""  # the sidecar says how it ended; where that has gone with the manifest, say why
         if job.key in catalog.removed_by_name or self._settings.allow_empty:
             return MANIFEST_REMOVED
-        guard = describe_guard(catalog.state, self._specs, job.short_name)
+        ended = job.phase in FINISHED_PHASES
+        guard = describe_guard(catalog.state, self._specs, job.short_name, ended=ended)
         # A daemon that saw the manifests go knows more than the folder as it is now.
         known = job.status is not None and job.status.condition("ManifestMissing")
         return guard or ("" if known else MANIFEST_REMOVED)

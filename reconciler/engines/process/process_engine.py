@@ -333,15 +333,18 @@ class ProcessEngine:
         argv = SpecRewriter(**spec["rewrite"]).rewrite_command(command)
         return supervisor_launch.open_session(home, tuple(argv), tty=tty, stdin=stdin)
 
+    @_map_errors
     def dated_logs(self, container: str, *, since: float | None, follow: bool, tail: int | None) -> LogStream:
         """Refuses: processes write their log themselves, and nobody notes when.
 
         Raises:
-            EngineError: always.
+            NotFound: the container was removed.
+            EngineError: always, else.
         """
         del since, follow, tail
+        _, spec = self._containers.find(container)
         raise EngineError(
-            f"The process engine keeps no times of what {container} prints.",
+            f"The process engine keeps no times of what {spec['name']} prints.",
             remedy="Leave out --since and --timestamps; or run jobs on Podman or Docker, which keep them.",
         )
 

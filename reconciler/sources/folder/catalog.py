@@ -121,13 +121,14 @@ class Catalog:
         return not any(path in self.unprunable_paths for path in with_parents(file))
 
 
-def describe_guard(state: FolderState, folder: object, name: str) -> str:
-    """The sentence for a job that goes on without its manifest: why, and how to go on; "" where none does.
+def describe_guard(state: FolderState, folder: object, name: str, *, ended: bool = False) -> str:
+    """The sentence for a job that is kept without its manifest: why, and how to go on; "" where none is.
 
     Args:
         state: of the folder.
         folder: its path.
         name: of the job, as the command line takes it.
+        ended: nothing of it runs any more.
     """
     why = {
         "empty": f"All manifests are gone from {folder}, which may be an accident",
@@ -137,7 +138,8 @@ def describe_guard(state: FolderState, folder: object, name: str) -> str:
     if why is None:
         return ""
     remedy = f"to remove it: reconciler delete {name}" if state == "empty" else "then it goes by them again"
-    return f"{why}: the job goes on without its manifest. Bring the manifests back; {remedy}."
+    kept = "the job's record and logs are kept" if ended else "the job goes on without its manifest"
+    return f"{why}: {kept}. Bring the manifests back; {remedy}."
 
 
 def runtime_key(job: Document) -> RuntimeKey:

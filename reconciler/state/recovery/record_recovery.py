@@ -19,7 +19,7 @@ from reconciler.state.timestamps import parse_time
 RECORDED_CONDITIONS: Final = frozenset({"Suspended", "Complete", "Failed"})
 
 
-def recover_record(document: Mapping[str, Any], *, why: str = "") -> Record | None:
+def recover_record(document: Mapping[str, Any], *, why: str = "", now: float = 0.0) -> Record | None:
     """The record that a sidecar's document is a view of; None when it says too little, or what cannot be.
 
     The accepted manifest and the runtime's revision are not in it: they are taken from the folder again. What
@@ -28,6 +28,7 @@ def recover_record(document: Mapping[str, Any], *, why: str = "") -> Record | No
     Args:
         document: of the job's sidecar.
         why: why the record was lost, where that is known.
+        now: seconds since the epoch, of the event; 0: that of the last thing that the sidecar tells.
     """
     metadata, status = document.get("metadata"), document.get("status")
     if not isinstance(metadata, Mapping) or not isinstance(status, Mapping):
@@ -73,7 +74,7 @@ def recover_record(document: Mapping[str, Any], *, why: str = "") -> Record | No
         record = record.replace(earlier_ids=ids)
     if check_record(record.key, record, now=created):
         return None
-    latest = max((created, *(event.at for event in record.events)))
+    latest = max((now, created, *(event.at for event in record.events)))
     reason = f" ({why})" if why else ""
     return record.with_event("Recovered", f"The job's record was lost{reason}; it was recovered.", now=latest)
 
