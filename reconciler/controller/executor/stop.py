@@ -8,6 +8,7 @@ next pass tries again), and a disk without room for a log (its container stays).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import copy_context
@@ -134,6 +135,9 @@ def _stop(plan: JobPlan | None, state: ContainerState, context: ExecutionContext
         if container is not None and container.pre_stop:
             with suppress(EngineError):
                 context.engine.exec(state.id, container.pre_stop, timeout=max(grace, 1.0))
+        if container is not None and container.pre_stop_sleep:
+            # As the kubelet: no longer than the grace period.
+            threading.Event().wait(min(container.pre_stop_sleep, grace))
         context.engine.stop_container(state.id, grace)
         try:
             return context.engine.inspect_container(state.id)
