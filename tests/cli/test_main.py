@@ -50,9 +50,8 @@ except SystemExit:
 sys.stderr.write(" ".join(m for m in sys.modules if m.startswith("reconciler.cli.")))
 """
 
-    assert python(code).stderr.split() == [
-        *("reconciler.cli.main", "reconciler.cli.commands", "reconciler.cli.commands.completion")
-    ]
+    commands = [m for m in python(code).stderr.split() if m.startswith("reconciler.cli.commands.")]
+    assert commands == ["reconciler.cli.commands.completion"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
