@@ -25,6 +25,7 @@ OWN_READS = {
     "cli/machine.py": "/proc and /sys",
     "cli/main.py": "/dev/null",
     "cli/manifest_arguments.py": "pipes that the user named",
+    "cli/standard_streams.py": "the null device",
     "cli/service/unit_files.py": "units of this package",
     "common/host_looks.py": "/proc",
     "common/regular_files.py": "all others",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
+from reconciler.controller.daemon import boundaries
 from reconciler.controller.daemon.boundaries import FIRST_PAUSE, LAST_PAUSE, Boundary
 from reconciler.errors import StateError
 
@@ -57,7 +59,12 @@ def test_failing_work_rests_for_a_growing_time_up_to_the_longest(clock: Clock) -
     assert pauses[-1] == LAST_PAUSE
 
 
-def test_what_the_system_refuses_is_logged_once_and_its_end_as_well(clock: Clock) -> None:
+def test_what_the_system_refuses_is_logged_once_and_its_end_as_well(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever level another test of this process has configured.
+    monkeypatch.setattr(boundaries, "_log", structlog.get_logger(wrapper_class=structlog.BoundLogger))
+    structlog.reset_defaults()
     boundary, work = Boundary("reading", clock=clock), Work(OSError(errno.EMFILE, "Too many open files"))
     with capture_logs() as logs:
         for _ in range(3):

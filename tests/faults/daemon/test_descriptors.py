@@ -47,9 +47,8 @@ def test_a_job_of_many_nodes_ends_well_with_few_descriptors_and_no_log_is_lost(c
     script = f"echo up; {flags.note('x')} until [ $(wc -l < {flags.inside}/notes) -ge {NODES} ]; do sleep 0.2; done"
     containers.write("j.yaml", flags.runtime(nodes=NODES), shell(job, "rt", script))
     containers.prefix = limited(f"-n {FEW}")
-    with containers.daemon() as daemon:
+    with containers.daemon():
         containers.until_phase(job, "Complete", seconds=200)
-        assert "open files" in daemon.text()
 
     logs = [containers.log(job, rank) for rank in range(NODES)]
     assert logs == ["up\n"] * NODES

@@ -61,14 +61,21 @@ while not os.path.exists(sys.argv[1]):
 body = b'{"trainerStatus": {"progressPercentage": 40, "lastUpdatedTime": "2026-01-02T03:04:05Z"}}'
 head = f"POST {url.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
 head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-for _ in range(5):
+def report():
     connection = connect()
     connection.settimeout(8)
     connection.sendall(head.encode() + body)
     answer = b""
     while piece := connection.recv(65536):
         answer += piece
-    print("ANSWER", answer.split()[1].decode(), flush=True)
+    return answer.split()[1].decode()
+
+for _ in range(5):
+    try:
+        code = report()
+    except (OSError, IndexError):
+        code = report()  # on a machine so busy that its own handshake was slow, as other reporters do
+    print("ANSWER", code, flush=True)
 """
 )
 

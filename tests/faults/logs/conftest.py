@@ -3,52 +3,45 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import threading
-import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support.proxies import Proxy
+from tests.support.proxies import Exchange, Proxy, stand_between
 from tests.support.workspaces import Workspace
 
 
-class LogsHeldBack(Proxy):
-    """A proxy that passes everything on but requests for logs, until :meth:`release`."""
+@dataclass(frozen=True)
+class LogsHeldBack:
+    """An engine that passes everything on but requests for logs, until :meth:`release`.
 
-    def __init__(self, path: Path, target: str) -> None:
-        super().__init__(path, target)
-        self._released = threading.Event()
-        #: Set when a request for a log is held back.
-        self.asked = threading.Event()
+    Attributes:
+        asked: set when a request for a log is held back.
+    """
+
+    proxy: Proxy
+    asked: threading.Event
 
     def release(self) -> None:
         """Pass on what was held back, and all that comes."""
-        self._released.set()
+        self.proxy.clear()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, watched: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if watched and b"/logs?" in data.partition(b"\r\n")[0] and not self._released.is_set():
-                    self.asked.set()
-                    self._released.wait(120)
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+
+def _hold_back(exchange: Exchange) -> None:
+    exchange.wait(120)
+    exchange.pass_on(exchange.ask())
 
 
 @pytest.fixture
 def held_back(docker: Workspace) -> Iterator[LogsHeldBack]:
     """Docker's daemon behind a proxy, for the command of the workspace ``docker``."""
-    proxy = LogsHeldBack(Path(f"/tmp/rec-{uuid.uuid4().hex[:8]}.sock"), docker.url)
-    proxy.mend()
-    docker.settings["CONTAINER_HOST"] = proxy.url
-    yield proxy
-    proxy.release()
-    proxy.cut()
+    with stand_between(docker) as proxy:
+        yield LogsHeldBack(proxy, proxy.on("GET", r"/logs\?", _hold_back).struck)
+        proxy.clear()
 
 
 @pytest.fixture

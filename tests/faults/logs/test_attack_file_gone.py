@@ -80,7 +80,8 @@ def test_moved_log_is_left_as_it_is(processes: Workspace) -> None:
     _spoil_and_finish(processes, _move_job)
 
     moved = next((processes.root / "state" / "reconciler" / "moved").glob("0/*.log"))
-    assert moved.read_text().endswith("\n2000\n")
+    # What was printed until it was missed stands in it as well.
+    assert "\n2000\n" in moved.read_text()
 
 
 def test_container_removed_while_no_daemon_ran_leaves_a_word_about_its_log(containers: Workspace) -> None:
