@@ -5,6 +5,7 @@ Sizes are checked before anything is parsed, so that a huge file costs nothing.
 
 from __future__ import annotations
 
+import codecs
 from typing import Final
 
 from reconciler.api.faults import Fault
@@ -14,6 +15,8 @@ from reconciler.api.loading.yaml_composer import compose
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_DOCUMENTS: Final = 1000
+#: Looked up at once: a codec is a file, and one that could not be opened once is unknown for good.
+_ENCODING: Final = codecs.lookup("utf-8-sig").name
 
 
 def load(text: bytes | str, file: str) -> LoadedFile:
@@ -32,7 +35,7 @@ def load(text: bytes | str, file: str) -> LoadedFile:
             file, 1, f"the file has {len(text):,} bytes; more than {MAX_BYTES:,} are not read: split it"
         )
     try:
-        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
+        decoded = text.decode(_ENCODING) if isinstance(text, bytes) else text.removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = error.object[error.start]
