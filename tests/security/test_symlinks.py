@@ -12,6 +12,7 @@ from reconciler.controller.enforcement.path_pinning import create_path, open_pin
 from reconciler.controller.nodeservices.logs.log_files import LogFile
 from reconciler.errors import PlanError, PolicyDenied, StateError
 from reconciler.plan.pod.volume_paths import validate_key, validate_path
+from reconciler.state.kept_logs.log_paths import LogLocation
 from reconciler.state.locks import lock_file
 from tests.support import images
 from tests.support.manifests import runtime, shell
@@ -55,12 +56,13 @@ def test_link_in_place_of_the_log_folder_is_not_followed(processes: Workspace) -
 def test_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("before")
-    place = tmp_path / "logs" / "default" / "job" / "0" / "c.log"
+    location = LogLocation(namespace="default", job="job", attempt=0, container="c", uid="u", current=True)
+    place = location.path(tmp_path / "logs")
     place.parent.mkdir(parents=True)
     place.symlink_to(victim)
 
     with pytest.raises(OSError, match="symbolic links"):
-        LogFile(place, tmp_path / "logs", "id").writer(complete=False)
+        LogFile(location, tmp_path / "logs", "id").writer()
 
     assert victim.read_text() == "before"
 

@@ -242,9 +242,10 @@ class Workspace:
         return "\n".join(f"{p.get('reason', '')}: {p.get('message', '')}" for p in parts)
 
     def log(self, job: str, rank: int) -> str:
-        """What a node has printed, as kept; empty while there is nothing."""
-        folder = self.root / "state" / "reconciler" / "logs" / "default" / job
-        files = sorted(folder.glob(f"*/{job}-node-{rank}.log"))
+        """What a node has printed, as kept, also after its job was deleted; empty while there is nothing."""
+        folder = self.root / "state" / "reconciler" / "logs" / "default"
+        files = sorted(folder.glob(f"{job}/*/{job}-node-{rank}.log"))
+        files = files or sorted(folder.glob(f"{job}.*/*/{job}-node-{rank}.log"))
         return files[-1].read_text(errors="replace") if files else ""
 
     # --- the engine, looked at without the code under test ------------------------------------------
