@@ -94,9 +94,7 @@ class HttpEngine(HttpObjects):
     def inspect_container(self, name: str) -> ContainerState:
         """Returns a container by name or id, with exit facts and address (Podman: while it runs)."""
         inspected = self._inspect(name)
-        state = inspected["State"]
-        started = parse_time(state["StartedAt"])
-        state_name = self._state(state["Status"], started)
+        state_name = self._inspected_state(inspected)
         return ContainerState(
             id=inspected["Id"],
             name=inspected["Name"].removeprefix("/"),
@@ -105,8 +103,12 @@ class HttpEngine(HttpObjects):
             exit=self._exit_facts(inspected) if state_name == "exited" else None,
             address=parse_address(inspected),
             created_at=parse_time(inspected["Created"]),
-            started_at=started,
+            started_at=parse_time(inspected["State"]["StartedAt"]),
         )
+
+    def _inspected_state(self, inspected: ContainerAnswer) -> ContainerStateName:
+        state = inspected["State"]
+        return self._state(state["Status"], parse_time(state["StartedAt"]))
 
     @staticmethod
     def _state(word: str, started: float | None) -> ContainerStateName:  # noqa: ARG004  (Podman's)
@@ -371,7 +373,7 @@ class HttpEngine(HttpObjects):
         if follow and not may_open_more():
             raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
         inspected = self._inspect(container)
-        if parse_state(str((inspected.get("State") or {}).get("Status") or "")) == "created":
+        if self._inspected_state(inspected) == "created":
             raise EngineError(f"The container {container} has not been started.")
         return self._open_log(inspected, follow=follow)
 
