@@ -24,6 +24,9 @@ LABEL_ANCESTOR: Final = "trainer.kubeflow.org/trainjob-ancestor-step"
 #: In a runtime: the framework it is for.
 LABEL_FRAMEWORK: Final = "trainer.kubeflow.org/framework"
 
+#: Words for jobs as kubectl has them, the plural first.
+JOB_WORDS: Final = ("jobs", "job", "trainjobs", "trainjob", "tj", f"trainjobs.{API_GROUP}")
+
 #: Of this project's own labels and annotations.
 KEY_PREFIX: Final = "reconciler.trainer.kubeflow.org/"
 #: Namespace of the job.
@@ -77,6 +80,11 @@ RUNTIME_NOT_SUPPORTED: Final = "TrainingRuntimeNotSupported"
 
 MASTER_PORT: Final = 29500
 HOSTNAME_LIMIT: Final = 63
+
+
+def short_key(key: str) -> str:
+    """Returns a job's key ``<namespace>/<name>`` as users type it: without the namespace ``default``."""
+    return key.removeprefix(f"{DEFAULT_NAMESPACE}/")
 
 
 def qualified_name(namespace: str, name: str) -> str:

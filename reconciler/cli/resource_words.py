@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reconciler.cli.shared_options import Word, complete_job
+from reconciler.names import JOB_WORDS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 #: Kinds, and further words that users may type for each.
 KINDS: Final[Mapping[str, Sequence[str]]] = {
-    "jobs": ("job", "trainjobs", "trainjob", "tj", "trainjobs.trainer.kubeflow.org"),
+    "jobs": JOB_WORDS[1:],
     "runtimes": (
         "runtime", "clustertrainingruntimes", "clustertrainingruntime", "trainingruntimes", "trainingruntime",
     ),

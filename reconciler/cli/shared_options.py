@@ -22,6 +22,7 @@ from reconciler.common.host_looks import LOOKS, UnansweredError
 from reconciler.common.suggestions import did_you_mean
 from reconciler.config.options import Option
 from reconciler.config.settings import OPTION, OPTIONS, load_settings
+from reconciler.names import JOB_WORDS
 from reconciler.state.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ ENGINE_OPTIONS: Final = ("engine", "container_host")
 ALL_OPTIONS: Final = tuple(option.name for option in OPTIONS)
 #: Begins a form of the output that is a template.
 JSONPATH: Final = "jsonpath="
-#: Words for a job that may stand before its name, as kubectl has them.
-JOB_WORDS: Final = frozenset({"job", "jobs", "trainjob", "trainjobs", "tj"})
 #: Key of the click context's ``meta`` under which commands find a function that loads the settings again.
 LOAD_SETTINGS: Final = "reconciler.load_settings"
 

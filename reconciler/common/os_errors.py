@@ -22,6 +22,16 @@ def describe_os_error(error: OSError) -> str:
     return f"{text} {_REMEDIES.get(error.errno or 0, '')}".rstrip()
 
 
+def reason_of(error: Exception) -> str:
+    """What the system says of an error, without number and path; of another error its own text."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def describe_fault(error: Exception) -> str:
+    """What went wrong, as a sentence: the error's own, or what the system refused."""
+    return describe_os_error(error) if isinstance(error, OSError) else str(error)
+
+
 def is_out_of_descriptors(error: BaseException) -> bool:
     """Whether an error, or what caused it, is that no further file or socket may be open."""
     inner: BaseException | None = error

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.common.host_looks import LOOKS
+from reconciler.common.os_errors import reason_of
 from reconciler.common.regular_files import read_regular_text
 from reconciler.errors import ConfigError
 
@@ -85,7 +86,7 @@ class EnvironmentFile:
             remedy = f"Create it, or write --env-file=-{self.path} if it need not exist."
             raise ConfigError(f"{self.path} does not exist.", remedy=remedy) from None
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = reason_of(error)
             raise ConfigError(f"{self.path} cannot be read: {reason}.") from None
         values: dict[str, str] = {}
         lines: dict[str, int] = {}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.common.host_looks import LOOKS
+from reconciler.common.os_errors import reason_of
 from reconciler.common.regular_files import read_regular_text
 from reconciler.common.suggestions import did_you_mean
 from reconciler.common.xdg_folders import xdg_folder
@@ -97,7 +98,7 @@ def _read_entries(path: Path) -> Iterable[tuple[str, int, yaml.Node, Any]]:
     except RecursionError:
         raise ConfigError(f"{path}:1: this is not YAML: it is nested too deeply.") from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error)
         raise ConfigError(f"{path} cannot be read: {reason}.") from None
 
 

@@ -18,7 +18,7 @@ import structlog
 
 from reconciler.api.faults import Fault
 from reconciler.common.liveness import Liveness
-from reconciler.common.os_errors import describe_os_error
+from reconciler.common.os_errors import describe_fault
 from reconciler.config.settings import Settings
 from reconciler.controller import workers
 from reconciler.controller.clock import Clock
@@ -51,7 +51,7 @@ from reconciler.controller.workers import Workers
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.engines.protocol import Engine
 from reconciler.errors import EngineError, EngineUnavailable, ReconcilerError, StateError
-from reconciler.names import DEFAULT_NAMESPACE
+from reconciler.names import short_key
 from reconciler.sources.folder.catalog import Catalog, describe_guard
 from reconciler.sources.git.git_sync import SourceRevision
 from reconciler.state.phases import ENDED_PHASES, SUSPENDED
@@ -256,7 +256,7 @@ class Controller:
             delay = self._queue.retry(key)
             _log.warning("reconcile failed", reason=str(error), retry_in=delay)
         elif isinstance(error, (ReconcilerError, OSError)):
-            reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            reason = describe_fault(error)
             self._set_message(key, reason)
             delay = self._queue.retry(key)
             _log.warning("reconcile failed", reason=reason, retry_in=delay)
@@ -323,8 +323,7 @@ class Controller:
         settings, state = self._settings, self.informer.catalog.state
         if state == "ok" or (state == "empty" and settings.allow_empty):
             return ""
-        namespace, _, name = key.partition("/")
-        return describe_guard(state, settings.specs, name if namespace == DEFAULT_NAMESPACE else key)
+        return describe_guard(state, settings.specs, short_key(key))
 
     def _line_of(self, key: str) -> Callable[[str], int]:
         """A function that gives the line of a field in the manifest that defines a job now."""

@@ -37,7 +37,7 @@ from reconciler.controller.statemachine.observation import ImageState, Observed,
 from reconciler.controller.statemachine.ownership import observe, take_over
 from reconciler.engines.protocol import Engine, NetworkState
 from reconciler.errors import PlanError
-from reconciler.names import DEFAULT_NAMESPACE, LABEL_INSTANCE, job_key, job_key_of, job_selector
+from reconciler.names import LABEL_INSTANCE, job_key, job_key_of, job_selector, short_key
 from reconciler.plan.job_plan import JobPlan
 from reconciler.sources.folder.catalog import Catalog, JobEntry, describe_guard
 from reconciler.sources.folder.folder_source import FolderSource, require_specs_folder
@@ -160,10 +160,9 @@ class _DryRun:
 
     def _wait_for_manifest(self, key: str, entry: JobEntry | None) -> Iterator[Change]:
         """What goes on without its manifest, because the whole folder is gone."""
-        namespace, _, name = key.partition("/")
-        short = name if namespace == DEFAULT_NAMESPACE else key
-        guard = describe_guard(self._catalog.state, self._settings.specs, short)
+        guard = describe_guard(self._catalog.state, self._settings.specs, short_key(key))
         if entry is None and guard:
+            name = key.rpartition("/")[2]
             yield Change(verb="wait", kind="job", name=name, job=key, reason=guard)
 
     def _apply(self, desired: DesiredJob, old: Record | None) -> list[Change]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import structlog
 
-from reconciler.common.os_errors import describe_os_error
+from reconciler.common.os_errors import describe_fault
 from reconciler.config.settings import Settings
 from reconciler.controller.clock import Clock, clock_change
 from reconciler.controller.engine_session import EngineSession
@@ -165,7 +165,7 @@ class Informer:
 
     def _log_fault(self, error: Exception, delay: float) -> None:
         if isinstance(error, (ReconcilerError, OSError)):
-            reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            reason = describe_fault(error)
             _log.warning("engine events interrupted", reason=reason, retry_in=delay)
         else:
             _log.error("internal error", remedy="Please report it.", retry_in=delay, exc_info=error)

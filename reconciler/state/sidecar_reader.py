@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reconciler.common.os_errors import reason_of
 from reconciler.common.regular_files import LARGE_FILE, open_regular_stream, read_stream
 from reconciler.names import DEFAULT_NAMESPACE, job_key
 from reconciler.state.phases import FINISHED_PHASES
@@ -203,7 +204,7 @@ class SidecarReader:
             except FileNotFoundError:
                 continue  # removed between listing and reading
             except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or error
+                reason = reason_of(error)
                 problems.append(UnreadableSidecar(file=path, message=f"{path} cannot be read: {reason}"))
         self._cache = cache
         objects = tuple(entry for _, entries in cache.values() for entry in entries)

@@ -62,3 +62,15 @@ def workspace(request: pytest.FixtureRequest, make_workspace: MakeWorkspace) -> 
 def processes(make_workspace: MakeWorkspace) -> Workspace:
     """A workspace on the process engine: for what has nothing to do with an engine, it is the quickest."""
     return make_workspace("process")
+
+
+@pytest.fixture
+def podman(make_workspace: MakeWorkspace) -> Workspace:
+    """A workspace on Podman, for what only Podman has."""
+    return make_workspace("podman")
+
+
+@pytest.fixture
+def docker(make_workspace: MakeWorkspace) -> Workspace:
+    """A workspace on Docker, for what only Docker has."""
+    return make_workspace("docker")

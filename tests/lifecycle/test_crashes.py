@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import small_disks
 from tests.support.flags import Flags
 from tests.support.manifests import shell
 from tests.support.workspaces import Workspace, eventually, unique
@@ -118,24 +117,8 @@ def test_a_killed_daemon_between_start_and_end_changes_nothing(containers: Works
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def _fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 512)
+    with small_disks.small_disk(tmp_path / "tiny", "64k") as folder:
+        yield folder
 
 
 def test_a_full_disk_for_statuses_stops_no_job_and_is_made_up_for(
@@ -144,7 +127,7 @@ def test_a_full_disk_for_statuses_stops_no_job_and_is_made_up_for(
     job = unique("full")
     flags = Flags(processes)
     filler = tiny_disk / "filler"
-    _fill(filler)
+    small_disks.fill(filler, 512)
     processes.write("j.yaml", flags.runtime(), shell(job, "rt", f"{flags.note('ran')}{flags.wait()}"))
     with processes.daemon("--status-dir", str(tiny_disk)) as daemon:
         flags.until_noted(1)
@@ -164,7 +147,7 @@ def test_a_full_disk_for_records_starts_nothing_that_it_could_not_remember(
     job = unique("norec")
     flags = Flags(processes)
     filler = tiny_disk / "filler"
-    _fill(filler)
+    small_disks.fill(filler, 512)
     records = processes.root / "state" / "reconciler"
     records.mkdir(parents=True)
     (records / "records").symlink_to(tiny_disk)

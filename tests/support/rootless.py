@@ -233,7 +233,7 @@ def share_site(user: User, site: Path) -> None:
 
 def stop(pid: int) -> None:
     """End the service, and what containers and Podman itself left running for the user."""
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
         if b"podman" in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.kill(pid, signal.SIGTERM)
     with contextlib.suppress(KeyError, engines.EngineMissing):

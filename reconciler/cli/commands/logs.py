@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Generator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -21,6 +21,7 @@ from reconciler.cli.job_engine import connect_to_engine_of
 from reconciler.cli.job_lookup import open_reader
 from reconciler.cli.output.console import print_note
 from reconciler.cli.output.dated_output import DatedOutput, print_dated
+from reconciler.cli.output.log_lines import write_log_line
 from reconciler.client.client_errors import JobNotFound
 from reconciler.client.jobs.file_tail import FileTail
 from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader
@@ -33,7 +34,7 @@ from reconciler.client.jobs.log_selection import (
 )
 from reconciler.common.sanitize import sanitize_output
 from reconciler.config.settings import Settings
-from reconciler.errors import EngineUnavailable, NotFound, ReconcilerError, StateError
+from reconciler.errors import EngineUnavailable, NotFound, ReconcilerError
 from reconciler.names import DEFAULT_NAMESPACE
 from reconciler.state.kept_logs.log_folders import find_former_folders, owned_folder, read_owner
 from reconciler.state.kept_logs.log_paths import job_log_folder
@@ -47,7 +48,6 @@ READ_INTERVAL: Final = 0.1
 JOB_INTERVAL: Final = 0.5
 #: Seconds without growth after the job's end until nothing more is expected.
 QUIET_PERIOD: Final = 0.5
-_COLORS: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
 
 EPILOG = """\b
 Example:
@@ -144,17 +144,8 @@ class _JobLogs:
         if self.former is not None:
             return self.former
         by_name = job_log_folder(self.settings.log_dir, self.job.namespace, self.job.name)
-        folder = owned_folder(by_name, self.job.uid or self._recorded_uid())
+        folder = owned_folder(by_name, self.job.uid)
         return folder if folder.is_dir() else find_log_folder(self.job, self.settings.log_dir)
-
-    def _recorded_uid(self) -> str:
-        """The uid by the daemon's record, for a job whose sidecar is lost (``git clean``); "" without one."""
-        from reconciler.state.record_store import RecordStore  # noqa: PLC0415  (seldom needed, slow to import)
-
-        with suppress(StateError):
-            record = RecordStore.of(self.settings).load(self.job.key)
-            return record.uid if record is not None else ""
-        return ""
 
     @property
     def has_started(self) -> bool:
@@ -345,24 +336,15 @@ def _write_new(file: FileTail, label: str, *, unlabelled: bool) -> bool:
             grew = True
         return grew
     for line in file.read_lines():
-        _write_line(label, line)
+        write_log_line(label, f"[{label}] ", line)
         grew = True
     return grew
 
 
 def _write_rest(file: FileTail, label: str) -> None:
     if rest := file.read_unfinished_line():
-        _write_line(label, rest)
+        write_log_line(label, f"[{label}] ", rest)
 
 
 def _write(piece: bytes) -> None:
     sys.stdout.buffer.write(sanitize_output(piece) if sys.stdout.isatty() else piece)
-
-
-def _write_line(label: str, line: bytes) -> None:
-    prefix = f"[{label}] "
-    if sys.stdout.isatty():
-        number = int(label) if label.isdecimal() else sum(map(ord, label))
-        prefix = click.style(prefix, fg=_COLORS[number % len(_COLORS)])
-        line = sanitize_output(line)
-    sys.stdout.buffer.write(prefix.encode() + line.rstrip(b"\r") + b"\n")

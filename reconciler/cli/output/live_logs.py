@@ -10,8 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final, Self
 
-import click
-
+from reconciler.cli.output.log_lines import write_log_line
 from reconciler.client.jobs.file_tail import FileTail
 from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.jobs.log_selection import (
@@ -20,7 +19,6 @@ from reconciler.client.jobs.log_selection import (
     list_attempts,
     select_log_files,
 )
-from reconciler.common.sanitize import sanitize_output
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import SidecarReader
 
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the files.
 INTERVAL: Final = 0.2
-_COLORS: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
 _ALL: Final = LogSelection(all_containers=True)
 
 
@@ -44,7 +41,6 @@ class LiveLogs:
         self._files: dict[Path, FileTail] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-logs", daemon=True)
-        self._terminal = sys.stdout.isatty()
 
     def __enter__(self) -> Self:
         self._open_new(seen_before=True)
@@ -58,7 +54,7 @@ class LiveLogs:
             self._print_new()
             for path, file in self._files.items():
                 if rest := file.read_unfinished_line():
-                    self._print_line(path.stem, rest)
+                    write_log_line(path.stem, f"{path.stem} | ", rest)
             sys.stdout.flush()
 
     def _run(self) -> None:
@@ -69,7 +65,7 @@ class LiveLogs:
         self._open_new(seen_before=False)
         for path, file in self._files.items():
             for line in file.read_lines():
-                self._print_line(path.stem, line)
+                write_log_line(path.stem, f"{path.stem} | ", line)
         sys.stdout.flush()
 
     def _open_new(self, *, seen_before: bool) -> None:
@@ -83,10 +79,3 @@ class LiveLogs:
                         file = self._files[path] = FileTail(path)
                         if seen_before:
                             file.seek_to_tail(0)
-
-    def _print_line(self, name: str, line: bytes) -> None:
-        prefix = f"{name} | "
-        if self._terminal:
-            prefix = click.style(prefix, fg=_COLORS[sum(map(ord, name)) % len(_COLORS)])
-            line = sanitize_output(line)
-        sys.stdout.buffer.write(prefix.encode() + line.rstrip(b"\r") + b"\n")

@@ -16,7 +16,7 @@ from reconciler.client.client_errors import JobNotFound
 from reconciler.common.mappings import mapping_at
 from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import NotAFolder, ReconcilerError, StateError
-from reconciler.names import API_VERSION, DEFAULT_NAMESPACE, job_key
+from reconciler.names import API_VERSION, DEFAULT_NAMESPACE, JOB_WORDS, job_key, short_key
 from reconciler.state.phases import FINISHED_PHASES, TERMINATING, phase_of
 from reconciler.state.sidecar_files import sidecar_root
 from reconciler.state.sidecar_reader import ObjectStatus, SidecarReader, UnreadableSidecar, shows_guard
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from reconciler.sources.folder.catalog import Catalog, JobEntry
     from reconciler.state.sidecar_reader import NodeStatus
 
-#: What may stand before a job's name and a slash besides its namespace.
-KIND_WORDS: Final = frozenset(
-    {"job", "jobs", "trainjob", "trainjobs", "tj", "trainjobs.trainer.kubeflow.org"}
-)
 NO_STATUS: Final = "No status yet: no daemon has seen it (reconciler run)."
 #: A sidecar may go while the record stays (``git clean``); a daemon writes it again.
 STATUS_LOST: Final = (
@@ -47,7 +43,8 @@ class Job:
         entry: its manifest; None when only a sidecar is left.
         status: its sidecar; None when there is none yet.
         note: what is to be said of it besides, where a half is missing; "" for most.
-        recorded_phase: by the daemon's record, where the sidecar is lost; "" otherwise.
+        recorded_uid: by the daemon's record, where the sidecar is lost (``git clean``); "" otherwise.
+        recorded_phase: likewise.
     """
 
     namespace: str
@@ -55,6 +52,7 @@ class Job:
     entry: JobEntry | None
     status: ObjectStatus | None
     note: str = ""
+    recorded_uid: str = ""
     recorded_phase: str = ""
 
     @property
@@ -65,7 +63,7 @@ class Job:
     @property
     def short_name(self) -> str:
         """The name as users type it: with its namespace unless that is ``default``."""
-        return self.name if self.namespace == DEFAULT_NAMESPACE else self.key
+        return short_key(self.key)
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
@@ -77,8 +75,8 @@ class Job:
 
     @property
     def uid(self) -> str:
-        """The object's, as its sidecar has it; "" without one."""
-        uid = self.status.metadata.get("uid") if self.status is not None else None
+        """The object's, as its sidecar has it; without one, as its record has it; "" without either."""
+        uid = self.status.metadata.get("uid") if self.status is not None else self.recorded_uid
         return uid if isinstance(uid, str) else ""
 
     @property
@@ -173,7 +171,7 @@ class Snapshot:
     def parse_name(self, text: str, namespace: str | None = None) -> tuple[str | None, str]:
         """Returns namespace (None: not said) and name of ``NAME``, ``NAMESPACE/NAME`` or ``job/NAME``."""
         head, slash, tail = text.rpartition("/")
-        if slash and (head.lower() not in KIND_WORDS or any(j.namespace == head for j in self.jobs)):
+        if slash and (head.lower() not in JOB_WORDS or any(j.namespace == head for j in self.jobs)):
             namespace = head
         return namespace, tail if slash else text
 
@@ -261,8 +259,7 @@ class SnapshotReader:
             namespace, _, name = key.partition("/")
             job = Job(namespace, name, catalog.jobs.get(key), sidecars.get(key))
             if job.status is None:
-                phase = self._recorded_phase(key)
-                job = replace(job, recorded_phase=phase, note=STATUS_LOST if phase else "")
+                job = self._recall(job)
             if job.entry is None:
                 job = replace(job, note=self._note_without_manifest(job, catalog))
             jobs.append(job)
@@ -297,12 +294,15 @@ class SnapshotReader:
         except OSError:
             return []  # another user's daemon
 
-    def _recorded_phase(self, key: str) -> str:
-        """The phase of a job whose sidecar is lost (``git clean``), by its record; "" without one."""
+    def _recall(self, job: Job) -> Job:
+        """Returns a job whose sidecar is lost with what its record has; as it is without one."""
         from reconciler.state.record_store import RecordStore  # noqa: PLC0415  (imports pydantic)
 
         try:
-            record = RecordStore.of(self._settings).load(key)
+            record = RecordStore.of(self._settings).load(job.key)
         except StateError:
-            return ""  # another user's daemon
-        return phase_of(record) if record is not None else ""
+            return job  # another user's daemon
+        if record is None:
+            return job
+        phase = phase_of(record)
+        return replace(job, recorded_uid=record.uid, recorded_phase=phase, note=STATUS_LOST if phase else "")

@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from reconciler.common.os_errors import describe_os_error
+from reconciler.common.os_errors import describe_fault
 from reconciler.errors import ReconcilerError
 
 #: Seconds that a part rests after its first fault: doubled with each up to the last.
@@ -85,7 +85,7 @@ class Boundary:
             )
             return
         self.broken_since = None
-        reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        reason = describe_fault(error)
         if reason != self._logged:
             self._logged = reason
             _log.error("daemon part failed", part=self.part, reason=reason, retry_in=self.pause)

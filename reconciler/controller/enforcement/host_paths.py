@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reconciler.common.host_looks import LOOKS, ResolvedPath, UnansweredError
+from reconciler.common.os_errors import reason_of
 from reconciler.config.policy import Policy
 from reconciler.config.settings import Settings
 from reconciler.errors import StateError
@@ -123,7 +124,7 @@ def require_answers(paths: Iterable[PathInfo]) -> None:
 
 def _path_info(path: ResolvedPath) -> PathInfo:
     if path.error is not None:
-        reason = getattr(path.error, "strerror", None) or str(path.error)
+        reason = reason_of(path.error)
         unanswered = isinstance(path.error, UnansweredError)
         return PathInfo(real=path.real, error=reason, unanswered=unanswered)
     facts = path.facts

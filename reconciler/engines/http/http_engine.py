@@ -16,10 +16,9 @@ from functools import partial
 from threading import Event, Lock
 from typing import ClassVar, Final, TypeVar
 
-from reconciler.common.descriptor_limit import may_open_more
 from reconciler.common.liveness import SLOW_AFTER, allow_time
-from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
 from reconciler.engines.host import host_devices, sub_paths, subnet_pool
+from reconciler.engines.host.followed_logs import require_room_to_follow
 from reconciler.engines.host.oom_kills import KernelOomLog
 from reconciler.engines.http import error_mapping
 from reconciler.engines.http.calls.answer_shapes import Shape
@@ -343,9 +342,8 @@ class HttpEngine(HttpObjects):
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None) -> LogStream:
         """Returns the container's output from its beginning (or the last ``tail`` lines)."""
-        if follow and not may_open_more():
-            # The engine keeps it until there is room: creating, stopping and looking come first.
-            raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
+        if follow:
+            require_room_to_follow()
         found = self._created_here(container) if follow else None
         state = found or self.inspect_container(container)
 
@@ -370,8 +368,8 @@ class HttpEngine(HttpObjects):
 
     def open_log(self, container: str, *, follow: bool) -> LogSource:
         """Opens the output of a container that has been started, from its beginning."""
-        if follow and not may_open_more():
-            raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
+        if follow:
+            require_room_to_follow()
         inspected = self._inspect(container)
         if self._inspected_state(inspected) == "created":
             raise EngineError(f"The container {container} has not been started.")

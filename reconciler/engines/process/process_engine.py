@@ -21,10 +21,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from reconciler.common.descriptor_limit import may_open_more
 from reconciler.common.liveness import allow_time
-from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
 from reconciler.common.xdg_folders import xdg_folder
+from reconciler.engines.host.followed_logs import require_room_to_follow
 from reconciler.engines.process import host_facts, process_status, supervisor_launch
 from reconciler.engines.process.container_creator import create_container
 from reconciler.engines.process.lifecycle import ContainerLifecycle
@@ -369,8 +368,8 @@ class ProcessEngine:
         return self._log(container, follow=follow, tail=None)
 
     def _log(self, container: str, *, follow: bool, tail: int | None) -> ContainerLog:
-        if follow and not may_open_more():
-            raise EngineError("Too many files are open to follow a further log.", remedy=OUT_OF_DESCRIPTORS)
+        if follow:
+            require_room_to_follow()
         home, spec = self._containers.find(container)
 
         has_ended = functools.partial(self._has_ended, home, spec)

@@ -30,7 +30,9 @@ _SPEC: Final[_Fields] = {
     "rewrite": (dict,),
     "launch": (dict,),
 }
-_SUMMARY: Final[_Fields] = {name: _SPEC[name] for name in ("id", "labels", "network", "address", "volumes")}
+#: The fields of a specification that a summary has.
+SUMMARY_FIELDS: Final = ("id", "labels", "network", "address", "volumes")
+_SUMMARY: Final[_Fields] = {name: _SPEC[name] for name in SUMMARY_FIELDS}
 _RUN: Final[_Fields] = {
     "supervisor": (int,),
     "supervisor_identity": (str,),

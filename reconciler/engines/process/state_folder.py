@@ -154,7 +154,7 @@ class StateFolder:
             spec = fill(home, build)
             (build / json_files.LOG).touch(mode=0o600)
             json_files.write(str(build / json_files.SPEC), spec, durable=True)
-            summary = {key: spec[key] for key in ("id", "labels", "network", "address", "volumes")}
+            summary = {key: spec[key] for key in state_checks.SUMMARY_FIELDS}
             json_files.write(str(build / _SUMMARY), summary)
             _rename(build, home, f"A container named {name} exists already.")
         except BaseException:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from reconciler.common.host_looks import LOOKS, Step, UnansweredError
+from reconciler.common.os_errors import reason_of
 from reconciler.common.regular_files import describe_unfit
 from reconciler.common.unicode_text import escape_bytes, is_unicode
 from reconciler.config.settings_file import FILE_NAME
@@ -86,7 +87,7 @@ def list_manifest_files(root: str) -> FolderListing:
     listing = FolderListing()
     found = LOOKS.resolve([root])[0]
     if found.error is not None:
-        reason = getattr(found.error, "strerror", None) or str(found.error)
+        reason = reason_of(found.error)
         listing.state, listing.reason = "unreadable", reason
         return listing
     _record_links(listing, root)
@@ -180,7 +181,7 @@ class _Walk:
             # Its target is not asked for again: it may be on a file system that does not answer.
             self.listing.links.add(path)
             self.listing.unanswered |= isinstance(found.error, UnansweredError)
-            reason = getattr(found.error, "strerror", None) or str(found.error)
+            reason = reason_of(found.error)
             self.listing.unreadable[path] = f"the link cannot be followed: {reason}"
         elif facts is None:
             _record_links(self.listing, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from reconciler.controller.nodeservices.http_probe import probe_http
 from reconciler.controller.nodeservices.probe_failure import OUT_OF_REACH, ProbeFailed
 from reconciler.plan.job_plan import ProbePlan
 from reconciler.server.certificate_authority import CertificateAuthority
+from tests.support.tcp_services import serving_tcp
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #: What a server does with a connection whose request it has read.
@@ -38,49 +38,32 @@ def redirects(location: str, code: int = 302) -> bytes:
 class Server:
     """Answers one connection after the other, each as the path of its request says; keeps the requests."""
 
-    def __init__(self, address: str, answers: dict[str, Answer], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, answers: dict[str, Answer], tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[bytes] = []
+        self.port = 0
         self._answers = answers
         self._tls = tls
-        self._socket = socket.create_server((address, 0))
-        self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
 
-    def _run(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            with suppress(OSError), connection:
-                if self._tls is not None:
-                    connection = self._tls.wrap_socket(connection, server_side=True)
-                request = b""
-                while b"\r\n\r\n" not in request:
-                    piece = connection.recv(65536)
-                    if not piece:
-                        break
-                    request += piece
-                self.requests.append(request)
-                path = request.split(b" ")[1].decode("latin-1") if b" " in request else ""
-                self._answers[path if path in self._answers else "*"](connection, request)
-
-    def close(self) -> None:
-        # A thread in accept() is not woken by close() alone.
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join(10)
+    def serve(self, connection: socket.socket) -> None:
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(connection, server_side=True)
+        with connection:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                piece = connection.recv(65536)
+                if not piece:
+                    break
+                request += piece
+            self.requests.append(request)
+            path = request.split(b" ")[1].decode("latin-1") if b" " in request else ""
+            self._answers[path if path in self._answers else "*"](connection, request)
 
 
 @contextmanager
 def serving(answers: dict[str, Answer], *, address: str = "127.0.0.1", **options: Any) -> Iterator[Server]:
-    server = Server(address, answers, **options)
-    try:
+    server = Server(answers, **options)
+    with serving_tcp(server.serve, address) as server.port:
         yield server
-    finally:
-        server.close()
 
 
 def probe(port: int, **fields: Any) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from tests.support import images
 from tests.support.manifests import runtime, trainjob
+from tests.support.tcp_services import serving_tcp
 from tests.support.workspaces import Workspace, eventually, unique
 
 pytestmark = pytest.mark.engine
@@ -39,35 +39,18 @@ class Listener:
 
     def __init__(self) -> None:
         self.hits = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self.port = 0
 
-    def _run(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            with suppress(OSError), connection:
-                self.hits += 1
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join(10)
+    def serve(self, connection: socket.socket) -> None:
+        self.hits += 1
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
 @contextmanager
 def listening() -> Iterator[Listener]:
     listener = Listener()
-    try:
+    with serving_tcp(listener.serve) as listener.port:
         yield listener
-    finally:
-        listener.close()
 
 
 def probed_job(space: Workspace, probe: Mapping[str, Any], *answers: str) -> str:

@@ -56,6 +56,15 @@ def _committed(client: docker.DockerClient, container: str) -> Iterator[str]:
             client.images.remove(image, force=True)
 
 
+@contextlib.contextmanager
+def _copy_on_network(workspace: Workspace, job: str, copy: str) -> Iterator[docker.DockerClient]:
+    """A copy of the job's rank 0 that runs on the job's network, and is reported."""
+    with workspace.api() as client, _committed(client, f"{job}-node-0") as image:
+        client.containers.run(image, entrypoint=FOREVER, name=copy, detach=True, network=f"{job}-net")
+        eventually(lambda: copy in workspace.said(job), "the copy is reported")
+        yield client
+
+
 def _id_of(workspace: Workspace, name: str) -> str:
     """The id of the container that has the name; empty where there is none."""
     return next((str(c["Id"]) for c in workspace.containers() if c["Name"].lstrip("/") == name), "")
@@ -189,13 +198,7 @@ def test_a_copy_keeps_the_network_and_volume_it_uses_and_nothing_else(containers
 
 def test_a_job_is_deleted_and_made_again_while_a_copy_sits_on_its_network(containers: Workspace) -> None:
     job, copy = unique("again"), unique("stays")
-    with (
-        _running(containers, job) as flags,
-        containers.api() as client,
-        _committed(client, f"{job}-node-0") as image,
-    ):
-        client.containers.run(image, entrypoint=FOREVER, name=copy, detach=True, network=f"{job}-net")
-        eventually(lambda: copy in containers.said(job), "the copy is reported")
+    with _running(containers, job) as flags, _copy_on_network(containers, job, copy) as client:
         manifest = (containers.specs / "j.yaml").read_text()
         (containers.specs / "j.yaml").unlink()
         eventually(lambda: not containers.documents(), "record and sidecar are gone")
@@ -384,13 +387,7 @@ def test_what_an_earlier_object_of_the_name_left_is_removed(containers: Workspac
 @pytest.mark.one_engine
 def test_a_rerun_goes_beside_a_copy_on_the_network(containers: Workspace) -> None:
     job, copy = unique("rerun"), unique("beside")
-    with (
-        _running(containers, job) as flags,
-        containers.api() as client,
-        _committed(client, f"{job}-node-0") as image,
-    ):
-        client.containers.run(image, entrypoint=FOREVER, name=copy, detach=True, network=f"{job}-net")
-        eventually(lambda: copy in containers.said(job), "the copy is reported")
+    with _running(containers, job) as flags, _copy_on_network(containers, job, copy) as client:
         flags.raise_flag()
         containers.until_phase(job, "Complete")
         containers.write("j.yaml", flags.runtime(), annotated(shell(job, "rt", "echo again"), rerun="1"))

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from reconciler.common.os_errors import describe_os_error
+from reconciler.common.os_errors import describe_fault
 from reconciler.common.path_presence import is_folder
 from reconciler.config.settings import Settings
 from reconciler.controller.nodeservices.progress.bridge_discovery import RECHECK_DELAY, BridgeDiscovery
@@ -129,7 +129,7 @@ class ProgressService:
                     pod, plan, network, info, running=running
                 )
             except (ReconcilerError, OSError) as error:
-                reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+                reason = describe_fault(error)
                 problem = problem or _problem(reason)
         return ProgressEndpoints(addresses=addresses, problem=problem)
 
