@@ -128,7 +128,8 @@ class LogCopy:
         """The container has ended."""
         if self.ended_at == ended_at:
             return
-        ran_again = self.done or (self._stage in {"ended", "complete"} and not self._covers(ended_at))
+        read_to_end = self._stage in {"ended", "complete"} or self._asked == "rest"
+        ran_again = self.done or (read_to_end and not self._covers(ended_at))
         self._progress_at = self.due = now
         self._failing_since = None
         if ran_again:
@@ -206,10 +207,9 @@ class LogCopy:
                 return None
             return self._ask("state", lambda: engine.inspect_container(self.container_id))
         follow = self.ended_at is None
-        return self._ask("followed" if follow else "plain", lambda: self._open(engine, follow=follow))
-
-    def _open(self, engine: Engine, *, follow: bool) -> LogSource:
-        return engine.open_log(self.container_id, follow=follow)
+        return self._ask(
+            "followed" if follow else "plain", lambda: engine.open_log(self.container_id, follow=follow)
+        )
 
     def _ask(self, what: str, call: Call) -> Call:
         self._asked, self._asked_reading = what, self._reading
