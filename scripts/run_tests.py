@@ -43,6 +43,7 @@ def main() -> int:
         _prepare()
         command = [
             sys.executable, "-m", "pytest", "-n", options.workers, "--dist", "loadgroup",
+            "--durations=40", "--durations-min=5",
             *unknown, *options.rest,
         ]  # fmt: skip
         _say(" ".join(["pytest", *command[3:]]))

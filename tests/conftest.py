@@ -11,11 +11,18 @@ import pytest
 from hypothesis import settings
 
 from tests.support import extent, images
+from tests.support.early_words import EarlyWords
 from tests.support.proxies import FaultyEngine, Proxy, Target, stand_between
 
 # A busy machine is no bug: how long one example takes is asserted nowhere.
 settings.register_profile("reconciler", deadline=None)
 settings.load_profile("reconciler")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has failures named at once, by the process that prints."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(EarlyWords(config))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
