@@ -307,9 +307,9 @@ class Controller:
         return None
 
     def _status_context(self, file: str, faults: Sequence[Fault] = (), *, key: str = "") -> StatusContext:
-        info, revision = self._engine.info, self._source_revision
+        revision = self._source_revision
         return StatusContext(
-            engine=(info.name, info.version),
+            engine=lambda: (self._engine.info.name, self._engine.info.version),
             log_dir=str(self._settings.log_dir),
             faults=faults,
             source=revision.source(file) if revision is not None else {},

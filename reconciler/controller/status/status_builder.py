@@ -43,7 +43,8 @@ class StatusContext:
     """What a status shows besides the job itself.
 
     Attributes:
-        engine: name and version; empty while none answers.
+        engine: gives the engine's name and version when the status is written; empty while none answers.
+            Of the pass's beginning they would be missing where the engine answers during the pass.
         log_dir: where kept logs are; the path of each container's log is below it.
         faults: what is wrong with the manifest now.
         line_of: the line of a field in the manifest's file; 0 where that is unknown.
@@ -57,7 +58,7 @@ class StatusContext:
             stays.
     """
 
-    engine: tuple[str, str] = ("", "")
+    engine: Callable[[], tuple[str, str]] = lambda: ("", "")
     log_dir: str = ""
     faults: Sequence[Fault] = ()
     line_of: Callable[[str], int] = lambda _path: 0
@@ -97,8 +98,9 @@ def build_status(
         status["completionTime"] = format_time(record.finished_at)
     if record.rerun:
         status["rerun"] = record.rerun
-    if context.engine[0]:
-        status["engine"] = {"name": context.engine[0], "version": context.engine[1]}
+    name, version = context.engine()
+    if name:
+        status["engine"] = {"name": name, "version": version}
     if plan is not None and view is not None:
         status["network"] = {"name": plan.network, "subnet": record.subnet}
         status["nodes"] = [_node(step, pod, record, context) for step in view.steps for pod in step.pods]
