@@ -137,3 +137,15 @@ def test_many_containers_of_one_job_take_no_place_of_another_job(crowd, limits):
         crowd.add("10.0.0.7", "a")
     assert crowd.is_let_in("10.9.0.3", "b")
     assert not is_chosen(honest)
+
+
+def test_connection_in_its_handshake_outlives_those_that_only_wait(crowd, limits):
+    handshaking = Client("1", "a")
+    crowd.table.add(task := crowd.loop.create_task(asyncio.sleep(3600)), handshaking)
+    idle = [crowd.add("1", state="idle")[0] for _ in range(limits.per_peer - 1)]
+
+    assert crowd.is_let_in("1")
+
+    crowd.loop.run_until_complete(asyncio.sleep(0))
+    assert idle[0].cancelled()
+    assert not task.cancelled()

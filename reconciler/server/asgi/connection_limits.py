@@ -55,12 +55,14 @@ class Client:
         listener: what it connected to; equal for the clients of one listener.
         idle_since: when it began to wait for its next request; None while it does not.
         receiving_since: when the request began that is not here completely yet; None while there is none.
+            A new connection counts as one that has begun: it has its handshake to do, and must not be the
+            first to make room for those that drip.
     """
 
     peer: str
     listener: object = None
-    idle_since: float | None = field(default_factory=time.monotonic)
-    receiving_since: float | None = None
+    idle_since: float | None = None
+    receiving_since: float | None = field(default_factory=time.monotonic)
 
     def set_idle(self) -> None:
         """The connection only waits for its next request, or for its end."""

@@ -77,13 +77,13 @@ class HttpConnection:
             )
             if not await exchange.run(self._app, self._scope):
                 return
+            self._client.set_idle()
             came, left = await self._wait_for_request(self._limits.idle), self._limits.read
 
     async def _wait_for_request(self, seconds: float) -> bool:
         """Whether a byte of the next request comes in time."""
         if self._http.trailing_data[0]:
             return True
-        self._client.set_idle()
         try:
             async with asyncio.timeout(seconds):
                 data = await self._reader.read(CHUNK)

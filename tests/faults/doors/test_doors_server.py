@@ -71,10 +71,14 @@ def report():
     return answer.split()[1].decode()
 
 for _ in range(5):
-    try:
-        code = report()
-    except (OSError, IndexError):
-        code = report()  # on a machine so busy that its own handshake was slow, as other reporters do
+    for last in (False, False, False, True):
+        try:
+            code = report()
+            break
+        except (OSError, IndexError):
+            # On a machine so busy that its own handshake was slow: again, as other reporters do.
+            if last:
+                raise
     print("ANSWER", code, flush=True)
 """
 )
