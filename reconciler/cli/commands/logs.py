@@ -21,7 +21,7 @@ from reconciler.cli.job_engine import connect_to_engine_of
 from reconciler.cli.job_lookup import open_reader
 from reconciler.cli.output.console import print_note
 from reconciler.cli.output.dated_output import DatedOutput, print_dated
-from reconciler.cli.output.log_lines import write_log_line
+from reconciler.cli.output.log_printing import write_log_line
 from reconciler.client.client_errors import JobNotFound
 from reconciler.client.jobs.file_tail import FileTail
 from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final, Self
 
-from reconciler.cli.output.log_lines import write_log_line
+from reconciler.cli.output.log_printing import write_log_line
 from reconciler.client.jobs.file_tail import FileTail
 from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.jobs.log_selection import (
