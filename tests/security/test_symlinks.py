@@ -48,9 +48,12 @@ def test_link_in_place_of_the_log_folder_is_not_followed(processes: Workspace) -
         processes.write("other.yaml", shell(other := unique("other"), "rt", "true"))
         processes.until_phase(other, "Complete")
         said = daemon.text()
+        assert list(victim.iterdir()) == []
+        (logs / job).unlink()
+        processes.until_phase(job, "Complete")
 
-    assert list(victim.iterdir()) == []
     assert "link" in said
+    assert processes.log(job, 0) == "out\n"
 
 
 def test_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
