@@ -67,6 +67,10 @@ class SimulatedLogCollector:
     def is_reading(self) -> bool:
         return bool(self.wakes)
 
+    def was_completed(self, container_id: str, place: LogLocation) -> bool:
+        where = (place.namespace, place.job, place.attempt, place.container)
+        return container_id in self._engine.world.kept.get(where, {})
+
     def state(self, container_id: str) -> LogState | None:
         state = self._states.get(container_id)
         if state is not None and state.progress == "reading" and not self._engine.world.find(container_id):

@@ -212,8 +212,17 @@ class Workspace:
 
     def _files(self, *suffixes: str) -> list[Path]:
         """Files of the folder and below, as far as it can be listed."""
-        found = (Path(folder, name) for folder, _, files in os.walk(self.specs) for name in files)
-        return sorted(path for path in found if path.name.endswith(suffixes))
+        found: list[Path] = []
+        folders = [self.specs]
+        for folder in folders:
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    # Not os.walk: it looks through every link, which may lead to what never answers.
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                    elif entry.name.endswith(suffixes):
+                        found.append(Path(entry.path))
+        return sorted(found)
 
     def status(self, job: str) -> dict[str, Any]:
         """The job's status by its sidecar; empty while there is none."""
