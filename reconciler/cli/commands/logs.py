@@ -28,8 +28,8 @@ from reconciler.client.jobs.job_snapshots import Job, Snapshot, SnapshotReader
 from reconciler.client.jobs.log_selection import (
     LogSelection,
     find_log_folder,
-    is_replaced,
     list_attempts,
+    same_object,
     select_log_files,
 )
 from reconciler.common.sanitize import sanitize_output
@@ -306,12 +306,13 @@ class _Follower:
         if not self._gone and now - self._job_read_at >= JOB_INTERVAL:
             self._job_read_at = now
             try:
-                job = self._reader.snapshot().find(self._logs.job.key)
-                self._gone = is_replaced(self._logs.job, job, self._logs.settings.log_dir)
+                there = self._reader.snapshot().find(self._logs.job.key)
             except JobNotFound:
                 self._gone = True
             else:
-                self._logs = self._logs if self._gone else replace(self._logs, job=job)
+                job = same_object(self._logs.job, there, self._logs.settings.log_dir)
+                self._gone = job is None
+                self._logs = replace(self._logs, job=job) if job is not None else self._logs
         return self._gone or self._logs.selection.is_over(
             self._logs.job, [Path(name).stem for name in self._files]
         )

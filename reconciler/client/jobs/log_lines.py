@@ -19,8 +19,8 @@ from reconciler.client.jobs.job_snapshots import Job
 from reconciler.client.jobs.log_selection import (
     LogSelection,
     find_log_folder,
-    is_replaced,
     list_attempts,
+    same_object,
     select_log_files,
 )
 from reconciler.client.jobs.trainjob_objects import step_name
@@ -104,10 +104,10 @@ def follow_lines(load_job: Callable[[], Job], selection: LogSelection, log_dir: 
         if now - loaded_at >= JOB_INTERVAL:
             loaded_at = now
             try:
-                now_there = load_job()
+                now_there = same_object(job, load_job(), log_dir)
             except JobNotFound:
                 break
-            if is_replaced(job, now_there, log_dir):
+            if now_there is None:
                 break
             job = now_there
             labelled = labelled or _has_several(job, selection)

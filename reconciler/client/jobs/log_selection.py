@@ -92,11 +92,17 @@ def find_log_folder(job: Job, log_dir: Path) -> Path:
     return owned_folder(folder, job.uid)
 
 
-def is_replaced(job: Job, now: Job, log_dir: Path) -> bool:
-    """Whether the job of that name is another object now; one that was rerun goes on in its folder."""
-    if not job.uid or not now.uid or job.uid == now.uid:
-        return False
-    return find_log_folder(job, log_dir) != find_log_folder(now, log_dir)
+def same_object(job: Job, now: Job, log_dir: Path) -> Job | None:
+    """Returns a job as it is now; None where the job of that name is another object now.
+
+    One that was rerun goes on in its folder. A manifest that no daemon has made an object of yet may become
+    another: until it has, the job is as it was.
+    """
+    if not job.uid or job.uid == now.uid:
+        return now
+    if not now.uid:
+        return job
+    return now if find_log_folder(job, log_dir) == find_log_folder(now, log_dir) else None
 
 
 def list_attempts(folder: Path) -> list[int]:
