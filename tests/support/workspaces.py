@@ -293,12 +293,14 @@ class Workspace:
             return
         label = {"label": f"{names.LABEL_INSTANCE}={self.instance}"}
         with self.api() as client:
-            for container in client.api.containers(all=True, filters=label):
-                # Podman's forced removal asks politely first, for ten seconds.
-                with contextlib.suppress(docker.errors.APIError):
-                    client.api.kill(container["Id"])
-                with contextlib.suppress(docker.errors.APIError):
-                    client.api.remove_container(container["Id"], force=True, v=True)
+            # Again, as Podman removes no container whose network another one has joined.
+            for _ in range(3):
+                for container in client.api.containers(all=True, filters=label):
+                    # Podman's forced removal asks politely first, for ten seconds.
+                    with contextlib.suppress(docker.errors.APIError):
+                        client.api.kill(container["Id"])
+                    with contextlib.suppress(docker.errors.APIError):
+                        client.api.remove_container(container["Id"], force=True, v=True)
             for network in client.api.networks(filters=label):
                 with contextlib.suppress(docker.errors.APIError):
                     client.api.remove_network(network["Id"] if "Id" in network else network["Name"])
