@@ -43,8 +43,9 @@ class Job:
         entry: its manifest; None when only a sidecar is left.
         status: its sidecar; None when there is none yet.
         note: what is to be said of it besides, where a half is missing; "" for most.
-        recorded_uid: by the daemon's record, where the sidecar is lost (``git clean``); "" otherwise.
-        recorded_phase: likewise.
+        recorded_uid: by the daemon's record, where no sidecar has it: it is lost (``git clean``), or written
+            anew by what knew only the job's name; "" otherwise.
+        recorded_phase: likewise, where the sidecar is lost.
     """
 
     namespace: str
@@ -75,9 +76,9 @@ class Job:
 
     @property
     def uid(self) -> str:
-        """The object's, as its sidecar has it; without one, as its record has it; "" without either."""
-        uid = self.status.metadata.get("uid") if self.status is not None else self.recorded_uid
-        return uid if isinstance(uid, str) else ""
+        """The object's, as its sidecar has it; else as its record has it; "" without either."""
+        uid = self.status.metadata.get("uid") if self.status is not None else None
+        return uid if uid and isinstance(uid, str) else self.recorded_uid
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -258,7 +259,7 @@ class SnapshotReader:
         for key in sorted({*catalog.jobs, *sidecars, *self._recorded_keys()}):
             namespace, _, name = key.partition("/")
             job = Job(namespace, name, catalog.jobs.get(key), sidecars.get(key))
-            if job.status is None:
+            if not job.uid:
                 job = self._recall(job)
             if job.entry is None:
                 job = replace(job, note=self._note_without_manifest(job, catalog))
@@ -295,7 +296,7 @@ class SnapshotReader:
             return []  # another user's daemon
 
     def _recall(self, job: Job) -> Job:
-        """Returns a job whose sidecar is lost with what its record has; as it is without one."""
+        """Returns a job whose status is lost or has no uid with what its record has; as it is without."""
         from reconciler.state.record_store import RecordStore  # noqa: PLC0415  (imports pydantic)
 
         try:
@@ -304,5 +305,7 @@ class SnapshotReader:
             return job  # another user's daemon
         if record is None:
             return job
+        if job.status is not None:
+            return replace(job, recorded_uid=record.uid)
         phase = phase_of(record)
         return replace(job, recorded_uid=record.uid, recorded_phase=phase, note=STATUS_LOST if phase else "")

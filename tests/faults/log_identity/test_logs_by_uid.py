@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.conftest import MakeWorkspace
 from tests.support.flags import Flags
@@ -146,6 +147,19 @@ def test_a_job_whose_record_and_sidecar_are_known_again_keeps_its_logs(
     shown = processes.cli("logs", job, "--attempt", "1")
 
     assert shown.stdout == "tried\n"
+
+
+def test_a_status_without_a_uid_leaves_the_logs_findable(processes: Workspace) -> None:
+    job = unique("nouid")
+    _run(processes, job, "echo mine")
+    [sidecar] = processes.specs.glob("*.status.yaml")
+    document = yaml.safe_load(sidecar.read_text())
+    # git clean, and then a daemon whose engine did not answer wrote what it could say.
+    document["metadata"] = {"name": job, "namespace": "default"}
+    document["status"] = {"phase": "Pending", "message": "The engine does not answer.", "conditions": []}
+    sidecar.write_text(yaml.safe_dump(document))
+
+    assert processes.cli("logs", job).stdout == "mine\n"
 
 
 def test_a_job_that_no_daemon_has_seen_is_not_shown_another_ones_logs(processes: Workspace) -> None:
