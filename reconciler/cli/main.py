@@ -17,6 +17,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.standard_streams import open_closed_streams
+from reconciler.common.os_errors import reason_of
 from reconciler.common.suggestions import did_you_mean
 from reconciler.errors import ConfigError, ReconcilerError
 
@@ -154,7 +155,7 @@ def report_error(error: BaseException) -> int:
         _print_error(error.message, error.remedy)
         return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
     if isinstance(error, OSError):
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         _print_error(f"{error.filename}: {reason}." if error.filename else f"{reason}.")
         return EXIT_FAILED
     if isinstance(error, Exception):

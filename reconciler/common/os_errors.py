@@ -17,7 +17,7 @@ _REMEDIES: Final = {
 
 def describe_os_error(error: OSError) -> str:
     """What was refused, of which file where the error names one, and the remedy."""
-    reason = error.strerror or str(error) or type(error).__name__
+    reason = reason_of(error) or type(error).__name__
     text = f"{error.filename}: {reason}." if error.filename else f"{reason}."
     return f"{text} {_REMEDIES.get(error.errno or 0, '')}".rstrip()
 

@@ -86,8 +86,7 @@ class EnvironmentFile:
             remedy = f"Create it, or write --env-file=-{self.path} if it need not exist."
             raise ConfigError(f"{self.path} does not exist.", remedy=remedy) from None
         except (OSError, UnicodeDecodeError) as error:
-            reason = reason_of(error)
-            raise ConfigError(f"{self.path} cannot be read: {reason}.") from None
+            raise ConfigError(f"{self.path} cannot be read: {reason_of(error)}.") from None
         values: dict[str, str] = {}
         lines: dict[str, int] = {}
         for number, line in enumerate(text.splitlines(), start=1):

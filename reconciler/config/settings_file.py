@@ -98,8 +98,7 @@ def _read_entries(path: Path) -> Iterable[tuple[str, int, yaml.Node, Any]]:
     except RecursionError:
         raise ConfigError(f"{path}:1: this is not YAML: it is nested too deeply.") from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = reason_of(error)
-        raise ConfigError(f"{path} cannot be read: {reason}.") from None
+        raise ConfigError(f"{path} cannot be read: {reason_of(error)}.") from None
 
 
 def _decode(loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> Any:

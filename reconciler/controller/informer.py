@@ -165,8 +165,7 @@ class Informer:
 
     def _log_fault(self, error: Exception, delay: float) -> None:
         if isinstance(error, (ReconcilerError, OSError)):
-            reason = describe_fault(error)
-            _log.warning("engine events interrupted", reason=reason, retry_in=delay)
+            _log.warning("engine events interrupted", reason=describe_fault(error), retry_in=delay)
         else:
             _log.error("internal error", remedy="Please report it.", retry_in=delay, exc_info=error)
 

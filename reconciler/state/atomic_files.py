@@ -18,7 +18,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from reconciler.common.os_errors import OUT_OF_DESCRIPTORS
+from reconciler.common.os_errors import OUT_OF_DESCRIPTORS, reason_of
 from reconciler.common.regular_files import LARGE_FILE, UnfitFileError, describe_unfit, read_regular_file
 from reconciler.errors import StateError
 
@@ -118,7 +118,7 @@ def remove_if_exists(path: Path) -> None:
 
 def state_error(verb: str, path: Path, error: OSError) -> StateError:
     """The error for a file that the system refuses, with what to do about it."""
-    reason = error.strerror or str(error)
+    reason = reason_of(error)
     remedy = _UNFIT_REMEDY if isinstance(error, UnfitFileError) else _REMEDIES.get(error.errno or 0, "")
     return StateError(f"Cannot {verb} {path}: {reason}.", remedy=remedy)
 

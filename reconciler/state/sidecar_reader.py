@@ -204,8 +204,8 @@ class SidecarReader:
             except FileNotFoundError:
                 continue  # removed between listing and reading
             except (OSError, ValueError) as error:
-                reason = reason_of(error)
-                problems.append(UnreadableSidecar(file=path, message=f"{path} cannot be read: {reason}"))
+                message = f"{path} cannot be read: {reason_of(error)}"
+                problems.append(UnreadableSidecar(file=path, message=message))
         self._cache = cache
         objects = tuple(entry for _, entries in cache.values() for entry in entries)
         return SidecarStatuses(objects=objects, problems=tuple(problems))

@@ -68,8 +68,7 @@ class SimulatedLogCollector:
         return bool(self.wakes)
 
     def was_completed(self, container_id: str, place: LogLocation) -> bool:
-        where = (place.namespace, place.job, place.attempt, place.container)
-        return container_id in self._engine.world.kept.get(where, {})
+        return container_id in self._kept(place)
 
     def state(self, container_id: str) -> LogState | None:
         state = self._states.get(container_id)
@@ -92,7 +91,6 @@ class SimulatedLogCollector:
         return LogState("whole")
 
     def _read(self, container_id: str, place: LogLocation) -> bool:
-        where = (place.namespace, place.job, place.attempt, place.container)
         misses = 0
         for _ in range(LOG_TRIES):
             try:
@@ -102,24 +100,29 @@ class SimulatedLogCollector:
                 # here.
                 misses += 1
                 if misses > 2:
-                    return container_id in self._engine.world.kept.get(where, {})
+                    return container_id in self._kept(place)
                 continue
             except EngineError:
                 continue
-            self._engine.world.kept.setdefault(where, {})[container_id] = data
+            self._engine.world.kept.setdefault(_kept_as(place), {})[container_id] = data
             return True
         return False
 
     def tail(self, place: LogLocation, lines: int) -> list[str]:
-        where = (place.namespace, place.job, place.attempt, place.container)
-        data = b"".join(self._engine.world.kept.get(where, {}).values())
-        return data.decode().splitlines()[-lines:]
+        return b"".join(self._kept(place).values()).decode().splitlines()[-lines:]
+
+    def _kept(self, place: LogLocation) -> Mapping[str, bytes]:
+        return self._engine.world.kept.get(_kept_as(place), {})
 
     def seconds_since_output(self, container_id: str) -> float | None:
         return None
 
     def close(self, *, timeout: float = 5.0) -> None:
         pass
+
+
+def _kept_as(place: LogLocation) -> tuple[str, str, int, str]:
+    return place.namespace, place.job, place.attempt, place.container
 
 
 class SimulatedImagePuller:

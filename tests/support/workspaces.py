@@ -295,7 +295,9 @@ class Workspace:
         with self.api() as client:
             # Again, as Podman removes no container whose network another one has joined.
             for _ in range(3):
-                for container in client.api.containers(all=True, filters=label):
+                if not (there := client.api.containers(all=True, filters=label)):
+                    break
+                for container in there:
                     # Podman's forced removal asks politely first, for ten seconds.
                     with contextlib.suppress(docker.errors.APIError):
                         client.api.kill(container["Id"])

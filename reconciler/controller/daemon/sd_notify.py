@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from reconciler.common.os_errors import reason_of
+
 _log = structlog.get_logger(__name__)
 
 _SOCKET = "NOTIFY_SOCKET"
@@ -76,7 +78,7 @@ class Notifier:
         except OSError as error:
             if not self._failure_logged:
                 self._failure_logged = True
-                reason = error.strerror or str(error)
+                reason = reason_of(error)
                 _log.warning("service manager unreachable", socket=self.address, reason=reason)
         else:
             self._failure_logged = False

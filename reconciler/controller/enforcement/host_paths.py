@@ -124,9 +124,8 @@ def require_answers(paths: Iterable[PathInfo]) -> None:
 
 def _path_info(path: ResolvedPath) -> PathInfo:
     if path.error is not None:
-        reason = reason_of(path.error)
         unanswered = isinstance(path.error, UnansweredError)
-        return PathInfo(real=path.real, error=reason, unanswered=unanswered)
+        return PathInfo(real=path.real, error=reason_of(path.error), unanswered=unanswered)
     facts = path.facts
     if facts is None:
         return PathInfo(real=path.real)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from reconciler.common.os_errors import reason_of
 from reconciler.engines.host.file_watch import FileWatch
 from reconciler.engines.protocol import LogSource
 from reconciler.errors import EngineError
@@ -74,7 +75,7 @@ class FileLog(ABC):
             # What was written between the look and the end.
             return self._take()
         except OSError as error:
-            raise EngineError(f"The log {self._path} cannot be read: {error.strerror or error}.") from error
+            raise EngineError(f"The log {self._path} cannot be read: {reason_of(error)}.") from error
 
     def watch(self, changed: Callable[[], None]) -> int | None:
         """Calls ``changed`` at each change from now on."""

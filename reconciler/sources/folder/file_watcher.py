@@ -31,6 +31,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from reconciler.common.host_looks import LOOKS, UnansweredError
+from reconciler.common.os_errors import reason_of
 from reconciler.sources.folder.manifest_files import (
     FolderListing,
     is_inside,
@@ -230,7 +231,7 @@ class FileWatcher(FileSystemEventHandler):
             observer = Observer()
             observer.start()
         except OSError as error:
-            self._start_polling(error.strerror or str(error))
+            self._start_polling(reason_of(error))
             return None
         return observer
 
@@ -252,7 +253,7 @@ class FileWatcher(FileSystemEventHandler):
             return False
         except OSError as error:
             if error.errno in _LIMITS:
-                self._start_polling(error.strerror or str(error))
+                self._start_polling(reason_of(error))
             else:
                 # Gone, or not permitted any more since the walk: the next scan sees it.
                 _log.debug("folder watch failed", path=folder.path, reason=str(error))

@@ -87,8 +87,7 @@ def list_manifest_files(root: str) -> FolderListing:
     listing = FolderListing()
     found = LOOKS.resolve([root])[0]
     if found.error is not None:
-        reason = reason_of(found.error)
-        listing.state, listing.reason = "unreadable", reason
+        listing.state, listing.reason = "unreadable", reason_of(found.error)
         return listing
     _record_links(listing, root)
     if found.facts is None:
@@ -140,7 +139,7 @@ class _Walk:
             return
         except OSError as error:
             self.listing.unanswered |= isinstance(error, UnansweredError)
-            reason = error.strerror or str(error)
+            reason = reason_of(error)
             if shown == self.root:
                 self.listing.state, self.listing.reason = "unreadable", reason
             self.listing.unreadable[shown] = f"the folder cannot be listed: {reason}"
@@ -181,8 +180,7 @@ class _Walk:
             # Its target is not asked for again: it may be on a file system that does not answer.
             self.listing.links.add(path)
             self.listing.unanswered |= isinstance(found.error, UnansweredError)
-            reason = reason_of(found.error)
-            self.listing.unreadable[path] = f"the link cannot be followed: {reason}"
+            self.listing.unreadable[path] = f"the link cannot be followed: {reason_of(found.error)}"
         elif facts is None:
             _record_links(self.listing, path)
             self.listing.unreadable[path] = f"the link points to {escape_bytes(target)}, which is not there"
@@ -203,7 +201,7 @@ class _Walk:
         if facts is None:
             return
         if isinstance(facts, OSError):
-            self.listing.unreadable[path] = facts.strerror or str(facts)
+            self.listing.unreadable[path] = reason_of(facts)
             return
         if words := describe_unfit(facts.st_mode):
             self.listing.unreadable[path] = words

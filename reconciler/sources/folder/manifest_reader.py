@@ -17,6 +17,7 @@ import structlog
 
 from reconciler.api.faults import STATUS_FILE, Fault
 from reconciler.common.host_looks import LOOKS
+from reconciler.common.os_errors import reason_of
 from reconciler.common.regular_files import LARGE_FILE, open_regular_stream, read_stream
 from reconciler.sources.folder.catalog import ObjectId, is_named, object_id
 from reconciler.sources.folder.manifest_files import ManifestFile, Signature, signature_of
@@ -103,7 +104,7 @@ def _read(path: str) -> tuple[bytes, os.stat_result]:
 
 def describe_read_error(error: OSError) -> str:
     """Why a manifest cannot be read, with what to do about one that is too large."""
-    reason = error.strerror or str(error)
+    reason = reason_of(error)
     return f"{reason}: split it" if error.errno == errno.EFBIG else reason
 
 

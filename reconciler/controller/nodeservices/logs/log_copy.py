@@ -20,6 +20,7 @@ from typing import Final, Literal, cast
 
 import structlog
 
+from reconciler.common.os_errors import reason_of
 from reconciler.controller.nodeservices.logs.log_files import LogFile, LogWriter
 from reconciler.controller.statemachine.observation import LogProgress, LogState
 from reconciler.engines.protocol import ContainerState, Engine, LogSource
@@ -410,7 +411,7 @@ class LogCopy:
         """The disk takes nothing more: the next try comes later."""
         if not self.blocked:
             self._log.error("log write failed", reason=str(error), retry_in=DISK_RETRY)
-        reason = f"{error.strerror or error}" if isinstance(error, OSError) else str(error).rstrip(".")
+        reason = reason_of(error) if isinstance(error, OSError) else str(error).rstrip(".")
         self._set_problem(f"The log of {self._container} cannot be written to {self._file.path}: {reason}.")
         self.due = now + DISK_RETRY
         if self.state.progress == "reading" and now >= self._progress_at + LIMIT:

@@ -129,8 +129,7 @@ class ProgressService:
                     pod, plan, network, info, running=running
                 )
             except (ReconcilerError, OSError) as error:
-                reason = describe_fault(error)
-                problem = problem or _problem(reason)
+                problem = problem or _problem(describe_fault(error))
         return ProgressEndpoints(addresses=addresses, problem=problem)
 
     def _open_endpoint(
