@@ -136,16 +136,27 @@ def _example(lines: Iterable[str]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """Escapes for roff: backslash, hyphen-minus, quotes, and a control character at the start."""
+    """Escapes for roff, as a line of its own or a part of one."""
+    return _line(_escape(text))
+
+
+def _escape(text: str) -> str:
+    """Escapes for roff wherever it stands: backslash, hyphen-minus, quotes."""
     escaped = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq").replace("^", r"\(ha")
-    escaped = escaped.replace("~", r"\(ti").replace("`", r"\(ga")
+    return escaped.replace("~", r"\(ti").replace("`", r"\(ga")
+
+
+def _line(escaped: str) -> str:
+    """Keeps a control character at the start of a line from being one."""
     return rf"\&{escaped}" if escaped.startswith((".", r"\(aq")) else escaped
 
 
 def _prose(text: str) -> list[str]:
-    """Wraps sentences into lines of a readable length."""
-    lines = textwrap.wrap(" ".join(text.split()), 72, break_long_words=False, break_on_hyphens=False)
-    return [_text(line) for line in lines]
+    """Wraps sentences into lines of 80 bytes at most, escapes and those at the start included."""
+    escaped = _escape(" ".join(text.split()))
+    return [
+        _line(line) for line in textwrap.wrap(escaped, 78, break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def main() -> int:

@@ -4,7 +4,8 @@
 set -eu
 
 packages="podman runc netavark aardvark-dns uidmap slirp4netns docker.io docker-registry debootstrap
-  busybox-static iptables ca-certificates git openssh-client openssh-server gnupg zsh fish"
+  busybox-static iptables ca-certificates git openssh-client openssh-server gnupg zsh fish
+  mandoc"
 
 installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
